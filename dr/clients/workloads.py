@@ -1,0 +1,117 @@
+"""The Deployments that write to the database, and the Services and Secrets around it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+from dr.clients.kubernetes import KubernetesApi
+from dr.model.errors import AccessError
+from dr.model.recovered import MANAGED_BY
+
+_ARGO_MARKS = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentSnapshot:
+    """A Deployment at one moment. ``replicas`` is the wanted count; ``selector`` finds its pods."""
+
+    name: str
+    replicas: int
+    selector: str
+    argo_managed: bool
+
+
+def read_deployment(api: KubernetesApi, namespace: str, name: str) -> DeploymentSnapshot | None:
+    """The Deployment as it is now, or None."""
+    raw = api.find(f"read the Deployment {namespace}/{name}", api.apps.read_namespaced_deployment, name, namespace)
+    if raw is None:
+        return None
+    marks = {**(raw.metadata.labels or {}), **(raw.metadata.annotations or {})}
+    return DeploymentSnapshot(
+        name=name,
+        replicas=raw.spec.replicas,
+        selector=",".join(f"{key}={value}" for key, value in (raw.spec.selector.match_labels or {}).items()),
+        argo_managed=any(mark in marks for mark in _ARGO_MARKS),
+    )
+
+
+def scale(api: KubernetesApi, namespace: str, name: str, replicas: int) -> None:
+    """Set the wanted count of a Deployment.
+
+    At 0 a HorizontalPodAutoscaler lets it be: autoscaling is off for a target of 0 replicas (Kubernetes docs,
+    "Horizontal Pod Autoscaling", "Implicit maintenance-mode deactivation").
+    """
+    api.ask(
+        f"scale the Deployment {namespace}/{name} to {replicas}",
+        api.apps.patch_namespaced_deployment_scale,
+        name,
+        namespace,
+        {"spec": {"replicas": replicas}},
+    )
+
+
+def await_stopped(api: KubernetesApi, namespace: str, selectors: Mapping[str, str], *, limit: float, stop: Event) ->
+None:
+    """Wait until no pod of the Deployments is left, terminating ones included: one of those can still write.
+
+    ``selectors`` maps a Deployment's name to its pod selector; ``limit`` is in seconds. Raises AccessError
+    ``writers-still-running`` at the limit; returns early when ``stop`` is set.
+    """
+    deadline = time.monotonic() + limit
+    left = dict(selectors)
+    while left and not stop.is_set():
+        for name, selector in tuple(left.items()):
+            pods = api.ask(
+                f"list the pods of {namespace}/{name}", api.core.list_namespaced_pod, namespace, label_selector=selector
+            ).items
+            if not any(pod.status.phase in {"Pending", "Running", "Unknown"} for pod in pods):
+                del left[name]
+        if left and time.monotonic() > deadline:
+            raise AccessError(
+                "writers-still-running",
+                f"pods of {', '.join(sorted(left))} still run {limit:.0f} s after scaling to 0; something scales them back",
+                f"look: kubectl get deployment,hpa,pods -n {namespace}; pause what manages them (Argo CD?) and repeat",
+            )
+        if left:
+            stop.wait(0.1)
+
+
+def service_exists(api: KubernetesApi, namespace: str, name: str) -> str | None:
+    """The externalName of the Service, empty when it is of another type, or None when there is no such Service."""
+    raw = api.find(f"read the Service {namespace}/{name}", api.core.read_namespaced_service, name, namespace)
+    return None if raw is None else (raw.spec.external_name or "")
+
+
+def storage_class_exists(api: KubernetesApi, name: str) -> bool:
+    """Whether the storage class is there."""
+    return api.find(f"read the StorageClass {name}", api.storage.read_storage_class, name) is not None
+
+
+def read_secret(api: KubernetesApi, namespace: str, name: str) -> Mapping[str, str] | None:
+    """The Secret's data, base64 as Kubernetes keeps it, or None."""
+    raw = api.find(f"read the Secret {namespace}/{name}", api.core.read_namespaced_secret, name, namespace)
+    return None if raw is None else dict(raw.data or {})
+
+
+def copy_credentials(api: KubernetesApi, namespace: str, *, source: str, name: str) -> bool:
+    """Make the Secret ``name`` with the user name and password of ``source``; False when it was there already.
+
+    The type and the two keys are what CloudNativePG wants of ``bootstrap.recovery.secret``. Raises AccessError when the
+    source Secret is not there.
+    """
+    data = read_secret(api, namespace, source)
+    if data is None:
+        raise AccessError(
+            "secret-missing", f"there is no Secret {namespace}/{source}", "restore the Secret of the application's owner"
+        )
+    body: dict[str, Any] = {
+        "metadata": {"name": name, "labels": {**MANAGED_BY, "cnpg.io/reload": "true"}},
+        "type": "kubernetes.io/basic-auth",
+        "data": {key: data[key] for key in ("username", "password")},
+    }
+    if read_secret(api, namespace, name) is not None:
+        return False
+    api.ask(f"create the Secret {namespace}/{name}", api.core.create_namespaced_secret, namespace, body)
+    return True

@@ -1,0 +1,51 @@
+"""The base backups of one serverName, and which of them a recovery starts from.
+
+CloudNativePG makes the same choice inside the recovery Job, where a wrong target shows only as a failed pod. Making it
+here first turns that into a sentence before anything is touched.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from dr.model.target import RecoveryTarget
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseBackup:
+    """A completed base backup. ``begin`` and ``end`` are aware UTC; ``size`` is in bytes, None where not recorded."""
+
+    backup_id: str
+    begin: datetime
+    end: datetime
+    timeline: int
+    begin_wal: str
+    end_wal: str
+    size: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """What the object store holds for one serverName, oldest backup first.
+
+    ``server_names`` are the folders found beside it, each with whether it holds anything.
+    """
+
+    server_name: str
+    backups: tuple[BaseBackup, ...]
+    server_names: frozenset[str]
+
+    @property
+    def first_recoverable(self) -> datetime | None:
+        """The earliest reachable moment: the end of the oldest base backup."""
+        return self.backups[0].end if self.backups else None
+
+    def base_for(self, target: RecoveryTarget) -> BaseBackup | None:
+        """The newest backup that had ended by the target, which is the one CloudNativePG takes (its ``catalog.go``)."""
+        return newest_before(self.backups, target)
+
+
+def newest_before(backups: Sequence[BaseBackup], target: RecoveryTarget) -> BaseBackup | None:
+    """The backup with the latest end at or before ``target``, or None when the target precedes them all."""
+    ended = [backup for backup in backups if backup.end <= target.time]
+    return max(ended, key=lambda backup: backup.end, default=None)

@@ -1,0 +1,210 @@
+"""What a recovery is doing right now, folded from what is seen of it.
+
+``Cluster.status`` says "Setting up primary" from the first second to the last, and hides a failing recovery for some 11
+minutes (the Job's back-off). The truth is in the recovery pod: its phase, and the records it logs while barman fetches
+the base backup and PostgreSQL replays WAL. This module turns those into one state; it neither waits nor looks.
+"""
+
+import json
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from dr.model.cluster import UNRECOVERABLE_PHASE, ClusterSnapshot
+from dr.model.errors import RecoveryError
+
+
+class Stage(StrEnum):
+    """The stages of a recovery, in order."""
+
+    CREATING = "creating the cluster"
+    WAITING = "waiting for its volume and pod"
+    BASE_BACKUP = "restoring the base backup"
+    REPLAY = "replaying WAL"
+    STARTING = "starting the instance"
+    HEALTHY = "healthy"
+
+
+_ORDER = list(Stage)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodSeen:
+    """A pod of the recovered Cluster. ``recovery`` tells the Job's pods from the instance's."""
+
+    name: str
+    recovery: bool
+    phase: str
+    waiting_for: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSeen:
+    """One line of a recovery pod's log, as it was written."""
+
+    pod: str
+    line: str
+
+
+Observation = ClusterSnapshot | PodSeen | LogSeen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a recovery pod failed. ``final`` says that another attempt would fail the same way."""
+
+    code: str
+    cause: str
+    remedy: str
+    final: bool
+
+    def as_error(self) -> RecoveryError:
+        """The error to raise for it."""
+        return RecoveryError(self.code, self.cause, self.remedy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoveryProgress:
+    """The state of one recovery. ``segments`` counts WAL segments replayed; ``attempt`` starts at 1."""
+
+    stage: Stage = Stage.CREATING
+    attempt: int = 1
+    wal: str = ""
+    segments: int = 0
+    last_commit: datetime | None = None
+    waiting_for: str = ""
+    failed_pods: frozenset[str] = frozenset()
+    failure: Failure | None = None
+    ready_at: datetime | None = None
+
+    def after(self, seen: Observation) -> "RecoveryProgress":
+        """The state after ``seen``. Observations may come late, twice, or out of order between sources."""
+        match seen:
+            case ClusterSnapshot():
+                return self._after_cluster(seen)
+            case PodSeen():
+                return self._after_pod(seen)
+            case LogSeen():
+                return self._after_log(seen)
+
+    def _at_least(self, stage: Stage) -> Stage:
+        return max(self.stage, stage, key=_ORDER.index)
+
+    def _after_cluster(self, cluster: ClusterSnapshot) -> "RecoveryProgress":
+        if cluster.healthy:
+            return replace(self, stage=Stage.HEALTHY, waiting_for="", failure=None)
+        if cluster.phase == UNRECOVERABLE_PHASE:
+            return replace(self, failure=replace(self.failure or _unexplained(cluster.phase_reason), final=True))
+        return replace(self, stage=self._at_least(Stage.WAITING)) if cluster.phase else self
+
+    def _after_pod(self, pod: PodSeen) -> "RecoveryProgress":
+        if not pod.recovery:
+            return replace(self, stage=self._at_least(Stage.STARTING), waiting_for=pod.waiting_for)
+        if pod.phase == "Failed":
+            failed = self.failed_pods | {pod.name}
+            return replace(self, failed_pods=failed, failure=self.failure or _unexplained(f"pod {pod.name} failed"))
+        if pod.phase == "Pending":
+            return replace(self, stage=self._at_least(Stage.WAITING), waiting_for=pod.waiting_for)
+        if pod.phase == "Succeeded":
+            return replace(self, stage=self._at_least(Stage.STARTING), waiting_for="", failure=None)
+        return replace(self, attempt=len(self.failed_pods - {pod.name}) + 1, waiting_for="")
+
+    def _after_log(self, log: LogSeen) -> "RecoveryProgress":
+        message = message_of(log.line)
+        if failure := explain(message):
+            return replace(self, failure=failure)
+        if message.startswith("Starting barman-cloud-restore"):
+            # A new attempt begins from nothing.
+            return replace(self, stage=Stage.BASE_BACKUP, wal="", segments=0, failure=None)
+        if message.startswith("Restore completed"):
+            return replace(self, stage=self._at_least(Stage.REPLAY))
+        if found := re.match(r'restored log file "([0-9A-F]{24})" from archive', message):
+            wal, known = found[1], self.wal
+            return replace(self, stage=self._at_least(Stage.REPLAY), wal=wal, segments=self.segments + (wal != known))
+        if found := re.match(r"last completed transaction was at log time (.+)", message):
+            return replace(self, last_commit=_postgres_time(found[1]))
+        return self
+
+
+def message_of(line: str) -> str:
+    """The message in a line of the instance manager's JSON log; PostgreSQL's own records are nested in it.
+
+    A line that is not JSON is its own message.
+    """
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return line.strip()
+    if not isinstance(entry, dict):
+        return line.strip()
+    record = entry.get("record")
+    if isinstance(record, dict) and "message" in record:
+        return str(record["message"])
+    message, error = str(entry.get("msg", "")), entry.get("error")
+    return f"{message}: {error}" if error else message
+
+
+_EXPLANATIONS = (
+    Failure(
+        code="recovery-target-not-reached",
+        cause="PostgreSQL replayed all archived WAL and met no commit after the target: "
+        "recovery ended before configured recovery target was reached",
+        remedy="archive WAL past the target and try again (while the source runs: SELECT pg_current_xact_id(); then "
+        "SELECT pg_switch_wal();), or choose an earlier --target-time",
+        final=True,
+    ),
+    Failure(
+        code="no-target-backup",
+        cause="no base backup ended before the target: no target backup found",
+        remedy="choose a later --target-time, and check backup.path and the serverName",
+        final=True,
+    ),
+    Failure(
+        code="archive-not-empty",
+        cause="the recovered cluster's own WAL archive is not empty: Expected empty archive",
+        remedy="choose another --recovered-name, so that it gets an archive of its own",
+        final=True,
+    ),
+    Failure(
+        code="parameters-too-low",
+        cause="PostgreSQL refused to replay: recovery aborted because of insufficient parameter settings",
+        remedy="raise the parameter that the pod's log names to the value the source had when the WAL was written",
+        final=True,
+    ),
+    Failure(
+        code="volume-full",
+        cause="the recovered cluster's volume is full: No space left on device",
+        remedy="give the source's Cluster a larger storage.size (the recovered one is derived from it) and try again",
+        final=True,
+    ),
+)
+
+
+def explain(message: str) -> Failure | None:
+    """The failure that a log message is the signature of, or None.
+
+    The signatures are PostgreSQL's, barman's and CloudNativePG's own words: the part of each cause after its last
+    colon.
+    """
+    for failure in _EXPLANATIONS:
+        if failure.cause.rsplit(": ", 1)[1] in message:
+            return failure
+    return None
+
+
+def _unexplained(reason: str) -> Failure:
+    return Failure(
+        code="recovery-failed",
+        cause=f"the recovery failed: {reason}",
+        remedy="read the recovery pod's log for the cause; CloudNativePG goes on trying until its Job gives up",
+        final=False,
+    )
+
+
+def _postgres_time(text: str) -> datetime | None:
+    """PostgreSQL's log time, such as ``2026-11-22 16:42:26.716751+00``; None in a form that is not understood."""
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None

@@ -1,0 +1,120 @@
+"""The recovered ``Cluster``, derived from its source.
+
+CloudNativePG never recovers in place (docs, "Recovery"): a new Cluster is bootstrapped from the old one's backups. To
+be a stand-in for the source it has to be like it: the same binary, parameters no lower than the source's (PostgreSQL
+refuses to replay otherwise), as much storage, the same place to run. So everything in the source's live specification
+is kept, but for what belongs to the source alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore
+from dr.model.target import RecoveryTarget
+
+MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-dr"}
+SOURCE_ANNOTATION = "postgres-dr/recovered-from"
+
+_SOURCE_ONLY = {
+    "bootstrap": "how the source itself began",
+    "externalClusters": "where the source itself came from",
+    "replica": "a recovered cluster is a primary",
+    "backup": "rewritten below, with a serverName of its own",
+    "plugins": "the source's archive belongs to the source",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoveredCluster:
+    """The declaration of one recovered Cluster: the whole object, and how long it may take to become ready."""
+
+    manifest: Mapping[str, Any]
+    limit: timedelta
+
+    @property
+    def name(self) -> str:
+        """The Cluster's name."""
+        return str(self.manifest["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """The Cluster's namespace."""
+        return str(self.manifest["metadata"]["namespace"])
+
+    @property
+    def target(self) -> str:
+        """The recovery target, as sent."""
+        return str(self.manifest["metadata"]["annotations"][TARGET_ANNOTATION])
+
+    @property
+    def server_name(self) -> str:
+        """The folder of the object store that this Cluster archives to."""
+        return str(self.manifest["spec"]["backup"]["barmanObjectStore"]["serverName"])
+
+    @property
+    def host(self) -> str:
+        """The DNS name of its read-write Service."""
+        return f"{self.name}-rw.{self.namespace}.svc.cluster.local"
+
+
+def app_secret_name(recovered: str) -> str:
+    """The Secret that holds the owner's password for the recovered Cluster.
+
+    It is named as the one that CloudNativePG would generate, so that the deletion of the source Cluster, which takes
+    the source's own Secret with it (owner reference), leaves the recovered one with a password.
+    """
+    return f"{recovered}-app"
+
+
+def derive_recovered_cluster(
+    source: ClusterSnapshot,
+    store: ObjectStore,
+    *,
+    name: str,
+    server_name: str,
+    target: RecoveryTarget,
+    limit: timedelta,
+) -> RecoveredCluster:
+    """The Cluster ``name`` that recovers ``source`` to ``target`` from ``store``.
+
+    It archives to ``server_name``, which has to be an empty folder of the same store: two writers in one WAL archive
+    would make both useless, and CloudNativePG refuses an archive that is not empty.
+    """
+    origin = {**store.definition, "serverName": store.server_name}
+    spec = {key: value for key, value in source.spec.items() if key not in _SOURCE_ONLY}
+    if source.image and "imageCatalogRef" not in spec:
+        spec["imageName"] = source.image
+    if managed := spec.get("managed"):
+        # Managed Services have names of their own, which the source holds; managed roles are database content.
+        spec["managed"] = {key: value for key, value in managed.items() if key != "services"}
+    spec |= {
+        "description": f"{source.name} recovered to {target}",
+        "bootstrap": {
+            "recovery": {
+                "source": source.name,
+                "database": source.database,
+                "owner": source.owner,
+                "secret": {"name": app_secret_name(name)},
+                "recoveryTarget": {"targetTime": target.rfc3339},
+            }
+        },
+        "externalClusters": [{"name": source.name, "barmanObjectStore": origin}],
+        "backup": {
+            **{key: value for key, value in source.spec["backup"].items() if key != "volumeSnapshot"},
+            "barmanObjectStore": {**store.definition, "serverName": server_name},
+        },
+    }
+    manifest = {
+        "apiVersion": "postgresql.cnpg.io/v1",
+        "kind": "Cluster",
+        "metadata": {
+            "name": name,
+            "namespace": source.namespace,
+            "labels": dict(MANAGED_BY),
+            "annotations": {TARGET_ANNOTATION: target.rfc3339, SOURCE_ANNOTATION: source.name},
+        },
+        "spec": spec,
+    }
+    return RecoveredCluster(manifest=manifest, limit=limit)
