@@ -2,34 +2,24 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
 from dr.clients.kubernetes import KubernetesApi
 from dr.model.errors import AccessError
 from dr.model.recovered import MANAGED_BY
+from dr.model.situation import Workload
 
 _ARGO_MARKS = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeploymentSnapshot:
-    """A Deployment at one moment. ``replicas`` is the wanted count; ``selector`` finds its pods."""
-
-    name: str
-    replicas: int
-    selector: str
-    argo_managed: bool
-
-
-def read_deployment(api: KubernetesApi, namespace: str, name: str) -> DeploymentSnapshot | None:
+def read_deployment(api: KubernetesApi, namespace: str, name: str) -> Workload | None:
     """The Deployment as it is now, or None."""
     raw = api.find(f"read the Deployment {namespace}/{name}", api.apps.read_namespaced_deployment, name, namespace)
     if raw is None:
         return None
     marks = {**(raw.metadata.labels or {}), **(raw.metadata.annotations or {})}
-    return DeploymentSnapshot(
+    return Workload(
         name=name,
         replicas=raw.spec.replicas,
         selector=",".join(f"{key}={value}" for key, value in (raw.spec.selector.match_labels or {}).items()),
@@ -52,8 +42,9 @@ def scale(api: KubernetesApi, namespace: str, name: str, replicas: int) -> None:
     )
 
 
-def await_stopped(api: KubernetesApi, namespace: str, selectors: Mapping[str, str], *, limit: float, stop: Event) ->
-None:
+def await_stopped(
+    api: KubernetesApi, namespace: str, selectors: Mapping[str, str], *, limit: float, stop: Event
+) -> None:
     """Wait until no pod of the Deployments is left, terminating ones included: one of those can still write.
 
     ``selectors`` maps a Deployment's name to its pod selector; ``limit`` is in seconds. Raises AccessError
@@ -71,14 +62,14 @@ None:
         if left and time.monotonic() > deadline:
             raise AccessError(
                 "writers-still-running",
-                f"pods of {', '.join(sorted(left))} still run {limit:.0f} s after scaling to 0; something scales them back",
+                f"pods of {', '.join(sorted(left))} still run {limit:.0f} s after scaling to 0; what scales them back?",
                 f"look: kubectl get deployment,hpa,pods -n {namespace}; pause what manages them (Argo CD?) and repeat",
             )
         if left:
             stop.wait(0.1)
 
 
-def service_exists(api: KubernetesApi, namespace: str, name: str) -> str | None:
+def external_name(api: KubernetesApi, namespace: str, name: str) -> str | None:
     """The externalName of the Service, empty when it is of another type, or None when there is no such Service."""
     raw = api.find(f"read the Service {namespace}/{name}", api.core.read_namespaced_service, name, namespace)
     return None if raw is None else (raw.spec.external_name or "")
@@ -104,7 +95,7 @@ def copy_credentials(api: KubernetesApi, namespace: str, *, source: str, name: s
     data = read_secret(api, namespace, source)
     if data is None:
         raise AccessError(
-            "secret-missing", f"there is no Secret {namespace}/{source}", "restore the Secret of the application's owner"
+            "secret-missing", f"there is no Secret {namespace}/{source}", "restore the Secret of the database's owner"
         )
     body: dict[str, Any] = {
         "metadata": {"name": name, "labels": {**MANAGED_BY, "cnpg.io/reload": "true"}},

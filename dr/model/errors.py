@@ -8,6 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from dr.model.plan import Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """Where an operation stood when it failed: the step it was in, those done before, and the command to go on with."""
+
+    at: Step
+    done: tuple[Step, ...]
+    go_on: str
+    journal: str
+
 
 class DrError(Exception):
     """A failure with its cause and its remedy.
@@ -24,6 +36,8 @@ class DrError(Exception):
         self.code = code
         self.cause = cause
         self.remedy = remedy
+        self.stopped: Stopped | None = None
+        """Set by the runner when steps had begun; None means that nothing was changed."""
 
 
 class RequestError(DrError):

@@ -27,6 +27,15 @@ class Stage(StrEnum):
 
 
 _ORDER = list(Stage)
+_HOLDING_UP = {
+    "FailedCreate",
+    "FailedScheduling",
+    "ProvisioningFailed",
+    "FailedMount",
+    "FailedAttachVolume",
+    "FailedBinding",
+}
+"""Reasons of Kubernetes' own controllers for a pod or volume that does not come: quota, no node, no storage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +56,16 @@ class LogSeen:
     line: str
 
 
-Observation = ClusterSnapshot | PodSeen | LogSeen
+@dataclass(frozen=True, kw_only=True)
+class WarningSeen:
+    """A Kubernetes event of type Warning about the recovered Cluster or one of its parts."""
+
+    about: str
+    reason: str
+    message: str
+
+
+Observation = ClusterSnapshot | PodSeen | LogSeen | WarningSeen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +94,6 @@ class RecoveryProgress:
     waiting_for: str = ""
     failed_pods: frozenset[str] = frozenset()
     failure: Failure | None = None
-    ready_at: datetime | None = None
 
     def after(self, seen: Observation) -> "RecoveryProgress":
         """The state after ``seen``. Observations may come late, twice, or out of order between sources."""
@@ -87,6 +104,8 @@ class RecoveryProgress:
                 return self._after_pod(seen)
             case LogSeen():
                 return self._after_log(seen)
+            case WarningSeen():
+                return self._after_warning(seen)
 
     def _at_least(self, stage: Stage) -> Stage:
         return max(self.stage, stage, key=_ORDER.index)
@@ -109,6 +128,12 @@ class RecoveryProgress:
         if pod.phase == "Succeeded":
             return replace(self, stage=self._at_least(Stage.STARTING), waiting_for="", failure=None)
         return replace(self, attempt=len(self.failed_pods - {pod.name}) + 1, waiting_for="")
+
+    def _after_warning(self, warning: WarningSeen) -> "RecoveryProgress":
+        """Only what holds a recovery up before its pod runs; later warnings are the probes of a starting server."""
+        if warning.reason in _HOLDING_UP and self.stage in {Stage.CREATING, Stage.WAITING}:
+            return replace(self, waiting_for=f"{warning.about}: {warning.message}")
+        return self
 
     def _after_log(self, log: LogSeen) -> "RecoveryProgress":
         message = message_of(log.line)

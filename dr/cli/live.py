@@ -1,0 +1,133 @@
+"""Progress while an operation runs: a picture that redraws itself on a terminal, lines elsewhere, nothing with
+--json.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from dr.cli.rendering import err
+from dr.model.plan import Plan, Step
+from dr.model.progress import RecoveryProgress, Stage
+from dr.operations.reporting import Reporter
+
+
+@contextmanager
+def reporter_for(plan: Plan, *, quiet: bool) -> Iterator[Reporter]:
+    """The reporter that suits where stderr goes."""
+    if quiet:
+        yield _Silent()
+    elif err.is_terminal:
+        picture = _Picture(plan)
+        with Live(picture, console=err, refresh_per_second=8):
+            yield picture
+    else:
+        yield _Lines(plan)
+
+
+def describe(progress: RecoveryProgress) -> str:
+    """The state of a recovery in a line."""
+    parts: list[str] = [progress.stage]
+    if progress.stage is Stage.REPLAY and progress.wal:
+        parts.append(f"segment {progress.wal}, {progress.segments} so far")
+    if progress.attempt > 1:
+        parts.append(f"attempt {progress.attempt}")
+    if progress.waiting_for:
+        parts.append(f"waiting: {progress.waiting_for}")
+    if progress.failure:
+        parts.append(progress.failure.cause)
+    return "; ".join(parts)
+
+
+class _Silent:
+    """Says nothing."""
+
+    def step_started(self, step: Step) -> None:
+        pass
+
+    def step_done(self, step: Step, fact: str, seconds: float) -> None:
+        pass
+
+    def recovery(self, progress: RecoveryProgress, *, elapsed: float, limit: float) -> None:
+        pass
+
+
+class _Lines:
+    """A line for each change, for logs and pipes."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._count = len(plan.steps)
+        self._number = 0
+        self._said = ""
+
+    def step_started(self, step: Step) -> None:
+        self._number += 1
+        err.print(Text(f"[{self._number}/{self._count}] {step.title}: {step.detail}"), soft_wrap=True)
+
+    def step_done(self, step: Step, fact: str, seconds: float) -> None:  # noqa: ARG002 - the line above names the step
+        err.print(Text(f"      {seconds:6.1f} s  {fact}"), soft_wrap=True)
+
+    def recovery(self, progress: RecoveryProgress, *, elapsed: float, limit: float) -> None:
+        said = describe(progress)
+        if said != self._said:
+            self._said = said
+            err.print(Text(f"      {elapsed:6.1f} s of {limit:.0f}  {said}"), soft_wrap=True)
+
+
+class _Picture:
+    """All steps at once: done with their fact and time, the current one turning, the rest waiting."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._steps = plan.steps
+        self._done: dict[str, tuple[str, float]] = {}
+        self._current: str | None = None
+        self._since = 0.0
+        self._spinner = Spinner("dots")
+        self._recovery: tuple[RecoveryProgress, float, float] | None = None
+
+    def step_started(self, step: Step) -> None:
+        self._current, self._since = step.key, time.monotonic()
+
+    def step_done(self, step: Step, fact: str, seconds: float) -> None:
+        self._done[step.key] = (fact, seconds)
+        self._current, self._recovery = None, None
+
+    def recovery(self, progress: RecoveryProgress, *, elapsed: float, limit: float) -> None:
+        self._recovery = (progress, elapsed, limit)
+
+    def __rich__(self) -> Table:
+        table = Table.grid(padding=(0, 1))
+        table.add_column(width=2)
+        table.add_column(no_wrap=True)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(overflow="fold")
+        for step in self._steps:
+            if step.key in self._done:
+                fact, seconds = self._done[step.key]
+                table.add_row(Text("✔", style="green"), step.title, f"{seconds:.1f} s", Text(fact))
+            elif step.key == self._current:
+                elapsed = time.monotonic() - self._since
+                title, detail = Text(step.title, style="bold"), Text(step.detail)
+                table.add_row(self._spinner, title, f"{elapsed:.0f} s", detail)
+                if self._recovery:
+                    table.add_row("", "", "", _bar(*self._recovery))
+            else:
+                table.add_row(Text("·", style="dim"), Text(step.title, style="dim"), "", "")
+        return table
+
+
+def _bar(progress: RecoveryProgress, elapsed: float, limit: float) -> Table:
+    """Elapsed time against the limit, and what the recovery is doing."""
+    row = Table.grid(padding=(0, 1))
+    row.add_row(
+        ProgressBar(total=limit, completed=min(elapsed, limit), width=20),
+        Text(f"{elapsed:.0f} of {limit:.0f} s", style="dim"),
+        Text(describe(progress), style="cyan"),
+    )
+    return row

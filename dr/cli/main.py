@@ -1,0 +1,102 @@
+"""The ``dr`` command: finds the subcommand, and turns every failure into words and an exit code.
+
+Only click is imported here, so that ``--help`` answers at once; a subcommand's own imports wait until it runs.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+import click
+
+from dr import __version__
+from dr.model.errors import DrError, InterruptedOperationError
+
+_COMMANDS = {"pitr": "dr.cli.pitr"}
+
+_EPILOG = """\b
+Exit codes: 0 done, 1 a fault of this tool, 2 a request that makes no sense, 3 configuration, 4 refused (a precondition
+does not hold), 5 no access (Kubernetes, object store), 6 Pulumi, 7 the recovery failed, 8 verification failed,
+9 you declined, 130 interrupted. Nothing was changed after 2, 3, 4 and 9.
+"""
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(_COMMANDS[cmd_name]).command
+        return command
+
+
+@click.group(
+    cls=_Lazy, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(__version__, prog_name="dr")
+def cli() -> None:
+    """Disaster recovery for PostgreSQL on CloudNativePG and GKE.
+
+    \b
+    A table was dropped, a migration went wrong:
+      python -m dr pitr --env prod --target-time 2026-04-27T09:55:00Z
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and return its exit code. Failures are told on stderr, or on stdout as JSON with --json."""
+    as_json = "--json" in arguments
+    try:
+        cli.main(args=arguments, prog_name="python -m dr", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return _fail(
+            InterruptedOperationError("interrupted", "stopped before anything was changed", "repeat the command"),
+            as_json,
+        )
+    except DrError as error:
+        return _fail(error, as_json)
+    return 0
+
+
+def _fail(error: DrError, as_json: bool) -> int:
+    from dr.cli.rendering import error_as_json, show_error
+
+    if as_json:
+        click.echo(json.dumps(error_as_json(error), indent=2))
+    else:
+        show_error(error)
+    return error.exit_code
+
+
+def options(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Makes a command ``name`` with the options that every command of an environment takes."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        for option in (
+            click.option("--env", "environment", required=True, help="The environment: its file is Pulumi.<env>.yaml."),
+            click.option(
+                "--config-dir",
+                envvar="DR_CONFIG_DIR",
+                type=click.Path(exists=True, file_okay=False),
+                help="The folder with Pulumi.<env>.yaml.  [default: this project's; env: DR_CONFIG_DIR]",
+            ),
+            click.option("--context", help="Must be the environment's own kubeconfig context; any other is refused."),
+            click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of prose."),
+        ):
+            function = option(function)
+        return click.command(name)(function)
+
+    return decorate

@@ -1,0 +1,113 @@
+"""Plans, reports and failures, as a person reads them under stress: the fact first, then what to do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from dr.model.errors import DrError, RefusedError
+from dr.model.plan import Plan
+from dr.model.report import PitrReport
+
+PROJECT_FOLDER = Path(__file__).resolve().parents[2]
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def waiting(what: str, *, quiet: bool) -> Iterator[None]:
+    """Show that something is going on, on a terminal."""
+    if quiet or not err.is_terminal:
+        yield
+        return
+    with err.status(what):
+        yield
+
+
+def note(text: str) -> None:
+    """One line on stdout."""
+    out.print(text)
+
+
+def show_plan(plan: Plan) -> None:
+    """The plan: what will be touched, what to know, and the steps with their way back."""
+    facts = Table.grid(padding=(0, 2))
+    for name, value in plan.facts.items():
+        facts.add_row(Text(name, style="bold"), Text(value))
+    steps = Table(box=None, padding=(0, 2), show_header=True, header_style="dim")
+    for header in ("", "step", "what happens", "to undo"):
+        steps.add_column(header, overflow="fold")
+    for number, step in enumerate(plan.steps, start=1):
+        steps.add_row(str(number), Text(step.title, style="bold"), Text(step.detail), Text(step.undo, style="dim"))
+    parts: list[Any] = [facts, "", steps]
+    parts += [Text(f"! {warning}", style="yellow") for warning in plan.warnings]
+    out.print(Panel(Group(*parts), title=f"Plan: {plan.operation} on {plan.environment}", title_align="left"))
+
+
+def show_report(report: PitrReport) -> None:
+    """What came of it, how long it took, and what to do next."""
+    cluster = report.decision.cluster
+    checks = Table.grid(padding=(0, 2))
+    for name, value, passed in report.findings:
+        mark = Text("✔", style="green") if passed else Text("·", style="dim")
+        checks.add_row(mark, Text(name), Text(value, style="bold"))
+    out.print()
+    out.print(f"[bold green]Recovered[/] {cluster.name} to {report.decision.request.target}")
+    out.print(Padding(checks, (0, 0, 0, 2)))
+    out.print(
+        f"RTO so far [bold]{report.seconds:.1f} s[/] from your yes to verified, of which CloudNativePG took "
+        f"{report.cluster_seconds:.1f} s from creation to healthy."
+    )
+    out.print("\n[bold]Next: move the traffic[/] (nothing below has been done yet)")
+    for line in report.next_commands:
+        out.print(Text(f"  {line}"), soft_wrap=True)
+    out.print("\n[bold]When it has proved itself[/]")
+    for line in report.later:
+        out.print(Text(f"  {line}"), soft_wrap=True)
+    out.print(Text(f"\nJournal: {report.journal}", style="dim"), soft_wrap=True)
+
+
+def show_error(error: DrError) -> None:
+    """What happened, what to do about it, and how things stand."""
+    problems = error.problems if isinstance(error, RefusedError) else (error,)
+    for problem in problems:
+        err.print(Text.assemble((f"{error.family}: ", "bold red"), problem.cause), soft_wrap=True)
+        err.print(Text.assemble(("  do: ", "bold"), problem.remedy), soft_wrap=True)
+    stopped = error.stopped
+    if stopped is None:
+        err.print(Text("Nothing was changed.", style="dim"))
+        return
+    err.print(f"\nStopped in [bold]{stopped.at.title}[/].")
+    for step in stopped.done:
+        err.print(Text.assemble(("  done  ", "green"), step.title, (f"   undo: {step.undo}", "dim")), soft_wrap=True)
+    at = stopped.at
+    err.print(Text.assemble(("  begun ", "yellow"), at.title, (f"   undo: {at.undo}", "dim")), soft_wrap=True)
+    err.print(Text.assemble(("To go on: ", "bold"), stopped.go_on), soft_wrap=True)
+    err.print(Text(f"Journal: {stopped.journal}", style="dim"), soft_wrap=True)
+
+
+def error_as_json(error: DrError) -> dict[str, Any]:
+    """The same as values."""
+    problems = error.problems if isinstance(error, RefusedError) else (error,)
+    stopped = error.stopped
+    return {
+        "error": error.family,
+        "exitCode": error.exit_code,
+        "problems": [{"code": item.code, "cause": item.cause, "remedy": item.remedy} for item in problems],
+        "changed": stopped is not None,
+        "stopped": stopped
+        and {
+            "at": stopped.at.key,
+            "done": [step.key for step in stopped.done],
+            "undo": {step.key: step.undo for step in (*stopped.done, stopped.at)},
+            "goOn": stopped.go_on,
+            "journal": stopped.journal,
+        },
+    }

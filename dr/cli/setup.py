@@ -1,0 +1,39 @@
+"""Putting together what an operation needs: the session, the engine, the journal."""
+
+import getpass
+import os
+import socket
+
+from dr.clients.kubernetes import KubernetesApi
+from dr.engine.backend import Backend, state_folder
+from dr.engine.installation import find_pulumi
+from dr.engine.recovery_stack import RecoveryStack
+from dr.model.config import Environment
+from dr.model.errors import RequestError
+from dr.operations.journal import Journal
+from dr.operations.session import Session
+
+
+def open_session(environment: Environment, context: str | None) -> Session:
+    """The session for ``environment``. Raises RequestError when ``context`` is another one, AccessError without a
+    kubeconfig.
+    """
+    if context is not None and context != environment.kubernetes.context:
+        raise RequestError(
+            "context-not-the-environments",
+            f"--context {context!r} is not the context of {environment.name}, which is {environment.kubernetes.context!r}",
+            "leave --context out, or correct kubernetes.context in Pulumi.<env>.yaml",
+        )
+    user = f"{getpass.getuser()}@{socket.gethostname()}"
+    return Session(environment=environment, api=KubernetesApi(environment.kubernetes), user=user)
+
+
+def open_stack(session: Session) -> tuple[RecoveryStack, Journal]:
+    """The recovery stack and the journal, neither touched yet. Raises EngineError when Pulumi could not run."""
+    environment = session.environment
+    backend = Backend.of(environment)
+    backend.check_passphrase(environment, os.environ)
+    backend.check_unlocked()
+    stack = RecoveryStack(environment, backend, find_pulumi())
+    common = {"operation": "pitr", "environment": environment.name, "user": session.user, "pid": os.getpid()}
+    return stack, Journal(path=state_folder() / "journal" / f"{environment.name}.jsonl", common=common)

@@ -1,0 +1,88 @@
+"""The backups as they lie in the object store, read by barman's own catalogue.
+
+``Backup`` objects and ``Cluster.status`` are claims; what a recovery can use is what the bucket holds. Barman wrote it,
+so barman reads it.
+"""
+
+import logging
+from typing import Any
+
+import requests
+from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import storage
+
+from dr.model.catalogue import BaseBackup, Catalogue
+from dr.model.config import BackupPlace
+from dr.model.errors import AccessError
+
+_SECONDS = 10
+
+
+def read_catalogue(place: BackupPlace, server_name: str) -> Catalogue:
+    """The completed base backups of ``server_name``, oldest first, and the serverNames beside it.
+
+    Raises AccessError ``bucket-unreachable``, ``bucket-missing`` or ``bucket-forbidden``.
+    """
+    try:
+        server_names = _server_names(place)
+        backups = _backups(place, server_name) if server_name in server_names else []
+    except NotFound as error:
+        raise AccessError(
+            "bucket-missing",
+            f"there is no bucket {place.bucket}",
+            "correct backup.bucket; if the bucket is gone, so are the backups",
+        ) from error
+    except (Forbidden, Unauthorized, GoogleAuthError) as error:
+        raise AccessError(
+            "bucket-forbidden",
+            f"the bucket {place.bucket} does not let this user in: {_first_line(error)}",
+            "log in (gcloud auth application-default login); roles/storage.objectViewer on the bucket is enough",
+        ) from error
+    except (GoogleAPIError, requests.exceptions.RequestException, OSError) as error:
+        raise AccessError(
+            "bucket-unreachable",
+            f"the bucket {place.bucket} cannot be reached: {_first_line(error)}",
+            "check the network, and that the object store answers: gcloud storage ls gs://" + place.bucket,
+        ) from error
+    return Catalogue(server_name=server_name, backups=tuple(backups), server_names=frozenset(server_names))
+
+
+def _server_names(place: BackupPlace) -> set[str]:
+    """The folders right below the backup path. The first call to the bucket, so it gives up at once rather than
+    retry.
+    """
+    listing = storage.Client().list_blobs(
+        place.bucket, prefix=f"{place.path}/", delimiter="/", retry=None, timeout=_SECONDS
+    )
+    for _ in listing:  # the prefixes come with the pages
+        pass
+    return {prefix.rstrip("/").rsplit("/", 1)[-1] for prefix in listing.prefixes}
+
+
+def _backups(place: BackupPlace, server_name: str) -> list[BaseBackup]:
+    # Imported here: barman takes most of a second to import, and a wrong bucket should not have to wait for it.
+    from barman.cloud import CloudBackupCatalog
+    from barman.cloud_providers.google_cloud_storage import GoogleCloudInterface
+    from barman.infofile import BackupInfo
+
+    logging.getLogger("barman").setLevel(logging.ERROR)
+    catalogue = CloudBackupCatalog(GoogleCloudInterface(place.url), server_name)
+    done = [info for info in catalogue.get_backup_list().values() if info.status == BackupInfo.DONE]
+    return sorted((_base_backup(info) for info in done), key=lambda backup: backup.end)
+
+
+def _base_backup(info: Any) -> BaseBackup:
+    return BaseBackup(
+        backup_id=info.backup_id,
+        begin=info.begin_time,
+        end=info.end_time,
+        timeline=int(info.timeline),
+        begin_wal=info.begin_wal,
+        end_wal=info.end_wal,
+        size=info.size,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

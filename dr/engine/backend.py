@@ -1,0 +1,82 @@
+"""Where Pulumi keeps its state, and whether someone else is writing it."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from dr.model.config import PROJECT, Environment
+from dr.model.errors import EngineError
+
+STATE_FOLDER_VARIABLE = "DR_STATE_DIR"
+PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+
+
+def state_folder() -> Path:
+    """The folder for what this tool keeps on this machine: ``$DR_STATE_DIR``, or the user's state folder."""
+    given = os.environ.get(STATE_FOLDER_VARIABLE)
+    return Path(given).expanduser() if given else platformdirs.user_state_path(PROJECT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """The backend of one environment's stack. ``url`` is what ``PULUMI_BACKEND_URL`` takes."""
+
+    url: str
+    stack: str
+
+    @classmethod
+    def of(cls, environment: Environment) -> "Backend":
+        """The configured backend, or a folder of the user's own."""
+        url = environment.state_backend or f"file://{state_folder() / 'pulumi'}"
+        if url.startswith("file://"):
+            url = f"file://{Path(url.removeprefix('file://')).expanduser()}"
+        return cls(url=url, stack=environment.name)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of a file backend, None for a remote one."""
+        return Path(self.url.removeprefix("file://")) if self.url.startswith("file://") else None
+
+    def check_passphrase(self, environment: Environment, variables: Mapping[str, str]) -> None:
+        """Raise EngineError unless the secrets provider has what it needs. An empty passphrase counts as one."""
+        if environment.secrets_provider == "passphrase" and not any(name in variables for name in PASSPHRASE_VARIABLES):
+            raise EngineError(
+                "passphrase-missing",
+                f"the state of {environment.name} is sealed with a passphrase, and none is given",
+                f"export {PASSPHRASE_VARIABLES[1]}=/path/to/file, or {PASSPHRASE_VARIABLES[0]}; "
+                "or configure secretsProvider: gcpkms://...",
+            )
+
+    def check_unlocked(self) -> None:
+        """Raise EngineError ``state-locked`` when another run holds the stack, naming it.
+
+        Pulumi's file and bucket backends lock by a JSON file for each run; it has no expiry, so the lock of a killed
+        run stays. Only a file backend is looked at here; a bucket's lock is met when the engine starts.
+        """
+        if self.folder is None:
+            return
+        locks = self.folder / ".pulumi" / "locks" / "organization" / PROJECT / self.stack
+        for path in sorted(locks.glob("*.json")):
+            raise locked_error(self.stack, _holder(path))
+
+
+def locked_error(stack: str, holder: str) -> EngineError:
+    """The error for a stack that another run holds."""
+    return EngineError(
+        "state-locked",
+        f"the Pulumi state of {stack} is locked by another run: {holder}",
+        "wait for that run. Only if its process is dead: "
+        f"pulumi cancel --yes --stack organization/{PROJECT}/{stack} (it removes the lock, it stops nobody)",
+    )
+
+
+def _holder(path: Path) -> str:
+    try:
+        lock = json.loads(path.read_text(encoding="utf-8"))
+        return f"process {lock['pid']} of {lock['username']} on {lock['hostname']} since {lock['timestamp']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"see {path}"

@@ -1,0 +1,100 @@
+"""Running the ``pulumi`` program so that it survives us, and we survive it.
+
+The Automation API's own runner leaves two things to chance. A Ctrl-C in the terminal reaches the child too, while the
+reader of its output dies, so the child never writes its state (pulumi/pulumi#9103); and a SIGTERM to us leaves the
+child running as an orphan. Here the child has a process group of its own, which only
+:meth:`InterruptibleCommand.interrupt` signals, and its output is read to the end.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pulumi.automation import CommandResult, OnOutput, PulumiCommand
+from pulumi.automation.errors import create_command_error
+
+
+class InterruptibleCommand(PulumiCommand):
+    """A ``pulumi`` that can be asked to stop. One operation at a time."""
+
+    def __init__(self, installed: PulumiCommand) -> None:
+        # Not super().__init__(): the version was checked when `installed` was made, and asking again costs a process.
+        self.command = installed.command
+        self.version = installed.version
+        self.last: CommandResult | None = None
+        """The result of the last command: the errors that the Automation API raises carry only text."""
+        self._child: subprocess.Popen[str] | None = None
+        self._interrupted = False
+
+    def run(
+        self,
+        args: list[str],
+        cwd: str,
+        additional_env: Mapping[str, str],
+        on_output: OnOutput | None = None,
+        on_error: OnOutput | None = None,
+    ) -> CommandResult:
+        """Run one command to its end. Raises the Automation API's CommandError when it fails."""
+        with subprocess.Popen(
+            [self.command, "--non-interactive", *args],
+            cwd=cwd,
+            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,
+        ) as child:
+            self._child = child
+            if self._interrupted:
+                self._signal(signal.SIGINT)
+            output = _Reader(child.stdout, on_output)
+            errors = _Reader(child.stderr, on_error)
+            code = child.wait()
+            self.last = CommandResult(stdout=output.text(), stderr=errors.text(), code=code)
+        self._child = None
+        if code != 0:
+            raise create_command_error(self.last)
+        return self.last
+
+    def interrupt(self) -> None:
+        """Ask the running command, or the next one, to stop.
+
+        The engine takes a first SIGINT as "finish what is under way and write the state", and a second as "stop now".
+        """
+        self._interrupted = True
+        self._signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End the child and everything it started (providers, language hosts), without a goodbye."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        child = self._child
+        if child is not None and child.poll() is None:
+            os.killpg(child.pid, number)
+
+
+class _Reader:
+    """Collects the lines of one stream in a thread of its own, handing each on."""
+
+    def __init__(self, source: Any, callback: Callable[[str], Any] | None) -> None:
+        self._lines: list[str] = []
+        self._source = source
+        self._callback = callback
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for line in self._source:
+            self._lines.append(line.rstrip())
+            if self._callback:
+                self._callback(self._lines[-1])
+
+    def text(self) -> str:
+        """All of it, once the stream has ended."""
+        self._thread.join()
+        return "\n".join(self._lines)

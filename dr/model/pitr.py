@@ -1,0 +1,194 @@
+"""Point-in-time recovery, decided: from a request and a situation to a plan. Pure; the doing is in operations."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dr.model.catalogue import BaseBackup
+from dr.model.cluster import ClusterSnapshot, ObjectStore
+from dr.model.config import Environment
+from dr.model.errors import RefusedError
+from dr.model.names import free_name
+from dr.model.plan import Plan, Step
+from dr.model.preconditions import PitrRequest, preconditions
+from dr.model.recovered import RecoveredCluster, app_secret_name, derive_recovered_cluster
+from dr.model.situation import Situation, Workload
+from dr.model.target import RecoveryTarget
+
+
+@dataclass(frozen=True, kw_only=True)
+class PitrDecision:
+    """All that was decided; what the steps need to act, so that they decide nothing themselves."""
+
+    request: PitrRequest
+    source: ClusterSnapshot
+    base: BaseBackup
+    cluster: RecoveredCluster
+    workloads: tuple[Workload, ...]
+    primary_answers: bool
+    plan: Plan
+
+    @property
+    def seals(self) -> bool:
+        """Whether the WAL is sealed first."""
+        return self.request.seal and self.primary_answers
+
+
+def decide_pitr(environment: Environment, request: PitrRequest, situation: Situation) -> PitrDecision:
+    """The decision for ``request``. Raises RefusedError with every precondition that does not hold."""
+    problems = list(preconditions(environment, request, situation))
+    source, catalogue = situation.source, situation.catalogue
+    store = source.store if source else None
+    base = catalogue.base_for(request.target) if catalogue else None
+    workloads = tuple(workload for workload in situation.workloads.values() if workload)
+    if problems or source is None or store is None or catalogue is None or base is None:
+        raise RefusedError(problems)
+    cluster = _recovered(environment, request, situation, source, store)
+    seals = request.seal and situation.database_time is not None
+    return PitrDecision(
+        request=request,
+        source=source,
+        base=base,
+        cluster=cluster,
+        workloads=workloads,
+        primary_answers=situation.database_time is not None,
+        plan=Plan(
+            operation="pitr",
+            environment=environment.name,
+            facts=_facts(environment, request, situation, base, cluster),
+            warnings=tuple(_warnings(request, situation)),
+            steps=tuple(_steps(environment, source, base, cluster, workloads, seals=seals)),
+        ),
+    )
+
+
+def _recovered(
+    environment: Environment,
+    request: PitrRequest,
+    situation: Situation,
+    source: ClusterSnapshot,
+    store: ObjectStore,
+) -> RecoveredCluster:
+    """The declaration of an earlier run for the same Cluster, else a new one with a serverName that nobody used."""
+    name = request.recovered_name
+    declared = situation.record.recovery(name) if situation.record else None
+    if situation.recovered is not None and declared is not None:
+        return declared
+    existing = situation.recovered.store if situation.recovered else None
+    used = situation.catalogue.server_names if situation.catalogue else frozenset()
+    return derive_recovered_cluster(
+        source,
+        store,
+        name=name,
+        server_name=existing.server_name if existing else free_name(name, used),
+        target=request.target,
+        limit=environment.timeouts.recovery,
+    )
+
+
+def _facts(
+    environment: Environment,
+    request: PitrRequest,
+    situation: Situation,
+    base: BaseBackup,
+    cluster: RecoveredCluster,
+) -> dict[str, str]:
+    local = request.target.time.astimezone()
+    ago = situation.seen_at - request.target.time
+    size = f", {base.size / 2**20:,.0f} MiB" if base.size else ""
+    return {
+        "Environment": f"{environment.name} (context {environment.kubernetes.context})",
+        "Target": f"{request.target} = {local:%Y-%m-%d %H:%M:%S %Z}, {_duration(ago.total_seconds())} ago, inclusive",
+        "Source": f"{environment.namespace}/{environment.source_cluster}, left as it is",
+        "Base backup": f"{base.backup_id}, ended {RecoveryTarget(base.end)}{size}",
+        "Recovered": f"{cluster.namespace}/{cluster.name}, archiving to {environment.backup.url}/{cluster.server_name}",
+        "Limit": f"{_duration(cluster.limit.total_seconds())} from creation to healthy",
+    }
+
+
+def _warnings(request: PitrRequest, situation: Situation) -> Iterator[str]:
+    if situation.recovered is not None:
+        yield f"Going on with the Cluster {situation.recovered.name}, which is there already."
+    if situation.database_time is None:
+        yield (
+            "The source's primary does not answer, so its WAL cannot be sealed: if no commit after the target was "
+            "archived, the recovery will fail and say so."
+        )
+    elif not request.seal:
+        yield "The WAL is not sealed: if no commit after the target was archived, the recovery will fail and say so."
+    managed = sorted(workload.name for workload in situation.workloads.values() if workload and workload.argo_managed)
+    if managed:
+        yield f"Argo CD manages {', '.join(managed)} and may scale them up at once: pause its automated sync first."
+
+
+def _steps(
+    environment: Environment,
+    source: ClusterSnapshot,
+    base: BaseBackup,
+    cluster: RecoveredCluster,
+    workloads: tuple[Workload, ...],
+    *,
+    seals: bool,
+) -> Iterator[Step]:
+    namespace, names = environment.workloads.namespace, ", ".join(workload.name for workload in workloads)
+    kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
+    yield Step(
+        key="remember",
+        title="Remember",
+        detail=f"replica counts and this recovery, in ConfigMap {environment.namespace}/postgres-dr-{environment.name}",
+        undo="nothing to undo",
+    )
+    yield Step(
+        key="stop-writers",
+        title="Stop the writers",
+        detail=f"scale {names} in {namespace} to 0 and wait until their pods are gone",
+        undo=" && ".join(scale_commands(environment, workloads)),
+    )
+    if seals:
+        yield Step(
+            key="seal-wal",
+            title="Seal the WAL",
+            detail=f"one commit on {source.primary}, a new WAL segment, and the old one in the archive",
+            undo="nothing to undo",
+        )
+    yield Step(
+        key="credentials",
+        title="Keep the password",
+        detail=f"copy Secret {source.app_secret} to {app_secret_name(cluster.name)} for the recovered cluster",
+        undo=f"{kubectl} delete secret {app_secret_name(cluster.name)} -n {cluster.namespace}",
+    )
+    yield Step(
+        key="recover",
+        title="Recover",
+        detail=f"Pulumi creates the Cluster {cluster.name} from base backup {base.backup_id} and WAL up to the target",
+        undo=f"{kubectl} delete cluster {cluster.name} -n {cluster.namespace}",
+    )
+    yield Step(
+        key="verify",
+        title="Verify",
+        detail=", ".join(
+            [*(query.name for query in environment.verification), "out of recovery", "target kept", "archiving"]
+        ),
+        undo="nothing to undo",
+    )
+    yield Step(key="settle", title="Settle", detail="Pulumi writes its state", undo="nothing to undo")
+
+
+def scale_commands(environment: Environment, workloads: tuple[Workload, ...]) -> list[str]:
+    """The commands that start the workloads again, with the counts seen, or the configured count where that was 0."""
+    kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
+    return [
+        f"{kubectl} scale deployment/{workload.name} -n {environment.workloads.namespace} "
+        f"--replicas={workload.replicas or environment.workloads.replicas}"
+        for workload in workloads
+    ]
+
+
+def _duration(seconds: float) -> str:
+    """A duration for people, in its two largest units."""
+    whole = max(0, int(seconds))
+    for unit, size, smaller, smaller_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // smaller_size
+            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{whole} s"

@@ -1,0 +1,167 @@
+"""What would stop a point-in-time recovery, found out before anything is touched.
+
+CloudNativePG reports most of these too, minutes later, in the log of a pod that keeps failing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
+from dr.model.config import Environment
+from dr.model.errors import Problem, RequestError
+from dr.model.names import cluster_name_fault, free_name
+from dr.model.situation import Situation
+from dr.model.target import RecoveryTarget
+
+
+@dataclass(frozen=True, kw_only=True)
+class PitrRequest:
+    """What was asked for. ``go_on`` agrees to continue with a recovered Cluster that is there already."""
+
+    target: RecoveryTarget
+    recovered_name: str
+    go_on: bool = False
+    seal: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise RequestError when the name cannot be a Cluster's."""
+        if fault := cluster_name_fault(self.recovered_name):
+            raise RequestError(
+                "name-impossible",
+                f"the recovered cluster's name {self.recovered_name!r} {fault}",
+                "give a shorter or simpler one with --recovered-name",
+            )
+
+    def command(self, environment: Environment, *, go_on: bool) -> str:
+        """The command line that asks for this again."""
+        parts = ["python -m dr pitr", "--env", environment.name, "--target-time", self.target.rfc3339]
+        if self.recovered_name != environment.recovered_cluster:
+            parts += ["--recovered-name", self.recovered_name]
+        if not self.seal:
+            parts.append("--skip-seal")
+        return " ".join([*parts, *(["--continue"] if go_on else [])])
+
+
+def preconditions(environment: Environment, request: PitrRequest, situation: Situation) -> Iterator[Problem]:
+    """Every precondition that does not hold, in the order in which they are worth mending."""
+    yield from _problems_around(environment, situation)
+    source, name = situation.source, request.recovered_name
+    if source is None:
+        yield Problem(
+            code="source-missing",
+            cause=f"there is no Cluster {environment.namespace}/{environment.source_cluster} to recover from",
+            remedy=f"correct sourceCluster; there are: {', '.join(situation.other_clusters) or 'none'}",
+        )
+        return
+    yield from _problems_of_source(environment, request, situation, source)
+    yield from _problems_of_target(request, situation)
+    if name == source.name:
+        yield Problem(
+            code="name-is-the-source",
+            cause=f"{name} is the source itself; CloudNativePG never recovers in place",
+            remedy=f"leave --recovered-name out, or give another, such as {source.name}-recovered",
+        )
+    elif situation.recovered is not None:
+        yield from _problems_of_existing(environment, request, situation.recovered, situation.other_clusters)
+
+
+def _problems_around(environment: Environment, situation: Situation) -> Iterator[Problem]:
+    """What the Cluster needs around it."""
+    if situation.external_name is None:
+        yield Problem(
+            code="service-missing",
+            cause=f"there is no Service {environment.namespace}/{environment.service}",
+            remedy="correct service in Pulumi.<env>.yaml, or create the Service: traffic could not be switched over",
+        )
+    for name in (name for name, workload in situation.workloads.items() if workload is None):
+        yield Problem(
+            code="workload-missing",
+            cause=f"there is no Deployment {environment.workloads.namespace}/{name} to stop",
+            remedy="correct workloads in Pulumi.<env>.yaml: a writer that is not stopped goes on writing",
+        )
+
+
+def _problems_of_source(
+    environment: Environment, request: PitrRequest, situation: Situation, source: ClusterSnapshot
+) -> Iterator[Problem]:
+    if source.store is None:
+        what = "archives through a plugin" if source.uses_plugin else "has no backup section"
+        yield Problem(
+            code="no-object-store",
+            cause=f"the Cluster {source.name} {what}; this version recovers from an in-tree barmanObjectStore",
+            remedy="recover by hand as CloudNativePG's documentation on recovery says",
+        )
+    elif source.store.url != environment.backup.url:
+        yield Problem(
+            code="backup-place-differs",
+            cause=f"{source.name} archives to {source.store.url}, and the configuration says {environment.backup.url}",
+            remedy="correct backup in Pulumi.<env>.yaml: one of the two is another environment's archive",
+        )
+    if source.archiving.working is False and request.seal:
+        yield Problem(
+            code="archiving-failing",
+            cause=f"WAL archiving of {source.name} fails: {source.archiving.message or 'no message'}",
+            remedy="mend it first (credentials, bucket), or add --skip-seal if the target is surely archived",
+        )
+    if not situation.app_secret_exists:
+        yield Problem(
+            code="secret-missing",
+            cause=f"there is no Secret {source.namespace}/{source.app_secret} with the password of {source.owner}",
+            remedy="create it with the keys username and password: the recovered database's owner gets that password",
+        )
+    for storage_class in situation.missing_storage_classes:
+        yield Problem(
+            code="storage-class-missing",
+            cause=f"there is no StorageClass {storage_class}, which {source.name} uses",
+            remedy="create it; a volume of that class would stay pending",
+        )
+
+
+def _problems_of_target(request: PitrRequest, situation: Situation) -> Iterator[Problem]:
+    catalogue, source = situation.catalogue, situation.source
+    if catalogue is not None and source is not None and source.store is not None:
+        first = catalogue.first_recoverable
+        if first is None:
+            yield Problem(
+                code="no-backup",
+                cause=f"there is no completed base backup of {catalogue.server_name} below {source.store.url}",
+                remedy="check backup.path; without a base backup nothing can be recovered",
+            )
+        elif catalogue.base_for(request.target) is None:
+            yield Problem(
+                code="target-before-first-backup",
+                cause=f"the target {request.target} is before the first base backup ended, {RecoveryTarget(first)}",
+                remedy=f"choose a target from {RecoveryTarget(first).rfc3339} on",
+            )
+    if situation.database_time is not None and request.target.time > situation.database_time:
+        yield Problem(
+            code="target-after-database-clock",
+            cause=f"the target {request.target} is later than the database's own clock, "
+            f"{RecoveryTarget(situation.database_time)}",
+            remedy="wait until the database's clock has passed it, or give an earlier target; then mend the clocks",
+        )
+
+
+def _problems_of_existing(
+    environment: Environment, request: PitrRequest, existing: ClusterSnapshot, taken: tuple[str, ...]
+) -> Iterator[Problem]:
+    made_for = existing.annotations.get(TARGET_ANNOTATION)
+    beside = f"--recovered-name {free_name(environment.recovered_cluster, taken)}"
+    if made_for is None:
+        yield Problem(
+            code="recovered-exists",
+            cause=f"there is a Cluster {existing.name} already, and this tool did not make it ({existing.phase})",
+            remedy=f"recover beside it: {beside}",
+        )
+    elif made_for != request.target.rfc3339:
+        yield Problem(
+            code="recovered-exists",
+            cause=f"there is a Cluster {existing.name} already, with another target, {made_for} ({existing.phase})",
+            remedy=f"recover beside it: {beside}",
+        )
+    elif not request.go_on:
+        yield Problem(
+            code="recovered-exists",
+            cause=f"there is a Cluster {existing.name} already, recovered to this very target ({existing.phase})",
+            remedy=f"go on with it: --continue; or recover beside it: {beside}",
+        )

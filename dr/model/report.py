@@ -1,0 +1,78 @@
+"""What came of an operation, as values: for people, for ``--json``, and for whatever reads the journal later."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dr.model.config import Environment
+from dr.model.pitr import PitrDecision, scale_commands
+
+
+@dataclass(frozen=True, kw_only=True)
+class PitrReport:
+    """A finished point-in-time recovery. Times are aware UTC, durations in seconds.
+
+    ``seconds`` runs from the operator's yes to the end; ``cluster_seconds`` is CloudNativePG's own part of it, from the
+    Cluster's creation to healthy. ``findings`` are (name, value, passed) in the order of asking.
+    """
+
+    decision: PitrDecision
+    environment: Environment
+    started: datetime
+    seconds: float
+    cluster_seconds: float
+    steps: tuple[tuple[str, float, str], ...]
+    findings: tuple[tuple[str, str, bool | None], ...]
+    journal: str
+
+    @property
+    def next_commands(self) -> list[str]:
+        """The commands that move traffic to the recovered cluster, in order, ready to be pasted."""
+        environment, cluster = self.environment, self.decision.cluster
+        kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
+        patch = f'{{"spec":{{"externalName":"{cluster.host}"}}}}'
+        rollout = f"{kubectl} rollout status -n {environment.workloads.namespace} --timeout=5m"
+        commands = [
+            f"{kubectl} patch service {environment.service} -n {environment.namespace} --type merge -p '{patch}'",
+            *scale_commands(environment, self.decision.workloads),
+            *(f"{rollout} deployment/{workload.name}" for workload in self.decision.workloads),
+        ]
+        if environment.smoke_test_url:
+            commands.append(f"curl -fsS {shlex.quote(environment.smoke_test_url)}")
+        return commands
+
+    @property
+    def later(self) -> list[str]:
+        """What is left to do once the recovered cluster has proved itself."""
+        environment, cluster = self.environment, self.decision.cluster
+        kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
+        in_git = (
+            f"Make {cluster.name} the cluster in Git (its manifest, and the Service's externalName), so that Argo CD "
+            "does not put the old one back."
+        )
+        source = f"{environment.source_cluster} -n {environment.namespace}"
+        return [in_git, f"Then delete the old one: {kubectl} delete cluster {source}"]
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The report as plain values."""
+        cluster = self.decision.cluster
+        return {
+            "operation": "pitr",
+            "environment": self.environment.name,
+            "result": "recovered",
+            "target": cluster.target,
+            "cluster": cluster.name,
+            "namespace": cluster.namespace,
+            "host": cluster.host,
+            "serverName": cluster.server_name,
+            "baseBackup": self.decision.base.backup_id,
+            "started": self.started.isoformat(),
+            "seconds": round(self.seconds, 2),
+            "clusterSeconds": round(self.cluster_seconds, 2),
+            "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
+            "verification": [{"name": name, "value": value, "passed": passed} for name, value, passed in self.findings],
+            "next": self.next_commands,
+            "journal": self.journal,
+        }

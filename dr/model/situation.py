@@ -1,0 +1,41 @@
+"""Everything a recovery decides on, seen once, as one frozen value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from dr.model.catalogue import Catalogue
+from dr.model.cluster import ClusterSnapshot
+from dr.model.record import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A Deployment at one moment. ``replicas`` is the wanted count; ``selector`` finds its pods."""
+
+    name: str
+    replicas: int
+    selector: str
+    argo_managed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What was there at ``seen_at`` (aware UTC). Fields are None for what is not there.
+
+    ``other_clusters`` are all the Clusters of the namespace; ``external_name`` is empty for a Service of another type;
+    ``database_time`` is the source's own clock, None when its primary does not answer; ``missing_storage_classes`` are
+    those that the source names and the cluster lacks.
+    """
+
+    seen_at: datetime
+    source: ClusterSnapshot | None
+    recovered: ClusterSnapshot | None
+    other_clusters: tuple[str, ...]
+    external_name: str | None
+    workloads: Mapping[str, Workload | None]
+    app_secret_exists: bool
+    missing_storage_classes: tuple[str, ...]
+    database_time: datetime | None
+    catalogue: Catalogue | None
+    record: Record | None

@@ -1,0 +1,69 @@
+"""Looking at everything a recovery decides on, at once: the parts that wait for different servers go side by side."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+from dr.clients import workloads
+from dr.clients.cnpg import cluster_names, find_cluster
+from dr.clients.object_store import read_catalogue
+from dr.clients.sql import Psql
+from dr.model.cluster import ClusterSnapshot
+from dr.model.errors import AccessError
+from dr.model.situation import Situation
+from dr.operations.session import Session
+
+_DATABASE_SECONDS = 10
+
+
+def observe(session: Session, recovered_name: str) -> Situation:
+    """The situation now. Looks only. Raises AccessError when the cluster or the bucket cannot be reached."""
+    environment, api = session.environment, session.api
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        # The source first and alone: a dead API server or a wrong token should be reported once, and at once.
+        source = find_cluster(api, environment.namespace, environment.source_cluster)
+        server_name = source.store.server_name if source and source.store else environment.source_cluster
+        catalogue = pool.submit(read_catalogue, environment.backup, server_name)
+        database = pool.submit(_database_time, session, source)
+        around = pool.submit(_around, session, recovered_name, source)
+        return Situation(
+            seen_at=session.clock(),
+            source=source,
+            database_time=database.result(),
+            **_in_order(catalogue, around),
+        )
+
+
+def _in_order(catalogue: Future[Any], around: Future[dict[str, Any]]) -> dict[str, Any]:
+    """Both results; Kubernetes' failure before the bucket's, as it is the likelier cause of both."""
+    return {**around.result(), "catalogue": catalogue.result()}
+
+
+def _around(session: Session, recovered_name: str, source: ClusterSnapshot | None) -> dict[str, Any]:
+    environment, api = session.environment, session.api
+    namespace, writers = environment.namespace, environment.workloads
+    classes = {name for name in (source.storage_classes if source else ()) if name}
+    return {
+        "recovered": find_cluster(api, namespace, recovered_name),
+        "other_clusters": tuple(cluster_names(api, namespace)),
+        "external_name": workloads.external_name(api, namespace, environment.service),
+        "workloads": {name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
+        "app_secret_exists": source is not None
+        and workloads.read_secret(api, namespace, source.app_secret) is not None,
+        "missing_storage_classes": tuple(
+            sorted(name for name in classes if not workloads.storage_class_exists(api, name))
+        ),
+        "record": session.records.read(),
+    }
+
+
+def _database_time(session: Session, source: ClusterSnapshot | None) -> datetime | None:
+    """The source's clock, or None when its primary does not answer: a dead source is no reason not to recover."""
+    if source is None or source.primary is None:
+        return None
+    psql = Psql(session.api, namespace=source.namespace, pod=source.primary, database="postgres")
+    try:
+        (seconds,) = psql.ask("SELECT extract(epoch FROM clock_timestamp())", limit=_DATABASE_SECONDS)
+    except (AccessError, ValueError):
+        return None
+    return datetime.fromtimestamp(float(seconds), UTC)

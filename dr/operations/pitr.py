@@ -1,0 +1,205 @@
+"""Point-in-time recovery: a new Cluster beside the broken one, with the data as it was at the target.
+
+The source is never touched, but for one harmless commit that seals its WAL. Traffic is not moved here.
+"""
+
+import time
+from collections.abc import Callable
+
+from dr.clients import workloads
+from dr.clients.recovery_watch import RecoveryWatch
+from dr.clients.sql import Psql
+from dr.clients.wal import seal_wal
+from dr.engine.recovery_stack import RecoveryStack
+from dr.model.cluster import ClusterSnapshot
+from dr.model.errors import InterruptedOperationError, RecoveryError
+from dr.model.pitr import PitrDecision, decide_pitr
+from dr.model.preconditions import PitrRequest
+from dr.model.progress import RecoveryProgress, Stage
+from dr.model.record import Record
+from dr.model.recovered import app_secret_name
+from dr.model.report import PitrReport
+from dr.operations.journal import Journal
+from dr.operations.observe import observe
+from dr.operations.reporting import Reporter
+from dr.operations.runner import Action, run_actions
+from dr.operations.session import Session
+from dr.operations.verify import Finding, judge, verify_database, verify_last_commit
+
+_TICK_SECONDS = 0.5
+_WRITERS_SECONDS = 120
+_SEAL_SECONDS = 120
+_ARCHIVING_SECONDS = 60
+_SETTLE_SECONDS = 120
+
+
+def decide(session: Session, request: PitrRequest) -> PitrDecision:
+    """Look, and decide. Changes nothing. Raises RefusedError or AccessError."""
+    return decide_pitr(session.environment, request, observe(session, request.recovered_name))
+
+
+class PointInTimeRecovery:
+    """One recovery that was agreed to."""
+
+    def __init__(
+        self, session: Session, decision: PitrDecision, *, stack: RecoveryStack, journal: Journal, reporter: Reporter
+    ) -> None:
+        self._session = session
+        self._decision = decision
+        self._stack = stack
+        self._journal = journal
+        self._reporter = reporter
+        self._progress = RecoveryProgress()
+        self._seen: ClusterSnapshot | None = None
+        self._findings: list[Finding] = []
+        self._cluster_seconds = 0.0
+        self._watch = RecoveryWatch(
+            session.api, decision.cluster.namespace, decision.cluster.name, since=session.clock()
+        )
+
+    def run(self) -> PitrReport:
+        """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
+        session, decision = self._session, self._decision
+        started, begin = session.clock(), time.monotonic()
+        self._stack.prepare()
+        self._journal.write("operation-started", started, plan=decision.plan.as_json())
+        doing: dict[str, Callable[[], str]] = {
+            "remember": self._remember,
+            "stop-writers": self._stop_writers,
+            "seal-wal": self._seal_wal,
+            "credentials": self._credentials,
+            "recover": self._recover,
+            "verify": self._verify,
+            "settle": self._settle,
+        }
+        try:
+            with self._watch:
+                results = run_actions(
+                    [Action(step=step, do=doing[step.key]) for step in decision.plan.steps],
+                    reporter=self._reporter,
+                    journal=self._journal,
+                    clock=session.clock,
+                    stop=session.stop,
+                    go_on=decision.request.command(session.environment, go_on=True),
+                )
+        finally:
+            self._stack.interrupt()
+        report = PitrReport(
+            decision=decision,
+            environment=session.environment,
+            started=started,
+            seconds=time.monotonic() - begin,
+            cluster_seconds=self._cluster_seconds,
+            steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
+            findings=tuple((finding.name, finding.value, finding.passed) for finding in self._findings),
+            journal=str(self._journal.path),
+        )
+        self._journal.write("operation-done", session.clock(), report=report.as_json())
+        return report
+
+    def _remember(self) -> str:
+        counts = {workload.name: workload.replicas for workload in self._decision.workloads}
+
+        def change(record: Record) -> Record:
+            return record.with_replicas(counts).with_recovery(self._decision.cluster)
+
+        self._record = self._session.records.change(change, now=self._session.clock())
+        return ", ".join(f"{name} {self._record.replicas.get(name, count)}" for name, count in counts.items())
+
+    def _stop_writers(self) -> str:
+        api, namespace = self._session.api, self._session.environment.workloads.namespace
+        for workload in self._decision.workloads:
+            if workload.replicas:
+                workloads.scale(api, namespace, workload.name, 0)
+        selectors = {workload.name: workload.selector for workload in self._decision.workloads}
+        workloads.await_stopped(api, namespace, selectors, limit=_WRITERS_SECONDS, stop=self._session.stop)
+        return "no pod left"
+
+    def _seal_wal(self) -> str:
+        source = self._decision.source
+        psql = Psql(self._session.api, namespace=source.namespace, pod=source.primary or "", database="postgres")
+        return f"{seal_wal(psql, limit=_SEAL_SECONDS, stop=self._session.stop)} archived"
+
+    def _credentials(self) -> str:
+        source, name = self._decision.source, app_secret_name(self._decision.cluster.name)
+        made = workloads.copy_credentials(self._session.api, source.namespace, source=source.app_secret, name=name)
+        return f"Secret {name} {'made' if made else 'was there'}"
+
+    def _recover(self) -> str:
+        limit = self._decision.cluster.limit.total_seconds()
+        self._stack.up([recovery.cluster for recovery in self._record.recoveries])
+        begin = time.monotonic()
+        while self._progress.stage is not Stage.HEALTHY:
+            elapsed = time.monotonic() - begin
+            self._look()
+            self._reporter.recovery(self._progress, elapsed=elapsed, limit=limit)
+            self._give_up_if_hopeless(elapsed, limit)
+        replayed = f"{self._progress.segments} WAL segments" if self._progress.segments else "WAL"
+        if self._seen is not None:
+            self._cluster_seconds = (self._session.clock() - self._seen.created).total_seconds()
+        return f"healthy {self._cluster_seconds:.1f} s after creation, {replayed} replayed"
+
+    def _look(self) -> None:
+        """Take in what has been seen since, waiting up to a tick for the first of it."""
+        seen = self._watch.next(_TICK_SECONDS)
+        while seen is not None:
+            self._progress = self._progress.after(seen)
+            if isinstance(seen, ClusterSnapshot):
+                self._seen = seen
+            seen = self._watch.next(0)
+
+    def _give_up_if_hopeless(self, elapsed: float, limit: float) -> None:
+        """Raise when the recovery cannot become healthy any more, or has used up its time."""
+        if self._session.stop.is_set():
+            raise InterruptedOperationError(
+                "interrupted",
+                f"stopped while {self._progress.stage}; CloudNativePG goes on with the Cluster by itself",
+                "go on, or undo what was done; see below",
+            )
+        if self._progress.failure and self._progress.failure.final:
+            raise self._progress.failure.as_error()
+        if not self._stack.running and self._progress.stage is not Stage.HEALTHY:
+            self._stack.result()  # its error is the cause, if it has one
+        if elapsed > limit:
+            why = self._progress.failure
+            held_up = f", waiting: {self._progress.waiting_for}" if self._progress.waiting_for else ""
+            raise RecoveryError(
+                why.code if why else "recovery-timeout",
+                f"not healthy within {limit:.0f} s; it was {self._progress.stage}{held_up}"
+                + (f"; {why.cause}" if why else ""),
+                why.remedy
+                if why
+                else "see what it waits for; timeouts.recoveryMinutes is the limit, --continue goes on",
+            )
+
+    def _verify(self) -> str:
+        cluster, environment = self._decision.cluster, self._session.environment
+        primary = (self._seen.primary if self._seen else None) or f"{cluster.name}-1"
+        psql = Psql(
+            self._session.api, namespace=cluster.namespace, pod=primary, database=self._decision.source.database
+        )
+        self._findings = [
+            *verify_database(psql, environment),
+            verify_last_commit(self._progress.last_commit, self._decision.request.target),
+            self._await_archiving(),
+        ]
+        judge(self._findings)
+        return ", ".join(f"{finding.name} {finding.value}" for finding in self._findings)
+
+    def _await_archiving(self) -> Finding:
+        """CloudNativePG sets the condition once the first WAL of the new timeline is archived, a little after
+        healthy.
+        """
+        deadline = time.monotonic() + _ARCHIVING_SECONDS
+        while time.monotonic() < deadline and not self._session.stop.is_set():
+            if self._seen is not None and self._seen.archiving.working is not None:
+                break
+            self._look()
+        archiving = self._seen.archiving if self._seen else None
+        working = archiving is not None and archiving.working is True
+        said = archiving.message if archiving and archiving.message else "not reported"
+        return Finding(name="archiving", value="yes" if working else said, passed=working)
+
+    def _settle(self) -> str:
+        self._stack.result(_SETTLE_SECONDS)
+        return "the recovery stack is up to date"

@@ -1,0 +1,62 @@
+"""Is the recovered cluster what was asked for? Asked of the database itself, not of its status."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dr.clients.sql import Psql
+from dr.model.config import Environment, VerificationQuery
+from dr.model.errors import VerificationError
+from dr.model.target import RecoveryTarget
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The answer to one question. ``passed`` is None where there is nothing to judge by."""
+
+    name: str
+    value: str
+    passed: bool | None
+
+
+def verify_database(psql: Psql, environment: Environment) -> list[Finding]:
+    """The configured queries, and whether the server is out of recovery, in one round trip."""
+    statements = [f"SELECT ({query.sql})::text" for query in environment.verification]
+    *answers, in_recovery = psql.ask(*statements, "SELECT pg_is_in_recovery()")
+    findings = [
+        Finding(name=query.name, value=answer, passed=_passes(query, answer))
+        for query, answer in zip(environment.verification, answers, strict=True)
+    ]
+    return [
+        *findings,
+        Finding(name="out of recovery", value="yes" if in_recovery == "f" else "no", passed=in_recovery == "f"),
+    ]
+
+
+def verify_last_commit(last_commit: datetime | None, target: RecoveryTarget) -> Finding:
+    """Whether the last transaction that PostgreSQL replayed lies at or before the target.
+
+    PostgreSQL logs its time at the end of recovery, and nothing when it replayed no transaction at all.
+    """
+    if last_commit is None:
+        return Finding(name="last transaction", value="none replayed after the base backup", passed=None)
+    return Finding(name="last transaction", value=str(RecoveryTarget(last_commit)), passed=last_commit <= target.time)
+
+
+def judge(findings: list[Finding]) -> None:
+    """Raise VerificationError when a finding did not pass."""
+    failed = [finding for finding in findings if finding.passed is False]
+    if failed:
+        raise VerificationError(
+            "verification-failed",
+            "the recovered cluster runs, but " + "; ".join(f"{finding.name} is {finding.value}" for finding in failed),
+            "do not move traffic to it; look at its data, and recover to another target with --recovered-name",
+        )
+
+
+def _passes(query: VerificationQuery, answer: str) -> bool | None:
+    if query.at_least is None:
+        return None if answer else False
+    try:
+        return float(answer) >= query.at_least
+    except ValueError:
+        return False
