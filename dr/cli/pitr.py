@@ -1,6 +1,7 @@
 """``dr pitr``: recover to a point in time, beside the broken cluster."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def _confirm(environment: "Environment", plan: "Plan", name: str, *, as_json: bo
     """Ask, as the environment wants to be asked. Raises DeclinedError, or RequestError where nobody can answer."""
     from dr.model.errors import DeclinedError, RequestError
 
-    if as_json or not click.get_text_stream("stdin").isatty():
+    if as_json or not sys.stdin.isatty():
         raise RequestError(
             "confirmation-impossible",
             "the plan has to be agreed to, and there is no terminal to ask at",

@@ -21,7 +21,7 @@ def open_session(environment: Environment, context: str | None) -> Session:
     if context is not None and context != environment.kubernetes.context:
         raise RequestError(
             "context-not-the-environments",
-            f"--context {context!r} is not the context of {environment.name}, which is {environment.kubernetes.context!r}",
+            f"--context {context!r} is not the one of {environment.name}, {environment.kubernetes.context!r}",
             "leave --context out, or correct kubernetes.context in Pulumi.<env>.yaml",
         )
     user = f"{getpass.getuser()}@{socket.gethostname()}"

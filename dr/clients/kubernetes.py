@@ -15,6 +15,8 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
+from kubernetes.config.kube_config import KubeConfigMerger
+from yaml import YAMLError
 
 from dr.model.config import KubernetesAccess
 from dr.model.errors import AccessError
@@ -143,14 +145,15 @@ def _require_context(file: str | None, context: str) -> None:
             "set KUBECONFIG, or make one: gcloud container clusters get-credentials CLUSTER --location LOCATION",
         )
     try:
-        known, _ = config.list_kube_config_contexts(config_file=os.pathsep.join(found))
-    except (ConfigException, TypeError, ValueError) as error:
+        # Not list_kube_config_contexts(): that fails on a file without a current context, and ours needs none.
+        merged = KubeConfigMerger(os.pathsep.join(found)).config
+        names = [entry["name"] for entry in (merged.value.get("contexts") if merged else None) or ()]
+    except (ConfigException, YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise AccessError(
             "kubeconfig-unusable",
             f"the kubeconfig {', '.join(found)} cannot be read: {error}",
             "mend it or make a new one",
         ) from error
-    names = [entry["name"] for entry in known]
     if context not in names:
         raise AccessError(
             "context-missing",

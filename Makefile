@@ -1,0 +1,49 @@
+# Two commands: `make demo` runs the main job on the lab from nothing, `make test` runs every test from nothing.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: help demo test static unit e2e lab lab-down lock clean
+
+help:  ## these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s $$'\t'
+
+$(VENV)/ready: requirements-dev.lock
+	$(PYTHON) -m venv --clear $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	touch $@
+
+demo: $(VENV)/ready  ## the lab, a dropped table, and its recovery, narrated
+	$(RUN) -m lab up
+	$(RUN) -m lab exec -- $(CURDIR)/$(RUN) -m lab.demo
+
+test: static unit e2e  ## every check, from static ones to the end-to-end tests on the lab
+
+static: $(VENV)/ready  ## ruff and mypy
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+unit: $(VENV)/ready  ## tests that need no lab
+	$(RUN) -m pytest -m "not e2e and not lab_down"
+
+e2e: $(VENV)/ready  ## the end-to-end tests, on the lab
+	$(RUN) -m lab up
+	$(RUN) -m pytest -m "e2e and not lab_down"
+
+lab: $(VENV)/ready  ## bring the lab up
+	$(RUN) -m lab up
+
+lab-down: $(VENV)/ready  ## take the lab down
+	$(RUN) -m lab down
+
+lock: $(VENV)/ready  ## make the locks anew from requirements*.txt
+	for name in requirements requirements-dev; do \
+	  $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --no-header --override overrides.txt $$name.txt -o $$name.lock; done
+
+clean:  ## forget the virtual environment (the lab's cache stays: python -m lab down --cache)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
