@@ -41,14 +41,17 @@ def show_plan(plan: Plan) -> None:
     facts = Table.grid(padding=(0, 2))
     for name, value in plan.facts.items():
         facts.add_row(Text(name, style="bold"), Text(value))
-    steps = Table(box=None, padding=(0, 2), show_header=True, header_style="dim")
-    for header in ("", "step", "what happens", "to undo"):
-        steps.add_column(header, overflow="fold")
+    steps = Table.grid(padding=(0, 2))
     for number, step in enumerate(plan.steps, start=1):
-        steps.add_row(str(number), Text(step.title, style="bold"), Text(step.detail), Text(step.undo, style="dim"))
+        steps.add_row(str(number), Text(step.title, style="bold"), Text(step.detail))
     parts: list[Any] = [facts, "", steps]
-    parts += [Text(f"! {warning}", style="yellow") for warning in plan.warnings]
     out.print(Panel(Group(*parts), title=f"Plan: {plan.operation} on {plan.environment}", title_align="left"))
+    for warning in plan.warnings:
+        out.print(Text(f"! {warning}", style="yellow"), soft_wrap=True)
+    out.print(Text("To take it back:", style="bold"))
+    for step in plan.steps:
+        for command in step.undo:
+            out.print(Text(f"  {command}"), soft_wrap=True)
 
 
 def show_report(report: PitrReport) -> None:
@@ -85,10 +88,13 @@ def show_error(error: DrError) -> None:
         err.print(Text("Nothing was changed.", style="dim"))
         return
     err.print(f"\nStopped in [bold]{stopped.at.title}[/].")
-    for step in stopped.done:
-        err.print(Text.assemble(("  done  ", "green"), step.title, (f"   undo: {step.undo}", "dim")), soft_wrap=True)
-    at = stopped.at
-    err.print(Text.assemble(("  begun ", "yellow"), at.title, (f"   undo: {at.undo}", "dim")), soft_wrap=True)
+    marks = [(("  done  ", "green"), step) for step in stopped.done] + [(("  begun ", "yellow"), stopped.at)]
+    for mark, step in marks:
+        err.print(Text.assemble(mark, step.title))
+    err.print(Text("To take it back:", style="bold"))
+    for _, step in marks:
+        for command in step.undo:
+            err.print(Text(f"  {command}"), soft_wrap=True)
     err.print(Text.assemble(("To go on: ", "bold"), stopped.go_on), soft_wrap=True)
     err.print(Text(f"Journal: {stopped.journal}", style="dim"), soft_wrap=True)
 
@@ -106,7 +112,7 @@ def error_as_json(error: DrError) -> dict[str, Any]:
         and {
             "at": stopped.at.key,
             "done": [step.key for step in stopped.done],
-            "undo": {step.key: step.undo for step in (*stopped.done, stopped.at)},
+            "undo": [command for step in (*stopped.done, stopped.at) for command in step.undo],
             "goOn": stopped.go_on,
             "journal": stopped.journal,
         },

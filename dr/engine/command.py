@@ -16,13 +16,15 @@ from typing import Any
 from pulumi.automation import CommandResult, OnOutput, PulumiCommand
 from pulumi.automation.errors import create_command_error
 
+from dr.engine.installation import Installation
+
 
 class InterruptibleCommand(PulumiCommand):
     """A ``pulumi`` that can be asked to stop. One operation at a time."""
 
-    def __init__(self, installed: PulumiCommand) -> None:
-        # Not super().__init__(): the version was checked when `installed` was made, and asking again costs a process.
-        self.command = installed.command
+    def __init__(self, installed: Installation) -> None:
+        # Not super().__init__(): the version was checked when `installed` was found, and asking again costs a process.
+        self.command = installed.program
         self.version = installed.version
         self.last: CommandResult | None = None
         """The result of the last command: the errors that the Automation API raises carry only text."""

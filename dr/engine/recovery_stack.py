@@ -1,7 +1,8 @@
-"""Bringing the recovery stack up.
+"""Bringing the recovery stack up in the background.
 
-``pulumi up`` runs in a thread of its own, because the operation has better things to do meanwhile than to wait for
-it: it watches the recovery and can stop the engine the moment the recovery is known to have failed.
+The operation has better things to do than to wait for ``pulumi up``: it watches the recovery, and stops the engine the
+moment the recovery is known to have failed. The Automation API itself is imported in the background too, while the
+operation waits for Kubernetes.
 """
 
 import contextlib
@@ -9,51 +10,34 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import cached_property
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from pulumi.automation import (
-    CommandError,
-    ConcurrentUpdateError,
-    LocalWorkspaceOptions,
-    ProjectBackend,
-    ProjectSettings,
-    PulumiCommand,
-    Stack,
-    create_or_select_stack,
-)
-
-from dr.engine.backend import Backend, locked_error, state_folder
-from dr.engine.command import InterruptibleCommand
-from dr.model.config import PROJECT, Environment
+from dr.engine.backend import Backend, state_folder
+from dr.engine.installation import Installation
+from dr.model.config import Environment
 from dr.model.errors import EngineError
 from dr.model.recovered import RecoveredCluster
 
-_GRACE_SECONDS = 60
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from pulumi.automation import Stack
 
-_TELLING = 12
-"""How many of the engine's last lines to show when it fails."""
+    from dr.engine.command import InterruptibleCommand
+
+_GRACE_SECONDS = 60
 
 
 class RecoveryStack:
     """The recovery stack of one environment."""
 
-    def __init__(self, environment: Environment, backend: Backend, installed: PulumiCommand) -> None:
+    def __init__(self, environment: Environment, backend: Backend, installed: Installation) -> None:
         self._environment = environment
         self._backend = backend
-        self._command = InterruptibleCommand(installed)
+        self._installed = installed
         self._clusters: Sequence[RecoveredCluster] = ()
         self._up: Future[None] | None = None
 
-    @cached_property
-    def _opened(self) -> Future[Stack]:
-        return _in_background(self._open)
-
     def prepare(self) -> None:
-        """Open the stack in the background, making it if it is new. Takes some seconds, none of which need waiting
-        for.
-        """
+        """Open the stack in the background, making it if it is new. Takes seconds that nobody has to wait for."""
         _ = self._opened
 
     def up(self, clusters: Sequence[RecoveredCluster]) -> None:
@@ -74,45 +58,36 @@ class RecoveryStack:
 
     def interrupt(self) -> None:
         """Stop the engine: gracefully first, so that it writes its state, and by force when it does not obey."""
-        for stop in (self._command.interrupt, self._command.interrupt, self._command.kill):
+        for by_force in (False, False, True):
             if not self.running:
                 return
-            stop()
+            if by_force:
+                self._command.kill()
+            else:
+                self._command.interrupt()
             with contextlib.suppress(EngineError, TimeoutError):
                 self.result(_GRACE_SECONDS)
 
-    def _open(self) -> Stack:
-        folder = state_folder() / "workspace" / self._environment.name
-        folder.mkdir(parents=True, exist_ok=True)
-        if self._backend.folder:
-            self._backend.folder.mkdir(parents=True, exist_ok=True)
-        return self._explained(
-            lambda: create_or_select_stack(
-                stack_name=self._environment.name,
-                project_name=PROJECT,
-                program=self._program,
-                opts=LocalWorkspaceOptions(
-                    work_dir=str(folder),
-                    project_settings=ProjectSettings(
-                        name=PROJECT, runtime="python", main=str(folder), backend=ProjectBackend(url=self._backend.url)
-                    ),
-                    secrets_provider=self._environment.secrets_provider,
-                    env_vars=self._variables(),
-                    pulumi_command=self._command,
-                ),
-            )
-        )
+    @cached_property
+    def _command(self) -> "InterruptibleCommand":
+        from dr.engine.command import InterruptibleCommand
 
-    def _variables(self) -> dict[str, str]:
-        variables = {
-            "PULUMI_BACKEND_URL": self._backend.url,
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            # The salt lies in the state, so that another operator's machine, or a lost folder, makes no difference.
-            "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
-        }
-        if kubeconfig := self._environment.kubernetes.kubeconfig:
-            variables["KUBECONFIG"] = str(Path(kubeconfig).expanduser())
-        return variables
+        return InterruptibleCommand(self._installed)
+
+    @cached_property
+    def _opened(self) -> "Future[Stack]":
+        return _in_background(self._open)
+
+    def _open(self) -> "Stack":
+        from dr.engine.workspace import open_stack
+
+        return open_stack(
+            self._environment,
+            self._backend,
+            self._command,
+            folder=state_folder() / "workspace" / self._environment.name,
+            program=self._program,
+        )
 
     def _program(self) -> None:
         # Imported here: the provider's package takes most of a second, and only this needs it.
@@ -121,37 +96,9 @@ class RecoveryStack:
         declare_recovery_stack(self._environment, self._clusters)
 
     def _bring_up(self) -> None:
-        stack = self._opened.result()
-        # Refresh first: a Cluster that was deleted by hand must be created again, not believed to be there.
-        self._explained(lambda: stack.up(refresh=True, show_secrets=False, suppress_progress=True, color="never"))
+        from dr.engine.workspace import bring_up
 
-    def _explained(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except ConcurrentUpdateError as error:
-            raise locked_error(self._environment.name, _last_lines(self._output())) from error
-        except (CommandError, OSError) as error:
-            text = self._output() or str(error)
-            if "incorrect passphrase" in text:
-                raise EngineError(
-                    "passphrase-wrong",
-                    f"the passphrase does not open the state of {self._environment.name}",
-                    "give the passphrase that the stack was made with (PULUMI_CONFIG_PASSPHRASE_FILE)",
-                ) from error
-            raise EngineError(
-                "engine-failed",
-                f"Pulumi failed: {_last_lines(text)}",
-                "mend the cause and repeat the command: it goes on where it stopped",
-            ) from error
-
-    def _output(self) -> str:
-        last = self._command.last
-        return f"{last.stdout}\n{last.stderr}" if last and last.code != 0 else ""
-
-
-def _last_lines(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " / ".join(lines[-_TELLING:])
+        bring_up(self._environment, self._command, self._opened.result())
 
 
 def _in_background(work: Callable[[], Any]) -> Future[Any]:

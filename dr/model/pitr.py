@@ -136,32 +136,30 @@ def _steps(
         key="remember",
         title="Remember",
         detail=f"replica counts and this recovery, in ConfigMap {environment.namespace}/postgres-dr-{environment.name}",
-        undo="nothing to undo",
     )
     yield Step(
         key="stop-writers",
         title="Stop the writers",
         detail=f"scale {names} in {namespace} to 0 and wait until their pods are gone",
-        undo=" && ".join(scale_commands(environment, workloads)),
+        undo=tuple(scale_commands(environment, workloads)),
     )
     if seals:
         yield Step(
             key="seal-wal",
             title="Seal the WAL",
             detail=f"one commit on {source.primary}, a new WAL segment, and the old one in the archive",
-            undo="nothing to undo",
         )
     yield Step(
         key="credentials",
         title="Keep the password",
         detail=f"copy Secret {source.app_secret} to {app_secret_name(cluster.name)} for the recovered cluster",
-        undo=f"{kubectl} delete secret {app_secret_name(cluster.name)} -n {cluster.namespace}",
+        undo=(f"{kubectl} delete secret {app_secret_name(cluster.name)} -n {cluster.namespace}",),
     )
     yield Step(
         key="recover",
         title="Recover",
         detail=f"Pulumi creates the Cluster {cluster.name} from base backup {base.backup_id} and WAL up to the target",
-        undo=f"{kubectl} delete cluster {cluster.name} -n {cluster.namespace}",
+        undo=(f"{kubectl} delete cluster {cluster.name} -n {cluster.namespace}",),
     )
     yield Step(
         key="verify",
@@ -169,9 +167,8 @@ def _steps(
         detail=", ".join(
             [*(query.name for query in environment.verification), "out of recovery", "target kept", "archiving"]
         ),
-        undo="nothing to undo",
     )
-    yield Step(key="settle", title="Settle", detail="Pulumi writes its state", undo="nothing to undo")
+    yield Step(key="settle", title="Settle", detail="Pulumi writes its state")
 
 
 def scale_commands(environment: Environment, workloads: tuple[Workload, ...]) -> list[str]:

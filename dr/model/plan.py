@@ -20,7 +20,7 @@ class Step:
     key: str
     title: str
     detail: str
-    undo: str
+    undo: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,7 @@ class Plan:
             "facts": dict(self.facts),
             "warnings": list(self.warnings),
             "steps": [
-                {"key": step.key, "title": step.title, "detail": step.detail, "undo": step.undo} for step in self.steps
+                {"key": step.key, "title": step.title, "detail": step.detail, "undo": list(step.undo)}
+                for step in self.steps
             ],
         }

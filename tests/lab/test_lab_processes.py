@@ -1,0 +1,128 @@
+"""A recorded process is known for certain, or not taken for ours."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import down, processes
+from lab.paths import State
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Iterator[State]:
+    state = State(tmp_path / "state")
+    yield state
+    for record in processes.read_all(state):
+        processes.stop(record, at_once=True)
+
+
+def started(where: State, name: str = "part") -> processes.Record:
+    record = processes.read(where, name)
+    assert record is not None
+    return record
+
+
+def test_part_is_started_once(where: State) -> None:
+    assert processes.ensure(where, "part", ["sleep", "60"])
+    first = started(where)
+    assert not processes.ensure(where, "part", ["sleep", "60"])
+    assert started(where) == first
+    assert first.alive()
+
+
+def test_dead_part_is_started_again(where: State) -> None:
+    processes.ensure(where, "part", ["sleep", "60"])
+    first = started(where)
+    processes.stop(first)
+    assert not first.alive()
+    assert processes.ensure(where, "part", ["sleep", "60"])
+    assert started(where).pid != first.pid
+
+
+@pytest.mark.parametrize("change", [{"settings": ["new"]}, {"env": {"NEW": "1"}}])
+def test_changed_settings_restart_the_part(where: State, change: dict[str, list[str]]) -> None:
+    processes.ensure(where, "part", ["sleep", "60"])
+    first = started(where)
+    assert processes.ensure(where, "part", ["sleep", "60"], **change)  # type: ignore[arg-type]
+    assert not first.alive()
+    assert started(where).alive()
+
+
+def test_id_given_to_a_stranger_is_not_ours(where: State) -> None:
+    processes.ensure(where, "part", ["sleep", "60"])
+    record = started(where)
+    stranger = dataclasses.replace(record, start_ticks=record.start_ticks - 1)
+    assert not stranger.alive()
+    processes.stop(stranger)
+    assert record.alive(), "a process with another start time was signalled"
+
+
+def test_record_of_another_boot_is_not_ours(where: State) -> None:
+    processes.ensure(where, "part", ["sleep", "60"])
+    record = dataclasses.replace(started(where), boot_id="another")
+    assert not record.alive()
+
+
+def test_zombie_is_dead() -> None:
+    child = subprocess.Popen(["true"])
+    deadline = time.monotonic() + 5
+    while processes.start_ticks(child.pid) is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert Path(f"/proc/{child.pid}").exists(), "it was reaped too early to be a zombie"
+    assert processes.start_ticks(child.pid) is None
+    child.wait()
+
+
+def test_name_with_blanks_and_brackets_does_not_confuse(tmp_path: Path) -> None:
+    program = tmp_path / "a) S 1 (b"
+    program.symlink_to("/bin/sleep")
+    child = subprocess.Popen([str(program), "60"])
+    try:
+        ticks = processes.start_ticks(child.pid)
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+        assert ticks is not None
+        assert abs(ticks / os.sysconf("SC_CLK_TCK") - uptime) < 30
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_unreadable_record_is_no_record(where: State) -> None:
+    where.processes.mkdir(parents=True)
+    (where.processes / "part.json").write_text('{"name": "part"')
+    assert processes.read(where, "part") is None
+    assert processes.read_all(where) == []
+
+
+def test_stubborn_part_is_killed(where: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "ENDS_WITHIN", 0.3)
+    processes.ensure(where, "part", ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
+    time.sleep(0.2)
+    record = started(where)
+    processes.stop(record)
+    monkeypatch.setattr(processes, "ENDS_WITHIN", 5.0)
+    processes.stop(record, at_once=True)
+    assert not record.alive()
+
+
+def test_parts_are_found_without_their_records(where: State) -> None:
+    processes.ensure(where, "part", ["sh", "-c", "sleep 60 & wait"])
+    pid = started(where).pid
+    (where.processes / "part.json").unlink()
+    found = list(down._parts(where))
+    assert pid in found
+    down._end_all("test", lambda: down._parts(where))
+    assert list(down._parts(where)) == []
+    processes._reap(pid)
+
+
+def test_other_labs_parts_are_not_found(where: State, tmp_path: Path) -> None:
+    processes.ensure(where, "part", ["sleep", "60"])
+    assert list(down._parts(State(tmp_path / "other"))) == []
