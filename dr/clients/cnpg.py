@@ -1,10 +1,16 @@
 """CloudNativePG's ``Cluster`` objects."""
 
+import time
+from threading import Event
+
 from dr.clients.kubernetes import KubernetesApi
-from dr.model.cluster import ClusterSnapshot
+from dr.model.cluster import UNRECOVERABLE_PHASE, ClusterSnapshot
 from dr.model.errors import AccessError
 
 GROUP, VERSION, PLURAL = "postgresql.cnpg.io", "v1", "clusters"
+RECOVERY_JOB_LABEL, RECOVERY_JOB_ROLE = "cnpg.io/jobRole", "full-recovery"
+"""On the pods of the Job that recovers (CloudNativePG's ``pkg/specs/jobs.go``); the role is its container's name too.
+"""
 
 
 def find_cluster(api: KubernetesApi, namespace: str, name: str) -> ClusterSnapshot | None:
@@ -26,6 +32,58 @@ def find_cluster(api: KubernetesApi, namespace: str, name: str) -> ClusterSnapsh
             ) from error
         raise
     return ClusterSnapshot.from_object(raw) if raw else None
+
+
+def _recovery_pod_phases(api: KubernetesApi, namespace: str, name: str) -> list[str]:
+    """The phases of the recovery Job's pods of the Cluster ``name``, one for each attempt that still exists."""
+    found = api.ask(
+        f"list the recovery pods of {namespace}/{name}",
+        api.core.list_namespaced_pod,
+        namespace,
+        label_selector=f"cnpg.io/cluster={name},{RECOVERY_JOB_LABEL}={RECOVERY_JOB_ROLE}",
+    )
+    return [pod.status.phase for pod in found.items]
+
+
+def gave_up(api: KubernetesApi, cluster: ClusterSnapshot) -> bool:
+    """Whether a recovered Cluster has only failed attempts to show. One that has had a primary is never given up."""
+    if cluster.primary is not None or cluster.ready:
+        return False
+    phases = _recovery_pod_phases(api, cluster.namespace, cluster.name)
+    return cluster.phase == UNRECOVERABLE_PHASE or (bool(phases) and set(phases) == {"Failed"})
+
+
+def delete_given_up(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop: Event) -> bool:
+    """Delete a Cluster whose recovery gave up, and wait until it and its volumes are gone. ``limit`` is in seconds.
+
+    Returns False, and deletes nothing, when it has not given up (any more): CloudNativePG tries again by itself.
+
+    Raises AccessError ``cluster-not-gone`` at the limit; returns early when ``stop`` is set.
+    """
+    cluster = find_cluster(api, namespace, name)
+    if cluster is None or not gave_up(api, cluster):
+        return False
+    what = f"delete the Cluster {namespace}/{name}"
+    this_one = {"preconditions": {"uid": cluster.uid}}
+    api.find(what, api.custom.delete_namespaced_custom_object, GROUP, VERSION, namespace, PLURAL, name, body=this_one)
+    deadline = time.monotonic() + limit
+    while not stop.is_set():
+        volumes = api.ask(
+            f"list the volumes of {namespace}/{name}",
+            api.core.list_namespaced_persistent_volume_claim,
+            namespace,
+            label_selector=f"cnpg.io/cluster={name}",
+        )
+        if not volumes.items and find_cluster(api, namespace, name) is None:
+            return True
+        if time.monotonic() > deadline:
+            raise AccessError(
+                "cluster-not-gone",
+                f"the Cluster {namespace}/{name} is still there {limit:.0f} s after its deletion",
+                f"see what holds it: kubectl describe cluster {name} -n {namespace}",
+            )
+        stop.wait(0.2)
+    return True
 
 
 def cluster_names(api: KubernetesApi, namespace: str) -> list[str]:

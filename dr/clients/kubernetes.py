@@ -36,9 +36,9 @@ class KubernetesApi:
 
     def new_client(self) -> Any:
         """A client of its own, for calls that cannot share one (exec swaps the client's request function)."""
-        _require_context(self._file, self.context)
+        files = _files_with_context(self._file, self.context)
         try:
-            made = config.new_client_from_config(config_file=self._file and _expand(self._file), context=self.context)
+            made = config.new_client_from_config(config_file=files, context=self.context)
         except (ConfigException, OSError, ValueError) as error:
             raise AccessError(
                 "kubeconfig-unusable",
@@ -133,8 +133,10 @@ class KubernetesApi:
         return AccessError("api-error", f"could not {what}: {error.status} {_message(error)}", "repeat the command")
 
 
-def _require_context(file: str | None, context: str) -> None:
-    """Raise AccessError unless the kubeconfig is there and has the context."""
+def _files_with_context(file: str | None, context: str) -> str:
+    """The kubeconfig files, joined as in ``$KUBECONFIG``. Raises AccessError unless they are there and have the
+    context.
+    """
     default = os.environ.get("KUBECONFIG") or "~/.kube/config"
     places = [_expand(part) for part in (file or default).split(os.pathsep) if part]
     found = [place for place in places if Path(place).is_file()]
@@ -148,7 +150,7 @@ def _require_context(file: str | None, context: str) -> None:
         # Not list_kube_config_contexts(): that fails on a file without a current context, and ours needs none.
         merged = KubeConfigMerger(os.pathsep.join(found)).config
         names = [entry["name"] for entry in (merged.value.get("contexts") if merged else None) or ()]
-    except (ConfigException, YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ConfigException, YAMLError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise AccessError(
             "kubeconfig-unusable",
             f"the kubeconfig {', '.join(found)} cannot be read: {error}",
@@ -160,6 +162,7 @@ def _require_context(file: str | None, context: str) -> None:
             f"the kubeconfig {', '.join(found)} has no context {context!r}, which is the environment's",
             f"make it (kubectl config rename-context OLD {context}); contexts there: {', '.join(names) or 'none'}",
         )
+    return os.pathsep.join(found)
 
 
 def _expand(path: str) -> str:

@@ -5,6 +5,7 @@ so barman reads it.
 """
 
 import logging
+from datetime import UTC
 from typing import Any
 
 import requests
@@ -75,8 +76,8 @@ def _backups(place: BackupPlace, server_name: str) -> list[BaseBackup]:
 def _base_backup(info: Any) -> BaseBackup:
     return BaseBackup(
         backup_id=info.backup_id,
-        begin=info.begin_time,
-        end=info.end_time,
+        begin=info.begin_time.astimezone(UTC),
+        end=info.end_time.astimezone(UTC),
         timeline=int(info.timeline),
         begin_wal=info.begin_wal,
         end_wal=info.end_wal,

@@ -15,21 +15,20 @@ import urllib3
 from kubernetes import client, watch
 from kubernetes.client.exceptions import ApiException
 
-from dr.clients.cnpg import GROUP, PLURAL, VERSION
+from dr.clients.cnpg import GROUP, PLURAL, RECOVERY_JOB_LABEL, RECOVERY_JOB_ROLE, VERSION
 from dr.clients.kubernetes import KubernetesApi
 from dr.model.cluster import ClusterSnapshot
 from dr.model.progress import LogSeen, Observation, PodSeen, WarningSeen
 
 _WATCH_SECONDS = 60
 _RETRY_SECONDS = 0.5
-_RECOVERY_ROLE = "full-recovery"
 
 
 class RecoveryWatch:
     """The observations of one Cluster, from entering the context until leaving it."""
 
     def __init__(self, api: KubernetesApi, namespace: str, name: str, *, since: datetime) -> None:
-        """``since`` keeps out warnings about an earlier Cluster of the same name."""
+        """``since`` keeps out what an earlier run has seen: warnings, and attempts that had failed by then."""
         self._api = api
         self._namespace = namespace
         self._name = name
@@ -88,7 +87,9 @@ class RecoveryWatch:
         for pod in self._events(
             core.list_namespaced_pod, self._namespace, label_selector=f"cnpg.io/cluster={self._name}"
         ):
-            recovery = (pod.metadata.labels or {}).get("cnpg.io/jobRole") == _RECOVERY_ROLE
+            recovery = (pod.metadata.labels or {}).get(RECOVERY_JOB_LABEL) == RECOVERY_JOB_ROLE
+            if recovery and pod.status.phase == "Failed" and pod.metadata.creation_timestamp < self._since:
+                continue  # an attempt that an earlier run has reported
             self._seen.put(
                 PodSeen(
                     name=pod.metadata.name,
@@ -112,7 +113,7 @@ class RecoveryWatch:
         core: Any = client.CoreV1Api(self._api.new_client())
         with contextlib.suppress(ApiException, urllib3.exceptions.HTTPError, OSError):
             log = core.read_namespaced_pod_log(
-                pod, self._namespace, container=_RECOVERY_ROLE, follow=True, _preload_content=False
+                pod, self._namespace, container=RECOVERY_JOB_ROLE, follow=True, _preload_content=False
             )
             rest = b""
             for chunk in log.stream(decode_content=True):

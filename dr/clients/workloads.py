@@ -11,6 +11,7 @@ from dr.model.recovered import MANAGED_BY
 from dr.model.situation import Workload
 
 _ARGO_MARKS = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
+_CREDENTIALS = ("username", "password")
 
 
 def read_deployment(api: KubernetesApi, namespace: str, name: str) -> Workload | None:
@@ -97,10 +98,16 @@ def copy_credentials(api: KubernetesApi, namespace: str, *, source: str, name: s
         raise AccessError(
             "secret-missing", f"there is no Secret {namespace}/{source}", "restore the Secret of the database's owner"
         )
+    if missing := [key for key in _CREDENTIALS if key not in data]:
+        raise AccessError(
+            "secret-incomplete",
+            f"the Secret {namespace}/{source} has no {' and no '.join(missing)}",
+            "add what is missing, and repeat the command",
+        )
     body: dict[str, Any] = {
         "metadata": {"name": name, "labels": {**MANAGED_BY, "cnpg.io/reload": "true"}},
         "type": "kubernetes.io/basic-auth",
-        "data": {key: data[key] for key in ("username", "password")},
+        "data": {key: data[key] for key in _CREDENTIALS},
     }
     if read_secret(api, namespace, name) is not None:
         return False

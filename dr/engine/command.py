@@ -6,6 +6,7 @@ child running as an orphan. Here the child has a process group of its own, which
 :meth:`InterruptibleCommand.interrupt` signals, and its output is read to the end.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import psutil
 from pulumi.automation import CommandResult, OnOutput, PulumiCommand
 from pulumi.automation.errors import create_command_error
 
@@ -52,7 +54,7 @@ class InterruptibleCommand(PulumiCommand):
         ) as child:
             self._child = child
             if self._interrupted:
-                self._signal(signal.SIGINT)
+                self._ask_to_stop()
             output = _Reader(child.stdout, on_output)
             errors = _Reader(child.stderr, on_error)
             code = child.wait()
@@ -68,16 +70,23 @@ class InterruptibleCommand(PulumiCommand):
         The engine takes a first SIGINT as "finish what is under way and write the state", and a second as "stop now".
         """
         self._interrupted = True
-        self._signal(signal.SIGINT)
+        self._ask_to_stop()
 
     def kill(self) -> None:
         """End the child and everything it started (providers, language hosts), without a goodbye."""
-        self._signal(signal.SIGKILL)
+        child = self._child
+        if child is None or child.poll() is not None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            # By descent: the engine puts each plugin into a process group of its own.
+            for process in [*psutil.Process(child.pid).children(recursive=True), psutil.Process(child.pid)]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _ask_to_stop(self) -> None:
         child = self._child
         if child is not None and child.poll() is None:
-            os.killpg(child.pid, number)
+            child.send_signal(signal.SIGINT)
 
 
 class _Reader:

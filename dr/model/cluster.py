@@ -48,6 +48,7 @@ class ClusterSnapshot:
 
     name: str
     namespace: str
+    uid: str
     created: datetime
     spec: Mapping[str, Any]
     annotations: Mapping[str, str]
@@ -68,6 +69,7 @@ class ClusterSnapshot:
         return cls(
             name=metadata["name"],
             namespace=metadata["namespace"],
+            uid=metadata["uid"],
             created=datetime.fromisoformat(metadata["creationTimestamp"]),
             spec=spec,
             annotations=metadata.get("annotations") or {},

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dr.model.catalogue import BaseBackup
 from dr.model.cluster import ClusterSnapshot, ObjectStore
@@ -40,7 +40,7 @@ def decide_pitr(environment: Environment, request: PitrRequest, situation: Situa
     source, catalogue = situation.source, situation.catalogue
     store = source.store if source else None
     base = catalogue.base_for(request.target) if catalogue else None
-    workloads = tuple(workload for workload in situation.workloads.values() if workload)
+    workloads = tuple(_with_count_to_return_to(environment, situation))
     if problems or source is None or store is None or catalogue is None or base is None:
         raise RefusedError(problems)
     cluster = _recovered(environment, request, situation, source, store)
@@ -57,9 +57,20 @@ def decide_pitr(environment: Environment, request: PitrRequest, situation: Situa
             environment=environment.name,
             facts=_facts(environment, request, situation, base, cluster),
             warnings=tuple(_warnings(request, situation)),
-            steps=tuple(_steps(environment, source, base, cluster, workloads, seals=seals)),
+            steps=tuple(
+                _steps(environment, source, base, cluster, workloads, seals=seals, clears=situation.recovered_gave_up)
+            ),
         ),
     )
+
+
+def _with_count_to_return_to(environment: Environment, situation: Situation) -> Iterator[Workload]:
+    """The workloads, each with the count it runs with, or had before an earlier run stopped it, or is configured."""
+    remembered = situation.record.replicas if situation.record else {}
+    for workload in situation.workloads.values():
+        if workload:
+            count = workload.replicas or remembered.get(workload.name) or environment.workloads.replicas
+            yield replace(workload, return_to=count)
 
 
 def _recovered(
@@ -129,6 +140,7 @@ def _steps(
     workloads: tuple[Workload, ...],
     *,
     seals: bool,
+    clears: bool,
 ) -> Iterator[Step]:
     namespace, names = environment.workloads.namespace, ", ".join(workload.name for workload in workloads)
     kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
@@ -155,6 +167,12 @@ def _steps(
         detail=f"copy Secret {source.app_secret} to {app_secret_name(cluster.name)} for the recovered cluster",
         undo=(f"{kubectl} delete secret {app_secret_name(cluster.name)} -n {cluster.namespace}",),
     )
+    if clears:
+        yield Step(
+            key="clear",
+            title="Clear away",
+            detail=f"delete the Cluster {cluster.name}, whose recovery failed and which never ran, and its volume",
+        )
     yield Step(
         key="recover",
         title="Recover",
@@ -172,11 +190,11 @@ def _steps(
 
 
 def scale_commands(environment: Environment, workloads: tuple[Workload, ...]) -> list[str]:
-    """The commands that start the workloads again, with the counts seen, or the configured count where that was 0."""
+    """The commands that start the workloads again, with the counts to return to."""
     kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
     return [
         f"{kubectl} scale deployment/{workload.name} -n {environment.workloads.namespace} "
-        f"--replicas={workload.replicas or environment.workloads.replicas}"
+        f"--replicas={workload.return_to}"
         for workload in workloads
     ]
 

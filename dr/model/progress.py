@@ -8,7 +8,7 @@ the base backup and PostgreSQL replays WAL. This module turns those into one sta
 import json
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from dr.model.cluster import UNRECOVERABLE_PHASE, ClusterSnapshot
@@ -118,6 +118,8 @@ class RecoveryProgress:
         return replace(self, stage=self._at_least(Stage.WAITING)) if cluster.phase else self
 
     def _after_pod(self, pod: PodSeen) -> "RecoveryProgress":
+        if self.stage is Stage.HEALTHY:
+            return self
         if not pod.recovery:
             return replace(self, stage=self._at_least(Stage.STARTING), waiting_for=pod.waiting_for)
         if pod.phase == "Failed":
@@ -137,6 +139,9 @@ class RecoveryProgress:
 
     def _after_log(self, log: LogSeen) -> "RecoveryProgress":
         message = message_of(log.line)
+        if self.stage is Stage.HEALTHY:
+            # The log of a recovery that is over can arrive after the Cluster was seen healthy.
+            return self._with_last_commit(message)
         if failure := explain(message):
             return replace(self, failure=failure)
         if message.startswith("Starting barman-cloud-restore"):
@@ -147,9 +152,11 @@ class RecoveryProgress:
         if found := re.match(r'restored log file "([0-9A-F]{24})" from archive', message):
             wal, known = found[1], self.wal
             return replace(self, stage=self._at_least(Stage.REPLAY), wal=wal, segments=self.segments + (wal != known))
-        if found := re.match(r"last completed transaction was at log time (.+)", message):
-            return replace(self, last_commit=_postgres_time(found[1]))
-        return self
+        return self._with_last_commit(message)
+
+    def _with_last_commit(self, message: str) -> "RecoveryProgress":
+        found = re.match(r"last completed transaction was at log time (.+)", message)
+        return replace(self, last_commit=_postgres_time(found[1])) if found else self
 
 
 def message_of(line: str) -> str:
@@ -175,8 +182,8 @@ _EXPLANATIONS = (
         code="recovery-target-not-reached",
         cause="PostgreSQL replayed all archived WAL and met no commit after the target: "
         "recovery ended before configured recovery target was reached",
-        remedy="archive WAL past the target and try again (while the source runs: SELECT pg_current_xact_id(); then "
-        "SELECT pg_switch_wal();), or choose an earlier --target-time",
+        remedy="repeat with --continue and without --skip-seal, so that a commit after the target is archived first; "
+        "if the source is dead, choose an earlier --target-time",
         final=True,
     ),
     Failure(
@@ -230,6 +237,6 @@ def _unexplained(reason: str) -> Failure:
 def _postgres_time(text: str) -> datetime | None:
     """PostgreSQL's log time, such as ``2026-11-22 16:42:26.716751+00``; None in a form that is not understood."""
     try:
-        return datetime.fromisoformat(text.strip())
+        return datetime.fromisoformat(text.strip()).astimezone(UTC)
     except ValueError:
         return None

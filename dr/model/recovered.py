@@ -7,6 +7,7 @@ is kept, but for what belongs to the source alone.
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -82,8 +83,8 @@ def derive_recovered_cluster(
     It archives to ``server_name``, which has to be an empty folder of the same store: two writers in one WAL archive
     would make both useless, and CloudNativePG refuses an archive that is not empty.
     """
-    origin = {**store.definition, "serverName": store.server_name}
-    spec = {key: value for key, value in source.spec.items() if key not in _SOURCE_ONLY}
+    origin = {**deepcopy(dict(store.definition)), "serverName": store.server_name}
+    spec = deepcopy({key: value for key, value in source.spec.items() if key not in _SOURCE_ONLY})
     if source.image and "imageCatalogRef" not in spec:
         spec["imageName"] = source.image
     if managed := spec.get("managed"):
@@ -102,8 +103,8 @@ def derive_recovered_cluster(
         },
         "externalClusters": [{"name": source.name, "barmanObjectStore": origin}],
         "backup": {
-            **{key: value for key, value in source.spec["backup"].items() if key != "volumeSnapshot"},
-            "barmanObjectStore": {**store.definition, "serverName": server_name},
+            **deepcopy({key: value for key, value in source.spec["backup"].items() if key != "volumeSnapshot"}),
+            "barmanObjectStore": {**deepcopy(dict(store.definition)), "serverName": server_name},
         },
     }
     manifest = {

@@ -11,18 +11,23 @@ from dr.model.record import Record
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """A Deployment at one moment. ``replicas`` is the wanted count; ``selector`` finds its pods."""
+    """A Deployment at one moment.
+
+    ``replicas`` is the wanted count, ``return_to`` the one to go back to after a stop; ``selector`` finds its pods.
+    """
 
     name: str
     replicas: int
     selector: str
     argo_managed: bool
+    return_to: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
     """What was there at ``seen_at`` (aware UTC). Fields are None for what is not there.
 
+    ``recovered_gave_up`` says that recovery pods of the recovered Cluster have failed and none runs or has succeeded;
     ``other_clusters`` are all the Clusters of the namespace; ``external_name`` is empty for a Service of another type;
     ``database_time`` is the source's own clock, None when its primary does not answer; ``missing_storage_classes`` are
     those that the source names and the cluster lacks.
@@ -34,6 +39,7 @@ class Situation:
     other_clusters: tuple[str, ...]
     external_name: str | None
     workloads: Mapping[str, Workload | None]
+    recovered_gave_up: bool
     app_secret_exists: bool
     missing_storage_classes: tuple[str, ...]
     database_time: datetime | None

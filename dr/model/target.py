@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from dr.model.errors import RequestError
 
 _EXAMPLE = "2026-04-27T09:55:00Z"
-_ZONE = re.compile(r"(Z|[+-]\d{2}:?\d{2})$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)
@@ -31,27 +30,27 @@ class RecoveryTarget:
         """
         cleaned = text.strip()
         try:
-            time = datetime.fromisoformat(re.sub(r"\s+(?=[+-]\d|[zZ]$)", "", cleaned))
-        except ValueError as error:
+            time = datetime.fromisoformat(re.sub(r"\s+(?=[+-]\d|[zZ]$)", "", cleaned).upper())
+            utc = time.astimezone(UTC)
+        except (ValueError, OverflowError) as error:
             raise RequestError(
                 "target-time-malformed",
                 f"--target-time {text!r} is not a time: {error}",
                 f"write the date, the time and the zone, as in --target-time {_EXAMPLE}",
             ) from error
-        if time.tzinfo is None or not _ZONE.search(cleaned):
+        if time.tzinfo is None:
             raise RequestError(
                 "target-time-without-zone",
                 f"--target-time {text!r} has no time zone, so you and PostgreSQL could mean different moments",
                 f"add Z for UTC or an offset such as +09:00, as in --target-time {_EXAMPLE}",
             )
-        time = time.astimezone(UTC)
-        if time > now:
+        if utc > now:
             raise RequestError(
                 "target-time-in-the-future",
-                f"--target-time {text!r} is {time:%Y-%m-%d %H:%M:%S} UTC, and now it is {now:%Y-%m-%d %H:%M:%S} UTC",
+                f"--target-time {text!r} is {utc:%Y-%m-%d %H:%M:%S} UTC, and now it is {now:%Y-%m-%d %H:%M:%S} UTC",
                 "give the moment just before the damage; it has to lie in the past (is the zone right?)",
             )
-        return cls(time)
+        return cls(utc)
 
     @property
     def rfc3339(self) -> str:

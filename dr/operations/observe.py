@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dr.clients import workloads
-from dr.clients.cnpg import cluster_names, find_cluster
+from dr.clients.cnpg import cluster_names, find_cluster, gave_up
 from dr.clients.object_store import read_catalogue
 from dr.clients.sql import Psql
 from dr.model.cluster import ClusterSnapshot
@@ -42,9 +42,11 @@ def _in_order(catalogue: Future[Any], around: Future[dict[str, Any]]) -> dict[st
 def _around(session: Session, recovered_name: str, source: ClusterSnapshot | None) -> dict[str, Any]:
     environment, api = session.environment, session.api
     namespace, writers = environment.namespace, environment.workloads
+    recovered = find_cluster(api, namespace, recovered_name)
     classes = {name for name in (source.storage_classes if source else ()) if name}
     return {
-        "recovered": find_cluster(api, namespace, recovered_name),
+        "recovered": recovered,
+        "recovered_gave_up": recovered is not None and gave_up(api, recovered),
         "other_clusters": tuple(cluster_names(api, namespace)),
         "external_name": workloads.external_name(api, namespace, environment.service),
         "workloads": {name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},

@@ -6,7 +6,7 @@ The source is never touched, but for one harmless commit that seals its WAL. Tra
 import time
 from collections.abc import Callable
 
-from dr.clients import workloads
+from dr.clients import cnpg, workloads
 from dr.clients.recovery_watch import RecoveryWatch
 from dr.clients.sql import Psql
 from dr.clients.wal import seal_wal
@@ -31,6 +31,7 @@ _WRITERS_SECONDS = 120
 _SEAL_SECONDS = 120
 _ARCHIVING_SECONDS = 60
 _SETTLE_SECONDS = 120
+_CLEAR_SECONDS = 120
 
 
 def decide(session: Session, request: PitrRequest) -> PitrDecision:
@@ -68,6 +69,7 @@ class PointInTimeRecovery:
             "stop-writers": self._stop_writers,
             "seal-wal": self._seal_wal,
             "credentials": self._credentials,
+            "clear": self._clear,
             "recover": self._recover,
             "verify": self._verify,
             "settle": self._settle,
@@ -124,6 +126,13 @@ class PointInTimeRecovery:
         source, name = self._decision.source, app_secret_name(self._decision.cluster.name)
         made = workloads.copy_credentials(self._session.api, source.namespace, source=source.app_secret, name=name)
         return f"Secret {name} {'made' if made else 'was there'}"
+
+    def _clear(self) -> str:
+        cluster = self._decision.cluster
+        deleted = cnpg.delete_given_up(
+            self._session.api, cluster.namespace, cluster.name, limit=_CLEAR_SECONDS, stop=self._session.stop
+        )
+        return f"Cluster {cluster.name} is gone" if deleted else "not needed: CloudNativePG's own next try is under way"
 
     def _recover(self) -> str:
         limit = self._decision.cluster.limit.total_seconds()

@@ -11,6 +11,8 @@ from dr.model.plan import Step
 from dr.operations.journal import Journal
 from dr.operations.reporting import Reporter
 
+_GO_ON_OR_UNDO = "go on, or undo what was done; see below"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
@@ -48,13 +50,21 @@ def run_actions(
     for action in actions:
         try:
             done.append(_run(action, reporter, journal, clock, stop))
-        except DrError as error:
+        except DrError as failure:
+            error = _as_interruption(failure, stop)
             error.stopped = Stopped(
                 at=action.step, done=tuple(result.step for result in done), go_on=go_on, journal=str(journal.path)
             )
             journal.write("step-failed", clock(), step=action.step.key, code=error.code, cause=error.cause)
-            raise
+            raise error from failure
     return done
+
+
+def _as_interruption(error: DrError, stop: Event) -> DrError:
+    """The error itself, or an interruption where a step failed only because it was told to stop."""
+    if not stop.is_set() or isinstance(error, InterruptedOperationError):
+        return error
+    return InterruptedOperationError("interrupted", f"stopped: {error.cause}", _GO_ON_OR_UNDO)
 
 
 def _run(
@@ -74,4 +84,4 @@ def _run(
 
 def _check(stop: Event, cause: str) -> None:
     if stop.is_set():
-        raise InterruptedOperationError("interrupted", cause, "go on, or undo what was done; see below")
+        raise InterruptedOperationError("interrupted", cause, _GO_ON_OR_UNDO)
