@@ -40,7 +40,7 @@ lab: $(VENV)/ready  ## bring the lab up
 lab-down: $(VENV)/ready  ## take the lab down
 	$(RUN) -m lab down
 
-lock: $(VENV)/ready  ## make the locks anew from requirements*.txt
+lock:  ## make the locks anew from requirements*.txt
 	for name in requirements requirements-dev; do \
 	  $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header --override overrides.txt $$name.txt -o $$name.lock; done

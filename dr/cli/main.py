@@ -5,13 +5,14 @@ Only click is imported here, so that ``--help`` answers at once; a subcommand's 
 
 import json
 import sys
+import traceback
 from collections.abc import Callable
 from importlib import import_module
 
 import click
 
 from dr import __version__
-from dr.model.errors import DrError, InterruptedOperationError
+from dr.model.errors import DrError, FaultError, InterruptedOperationError
 
 _COMMANDS = {"pitr": "dr.cli.pitr"}
 
@@ -68,6 +69,11 @@ def run(arguments: list[str]) -> int:
         )
     except DrError as error:
         return _fail(error, as_json)
+    except Exception as error:  # noqa: BLE001 - a traceback is no way to talk to an operator; it goes below the message
+        fault = FaultError("fault", f"{type(error).__name__}: {error}", "report it, with the traceback below")
+        code = _fail(fault, as_json)
+        traceback.print_exception(error)
+        return code
     return 0
 
 

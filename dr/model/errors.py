@@ -40,6 +40,12 @@ class DrError(Exception):
         """Set by the runner when steps had begun; None means that nothing was changed."""
 
 
+class FaultError(DrError):
+    """A fault of this tool itself. Whoever raises it chains the exception that shows where."""
+
+    family = "fault"
+
+
 class RequestError(DrError):
     """What was asked for makes no sense by itself: a malformed time, an impossible name."""
 

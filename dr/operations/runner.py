@@ -1,12 +1,13 @@
 """Applying a plan: each step in turn, told, timed and journalled, with a word on where things stand when one fails."""
 
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Event
 
-from dr.model.errors import DrError, InterruptedOperationError, Stopped
+from dr.model.errors import DrError, FaultError, InterruptedOperationError, Stopped
 from dr.model.plan import Step
 from dr.operations.journal import Journal
 from dr.operations.reporting import Reporter
@@ -50,18 +51,29 @@ def run_actions(
     for action in actions:
         try:
             done.append(_run(action, reporter, journal, clock, stop))
-        except DrError as failure:
-            error = _as_interruption(failure, stop)
+        except Exception as failure:
+            error = _explained(failure, stop)
             error.stopped = Stopped(
                 at=action.step, done=tuple(result.step for result in done), go_on=go_on, journal=str(journal.path)
             )
-            journal.write("step-failed", clock(), step=action.step.key, code=error.code, cause=error.cause)
+            journal.write(
+                "step-failed",
+                clock(),
+                step=action.step.key,
+                code=error.code,
+                cause=error.cause,
+                traceback=traceback.format_exception(failure) if isinstance(error, FaultError) else None,
+            )
             raise error from failure
     return done
 
 
-def _as_interruption(error: DrError, stop: Event) -> DrError:
-    """The error itself, or an interruption where a step failed only because it was told to stop."""
+def _explained(error: Exception, stop: Event) -> DrError:
+    """The error itself; an interruption where a step failed because it was told to stop; a fault of the tool for any
+    other.
+    """
+    if not isinstance(error, DrError):
+        return FaultError("fault", f"{type(error).__name__}: {error}", "report it with the journal; the state is below")
     if not stop.is_set() or isinstance(error, InterruptedOperationError):
         return error
     return InterruptedOperationError("interrupted", f"stopped: {error.cause}", _GO_ON_OR_UNDO)
