@@ -1,0 +1,155 @@
+"""The command line of the lab: parses, calls, prints. The only place that ends the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+
+from lab import lock, machine, paths
+from lab.errors import LabError, NotThisMachineError
+from lab.steps import pretty
+
+FAILED = 1
+WRONG_MACHINE = 3
+NOT_HEALTHY = 4
+INTERRUPTED = 130
+
+EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not on this machine, 4 (status) not healthy, 130 interrupted."
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """A whole platform on this machine, to try recoveries on: Kubernetes, CNPG, PostgreSQL, GCS, Pulumi."""
+    from lab.environment import past_proxies
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as ctrl-C: what runs is ended in order
+    os.environ.update(past_proxies())  # for this process, and for the parts that it starts
+
+
+@main.command()
+def up() -> None:
+    """Bring the lab up: build and start what is missing, leave the rest."""
+    from lab import up as action  # the Kubernetes client takes a second to import: only where it is used
+
+    with _failures():
+        where, cache, console = _here()
+        with lock.held(paths.lock_path(where), console.print):
+            began = time.monotonic()
+            action.up(where, cache, console)
+            console.print(f"The lab is up, after {pretty(time.monotonic() - began)}. Use it with:", highlight=False)
+            console.print('  eval "$(python -m lab env)"', highlight=False)
+
+
+@main.command()
+@click.option("--cache", "drop_cache", is_flag=True, help="Remove the cache too: the next `up` builds everything anew.")
+def down(*, drop_cache: bool) -> None:
+    """Take the lab down, and leave nothing of it behind."""
+    from lab import down as action
+
+    with _failures():
+        where, _, console = _here()
+        with lock.held(paths.lock_path(where), console.print, remove=True):
+            began = time.monotonic()
+            action.down(where)
+            if drop_cache:
+                _remove_cache()
+            console.print(f"The lab is down, after {pretty(time.monotonic() - began)}.", highlight=False)
+
+
+@main.command()
+def reset() -> None:
+    """Put the lab's data back: databases, backups, workloads, Pulumi state. The platform stays up."""
+    from lab import reset as action
+
+    with _failures():
+        where, cache, console = _here()
+        with lock.held(paths.lock_path(where), console.print):
+            action.reset(where, cache, console)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(*, as_json: bool) -> None:
+    """Show what runs, what is healthy, and where everything lies."""
+    from lab import status as action
+
+    with _failures():
+        where, cache, _ = _here()
+        found = action.status(where, cache)
+    if as_json:
+        click.echo(json.dumps(found.document(), indent=2))
+    else:
+        for part in found.parts:
+            mark = click.style("ok  ", fg="green") if part.healthy else click.style("down", fg="red")
+            process = f" (pid {part.pid})" if part.pid else ""
+            click.echo(f"{mark} {part.name:14} {part.what}: {part.detail}{process}")
+        click.echo("")
+        for title, values in (("versions", found.versions), ("paths", found.paths)):
+            click.echo(f"{title}: " + ", ".join(f"{name} {value}" for name, value in values.items()))
+    if not found.healthy:
+        sys.exit(NOT_HEALTHY)
+
+
+@main.command()
+def env() -> None:
+    """Print the environment to work on the lab with, for `eval`."""
+    from lab.environment import environment
+
+    with _failures():
+        for name, value in environment().items():
+            click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec(command: tuple[str, ...]) -> None:  # noqa: A001 - the command's name
+    """Run COMMAND with the environment of the lab."""
+    from lab.environment import environment
+
+    with _failures():
+        variables = {**os.environ, **environment()}
+        program = shutil.which(command[0], path=variables["PATH"])
+        if program is None:
+            raise LabError(f"running {command[0]}", "there is no such program on the PATH", "check its name")
+    os.execve(program, command, variables)
+
+
+def _here() -> tuple[paths.State, paths.Cache, Console]:
+    machine.check()
+    # A CI log is no 80 columns wide terminal: its lines are left whole.
+    console = Console() if sys.stdout.isatty() else Console(width=200, soft_wrap=True)
+    return paths.state(), paths.cache(), console
+
+
+def _remove_cache() -> None:
+    root = paths.cache().root
+    for folder, _, files in os.walk(root):
+        # Go makes its module cache read-only, against accidents.
+        os.chmod(folder, 0o755)  # noqa: PTH101
+        del files
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
+    except NotThisMachineError as error:
+        click.echo(error, err=True)
+        sys.exit(WRONG_MACHINE)
+    except LabError as error:
+        click.echo(error, err=True)
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        click.echo("interrupted; run the command again to go on", err=True)
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,66 @@
+"""The project's configuration as it is on the lab: the checkout's files with a few values laid over them.
+
+What differs is data, in `overrides`; everything else is the very configuration that production uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.data.environments import ENVIRONMENTS, Environment
+from lab.errors import LabError
+from lab.keys import replace_text
+from lab.paths import CHECKOUT, State
+
+PREFIX = "postgres-dr:"
+"""Of the project's keys in a Pulumi configuration file."""
+
+
+def overrides(where: State, environment: Environment) -> dict[str, Any]:
+    """What is different on the lab."""
+    return {
+        "kubernetes": {"context": environment.context},
+        "smokeTestUrl": environment.health_url,
+        "stateBackend": f"file://{where.pulumi}",
+    }
+
+
+def overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `over` on top: mappings are merged at every depth, any other value is replaced."""
+    merged = dict(base)
+    for name, value in over.items():
+        below = merged.get(name)
+        merged[name] = overlaid(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def write(where: State, checkout: Path = CHECKOUT) -> None:
+    """Write the configuration folder of the lab.
+
+    Raises:
+        LabError: a file of the checkout is missing or is no configuration.
+    """
+    where.pulumi.mkdir(parents=True, exist_ok=True)
+    replace_text(where.config / "Pulumi.yaml", _text(checkout / "Pulumi.yaml"))
+    for environment in ENVIRONMENTS:
+        name = f"Pulumi.{environment.name}.yaml"
+        document = yaml.safe_load(_text(checkout / name))
+        if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
+            raise LabError(f"reading {name}", "it has no mapping `config`", f"put {checkout / name} right")
+        over = {PREFIX + key: value for key, value in overrides(where, environment).items()}
+        document["config"] = overlaid(document["config"], over)
+        note = f"# Written by `python -m lab up` from {checkout / name}; edit that one.\n"
+        replace_text(where.config / name, note + yaml.safe_dump(document, sort_keys=False))
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError as error:
+        raise LabError(
+            f"reading {file.name}", f"{file}: {error.strerror}", "run the lab from a whole checkout"
+        ) from error

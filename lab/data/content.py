@@ -1,0 +1,177 @@
+"""Makes the lab's data, waits until it is worth recovering, and puts it back.
+
+It is made once. A later `up` leaves it alone, since by then a recovery may have changed it on purpose; `reset` is what
+puts it back.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+
+from lab import manifests, versions
+from lab.cluster import Cluster, Document, condition
+from lab.data.environments import DATABASE, DATABASES, ENVIRONMENTS, OWNER, Environment
+from lab.errors import LabError
+from lab.keys import content_key
+from lab.paths import State
+from lab.platform import gcs
+
+FOLDER = Path(__file__).parent
+MANIFESTS = FOLDER / "manifests"
+CNPG = "postgresql.cnpg.io/v1"
+HEALTHY = "Cluster in healthy state"
+UNRECOVERABLE = "Cluster is unrecoverable and needs manual intervention"
+"""Phases of a Cluster: `api/v1/cluster_types.go` of CNPG."""
+
+CLUSTER_WITHIN = 300.0
+BACKUP_WITHIN = 300.0
+WORKLOADS_WITHIN = 120.0
+
+Note = Callable[[str], None]
+
+
+def key() -> str:
+    """Of everything that the data is made from."""
+    return content_key(FOLDER / "seed.sql", MANIFESTS, FOLDER / "app", versions.POSTGRES_IMAGE)
+
+
+def make(where: State, cancelled: threading.Event, note: Note) -> None:
+    """Make both environments, side by side.
+
+    Raises:
+        LabError: a database, its first backup or its workloads did not come up in time.
+    """
+    cluster = Cluster(where, cancelled)
+    cluster.apply(_namespace(name) for name in (DATABASES, *(environment.name for environment in ENVIRONMENTS)))
+    seed = {"seed.sql": (FOLDER / "seed.sql").read_text()}
+    cluster.apply([_config_map("postgres-seed", DATABASES, seed)])
+    with ThreadPoolExecutor() as pool:
+        made = [pool.submit(_make_environment, Cluster(where, cancelled), found, note) for found in ENVIRONMENTS]
+    for outcome in made:
+        outcome.result()
+    where.data_mark.write_text(key())
+
+
+def values_of(environment: Environment) -> dict[str, str]:
+    """What fills the places in the manifests."""
+    return {
+        "api_address": environment.api_address,
+        "bucket": gcs.BUCKET,
+        "cluster": environment.cluster,
+        "database": DATABASE,
+        "databases": DATABASES,
+        "environment": environment.name,
+        "gcs": gcs.URL,
+        "image": versions.POSTGRES_IMAGE,
+        "owner": OWNER,
+        "secret": environment.secret,
+        "service": environment.service,
+    }
+
+
+def _make_environment(cluster: Cluster, environment: Environment, note: Note) -> None:
+    values = values_of(environment)
+    note("starting the databases")
+    cluster.apply(manifests.read(MANIFESTS / "database.yaml", **values))
+    cluster.wait(
+        CNPG,
+        "Cluster",
+        environment.cluster,
+        DATABASES,
+        _archives,
+        timeout=CLUSTER_WITHIN,
+        what=f"starting database {environment.cluster}",
+        explain=lambda found: str((found.get("status") or {}).get("phase")),
+    )
+    note("backing up, starting the workloads")
+    cluster.apply(manifests.read(MANIFESTS / "schedule.yaml", **values))
+    _copy_secret(cluster, environment)
+    scripts = {file.name: file.read_text() for file in sorted((FOLDER / "app").glob("*.py"))}
+    cluster.apply([_config_map("tomoda-app", environment.name, scripts)])
+    cluster.apply(manifests.read(MANIFESTS / "workloads.yaml", **values))
+    _await_backup(cluster, environment)
+    for name in ("tomoda-api", "tomoda-async"):
+        cluster.wait(
+            "apps/v1",
+            "Deployment",
+            name,
+            environment.name,
+            lambda found: (found.get("status") or {}).get("readyReplicas") == found["spec"]["replicas"],
+            timeout=WORKLOADS_WITHIN,
+            what=f"starting {name} of {environment.name}",
+        )
+    _await_health(environment)
+
+
+def _await_health(environment: Environment) -> None:
+    """The proof of the whole chain: address, DNS, Secret, database and table."""
+    deadline = time.monotonic() + WORKLOADS_WITHIN
+    while True:
+        try:
+            answer = httpx.get(environment.health_url, timeout=5, trust_env=False)
+            if answer.status_code == httpx.codes.OK:
+                return
+            seen = answer.text
+        except httpx.HTTPError as error:
+            seen = str(error)
+        if time.monotonic() > deadline:
+            remedy = (
+                "see the API's log: `python -m lab exec -- kubectl --context lab-dev -n dev logs deploy/tomoda-api`"
+            )
+            raise LabError(f"asking the API of {environment.name} for its health", seen, remedy)
+        time.sleep(0.2)
+
+
+def _archives(found: Document) -> bool:
+    phase = (found.get("status") or {}).get("phase")
+    if phase == UNRECOVERABLE:
+        name = found["metadata"]["name"]
+        reason = str(found["status"].get("phaseReason"))
+        raise LabError(f"starting database {name}", reason, "see the logs of its pods, then `python -m lab reset`")
+    return bool(phase == HEALTHY and condition(found, "ContinuousArchiving") == "True")
+
+
+def _await_backup(cluster: Cluster, environment: Environment) -> None:
+    """Wait for the condition that CNPG sets when a base backup is complete (`LastBackupSucceeded`)."""
+
+    def done(found: Document) -> bool:
+        for item in (found.get("status") or {}).get("conditions") or []:
+            # While the backup runs the condition is False too, with reason BackupStarted.
+            if item["type"] == "LastBackupSucceeded" and item.get("reason") == "LastBackupFailed":
+                remedy = "see the log of the database's pod, then `python -m lab reset`"
+                raise LabError(what, str(item.get("message")), remedy)
+        return condition(found, "LastBackupSucceeded") == "True"
+
+    what = f"backing up {environment.cluster}"
+    cluster.wait(CNPG, "Cluster", environment.cluster, DATABASES, done, timeout=BACKUP_WITHIN, what=what)
+
+
+def _copy_secret(cluster: Cluster, environment: Environment) -> None:
+    """Secrets do not cross namespaces: elsewhere a sync tool copies this one, here the lab does."""
+    found = cluster.get("v1", "Secret", environment.secret, DATABASES)
+    if found is None:
+        raise LabError(
+            f"giving the workloads of {environment.name} their password",
+            f"CNPG made no Secret {environment.secret}",
+            "see the operator's log: `python -m lab exec -- kubectl --context lab-dev -n cnpg-system logs -l "
+            "app.kubernetes.io/name=cloudnative-pg`",
+        )
+    copy = {"name": environment.secret, "namespace": environment.name}
+    cluster.apply(
+        [{"apiVersion": "v1", "kind": "Secret", "metadata": copy, "type": found["type"], "data": found["data"]}]
+    )
+
+
+def _namespace(name: str) -> Document:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _config_map(name: str, namespace: str, data: dict[str, str]) -> Document:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}

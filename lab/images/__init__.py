@@ -1,0 +1,1 @@
+"""The container images of the lab, made without a registry and without a container build tool."""
