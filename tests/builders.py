@@ -1,0 +1,174 @@
+"""Values as the tests need them: everything in order, to be changed by ``dataclasses.replace`` or by a key."""
+
+from copy import deepcopy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dr.model.catalogue import BaseBackup, Catalogue
+from dr.model.cluster import ClusterSnapshot
+from dr.model.config import Environment, parse_environment
+from dr.model.pitr import PitrDecision, decide_pitr
+from dr.model.plan import Step
+from dr.model.preconditions import PitrRequest
+from dr.model.record import Record
+from dr.model.recovered import RecoveredCluster, derive_recovered_cluster
+from dr.model.situation import Situation, Workload
+from dr.model.target import RecoveryTarget
+
+NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
+TARGET = RecoveryTarget(datetime(2026, 4, 27, 9, 55, tzinfo=UTC))
+LIMIT = timedelta(minutes=20)
+BUCKET = "backups-of-acme"
+BACKUP_URL = f"gs://{BUCKET}/prod"
+HEALTHY = "Cluster in healthy state"
+
+
+def config_document(**changes: Any) -> dict[str, Any]:
+    """A parsed ``Pulumi.prod.yaml``. ``changes`` are top-level keys in snake case; None removes one."""
+    keys: dict[str, Any] = {
+        "gcpProject": "acme-project",
+        "kubernetes": {"context": "acme-prod"},
+        "backup": {"bucket": BUCKET, "path": "prod"},
+        "namespace": "data",
+        "sourceCluster": "postgres-prod",
+        "recoveredCluster": "postgres-prod-recovered",
+        "service": "prod-postgres",
+        "workloads": {"namespace": "prod", "deployments": ["api", "worker"], "replicas": 2},
+        "timeouts": {"recoveryMinutes": 20, "rebuildMinutes": 10},
+        "verification": [{"name": "users", "sql": "SELECT count(*) FROM users", "atLeast": 1}],
+        "smokeTestUrl": "https://api.acme.test/health",
+    }
+    keys = {key: value for key, value in {**keys, **changes}.items() if value is not None}
+    return {"config": {f"postgres-dr:{key}": value for key, value in keys.items()}}
+
+
+def an_environment(**changes: Any) -> Environment:
+    """The environment ``prod`` of :func:`config_document`."""
+    return parse_environment("prod", config_document(**changes), where="Pulumi.prod.yaml")
+
+
+def cluster_object(name: str = "postgres-prod", **spec: Any) -> dict[str, Any]:
+    """A Cluster as the Kubernetes API returns it, healthy and archiving. ``spec`` replaces keys; None removes one."""
+    whole = {
+        "instances": 1,
+        "imageName": "registry.acme.test/postgis:17.6",
+        "storage": {"size": "10Gi", "storageClass": "fast"},
+        "postgresql": {"parameters": {"max_connections": "200"}},
+        "bootstrap": {"initdb": {"database": "shop", "owner": "keeper", "secret": {"name": "shop-owner"}}},
+        "backup": {
+            "retentionPolicy": "30d",
+            "barmanObjectStore": {
+                "destinationPath": BACKUP_URL,
+                "googleCredentials": {"gkeEnvironment": True},
+                "wal": {"maxParallel": 4},
+            },
+        },
+        **spec,
+    }
+    return {
+        "apiVersion": "postgresql.cnpg.io/v1",
+        "kind": "Cluster",
+        "metadata": {
+            "name": name,
+            "namespace": "data",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "resourceVersion": "7",
+            "uid": "b1c2",
+        },
+        "spec": {key: value for key, value in whole.items() if value is not None},
+        "status": {
+            "phase": HEALTHY,
+            "currentPrimary": f"{name}-1",
+            "conditions": [
+                {"type": "Ready", "status": "True"},
+                {"type": "ContinuousArchiving", "status": "True", "message": "Continuous archiving is working"},
+            ],
+        },
+    }
+
+
+def a_source(**spec: Any) -> ClusterSnapshot:
+    """The source Cluster."""
+    return ClusterSnapshot.from_object(cluster_object(**spec))
+
+
+def a_backup(end: datetime = NOW - timedelta(hours=9), backup_id: str = "20260427T030000") -> BaseBackup:
+    """A base backup that took a minute; by default it ended at 03:00."""
+    return BaseBackup(
+        backup_id=backup_id,
+        begin=end - timedelta(minutes=1),
+        end=end,
+        timeline=1,
+        begin_wal="000000010000000000000003",
+        end_wal="000000010000000000000003",
+        size=64 * 2**20,
+    )
+
+
+def a_workload(name: str, replicas: int = 3) -> Workload:
+    """A Deployment that runs."""
+    return Workload(name=name, replicas=replicas, selector=f"app={name}", argo_managed=False)
+
+
+def a_situation(**changes: Any) -> Situation:
+    """Everything in order for :func:`a_request`."""
+    good = Situation(
+        seen_at=NOW,
+        source=a_source(),
+        recovered=None,
+        recovered_gave_up=False,
+        other_clusters=("postgres-prod",),
+        external_name="postgres-prod-rw.data.svc.cluster.local",
+        workloads={name: a_workload(name) for name in ("api", "worker")},
+        app_secret_exists=True,
+        missing_storage_classes=(),
+        database_time=NOW,
+        catalogue=Catalogue(
+            server_name="postgres-prod", backups=(a_backup(),), server_names=frozenset({"postgres-prod"})
+        ),
+        record=None,
+    )
+    return replace(good, **changes)
+
+
+def a_request(**changes: Any) -> PitrRequest:
+    """Recover to :data:`TARGET` under the configured name."""
+    return replace(PitrRequest(target=TARGET, recovered_name="postgres-prod-recovered"), **changes)
+
+
+def a_decision(situation: Situation | None = None, **request: Any) -> PitrDecision:
+    """What is decided for :func:`a_request` in ``situation``."""
+    return decide_pitr(an_environment(), a_request(**request), situation or a_situation())
+
+
+def a_recovered(name: str = "postgres-prod-recovered", server_name: str | None = None) -> RecoveredCluster:
+    """The declaration of a recovered Cluster."""
+    source = a_source()
+    assert source.store is not None
+    return derive_recovered_cluster(
+        source, source.store, name=name, server_name=server_name or name, target=TARGET, limit=LIMIT
+    )
+
+
+def as_seen(cluster: RecoveredCluster, *, healthy: bool = True) -> ClusterSnapshot:
+    """``cluster`` as the Kubernetes API shows it after Pulumi created it."""
+    raw = cluster_object(cluster.name)
+    raw["spec"] = deepcopy(dict(cluster.manifest["spec"]))
+    raw["metadata"]["annotations"] = dict(cluster.manifest["metadata"]["annotations"])
+    if not healthy:
+        raw["status"] = {"phase": "Setting up primary", "conditions": [{"type": "Ready", "status": "False"}]}
+    return ClusterSnapshot.from_object(raw)
+
+
+def a_record(*clusters: RecoveredCluster, replicas: dict[str, int] | None = None) -> Record:
+    """A record that holds ``clusters``."""
+    record = Record(updated=NOW, updated_by="someone@somewhere", replicas=replicas or {})
+    for cluster in clusters:
+        record = record.with_recovery(cluster)
+    return record
+
+
+def a_step(key: str, *undo: str) -> Step:
+    """A step of a plan."""
+    return Step(key=key, title=key.capitalize(), detail=f"the detail of {key}", undo=undo)

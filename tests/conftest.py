@@ -1,0 +1,52 @@
+"""What every test gets: no state, credentials or kubeconfig of the machine it runs on."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dr.clients.kubernetes import KubernetesApi
+from dr.model.config import KubernetesAccess
+from tests.doubles import Wire, serving, write_kubeconfig
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Google's client warns at import of a package that only its gRPC transport, which is not used, would want."""
+    config.addinivalue_line("filterwarnings", "ignore:Please install grpcio-status:ImportWarning")
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of the test's own, and none of the caller's variables that the tool listens to."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("KUBECONFIG", "PULUMI_CONFIG_PASSPHRASE_FILE", "STORAGE_EMULATOR_HOST", "DR_CONFIG_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("DR_STATE_DIR", str(home / "state"))
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "")
+    return home
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """The handlers of SIGINT and SIGTERM are those of before once the test is over."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    """A double of the Kubernetes API that knows of nothing yet."""
+    with serving(Wire()) as wire:
+        yield wire
+
+
+@pytest.fixture
+def api(wire: Wire, tmp_path: Path, own_home: Path) -> KubernetesApi:
+    """A connection to ``wire``, by the context ``acme-prod``."""
+    path = write_kubeconfig(tmp_path / "kubeconfig-of-wire", {"acme-prod": wire.url})
+    return KubernetesApi(KubernetesAccess(context="acme-prod", kubeconfig=str(path)))

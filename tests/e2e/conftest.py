@@ -1,0 +1,53 @@
+"""The lab for the end-to-end tests: fresh data at the start, and a seat for each environment."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.environment import environment
+from tests.e2e.operator_seat import PROJECT, Seat
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test in this folder needs the lab."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def lab_variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The lab's environment, with fresh data. A lab that is not there is a failure, not a reason to skip."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", "reset"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"the lab is not up (make lab): {done.stdout}{done.stderr}"
+    return {**environment(), "DR_STATE_DIR": str(tmp_path_factory.mktemp("dr-state"))}
+
+
+def _seat(env: str, variables: dict[str, str]) -> Iterator[Seat]:
+    seat = Seat(env, variables, Path(variables["DR_CONFIG_DIR"]))
+    yield seat
+    seat.end_started()
+
+
+@pytest.fixture
+def dev(lab_variables: dict[str, str]) -> Iterator[Seat]:
+    yield from _seat("dev", lab_variables)
+
+
+@pytest.fixture
+def prod(lab_variables: dict[str, str]) -> Iterator[Seat]:
+    yield from _seat("prod", lab_variables)
+
+
+@pytest.fixture
+def clean_dev(dev: Seat) -> Iterator[Seat]:
+    """Dev as it was, whatever the test before or this one did to it."""
+    dev.delete_recovered()
+    dev.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=120s")
+    yield dev
+    dev.delete_recovered()

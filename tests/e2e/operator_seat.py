@@ -1,0 +1,156 @@
+"""The seat of an operator at the lab: the commands a person would type, and a look at what they changed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a ``dr`` command ended: its exit code, its JSON document, and what it said on stderr."""
+
+    code: int
+    document: dict[str, Any]
+    stderr: str
+
+    @property
+    def problem_codes(self) -> list[str]:
+        return [problem["code"] for problem in self.document.get("problems", ())]
+
+
+@dataclass
+class Seat:
+    """One environment of the lab, and the variables that make the tools work on it."""
+
+    env: str
+    variables: Mapping[str, str]
+    config_dir: Path
+    started: list["subprocess.Popen[str]"] = field(default_factory=list)
+
+    @property
+    def source(self) -> str:
+        return f"postgres-{self.env}"
+
+    @property
+    def recovered(self) -> str:
+        return f"postgres-{self.env}-recovered"
+
+    def start(self, *arguments: str, variables: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+        """Start ``python -m dr`` with --json, as one does from the project's folder."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dr", *arguments, "--json"],
+            cwd=PROJECT,
+            env={**os.environ, **self.variables, "DR_CONFIG_DIR": str(self.config_dir), **(variables or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.started.append(process)
+        return process
+
+    def finish(self, process: "subprocess.Popen[str]") -> Outcome:
+        output, errors = process.communicate(timeout=300)
+        return Outcome(process.returncode, json.loads(output) if output.strip() else {}, errors)
+
+    def dr(self, *arguments: str, variables: Mapping[str, str] | None = None) -> Outcome:
+        return self.finish(self.start(*arguments, variables=variables))
+
+    def pitr(self, target: str, *arguments: str, variables: Mapping[str, str] | None = None) -> Outcome:
+        return self.dr("pitr", "--env", self.env, "--target-time", target, *arguments, variables=variables)
+
+    def with_config(self, folder: Path, **keys: object) -> "Seat":
+        """The same seat with some configuration keys changed, in a copy of the configuration below ``folder``."""
+        for path in self.config_dir.glob("Pulumi*.yaml"):
+            document = yaml.safe_load(path.read_text())
+            if path.name == f"Pulumi.{self.env}.yaml":
+                document["config"] |= {f"postgres-dr:{key}": value for key, value in keys.items()}
+            (folder / path.name).write_text(yaml.safe_dump(document))
+        return Seat(self.env, self.variables, folder)
+
+    def run(self, *words: str) -> str:
+        done = subprocess.run(
+            words, env={**os.environ, **self.variables}, cwd=PROJECT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+        return done.stdout.strip()
+
+    def kubectl(self, *words: str) -> str:
+        return self.run("kubectl", "--context", f"lab-{self.env}", *words)
+
+    def psql(self, cluster: str, sql: str) -> str:
+        return self.kubectl(
+            "exec", f"{cluster}-1", "-n", "data", "-c", "postgres", "--", "psql", "-XqAtd", "tomoda", "-c", sql
+        )
+
+    def database_time(self) -> str:
+        """The database's clock, as a target for ``--target-time``."""
+        return datetime.fromtimestamp(
+            float(self.psql(self.source, "SELECT extract(epoch FROM clock_timestamp())")), UTC
+        ).isoformat()
+
+    def replicas(self) -> dict[str, int]:
+        found = json.loads(self.kubectl("get", "deployments", "-n", self.env, "-o", "json"))
+        return {item["metadata"]["name"]: item["spec"]["replicas"] for item in found["items"]}
+
+    def cluster(self, name: str) -> dict[str, Any] | None:
+        text = self.kubectl("get", "cluster", name, "-n", "data", "--ignore-not-found", "-o", "json")
+        found: dict[str, Any] | None = json.loads(text) if text else None
+        return found
+
+    def footprint(self) -> dict[str, Any]:
+        """Everything that ``dr`` could change, to see that it did not: versions of objects, counts, names."""
+        names = "{range .items[*]}{.kind}/{.metadata.name} {end}"
+        return {
+            "data": self.kubectl(
+                "get", "cluster,service,secret,configmap,pvc", "-n", "data", "-o", f"jsonpath={names}"
+            ),
+            "spec": {
+                name: (self.cluster(name) or {}).get("metadata", {}).get("generation")
+                for name in (self.source, self.recovered)
+            },
+            "replicas": self.replicas(),
+            "service": self.external_names(),
+        }
+
+    def external_names(self) -> str:
+        return self.kubectl("get", "service", "-n", "data", "-o", "jsonpath={.items[*].spec.externalName}")
+
+    def delete_recovered(self) -> None:
+        """Take away what a test has recovered, and start the workloads again."""
+        self.kubectl("delete", "cluster", self.recovered, "-n", "data", "--ignore-not-found")
+        self.kubectl("delete", "secret", f"{self.recovered}-app", "-n", "data", "--ignore-not-found")
+        self.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", self.env, "--replicas=2")
+
+    def end_started(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
+
+
+def engine_processes() -> list[str]:
+    """The command lines of Pulumi's processes on this machine: the engine and its plugins."""
+    found: list[str] = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if Path(words[0].decode(errors="replace")).name.startswith("pulumi"):
+            found.append(b" ".join(words).decode(errors="replace"))
+    return found

@@ -1,0 +1,158 @@
+"""The main job: a dropped table comes back, and everything around it is as promised."""
+
+import json
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.e2e.operator_seat import PROJECT, Outcome, Seat
+
+
+def await_health(url: str, status: int) -> httpx.Response:
+    deadline = time.monotonic() + 60
+    while True:
+        answer = httpx.get(url, timeout=10)
+        if answer.status_code == status or time.monotonic() > deadline:
+            return answer
+        time.sleep(0.5)
+
+
+def api_url(prod: Seat) -> str:
+    address = prod.kubectl("get", "service", "tomoda-api", "-n", "prod", "-o", "jsonpath={.spec.clusterIP}")
+    return f"http://{address}/health"
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """The recovery that the tests of this module look at, and how things were before it."""
+
+    outcome: Outcome
+    target: str
+    replicas: dict[str, int]
+    external_names: str
+    source_spec: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def recovered(lab_variables: dict[str, str]) -> Recovered:
+    """One recovery of prod to just before a dropped table, with rows written before and after the target."""
+    prod = Seat("prod", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
+    prod.psql("postgres-prod", "UPDATE users SET name = 'kept' WHERE id = 1")
+    replicas, external_names = prod.replicas(), prod.external_names()
+    source_spec = (prod.cluster("postgres-prod") or {})["spec"]
+    target = prod.database_time()
+    time.sleep(0.1)
+    prod.psql("postgres-prod", "UPDATE users SET name = 'lost' WHERE id = 1")
+    prod.psql("postgres-prod", "DROP TABLE users CASCADE")
+    outcome = prod.pitr(target, "--yes")
+    prod.end_started()
+    return Recovered(outcome, target, replicas, external_names, source_spec)
+
+
+def test_the_table_is_back_as_it_was_at_the_target(prod: Seat, recovered: Recovered) -> None:
+    assert recovered.outcome.code == 0, recovered.outcome
+    assert prod.psql("postgres-prod-recovered", "SELECT count(*) >= 100000 FROM users") == "t"
+    assert prod.psql("postgres-prod-recovered", "SELECT name FROM users WHERE id = 1") == "kept"
+
+
+def test_the_report_says_what_was_verified(recovered: Recovered) -> None:
+    document = recovered.outcome.document
+    passed = {finding["name"]: finding["passed"] for finding in document["verification"]}
+    assert passed == {
+        "users": True,
+        "PostGIS": None,
+        "out of recovery": True,
+        "last transaction": True,
+        "archiving": True,
+    }
+    assert document["serverName"] == "postgres-prod-recovered"
+    assert [step["key"] for step in document["steps"]] == [
+        "remember",
+        "stop-writers",
+        "seal-wal",
+        "credentials",
+        "recover",
+        "verify",
+        "settle",
+    ]
+
+
+def test_the_source_and_the_traffic_are_left_alone(prod: Seat, recovered: Recovered) -> None:
+    source = prod.cluster("postgres-prod")
+    assert source is not None
+    assert source["spec"] == recovered.source_spec
+    assert prod.external_names() == recovered.external_names
+
+
+def test_the_writers_are_stopped_and_their_counts_remembered(prod: Seat, recovered: Recovered) -> None:
+    assert prod.replicas() == {"tomoda-api": 0, "tomoda-async": 0}
+    text = prod.kubectl("get", "configmap", "postgres-dr-prod", "-n", "data", "-o", r"jsonpath={.data.record\.json}")
+    assert json.loads(text)["replicas"] == recovered.replicas
+
+
+def test_the_recovered_cluster_is_like_its_source_but_archives_for_itself(prod: Seat, recovered: Recovered) -> None:
+    found = prod.cluster("postgres-prod-recovered")
+    assert found is not None
+    source_spec = recovered.source_spec
+    for key in ("imageName", "storage", "resources", "env", "instances"):
+        assert found["spec"][key] == source_spec[key], key
+    for name, value in source_spec["postgresql"]["parameters"].items():
+        assert found["spec"]["postgresql"]["parameters"][name] == value, name
+    assert found["spec"]["backup"]["barmanObjectStore"]["serverName"] == "postgres-prod-recovered"
+    recovery = found["spec"]["bootstrap"]["recovery"]
+    assert (recovery["database"], recovery["owner"]) == ("tomoda", "tomoda")
+
+
+def test_pulumi_by_hand_finds_nothing_to_change(prod: Seat, recovered: Recovered) -> None:
+    assert recovered.outcome.code == 0
+    config = prod.config_dir / "Pulumi.prod.yaml"
+    backend = yaml.safe_load(config.read_text())["config"]["postgres-dr:stateBackend"]
+    by_hand = {"PULUMI_BACKEND_URL": backend, "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true"}
+    prod.variables = {**prod.variables, **by_hand}
+    stack = "organization/postgres-dr/prod"
+
+    said = prod.run(
+        "pulumi",
+        "preview",
+        "--cwd",
+        str(PROJECT),
+        "--non-interactive",
+        "--stack",
+        stack,
+        "--config-file",
+        str(config),
+        "--expect-no-changes",
+    )
+
+    assert "3 unchanged" in said
+
+
+def test_repeating_the_command_is_refused_with_both_ways_on(prod: Seat, recovered: Recovered) -> None:
+    outcome = prod.pitr(recovered.target, "--yes")
+    assert (outcome.code, outcome.problem_codes) == (4, ["recovered-exists"])
+    remedy = outcome.document["problems"][0]["remedy"]
+    assert "--continue" in remedy
+    assert "--recovered-name postgres-prod-recovered-2" in remedy
+
+
+def test_continuing_a_finished_recovery_verifies_it_again(prod: Seat, recovered: Recovered) -> None:
+    created = (prod.cluster("postgres-prod-recovered") or {})["metadata"]["uid"]
+    outcome = prod.pitr(recovered.target, "--yes", "--continue")
+    assert outcome.code == 0, outcome
+    assert (prod.cluster("postgres-prod-recovered") or {})["metadata"]["uid"] == created
+
+
+def test_the_printed_commands_bring_the_traffic_back(prod: Seat, recovered: Recovered) -> None:
+    url = api_url(prod)
+    for command in recovered.outcome.document["next"]:
+        prod.run(*shlex.split(command))
+    answer = await_health(url, 200)
+    assert answer.status_code == 200
+    assert answer.json()["users"] >= 100_000
+    assert prod.replicas() == recovered.replicas

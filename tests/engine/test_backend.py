@@ -1,0 +1,88 @@
+"""Where the state is, whether it can be opened, and who else holds it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dr.engine.backend import Backend, state_folder
+from dr.model.errors import EngineError
+from tests.builders import an_environment
+
+ENVIRONMENT = an_environment()
+LOCKS = ".pulumi/locks/organization/postgres-dr/prod"
+
+
+def _backend(tmp_path: Path) -> Backend:
+    return Backend(url=f"file://{tmp_path}", stack="prod")
+
+
+def test_by_default_the_state_is_in_the_users_own_folder(own_home: Path) -> None:
+    assert Backend.of(ENVIRONMENT).folder == own_home / "state" / "pulumi"
+
+
+def test_without_the_variable_the_folder_is_below_home(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DR_STATE_DIR")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    assert state_folder().is_relative_to(own_home)
+
+
+def test_a_configured_folder_counts_and_its_tilde_is_home(own_home: Path) -> None:
+    environment = an_environment(stateBackend="file://~/pulumi")
+    assert Backend.of(environment).url == f"file://{own_home}/pulumi"
+
+
+def test_a_bucket_has_no_folder_and_no_lock_that_is_seen_here() -> None:
+    backend = Backend.of(an_environment(stateBackend="gs://state-of-acme/dr"))
+    assert (backend.url, backend.folder) == ("gs://state-of-acme/dr", None)
+    backend.check_unlocked()
+
+
+def test_a_missing_passphrase_is_told_with_the_variables(tmp_path: Path) -> None:
+    with pytest.raises(EngineError) as refused:
+        _backend(tmp_path).check_passphrase(ENVIRONMENT, {"HOME": "/"})
+    assert refused.value.code == "passphrase-missing"
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    "variables", [{"PULUMI_CONFIG_PASSPHRASE": ""}, {"PULUMI_CONFIG_PASSPHRASE_FILE": "/run/secrets/dr"}], ids=str
+)
+def test_an_empty_passphrase_or_a_file_will_do(tmp_path: Path, variables: dict[str, str]) -> None:
+    _backend(tmp_path).check_passphrase(ENVIRONMENT, variables)
+
+
+def test_a_key_service_needs_no_passphrase(tmp_path: Path) -> None:
+    environment = an_environment(secretsProvider="gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k")
+    _backend(tmp_path).check_passphrase(environment, {})
+
+
+def test_a_lock_is_told_with_who_holds_it_and_what_a_cancel_does(tmp_path: Path) -> None:
+    # GIVEN a lock as Pulumi's file backend writes it
+    folder = tmp_path / LOCKS
+    folder.mkdir(parents=True)
+    lock = {"pid": 4711, "username": "ann", "hostname": "ops-1", "timestamp": "2026-04-27T09:00:00Z"}
+    (folder / "0b1f.json").write_text(json.dumps(lock))
+    # WHEN
+    with pytest.raises(EngineError) as refused:
+        _backend(tmp_path).check_unlocked()
+    # THEN
+    assert refused.value.code == "state-locked"
+    assert "process 4711 of ann on ops-1 since 2026-04-27T09:00:00Z" in refused.value.cause
+    assert "pulumi cancel --yes --stack organization/postgres-dr/prod" in refused.value.remedy
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}"])
+def test_a_lock_that_is_not_understood_is_told_by_its_path(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / LOCKS
+    folder.mkdir(parents=True)
+    (folder / "0b1f.json").write_text(text)
+    with pytest.raises(EngineError, match=r"0b1f\.json"):
+        _backend(tmp_path).check_unlocked()
+
+
+def test_another_stacks_lock_is_no_obstacle(tmp_path: Path) -> None:
+    folder = tmp_path / LOCKS.replace("/prod", "/dev")
+    folder.mkdir(parents=True)
+    (folder / "0b1f.json").write_text("{}")
+    _backend(tmp_path).check_unlocked()

@@ -1,0 +1,155 @@
+"""The recovery stack through the Automation API, over a ``pulumi`` double."""
+
+import os
+import select
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from semver import Version
+
+from dr.engine import recovery_stack
+from dr.engine.backend import Backend
+from dr.engine.installation import Installation
+from dr.engine.recovery_stack import RecoveryStack
+from dr.model.errors import EngineError
+from tests.builders import a_recovered, an_environment
+from tests.doubles import calls_of, write_pulumi
+
+ANSWERS = """
+if arguments[:2] == ["stack", "output"]:
+    print("{}")
+if arguments[:2] == ["stack", "history"]:
+    times = {"startTime": "2026-04-27T10:00:00.000Z", "endTime": "2026-04-27T10:00:01.000Z"}
+    print(json.dumps([{"kind": "update", "message": "", "environment": {}, "config": {}, "version": 1,
+                       "result": "succeeded", "resourceChanges": {}, **times}]))
+"""
+ON_UP = 'if arguments[0] == "up":\n    '
+
+pytestmark = pytest.mark.usefixtures("own_home")
+
+
+def _stack(folder: Path, code: str) -> RecoveryStack:
+    environment = an_environment()
+    installed = Installation(program=str(write_pulumi(folder, code)), version=Version(3, 250, 0))
+    return RecoveryStack(environment, Backend.of(environment), installed)
+
+
+def _failure(folder: Path, message: str) -> EngineError:
+    stack = _stack(folder, f"{ON_UP}print({message!r}, file=sys.stderr); sys.exit(1)\n" + ANSWERS)
+    stack.up([a_recovered()])
+    with pytest.raises(EngineError) as failed:
+        stack.result(60)
+    return failed.value
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[int]:
+    """The reading end of a FIFO that tells when ``up`` has begun."""
+    os.mkfifo(tmp_path / "started")
+    reader = os.open(tmp_path / "started", os.O_RDONLY | os.O_NONBLOCK)
+    yield reader
+    os.close(reader)
+
+
+def _await(reader: int) -> None:
+    readable, _, _ = select.select([reader], [], [], 60)
+    assert readable, "up was never started"
+
+
+def test_the_stack_is_brought_up_once_and_refreshed_first(tmp_path: Path, own_home: Path) -> None:
+    # WHEN
+    stack = _stack(tmp_path, ANSWERS)
+    stack.prepare()
+    stack.up([a_recovered()])
+    stack.result(60)
+    # THEN
+    assert not stack.running
+    calls = calls_of(tmp_path / "pulumi")
+    (up,) = [call for call in calls if call["arguments"][0] == "up"]
+    assert "--refresh" in up["arguments"]
+    assert "--yes" in up["arguments"]
+    assert up["variables"]["PULUMI_BACKEND_URL"] == f"file://{own_home}/state/pulumi"
+
+
+def test_the_workspace_is_in_the_state_folder_and_names_the_project(tmp_path: Path, own_home: Path) -> None:
+    stack = _stack(tmp_path, ANSWERS)
+    stack.up([])
+    stack.result(60)
+    assert "name: postgres-dr" in (own_home / "state" / "workspace" / "prod" / "Pulumi.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("error: [409] Conflict: Another update is currently in progress.", "state-locked"),
+        (
+            "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete "
+            "the lock file with `pulumi cancel`.\n  file:///x/0b1f.json: created by ann@ops-1 (pid 4711)",
+            "state-locked",
+        ),
+        ("error: getting secrets manager: passphrase must be set: incorrect passphrase", "passphrase-wrong"),
+        ("error: no resource plugin 'pulumi-resource-kubernetes' found", "engine-failed"),
+    ],
+)
+def test_what_pulumi_says_becomes_our_error(tmp_path: Path, message: str, code: str) -> None:
+    failure = _failure(tmp_path, message)
+    assert (failure.code, failure.exit_code) == (code, 6)
+    assert failure.remedy
+
+
+def test_a_lock_is_told_with_its_holder(tmp_path: Path) -> None:
+    failure = _failure(
+        tmp_path, "error: the stack is currently locked by 1 lock(s).\n  created by ann@ops-1 (pid 4711)"
+    )
+    assert "ann@ops-1 (pid 4711)" in failure.cause
+
+
+def test_a_failure_shows_the_last_lines_only(tmp_path: Path) -> None:
+    failure = _failure(tmp_path, "\n".join(f"line {number}" for number in range(500)))
+    assert "line 499" in failure.cause
+    assert "line 100" not in failure.cause
+
+
+def test_opening_that_fails_is_told_by_the_result(tmp_path: Path) -> None:
+    stack = _stack(tmp_path, "print('error: incorrect passphrase', file=sys.stderr); sys.exit(1)\n")
+    stack.up([])
+    with pytest.raises(EngineError, match="does not open"):
+        stack.result(60)
+
+
+def test_an_engine_that_does_not_obey_is_ended_by_force(
+    tmp_path: Path, started: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a program that ignores interrupts, in the middle of `up`
+    monkeypatch.setattr(recovery_stack, "_GRACE_SECONDS", 0.05)
+    fifo = str(tmp_path / "started")
+    code = f"{ON_UP}signal.signal(signal.SIGINT, signal.SIG_IGN); open({fifo!r}, 'w').write('x'); signal.pause()\n"
+    stack = _stack(tmp_path, code + ANSWERS)
+    stack.up([])
+    _await(started)
+    # WHEN
+    stack.interrupt()
+    # THEN
+    with pytest.raises(EngineError):
+        stack.result(60)
+    assert not stack.running
+
+
+def test_an_engine_that_obeys_writes_its_state(tmp_path: Path, started: int) -> None:
+    fifo, written = str(tmp_path / "started"), tmp_path / "written"
+    end = f"lambda *_: (pathlib.Path({str(written)!r}).touch(), sys.exit(8))"
+    code = f"{ON_UP}signal.signal(signal.SIGINT, {end}); open({fifo!r}, 'w').write('x'); signal.pause()\n"
+    stack = _stack(tmp_path, code + ANSWERS)
+    stack.up([])
+    _await(started)
+    stack.interrupt()
+    assert written.exists()
+    assert not stack.running
+
+
+def test_interrupting_what_was_never_started_is_harmless(tmp_path: Path) -> None:
+    stack = _stack(tmp_path, ANSWERS)
+    stack.interrupt()
+    stack.result()
+    assert not stack.running

@@ -1,0 +1,112 @@
+"""Sealing the WAL and verifying, with a double of psql."""
+
+from datetime import timedelta
+from threading import Event
+
+import pytest
+
+from dr.clients.sql import Psql
+from dr.clients.wal import seal_wal
+from dr.model.errors import AccessError, VerificationError
+from dr.operations.verify import Finding, judge, verify_database, verify_last_commit
+from tests.builders import TARGET, an_environment
+
+SEGMENT = "000000010000000000000007"
+
+
+class PsqlDouble(Psql):
+    """Answers each call with the next of ``answers``, and keeps the statements."""
+
+    def __init__(self, *answers: list[str] | AccessError) -> None:
+        self.asked: list[tuple[str, ...]] = []
+        self._answers = list(answers)
+
+    def ask(self, *statements: str, limit: float = 30, stop: Event | None = None) -> list[str]:
+        self.asked.append(statements)
+        answer = self._answers.pop(0)
+        if isinstance(answer, AccessError):
+            raise answer
+        return answer
+
+
+def _failed(code: str) -> AccessError:
+    return AccessError(code, "PostgreSQL's words", "do")
+
+
+def test_sealing_commits_before_it_switches_and_then_waits_for_that_segment() -> None:
+    psql = PsqlDouble(["731", SEGMENT], [])
+    assert seal_wal(psql, limit=5, stop=Event()) == SEGMENT
+    (commit, switch), (wait,) = psql.asked
+    assert "pg_current_xact_id" in commit
+    assert "pg_switch_wal" in switch
+    assert SEGMENT in wait
+    assert "pg_stat_archiver" in wait
+
+
+def test_a_segment_that_does_not_arrive_is_told_with_postgresqls_words() -> None:
+    with pytest.raises(AccessError) as failed:
+        seal_wal(PsqlDouble(["731", SEGMENT], _failed("sql-failed")), limit=5, stop=Event())
+    assert failed.value.code == "wal-not-archived"
+    assert "PostgreSQL's words" in failed.value.cause
+
+
+@pytest.mark.parametrize("code", ["sql-interrupted", "sql-timeout", "api-unreachable"])
+def test_another_failure_while_sealing_stays_what_it_is(code: str) -> None:
+    with pytest.raises(AccessError) as failed:
+        seal_wal(PsqlDouble(["731", SEGMENT], _failed(code)), limit=5, stop=Event())
+    assert failed.value.code == code
+
+
+def _findings(answer: str, in_recovery: str = "f", **query: object) -> dict[str, Finding]:
+    verification = [{"name": "users", "sql": "SELECT count(*) FROM users", **query}]
+    found = verify_database(PsqlDouble([answer, in_recovery]), an_environment(verification=verification))
+    return {finding.name: finding for finding in found}
+
+
+@pytest.mark.parametrize(
+    ("answer", "query", "passed"),
+    [
+        ("100000", {"atLeast": 1}, True),
+        ("1", {"atLeast": 1}, True),
+        ("0", {"atLeast": 1}, False),
+        ("", {"atLeast": 1}, False),
+        ("many", {"atLeast": 1}, False),
+        ("3.5 USE_GEOS=1", {}, None),
+        ("", {}, False),
+    ],
+)
+def test_an_answer_is_judged_by_what_is_configured(answer: str, query: dict[str, int], passed: bool | None) -> None:
+    assert _findings(answer, **query)["users"] == Finding(name="users", value=answer, passed=passed)
+
+
+@pytest.mark.parametrize(("said", "passed"), [("f", True), ("t", False)])
+def test_a_server_in_recovery_does_not_pass(said: str, passed: bool) -> None:
+    assert _findings("1", said)["out of recovery"].passed is passed
+
+
+def test_all_is_asked_in_one_round_trip() -> None:
+    psql = PsqlDouble(["1", "f"])
+    verify_database(psql, an_environment())
+    assert len(psql.asked) == 1
+
+
+@pytest.mark.parametrize(("late", "passed"), [(-1, True), (0, True), (1, False)])
+def test_the_last_transaction_has_to_lie_at_or_before_the_target(late: int, passed: bool) -> None:
+    assert verify_last_commit(TARGET.time + timedelta(seconds=late), TARGET).passed is passed
+
+
+def test_without_a_replayed_transaction_there_is_nothing_to_judge() -> None:
+    assert verify_last_commit(None, TARGET).passed is None
+
+
+def test_findings_that_passed_or_cannot_be_judged_raise_nothing() -> None:
+    judge([Finding(name="a", value="1", passed=True), Finding(name="b", value="2", passed=None)])
+
+
+def test_every_finding_that_failed_is_told() -> None:
+    findings = [Finding(name=name, value="0", passed=False) for name in ("users", "archiving")]
+    with pytest.raises(VerificationError) as failed:
+        judge(findings)
+    assert failed.value.exit_code == 8
+    assert "users is 0; archiving is 0" in failed.value.cause
+    assert "do not move traffic" in failed.value.remedy
