@@ -25,6 +25,7 @@ def environment() -> dict[str, str]:
     others = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder != own]
     return {
         "DR_CONFIG_DIR": str(where.config),
+        "DR_STATE_DIR": str(where.dr),
         "KUBECONFIG": str(where.kubeconfig),
         "PATH": os.pathsep.join([own, *others]),
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,

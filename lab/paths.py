@@ -101,6 +101,11 @@ class State:
         return self.root / "pulumi"
 
     @property
+    def dr(self) -> Path:
+        """What `dr` keeps on a machine: its journals and workspaces."""
+        return self.root / "dr"
+
+    @property
     def processes(self) -> Path:
         """The record of what runs: one JSON file for each part."""
         return self.root / "processes"

@@ -12,7 +12,7 @@ from importlib import import_module
 import click
 
 from dr import __version__
-from dr.model.errors import DrError, FaultError, InterruptedOperationError
+from dr.model.errors import DrError, FaultError, InterruptedOperationError, RequestError
 
 _COMMANDS = {"pitr": "dr.cli.pitr"}
 
@@ -60,6 +60,8 @@ def run(arguments: list[str]) -> int:
     try:
         cli.main(args=arguments, prog_name="python -m dr", standalone_mode=False)
     except click.ClickException as error:
+        if as_json:
+            return _fail(RequestError("usage", error.format_message(), "see python -m dr --help"), as_json)
         error.show()
         return error.exit_code
     except click.Abort:

@@ -69,7 +69,7 @@ class KubernetesAccess(_Section):
     context: Annotated[str, Field(min_length=1)]
     """The kubeconfig context of this environment. The kubeconfig's current context is never used."""
     kubeconfig: str | None = None
-    """A kubeconfig file; without it ``$KUBECONFIG``, then ``~/.kube/config``."""
+    """One kubeconfig file; without it ``$KUBECONFIG``, then ``~/.kube/config``."""
 
 
 class BackupPlace(_Section):
@@ -170,7 +170,7 @@ def parse_environment(
             f"{where} has no `config:` mapping",
             f"write `config:` and below it the {PROJECT}: keys; docs/configuration.md lists them",
         )
-    if unknown := sorted(set(document) - _PULUMI_STACK_KEYS):
+    if unknown := sorted(map(str, set(document) - _PULUMI_STACK_KEYS)):
         raise ConfigError(
             "config-unknown-key",
             f"{where}: unknown top-level key {unknown[0]!r}",

@@ -64,6 +64,8 @@ def run_actions(
                 cause=error.cause,
                 traceback=traceback.format_exception(failure) if isinstance(error, FaultError) else None,
             )
+            if error is failure:
+                raise
             raise error from failure
     return done
 

@@ -27,6 +27,8 @@ def declare_recovery_stack(environment: Environment, clusters: Sequence[Recovere
         # Without an identity of its own, a new endpoint or certificate of the same cluster would read as another
         # cluster, and everything in it would be replaced.
         cluster_identifier=environment.kubernetes.context,
+        kubeconfig=environment.kubernetes.kubeconfig,
+        opts=pulumi.ResourceOptions(transformations=[_without_kubeconfig_of_this_machine(environment)]),
     )
     for cluster in clusters:
         _declare_cluster(cluster, provider)
@@ -38,6 +40,18 @@ def declare_recovery_stack(environment: Environment, clusters: Sequence[Recovere
         pulumi.export("target", latest.target)
         pulumi.export("serverName", latest.server_name)
         pulumi.export("host", latest.host)
+
+
+def _without_kubeconfig_of_this_machine(environment: Environment) -> pulumi.ResourceTransformation:
+    """Undoes what the SDK does of its own accord: it makes ``$KUBECONFIG`` an input, which would put one machine's path
+    into the shared state, and takes a list of files for the text of one. The provider reads the variable by itself.
+    """
+
+    def transform(resource: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
+        props = {**resource.props, "kubeconfig": environment.kubernetes.kubeconfig}
+        return pulumi.ResourceTransformationResult(props, resource.opts)
+
+    return transform
 
 
 def _declare_cluster(cluster: RecoveredCluster, provider: k8s.Provider) -> k8s.apiextensions.CustomResource:

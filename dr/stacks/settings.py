@@ -1,10 +1,12 @@
 """The environment as a Pulumi program sees it: from the stack's own configuration."""
 
 import json
+from collections.abc import Mapping
 
 import pulumi
+from pulumi.runtime import config as runtime_config
 
-from dr.model.config import PROJECT, Environment, parse_environment
+from dr.model.config import Environment, parse_environment
 
 
 def environment_of_stack() -> Environment:
@@ -13,11 +15,14 @@ def environment_of_stack() -> Environment:
     Whatever file the engine was given is what counts (``pulumi up --config-file``), not one that is found here. Raises
     ConfigError.
     """
-    config = pulumi.Config(PROJECT)
-    aliases = [str(field.alias) for name, field in Environment.model_fields.items() if name != "name"]
-    given = {alias: value for alias in aliases if (value := config.get(alias)) is not None}
-    document = {"config": {f"{PROJECT}:{alias}": _value(text) for alias, text in given.items()}}
+    given = _whole_configuration()
+    document = {"config": {key: _value(text) for key, text in given.items()}}
     return parse_environment(pulumi.get_stack(), document, where=f"the configuration of stack {pulumi.get_stack()}")
+
+
+def _whole_configuration() -> Mapping[str, str]:
+    """All keys of the stack, so that a misspelt one is refused: ``pulumi.Config`` answers only for keys one knows."""
+    return {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
 
 
 def _value(text: str) -> object:

@@ -15,7 +15,7 @@ NAMESPACES = (DATABASES, *(environment.name for environment in ENVIRONMENTS))
 
 
 def remove(where: State, cluster: Cluster) -> None:
-    """Remove every object of the environments, their volumes, the bucket's content and the Pulumi state.
+    """Remove every object of the environments, their volumes, the bucket's content, the Pulumi state and dr's journals.
 
     Raises:
         LabError: something was still there after `GONE_WITHIN` seconds.
@@ -34,5 +34,6 @@ def remove(where: State, cluster: Cluster) -> None:
         cluster.wait_absent("v1", "Namespace", name, timeout=GONE_WITHIN, what=f"removing namespace {name}")
     cluster.wait_gone("v1", "PersistentVolume", None, timeout=GONE_WITHIN, what="freeing the volumes")
     gcs.empty(where)
-    shutil.rmtree(where.pulumi, ignore_errors=True)
+    for folder in (where.pulumi, where.dr):
+        shutil.rmtree(folder, ignore_errors=True)
     where.pulumi.mkdir(parents=True)

@@ -84,8 +84,10 @@ def test_the_workspace_is_in_the_state_folder_and_names_the_project(tmp_path: Pa
     [
         ("error: [409] Conflict: Another update is currently in progress.", "state-locked"),
         (
-            "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete "
-            "the lock file with `pulumi cancel`.\n  file:///x/0b1f.json: created by ann@ops-1 (pid 4711)",
+            (
+                "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or "
+                "delete the lock file with `pulumi cancel`.\n  file:///x/0b1f.json: created by ann@ops-1 (pid 4711)"
+            ),
             "state-locked",
         ),
         ("error: getting secrets manager: passphrase must be set: incorrect passphrase", "passphrase-wrong"),

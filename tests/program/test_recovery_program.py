@@ -63,7 +63,7 @@ def _declare(monkeypatch: pytest.MonkeyPatch, *clusters: RecoveredCluster) -> di
     exported: dict[str, Any] = {}
     monkeypatch.setattr(pulumi, "export", exported.__setitem__)
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]  # the SDK leaves it untyped
     def program() -> None:
         declare_recovery_stack(an_environment(), clusters)
 

@@ -135,7 +135,7 @@ def test_the_environments_name_is_the_files_and_is_no_key() -> None:
 
 @pytest.mark.parametrize("beside", [{"backup": {}}, {1: "x", "backup": {}}], ids=["one", "also one that is no text"])
 def test_a_key_beside_config_is_refused_with_where_it_belongs(beside: dict[object, object]) -> None:
-    refused = _refused({**config_document(), **beside})
+    refused = _refused(dict[object, object](config_document()) | beside)
     assert refused.code == "config-unknown-key"
 
 

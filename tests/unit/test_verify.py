@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def _findings(answer: str, in_recovery: str = "f", **query: object) -> dict[str,
         ("", {}, False),
     ],
 )
-def test_an_answer_is_judged_by_what_is_configured(answer: str, query: dict[str, int], passed: bool | None) -> None:
+def test_an_answer_is_judged_by_what_is_configured(answer: str, query: dict[str, Any], passed: bool | None) -> None:
     assert _findings(answer, **query)["users"] == Finding(name="users", value=answer, passed=passed)
 
 
