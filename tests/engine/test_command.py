@@ -15,9 +15,9 @@ from dr.engine.command import InterruptibleCommand
 from dr.engine.installation import Installation
 from tests.doubles import calls_of, write_pulumi
 
-WAITS = "print('ready', flush=True)\nsignal.pause()\n"
-# os.write: the signal may come while `print` still writes "ready", and that is not reentrant.
-OBEYS = "signal.signal(signal.SIGINT, lambda *_: (os.write(1, b'state written\\n'), sys.exit(8)))\n" + WAITS
+# os.write: a signal can come before `print` has come back, whose own `print` would then be refused as reentrant.
+WAITS = "os.write(1, b'ready\\n')\nsignal.pause()\n"
+OBEYS = "signal.signal(signal.SIGINT, lambda *_: (print('state written', flush=True), sys.exit(8)))\n" + WAITS
 IGNORES = "signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + WAITS
 STARTS_A_PLUGIN = """
 subprocess.Popen(["sleep", "600"], process_group=0, stdout=open({held!r}, "wb"), stderr=subprocess.DEVNULL)
