@@ -1,0 +1,41 @@
+"""docs/errors.md lists every code that the tool can say, and no other."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import dr.model.errors as tree
+from dr.model.errors import DrError
+
+ROOT = Path(__file__).resolve().parents[2]
+FAMILIES = {name for name, found in vars(tree).items() if isinstance(found, type) and issubclass(found, DrError)}
+CODE = r"[a-z]+(?:-[a-z]+)*"
+
+
+def codes_said() -> Iterator[str]:
+    """The codes in the source: the first argument of an error, and ``code=`` of a problem or a failure."""
+    for path in sorted((ROOT / "dr").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                first = node.args[:1] if isinstance(node.func, ast.Name) and node.func.id in FAMILIES else []
+                named = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
+                yield from (
+                    found.value
+                    for found in (*first, *named)
+                    if isinstance(found, ast.Constant) and isinstance(found.value, str)
+                )
+
+
+def test_every_code_is_explained_and_nothing_else() -> None:
+    # The two that a table in the configuration's reader gives by the kind of pydantic's fault.
+    said = {*codes_said(), "config-missing-key", "config-wrong-value"}
+    listed = set(re.findall(rf"^\| `({CODE})` \|", (ROOT / "docs" / "errors.md").read_text(encoding="utf-8"), re.M))
+    assert listed == said
+
+
+def test_the_exit_codes_of_the_families_are_in_the_list() -> None:
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    codes = {getattr(tree, name).exit_code for name in FAMILIES}
+    headed = {int(number) for number in re.findall(r"\d+", " ".join(re.findall(r"^## (.*)$", text, re.M)))}
+    assert headed == codes
