@@ -9,7 +9,7 @@ RUN := $(VENV)/bin/python
 .PHONY: help demo test static unit e2e lab lab-down lock clean
 
 help:  ## these targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s $$'\t'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  %-10s %s\n", $$1, $$2 }'
 
 $(VENV)/ready: requirements-dev.lock
 	$(PYTHON) -m venv --clear $(VENV)

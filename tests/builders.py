@@ -123,6 +123,7 @@ def a_situation(**changes: Any) -> Situation:
         workloads={name: a_workload(name) for name in ("api", "worker")},
         app_secret_exists=True,
         missing_storage_classes=(),
+        volume_refusal="",
         database_time=NOW,
         catalogue=Catalogue(
             server_name="postgres-prod", backups=(a_backup(),), server_names=frozenset({"postgres-prod"})

@@ -76,11 +76,6 @@ def external_name(api: KubernetesApi, namespace: str, name: str) -> str | None:
     return None if raw is None else (raw.spec.external_name or "")
 
 
-def storage_class_exists(api: KubernetesApi, name: str) -> bool:
-    """Whether the storage class is there."""
-    return api.find(f"read the StorageClass {name}", api.storage.read_storage_class, name) is not None
-
-
 def read_secret(api: KubernetesApi, namespace: str, name: str) -> Mapping[str, str] | None:
     """The Secret's data, base64 as Kubernetes keeps it, or None."""
     raw = api.find(f"read the Secret {namespace}/{name}", api.core.read_namespaced_secret, name, namespace)

@@ -109,10 +109,14 @@ class ClusterSnapshot:
         return (self._bootstrap.get("secret") or {}).get("name") or f"{self.name}-app"
 
     @property
+    def volumes(self) -> tuple[Mapping[str, Any], ...]:
+        """The ``storage`` and ``walStorage`` sections, as far as they are there: the volumes an instance has."""
+        return tuple(volume for key in ("storage", "walStorage") if (volume := self.spec.get(key)))
+
+    @property
     def storage_classes(self) -> tuple[str | None, ...]:
         """The storage class of each volume an instance has; None stands for the cluster's default class."""
-        volumes = [self.spec.get("storage"), self.spec.get("walStorage")]
-        return tuple(volume.get("storageClass") for volume in volumes if volume)
+        return tuple(volume.get("storageClass") for volume in self.volumes)
 
 
 def _archiving(condition: Mapping[str, Any] | None) -> Archiving:

@@ -115,6 +115,13 @@ def _problems_of_source(
             cause=f"there is no StorageClass {storage_class}, which {source.name} uses",
             remedy="create it; a volume of that class would stay pending",
         )
+    if situation.volume_refusal:
+        yield Problem(
+            code="volume-refused",
+            cause=situation.volume_refusal,
+            remedy=f"raise the quota of {environment.namespace}, or free some of it: kubectl describe quota "
+            f"-n {environment.namespace}",
+        )
 
 
 def _problems_of_target(request: PitrRequest, situation: Situation) -> Iterator[Problem]:

@@ -30,7 +30,8 @@ class Situation:
     ``recovered_gave_up`` says that recovery pods of the recovered Cluster have failed and none runs or has succeeded;
     ``other_clusters`` are all the Clusters of the namespace; ``external_name`` is empty for a Service of another type;
     ``database_time`` is the source's own clock, None when its primary does not answer; ``missing_storage_classes`` are
-    those that the source names and the cluster lacks.
+    those that the source names and the cluster lacks; ``volume_refusal`` is why a volume such as the source's would be
+    refused, empty when it would not.
     """
 
     seen_at: datetime
@@ -42,6 +43,7 @@ class Situation:
     recovered_gave_up: bool
     app_secret_exists: bool
     missing_storage_classes: tuple[str, ...]
+    volume_refusal: str
     database_time: datetime | None
     catalogue: Catalogue | None
     record: Record | None

@@ -4,7 +4,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from dr.clients import workloads
+from dr.clients import volumes, workloads
 from dr.clients.cnpg import cluster_names, find_cluster, gave_up
 from dr.clients.object_store import read_catalogue
 from dr.clients.sql import Psql
@@ -53,8 +53,9 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
         "app_secret_exists": source is not None
         and workloads.read_secret(api, namespace, source.app_secret) is not None,
         "missing_storage_classes": tuple(
-            sorted(name for name in classes if not workloads.storage_class_exists(api, name))
+            sorted(name for name in classes if not volumes.storage_class_exists(api, name))
         ),
+        "volume_refusal": volumes.volume_refusal(api, source) if source and not recovered else "",
         "record": session.records.read(),
     }
 

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dr.clients import cnpg, workloads
 from dr.clients.recovery_watch import RecoveryWatch
 from dr.clients.sql import Psql
+from dr.clients.volumes import volume_refusal
 from dr.clients.wal import seal_wal
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import InterruptedOperationError, RecoveryError
 from dr.model.pitr import PitrDecision, decide_pitr
 from dr.model.preconditions import PitrRequest
-from dr.model.progress import RecoveryProgress, Stage
+from dr.model.progress import RecoveryProgress, Stage, WarningSeen
 from dr.model.record import Record
 from dr.model.recovered import app_secret_name
 from dr.model.report import PitrReport
@@ -27,6 +28,7 @@ from dr.operations.session import Session
 from dr.operations.verify import Finding, judge, verify_database, verify_last_commit
 
 _TICK_SECONDS = 0.5
+_SILENCE_SECONDS = 10
 _WRITERS_SECONDS = 120
 _SEAL_SECONDS = 120
 _ARCHIVING_SECONDS = 60
@@ -54,6 +56,7 @@ class PointInTimeRecovery:
         self._seen: ClusterSnapshot | None = None
         self._findings: list[Finding] = []
         self._cluster_seconds = 0.0
+        self._asked_about_volumes = False
         self._watch = RecoveryWatch(
             session.api, decision.cluster.namespace, decision.cluster.name, since=session.clock()
         )
@@ -141,12 +144,25 @@ class PointInTimeRecovery:
         while self._progress.stage is not Stage.HEALTHY:
             elapsed = time.monotonic() - begin
             self._look()
+            if elapsed > _SILENCE_SECONDS:
+                self._ask_about_volumes()
             self._reporter.recovery(self._progress, elapsed=elapsed, limit=limit)
             self._give_up_if_hopeless(elapsed, limit)
         replayed = f"{self._progress.segments} WAL segments" if self._progress.segments else "WAL"
         if self._seen is not None:
             self._cluster_seconds = (self._session.clock() - self._seen.created).total_seconds()
         return f"healthy {self._cluster_seconds:.1f} s after creation, {replayed} replayed"
+
+    def _ask_about_volumes(self) -> None:
+        """Once, when the Cluster is there and nothing comes of it: CloudNativePG tells nobody of a refused volume."""
+        if self._progress.stage is not Stage.CREATING or self._asked_about_volumes or self._seen is None:
+            return
+        self._asked_about_volumes = True
+        if refusal := volume_refusal(self._session.api, self._seen):
+            about = self._decision.cluster.name
+            self._progress = self._progress.after(
+                WarningSeen(about=about, reason="ProvisioningFailed", message=refusal)
+            )
 
     def _look(self) -> None:
         """Take in what has been seen since, waiting up to a tick for the first of it."""

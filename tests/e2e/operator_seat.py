@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +90,22 @@ class Seat:
 
     def kubectl(self, *words: str) -> str:
         return self.run("kubectl", "--context", f"lab-{self.env}", *words)
+
+    @contextmanager
+    def no_more_volumes(self) -> Iterator[None]:
+        """A quota that allows the volumes that are there, and no other."""
+        volumes = len(self.kubectl("get", "pvc", "-n", "data", "-o", "name").splitlines())
+        hard = f"--hard=persistentvolumeclaims={volumes}"
+        self.kubectl("create", "quota", "no-more-volumes", "-n", "data", hard)
+        try:
+            used = "jsonpath={.status.used}"
+            deadline = time.monotonic() + 30
+            while not self.kubectl("get", "quota", "no-more-volumes", "-n", "data", "-o", used):
+                assert time.monotonic() < deadline, "the quota is not counted"
+                time.sleep(0.1)
+            yield
+        finally:
+            self.kubectl("delete", "quota", "no-more-volumes", "-n", "data")
 
     def psql(self, cluster: str, sql: str) -> str:
         return self.kubectl(

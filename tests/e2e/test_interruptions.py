@@ -88,15 +88,13 @@ def test_a_target_without_a_later_commit_fails_with_postgresqls_own_cause_and_th
     assert again.code == 0, again
 
 
-def test_a_volume_that_the_quota_forbids_is_named_when_the_time_is_up(clean_dev: Seat, tmp_path: Path) -> None:
-    volumes = len(clean_dev.kubectl("get", "pvc", "-n", "data", "-o", "name").splitlines())
-    hard = f"--hard=persistentvolumeclaims={volumes}"
-    clean_dev.kubectl("create", "quota", "no-more-volumes", "-n", "data", hard)
-    try:
-        seat = clean_dev.with_config(tmp_path, timeouts={"recoveryMinutes": 0.3})
-        outcome = seat.pitr(clean_dev.database_time(), "--yes")
-    finally:
-        clean_dev.kubectl("delete", "quota", "no-more-volumes", "-n", "data")
-    assert (outcome.code, outcome.problem_codes) == (RECOVERY, ["recovery-timeout"])
-    assert "quota" in outcome.document["problems"][0]["cause"]
+def test_a_quota_that_comes_up_meanwhile_is_named_when_the_time_is_up(clean_dev: Seat, tmp_path: Path) -> None:
+    seat = clean_dev.with_config(tmp_path, timeouts={"recoveryMinutes": 0.4})
+    process = start(seat)
+    wait_for(lambda: 0 in seat.replicas().values())
+    with seat.no_more_volumes():
+        outcome = seat.finish(process)
+    seat.end_started()
+    assert (outcome.code, outcome.problem_codes) == (RECOVERY, ["recovery-timeout"]), outcome
+    assert "exceeded quota" in outcome.document["problems"][0]["cause"]
     assert engine_processes() == []

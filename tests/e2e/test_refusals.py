@@ -134,6 +134,13 @@ def test_the_current_context_is_never_used(untouched: Seat, tmp_path: Path) -> N
     assert (outcome.code, outcome.problem_codes) == (ACCESS, ["context-missing"])
 
 
+def test_a_volume_that_the_quota_forbids_is_refused(untouched: Seat) -> None:
+    with untouched.no_more_volumes():
+        outcome = untouched.pitr(untouched.database_time(), "--yes")
+    assert (outcome.code, outcome.problem_codes) == (REFUSED, ["volume-refused"])
+    assert "exceeded quota" in outcome.document["problems"][0]["cause"]
+
+
 def test_an_unreachable_bucket_is_said(untouched: Seat) -> None:
     variables = {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{closed_port()}"}
     outcome = untouched.pitr(untouched.database_time(), "--yes", variables=variables)

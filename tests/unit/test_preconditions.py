@@ -64,6 +64,7 @@ FAULTS: list[tuple[str, Mapping[str, Any], Mapping[str, Any], str]] = [
     ("archiving-failing", {"source": FAILING}, {}, "403 from the bucket"),
     ("secret-missing", {"app_secret_exists": False}, {}, "data/shop-owner"),
     ("storage-class-missing", {"missing_storage_classes": ("fast",)}, {}, "StorageClass fast"),
+    ("volume-refused", {"volume_refusal": "exceeded quota: small"}, {}, "exceeded quota: small"),
     ("no-backup", {"catalogue": _catalogue()}, {}, "gs://backups-of-acme/prod"),
     ("target-before-first-backup", {"catalogue": _catalogue(timedelta(hours=1))}, {}, "2026-04-27 11:00:00 UTC"),
     (
