@@ -8,11 +8,11 @@ from typing import Any
 from dr.model.catalogue import BaseBackup, Catalogue
 from dr.model.cluster import ClusterSnapshot
 from dr.model.config import Environment, parse_environment
-from dr.model.pitr import PitrDecision, decide_pitr
 from dr.model.plan import Step
-from dr.model.preconditions import PitrRequest
+from dr.model.preconditions import RecoveryRequest
 from dr.model.record import Record
 from dr.model.recovered import RecoveredCluster, derive_recovered_cluster
+from dr.model.recovery import RecoveryDecision, decide_recovery
 from dr.model.situation import Situation, Workload
 from dr.model.target import RecoveryTarget
 
@@ -133,14 +133,14 @@ def a_situation(**changes: Any) -> Situation:
     return replace(good, **changes)
 
 
-def a_request(**changes: Any) -> PitrRequest:
+def a_request(**changes: Any) -> RecoveryRequest:
     """Recover to :data:`TARGET` under the configured name."""
-    return replace(PitrRequest(target=TARGET, recovered_name="postgres-prod-recovered"), **changes)
+    return replace(RecoveryRequest(target=TARGET, recovered_name="postgres-prod-recovered"), **changes)
 
 
-def a_decision(situation: Situation | None = None, **request: Any) -> PitrDecision:
+def a_decision(situation: Situation | None = None, **request: Any) -> RecoveryDecision:
     """What is decided for :func:`a_request` in ``situation``."""
-    return decide_pitr(an_environment(), a_request(**request), situation or a_situation())
+    return decide_recovery(an_environment(), a_request(**request), situation or a_situation())
 
 
 def a_recovered(name: str = "postgres-prod-recovered", server_name: str | None = None) -> RecoveredCluster:

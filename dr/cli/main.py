@@ -14,7 +14,7 @@ import click
 from dr import __version__
 from dr.model.errors import DrError, FaultError, InterruptedOperationError, RequestError
 
-_COMMANDS = {"pitr": "dr.cli.pitr"}
+_COMMANDS = {"latest": "dr.cli.latest", "pitr": "dr.cli.pitr"}
 
 _EPILOG = """\b
 Exit codes: 0 done, 1 a fault of this tool, 2 a request that makes no sense, 3 configuration, 4 refused (a precondition
@@ -46,6 +46,10 @@ def cli() -> None:
     \b
     A table was dropped, a migration went wrong:
       python -m dr pitr --env prod --target-time 2026-04-27T09:55:00Z
+
+    \b
+    The database is broken, and its newest good state is wanted:
+      python -m dr latest --env prod
     """
 
 

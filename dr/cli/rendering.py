@@ -13,7 +13,7 @@ from rich.text import Text
 
 from dr.model.errors import DrError, RefusedError
 from dr.model.plan import Plan
-from dr.model.report import PitrReport
+from dr.model.report import RecoveryReport
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[2]
 
@@ -54,7 +54,7 @@ def show_plan(plan: Plan) -> None:
             out.print(Text(f"  {command}"), soft_wrap=True)
 
 
-def show_report(report: PitrReport) -> None:
+def show_report(report: RecoveryReport) -> None:
     """What came of it, how long it took, and what to do next."""
     cluster = report.decision.cluster
     checks = Table.grid(padding=(0, 2))
@@ -62,7 +62,7 @@ def show_report(report: PitrReport) -> None:
         mark = Text("✔", style="green") if passed else Text("·", style="dim")
         checks.add_row(mark, Text(name), Text(value, style="bold"))
     out.print()
-    out.print(f"[bold green]Recovered[/] {cluster.name} to {report.decision.request.target}")
+    out.print(f"[bold green]Recovered[/] {cluster.name} to {report.decision.request.target or 'the end of the WAL'}")
     out.print(Padding(checks, (0, 0, 0, 2)))
     out.print(
         f"RTO so far [bold]{report.seconds:.1f} s[/] from your yes to verified, of which CloudNativePG took "

@@ -28,12 +28,12 @@ def open_session(environment: Environment, context: str | None) -> Session:
     return Session(environment=environment, api=KubernetesApi(environment.kubernetes), user=user)
 
 
-def open_stack(session: Session) -> tuple[RecoveryStack, Journal]:
+def open_stack(session: Session, operation: str) -> tuple[RecoveryStack, Journal]:
     """The recovery stack and the journal, neither touched yet. Raises EngineError when Pulumi could not run."""
     environment = session.environment
     backend = Backend.of(environment)
     backend.check_passphrase(environment, os.environ)
     backend.check_unlocked()
     stack = RecoveryStack(environment, backend, find_pulumi())
-    common = {"operation": "pitr", "environment": environment.name, "user": session.user, "pid": os.getpid()}
+    common = {"operation": operation, "environment": environment.name, "user": session.user, "pid": os.getpid()}
     return stack, Journal(path=state_folder() / "journal" / f"{environment.name}.jsonl", common=common)

@@ -4,7 +4,6 @@ CloudNativePG makes the same choice inside the recovery Job, where a wrong targe
 here first turns that into a sentence before anything is touched.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,12 +39,9 @@ class Catalogue:
         """The earliest reachable moment: the end of the oldest base backup."""
         return self.backups[0].end if self.backups else None
 
-    def base_for(self, target: RecoveryTarget) -> BaseBackup | None:
-        """The newest backup that had ended by the target, which is the one CloudNativePG takes (its ``catalog.go``)."""
-        return newest_before(self.backups, target)
-
-
-def newest_before(backups: Sequence[BaseBackup], target: RecoveryTarget) -> BaseBackup | None:
-    """The backup with the latest end at or before ``target``, or None when the target precedes them all."""
-    ended = [backup for backup in backups if backup.end <= target.time]
-    return max(ended, key=lambda backup: backup.end, default=None)
+    def base_for(self, target: RecoveryTarget | None) -> BaseBackup | None:
+        """The backup that CloudNativePG takes (its ``catalog.go``): the newest that had ended by the target, the newest
+        of all for the end of the WAL, or None when the target precedes them all.
+        """
+        ended = [backup for backup in self.backups if target is None or backup.end <= target.time]
+        return max(ended, key=lambda backup: backup.end, default=None)

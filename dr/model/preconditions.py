@@ -11,14 +11,16 @@ from dr.model.config import Environment
 from dr.model.errors import Problem, RequestError
 from dr.model.names import cluster_name_fault, free_name
 from dr.model.situation import Situation
-from dr.model.target import RecoveryTarget
+from dr.model.target import RecoveryTarget, written
 
 
 @dataclass(frozen=True, kw_only=True)
-class PitrRequest:
-    """What was asked for. ``go_on`` agrees to continue with a recovered Cluster that is there already."""
+class RecoveryRequest:
+    """What was asked for. ``target`` is None for the end of the WAL; ``go_on`` agrees to continue with a recovered
+    Cluster that is there already.
+    """
 
-    target: RecoveryTarget
+    target: RecoveryTarget | None
     recovered_name: str
     go_on: bool = False
     seal: bool = True
@@ -32,9 +34,16 @@ class PitrRequest:
                 "give a shorter or simpler one with --recovered-name",
             )
 
+    @property
+    def operation(self) -> str:
+        """The name of the operation, on the command line and in the journal."""
+        return "pitr" if self.target else "latest"
+
     def command(self, environment: Environment, *, go_on: bool) -> str:
         """The command line that asks for this again."""
-        parts = ["python -m dr pitr", "--env", environment.name, "--target-time", self.target.rfc3339]
+        parts = [f"python -m dr {self.operation}", "--env", environment.name]
+        if self.target:
+            parts += ["--target-time", self.target.rfc3339]
         if self.recovered_name != environment.recovered_cluster:
             parts += ["--recovered-name", self.recovered_name]
         if not self.seal:
@@ -42,7 +51,7 @@ class PitrRequest:
         return " ".join([*parts, *(["--continue"] if go_on else [])])
 
 
-def preconditions(environment: Environment, request: PitrRequest, situation: Situation) -> Iterator[Problem]:
+def preconditions(environment: Environment, request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
     """Every precondition that does not hold, in the order in which they are worth mending."""
     yield from _problems_around(environment, situation)
     source, name = situation.source, request.recovered_name
@@ -82,7 +91,7 @@ def _problems_around(environment: Environment, situation: Situation) -> Iterator
 
 
 def _problems_of_source(
-    environment: Environment, request: PitrRequest, situation: Situation, source: ClusterSnapshot
+    environment: Environment, request: RecoveryRequest, situation: Situation, source: ClusterSnapshot
 ) -> Iterator[Problem]:
     if source.store is None:
         what = "archives through a plugin" if source.uses_plugin else "has no backup section"
@@ -124,7 +133,7 @@ def _problems_of_source(
         )
 
 
-def _problems_of_target(request: PitrRequest, situation: Situation) -> Iterator[Problem]:
+def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
     catalogue, source = situation.catalogue, situation.source
     if catalogue is not None and source is not None and source.store is not None:
         first = catalogue.first_recoverable
@@ -140,7 +149,7 @@ def _problems_of_target(request: PitrRequest, situation: Situation) -> Iterator[
                 cause=f"the target {request.target} is before the first base backup ended, {RecoveryTarget(first)}",
                 remedy=f"choose a target from {RecoveryTarget(first).rfc3339} on",
             )
-    if situation.database_time is not None and request.target.time > situation.database_time:
+    if request.target and situation.database_time is not None and request.target.time > situation.database_time:
         yield Problem(
             code="target-after-database-clock",
             cause=f"the target {request.target} is later than the database's own clock, "
@@ -150,7 +159,7 @@ def _problems_of_target(request: PitrRequest, situation: Situation) -> Iterator[
 
 
 def _problems_of_existing(
-    environment: Environment, request: PitrRequest, existing: ClusterSnapshot, taken: tuple[str, ...]
+    environment: Environment, request: RecoveryRequest, existing: ClusterSnapshot, taken: tuple[str, ...]
 ) -> Iterator[Problem]:
     made_for = existing.annotations.get(TARGET_ANNOTATION)
     beside = f"--recovered-name {free_name(environment.recovered_cluster, taken)}"
@@ -160,7 +169,7 @@ def _problems_of_existing(
             cause=f"there is a Cluster {existing.name} already, and this tool did not make it ({existing.phase})",
             remedy=f"recover beside it: {beside}",
         )
-    elif made_for != request.target.rfc3339:
+    elif made_for != written(request.target):
         yield Problem(
             code="recovered-exists",
             cause=f"there is a Cluster {existing.name} already, with another target, {made_for} ({existing.phase})",

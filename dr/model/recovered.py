@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore
-from dr.model.target import RecoveryTarget
+from dr.model.target import RecoveryTarget, written
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-dr"}
 SOURCE_ANNOTATION = "postgres-dr/recovered-from"
@@ -46,7 +46,7 @@ class RecoveredCluster:
 
     @property
     def target(self) -> str:
-        """The recovery target, as sent."""
+        """The recovery target, as written down."""
         return str(self.manifest["metadata"]["annotations"][TARGET_ANNOTATION])
 
     @property
@@ -75,10 +75,10 @@ def derive_recovered_cluster(
     *,
     name: str,
     server_name: str,
-    target: RecoveryTarget,
+    target: RecoveryTarget | None,
     limit: timedelta,
 ) -> RecoveredCluster:
-    """The Cluster ``name`` that recovers ``source`` to ``target`` from ``store``.
+    """The Cluster ``name`` that recovers ``source`` to ``target``, or to the end of the WAL, from ``store``.
 
     It archives to ``server_name``, which has to be an empty folder of the same store: two writers in one WAL archive
     would make both useless, and CloudNativePG refuses an archive that is not empty.
@@ -91,14 +91,14 @@ def derive_recovered_cluster(
         # Managed Services have names of their own, which the source holds; managed roles are database content.
         spec["managed"] = {key: value for key, value in managed.items() if key != "services"}
     spec |= {
-        "description": f"{source.name} recovered to {target}",
+        "description": f"{source.name} recovered to {target or 'the end of its WAL'}",
         "bootstrap": {
             "recovery": {
                 "source": source.name,
                 "database": source.database,
                 "owner": source.owner,
                 "secret": {"name": app_secret_name(name)},
-                "recoveryTarget": {"targetTime": target.rfc3339},
+                **({"recoveryTarget": {"targetTime": target.rfc3339}} if target else {}),
             }
         },
         "externalClusters": [{"name": source.name, "barmanObjectStore": origin}],
@@ -114,7 +114,7 @@ def derive_recovered_cluster(
             "name": name,
             "namespace": source.namespace,
             "labels": dict(MANAGED_BY),
-            "annotations": {TARGET_ANNOTATION: target.rfc3339, SOURCE_ANNOTATION: source.name},
+            "annotations": {TARGET_ANNOTATION: written(target), SOURCE_ANNOTATION: source.name},
         },
         "spec": spec,
     }

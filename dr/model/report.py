@@ -7,18 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from dr.model.config import Environment
-from dr.model.pitr import PitrDecision, scale_commands
+from dr.model.recovery import RecoveryDecision, scale_commands
 
 
 @dataclass(frozen=True, kw_only=True)
-class PitrReport:
+class RecoveryReport:
     """A finished point-in-time recovery. Times are aware UTC, durations in seconds.
 
     ``seconds`` runs from the operator's yes to the end; ``cluster_seconds`` is CloudNativePG's own part of it, from the
     Cluster's creation to healthy. ``findings`` are (name, value, passed) in the order of asking.
     """
 
-    decision: PitrDecision
+    decision: RecoveryDecision
     environment: Environment
     started: datetime
     seconds: float
@@ -59,7 +59,7 @@ class PitrReport:
         """The report as plain values."""
         cluster = self.decision.cluster
         return {
-            "operation": "pitr",
+            "operation": self.decision.request.operation,
             "environment": self.environment.name,
             "result": "recovered",
             "target": cluster.target,

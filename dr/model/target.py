@@ -12,6 +12,9 @@ from dr.model.errors import RequestError
 
 _EXAMPLE = "2026-04-27T09:55:00Z"
 
+LATEST = "latest"
+"""In place of a time, where a recovery to the end of the archived WAL is written down."""
+
 
 @dataclass(frozen=True, order=True)
 class RecoveryTarget:
@@ -60,3 +63,8 @@ class RecoveryTarget:
     def __str__(self) -> str:
         """For people, in UTC."""
         return f"{self.time.isoformat(sep=' ', timespec='auto').removesuffix('+00:00')} UTC"
+
+
+def written(target: RecoveryTarget | None) -> str:
+    """A target as it is written down: its time, or ``latest`` for None, the end of the archived WAL."""
+    return target.rfc3339 if target else LATEST

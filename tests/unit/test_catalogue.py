@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.catalogue import BaseBackup, Catalogue, newest_before
+from dr.model.catalogue import BaseBackup, Catalogue
 from dr.model.target import RecoveryTarget
 from tests.builders import NOW, a_backup
 
@@ -26,11 +26,15 @@ def test_the_newest_backup_that_had_ended_by_the_target_is_taken(after_new: time
 
 
 def test_a_backup_that_was_still_running_at_the_target_is_not_taken() -> None:
-    assert newest_before([NEW], RecoveryTarget(NEW.begin)) is None
+    assert _catalogue(NEW).base_for(RecoveryTarget(NEW.begin)) is None
 
 
 def test_the_order_of_the_backups_does_not_matter() -> None:
-    assert newest_before([NEW, OLD], RecoveryTarget(NOW)) == NEW
+    assert _catalogue(NEW, OLD).base_for(RecoveryTarget(NOW)) == NEW
+
+
+def test_for_the_end_of_the_wal_the_newest_backup_is_taken() -> None:
+    assert _catalogue(OLD, NEW).base_for(None) == NEW
 
 
 def test_the_first_recoverable_moment_is_the_end_of_the_oldest_backup() -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from dr.cli.main import run
-from dr.cli.pitr import _confirm
+from dr.cli.recover import confirm
 from dr.model.errors import DeclinedError, RequestError
 from tests.builders import BUCKET, a_decision, an_environment, cluster_object, config_document
 from tests.doubles import ObjectStoreDouble, Wire, closed_port, kube_status, serving, write_kubeconfig, write_pulumi
@@ -197,7 +197,7 @@ class _Terminal(io.StringIO):
 def _ask(monkeypatch: pytest.MonkeyPatch, typed: str, confirmation: str) -> None:
     monkeypatch.setattr(sys, "stdin", _Terminal(typed))
     decision = a_decision()
-    _confirm(an_environment(confirmation=confirmation), decision.plan, decision.cluster.name, as_json=False)
+    confirm(an_environment(confirmation=confirmation), decision.plan, decision.cluster.name, as_json=False)
 
 
 @pytest.mark.parametrize(("typed", "how"), [("postgres-prod-recovered\n", "name"), ("y\n", "answer")])
@@ -219,4 +219,4 @@ def test_nobody_is_asked_where_json_is_wanted(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "stdin", _Terminal("y\n"))
     decision = a_decision()
     with pytest.raises(RequestError, match="no terminal"):
-        _confirm(an_environment(), decision.plan, decision.cluster.name, as_json=True)
+        confirm(an_environment(), decision.plan, decision.cluster.name, as_json=True)

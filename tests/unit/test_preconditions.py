@@ -10,7 +10,7 @@ import pytest
 from dr.model.catalogue import Catalogue
 from dr.model.cluster import Archiving
 from dr.model.errors import Problem, RefusedError
-from dr.model.preconditions import PitrRequest, preconditions
+from dr.model.preconditions import RecoveryRequest, preconditions
 from dr.model.situation import Situation
 from dr.model.target import RecoveryTarget
 from tests.builders import (
@@ -36,7 +36,7 @@ def _catalogue(*ends: timedelta) -> Catalogue:
     return Catalogue(server_name="postgres-prod", backups=backups, server_names=frozenset())
 
 
-def _problems(situation: Situation, request: PitrRequest | None = None) -> list[Problem]:
+def _problems(situation: Situation, request: RecoveryRequest | None = None) -> list[Problem]:
     return list(preconditions(an_environment(), request or a_request(), situation))
 
 

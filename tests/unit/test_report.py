@@ -3,13 +3,13 @@
 import json
 import shlex
 
-from dr.model.report import PitrReport
+from dr.model.report import RecoveryReport
 from dr.model.situation import Situation
 from tests.builders import NOW, a_decision, a_record, a_situation, a_workload, an_environment
 
 
-def _report(situation: Situation | None = None, **environment: object) -> PitrReport:
-    return PitrReport(
+def _report(situation: Situation | None = None, **environment: object) -> RecoveryReport:
+    return RecoveryReport(
         decision=a_decision(situation),
         environment=an_environment(**environment),
         started=NOW,

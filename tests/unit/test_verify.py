@@ -96,6 +96,11 @@ def test_the_last_transaction_has_to_lie_at_or_before_the_target(late: int, pass
     assert verify_last_commit(TARGET.time + timedelta(seconds=late), TARGET).passed is passed
 
 
+def test_at_the_end_of_the_wal_the_last_transaction_is_told_and_not_judged() -> None:
+    finding = verify_last_commit(TARGET.time, None)
+    assert (finding.value, finding.passed) == (str(TARGET), None)
+
+
 def test_without_a_replayed_transaction_there_is_nothing_to_judge() -> None:
     assert verify_last_commit(None, TARGET).passed is None
 

@@ -1,4 +1,4 @@
-"""Point-in-time recovery, decided: from a request and a situation to a plan. Pure; the doing is in operations."""
+"""A recovery, decided: from a request and a situation to a plan. Pure; the doing is in operations."""
 
 import shlex
 from collections.abc import Iterator
@@ -10,31 +10,28 @@ from dr.model.config import Environment
 from dr.model.errors import RefusedError
 from dr.model.names import free_name
 from dr.model.plan import Plan, Step
-from dr.model.preconditions import PitrRequest, preconditions
+from dr.model.preconditions import RecoveryRequest, preconditions
 from dr.model.recovered import RecoveredCluster, app_secret_name, derive_recovered_cluster
 from dr.model.situation import Situation, Workload
 from dr.model.target import RecoveryTarget
 
+_UNSEALED_TIME = "if no commit after the target was archived, the recovery will fail and say so."
+_UNSEALED_LATEST = "what was committed but not archived yet will be missing from the recovered cluster."
+
 
 @dataclass(frozen=True, kw_only=True)
-class PitrDecision:
+class RecoveryDecision:
     """All that was decided; what the steps need to act, so that they decide nothing themselves."""
 
-    request: PitrRequest
+    request: RecoveryRequest
     source: ClusterSnapshot
     base: BaseBackup
     cluster: RecoveredCluster
     workloads: tuple[Workload, ...]
-    primary_answers: bool
     plan: Plan
 
-    @property
-    def seals(self) -> bool:
-        """Whether the WAL is sealed first."""
-        return self.request.seal and self.primary_answers
 
-
-def decide_pitr(environment: Environment, request: PitrRequest, situation: Situation) -> PitrDecision:
+def decide_recovery(environment: Environment, request: RecoveryRequest, situation: Situation) -> RecoveryDecision:
     """The decision for ``request``. Raises RefusedError with every precondition that does not hold."""
     problems = list(preconditions(environment, request, situation))
     source, catalogue = situation.source, situation.catalogue
@@ -44,22 +41,18 @@ def decide_pitr(environment: Environment, request: PitrRequest, situation: Situa
     if problems or source is None or store is None or catalogue is None or base is None:
         raise RefusedError(problems)
     cluster = _recovered(environment, request, situation, source, store)
-    seals = request.seal and situation.database_time is not None
-    return PitrDecision(
+    return RecoveryDecision(
         request=request,
         source=source,
         base=base,
         cluster=cluster,
         workloads=workloads,
-        primary_answers=situation.database_time is not None,
         plan=Plan(
-            operation="pitr",
+            operation=request.operation,
             environment=environment.name,
             facts=_facts(environment, request, situation, base, cluster),
             warnings=tuple(_warnings(request, situation)),
-            steps=tuple(
-                _steps(environment, source, base, cluster, workloads, seals=seals, clears=situation.recovered_gave_up)
-            ),
+            steps=tuple(_steps(environment, request, situation, source, base, cluster, workloads)),
         ),
     )
 
@@ -75,7 +68,7 @@ def _with_count_to_return_to(environment: Environment, situation: Situation) -> 
 
 def _recovered(
     environment: Environment,
-    request: PitrRequest,
+    request: RecoveryRequest,
     situation: Situation,
     source: ClusterSnapshot,
     store: ObjectStore,
@@ -99,17 +92,15 @@ def _recovered(
 
 def _facts(
     environment: Environment,
-    request: PitrRequest,
+    request: RecoveryRequest,
     situation: Situation,
     base: BaseBackup,
     cluster: RecoveredCluster,
 ) -> dict[str, str]:
-    local = request.target.time.astimezone()
-    ago = situation.seen_at - request.target.time
     size = f", {base.size / 2**20:,.0f} MiB" if base.size else ""
     return {
         "Environment": f"{environment.name} (context {environment.kubernetes.context})",
-        "Target": f"{request.target} = {local:%Y-%m-%d %H:%M:%S %Z}, {_duration(ago.total_seconds())} ago, inclusive",
+        "Target": _target(request.target, situation),
         "Source": f"{environment.namespace}/{environment.source_cluster}, left as it is",
         "Base backup": f"{base.backup_id}, ended {RecoveryTarget(base.end)}{size}",
         "Recovered": f"{cluster.namespace}/{cluster.name}, archiving to {environment.backup.url}/{cluster.server_name}",
@@ -117,16 +108,21 @@ def _facts(
     }
 
 
-def _warnings(request: PitrRequest, situation: Situation) -> Iterator[str]:
+def _target(target: RecoveryTarget | None, situation: Situation) -> str:
+    if target is None:
+        return "everything that was committed: the end of the WAL"
+    ago = _duration((situation.seen_at - target.time).total_seconds())
+    return f"{target} = {target.time.astimezone():%Y-%m-%d %H:%M:%S %Z}, {ago} ago, inclusive"
+
+
+def _warnings(request: RecoveryRequest, situation: Situation) -> Iterator[str]:
     if situation.recovered is not None:
         yield f"Going on with the Cluster {situation.recovered.name}, which is there already."
-    if situation.database_time is None:
-        yield (
-            "The source's primary does not answer, so its WAL cannot be sealed: if no commit after the target was "
-            "archived, the recovery will fail and say so."
-        )
-    elif not request.seal:
-        yield "The WAL is not sealed: if no commit after the target was archived, the recovery will fail and say so."
+    if situation.database_time is None or not request.seal:
+        why = "The WAL is not sealed"
+        if situation.database_time is None:
+            why = "The source's primary does not answer, so its WAL cannot be sealed"
+        yield f"{why}: {_UNSEALED_TIME if request.target else _UNSEALED_LATEST}"
     managed = sorted(workload.name for workload in situation.workloads.values() if workload and workload.argo_managed)
     if managed:
         yield f"Argo CD manages {', '.join(managed)} and may scale them up at once: pause its automated sync first."
@@ -134,13 +130,12 @@ def _warnings(request: PitrRequest, situation: Situation) -> Iterator[str]:
 
 def _steps(
     environment: Environment,
+    request: RecoveryRequest,
+    situation: Situation,
     source: ClusterSnapshot,
     base: BaseBackup,
     cluster: RecoveredCluster,
     workloads: tuple[Workload, ...],
-    *,
-    seals: bool,
-    clears: bool,
 ) -> Iterator[Step]:
     namespace, names = environment.workloads.namespace, ", ".join(workload.name for workload in workloads)
     kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
@@ -155,7 +150,7 @@ def _steps(
         detail=f"scale {names} in {namespace} to 0 and wait until their pods are gone",
         undo=tuple(scale_commands(environment, workloads)),
     )
-    if seals:
+    if request.seal and situation.database_time is not None:
         yield Step(
             key="seal-wal",
             title="Seal the WAL",
@@ -167,7 +162,7 @@ def _steps(
         detail=f"copy Secret {source.app_secret} to {app_secret_name(cluster.name)} for the recovered cluster",
         undo=(f"{kubectl} delete secret {app_secret_name(cluster.name)} -n {cluster.namespace}",),
     )
-    if clears:
+    if situation.recovered_gave_up:
         yield Step(
             key="clear",
             title="Clear away",
@@ -176,14 +171,20 @@ def _steps(
     yield Step(
         key="recover",
         title="Recover",
-        detail=f"Pulumi creates the Cluster {cluster.name} from base backup {base.backup_id} and WAL up to the target",
+        detail=f"Pulumi creates the Cluster {cluster.name} from base backup {base.backup_id} and WAL up to "
+        + ("the target" if request.target else "its end"),
         undo=(f"{kubectl} delete cluster {cluster.name} -n {cluster.namespace}",),
     )
     yield Step(
         key="verify",
         title="Verify",
         detail=", ".join(
-            [*(query.name for query in environment.verification), "out of recovery", "target kept", "archiving"]
+            [
+                *(query.name for query in environment.verification),
+                "out of recovery",
+                *(["target kept"] if request.target else []),
+                "archiving",
+            ]
         ),
     )
     yield Step(key="settle", title="Settle", detail="Pulumi writes its state")

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from dr.model.catalogue import Catalogue
-from dr.model.pitr import PitrDecision
+from dr.model.errors import RefusedError
+from dr.model.recovery import RecoveryDecision
 from dr.model.situation import Situation
 from dr.model.target import RecoveryTarget
 from tests.builders import (
@@ -27,7 +28,7 @@ from tests.builders import (
 ALL = ["remember", "stop-writers", "seal-wal", "credentials", "recover", "verify", "settle"]
 
 
-def _keys(decision: PitrDecision) -> list[str]:
+def _keys(decision: RecoveryDecision) -> list[str]:
     return [step.key for step in decision.plan.steps]
 
 
@@ -35,7 +36,7 @@ def _catalogue(*server_names: str) -> Catalogue:
     return Catalogue(server_name="postgres-prod", backups=(a_backup(),), server_names=frozenset(server_names))
 
 
-def _undo(decision: PitrDecision, key: str) -> tuple[str, ...]:
+def _undo(decision: RecoveryDecision, key: str) -> tuple[str, ...]:
     return next(step.undo for step in decision.plan.steps if step.key == key)
 
 
@@ -49,7 +50,7 @@ def test_the_steps_come_in_the_order_that_loses_nothing() -> None:
 def test_the_wal_is_not_sealed_where_it_cannot_or_shall_not_be(situation: Situation, seal: bool) -> None:
     decision = a_decision(situation, seal=seal)
     assert _keys(decision) == [key for key in ALL if key != "seal-wal"]
-    assert not decision.seals
+    assert "seal-wal" not in _keys(decision)
     assert any("sealed" in warning for warning in decision.plan.warnings)
 
 
@@ -178,6 +179,27 @@ def test_going_on_with_a_recovery_that_still_tries_clears_nothing_away() -> None
 def test_the_command_leaves_out_what_is_the_default() -> None:
     command = a_request().command(an_environment(), go_on=False)
     assert command == f"python -m dr pitr --env prod --target-time {TARGET.rfc3339}"
+
+
+def test_the_end_of_the_wal_is_declared_without_a_target() -> None:
+    decision = a_decision(target=None)
+    recovery = decision.cluster.manifest["spec"]["bootstrap"]["recovery"]
+    assert "recoveryTarget" not in recovery
+    assert decision.cluster.target == "latest"
+    assert decision.plan.operation == "latest"
+    assert "end of the WAL" in decision.plan.facts["Target"]
+    assert decision.request.command(an_environment(), go_on=True) == "python -m dr latest --env prod --continue"
+
+
+def test_latest_without_sealing_says_what_would_be_lost() -> None:
+    (warning,) = a_decision(target=None, seal=False).plan.warnings
+    assert "will be missing" in warning
+
+
+def test_going_on_tells_a_recovery_to_the_end_from_one_to_a_time() -> None:
+    situation = a_situation(recovered=as_seen(a_recovered()), record=a_record(a_recovered()))
+    with pytest.raises(RefusedError, match="with another target"):
+        a_decision(situation, target=None, go_on=True)
 
 
 def test_the_command_reads_back_as_the_same_target() -> None:

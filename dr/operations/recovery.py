@@ -14,12 +14,12 @@ from dr.clients.wal import seal_wal
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import InterruptedOperationError, RecoveryError
-from dr.model.pitr import PitrDecision, decide_pitr
-from dr.model.preconditions import PitrRequest
+from dr.model.preconditions import RecoveryRequest
 from dr.model.progress import RecoveryProgress, Stage, WarningSeen
 from dr.model.record import Record
 from dr.model.recovered import app_secret_name
-from dr.model.report import PitrReport
+from dr.model.recovery import RecoveryDecision, decide_recovery
+from dr.model.report import RecoveryReport
 from dr.operations.journal import Journal
 from dr.operations.observe import observe
 from dr.operations.reporting import Reporter
@@ -36,16 +36,22 @@ _SETTLE_SECONDS = 120
 _CLEAR_SECONDS = 120
 
 
-def decide(session: Session, request: PitrRequest) -> PitrDecision:
+def decide(session: Session, request: RecoveryRequest) -> RecoveryDecision:
     """Look, and decide. Changes nothing. Raises RefusedError or AccessError."""
-    return decide_pitr(session.environment, request, observe(session, request.recovered_name))
+    return decide_recovery(session.environment, request, observe(session, request.recovered_name))
 
 
-class PointInTimeRecovery:
+class Recovery:
     """One recovery that was agreed to."""
 
     def __init__(
-        self, session: Session, decision: PitrDecision, *, stack: RecoveryStack, journal: Journal, reporter: Reporter
+        self,
+        session: Session,
+        decision: RecoveryDecision,
+        *,
+        stack: RecoveryStack,
+        journal: Journal,
+        reporter: Reporter,
     ) -> None:
         self._session = session
         self._decision = decision
@@ -61,7 +67,7 @@ class PointInTimeRecovery:
             session.api, decision.cluster.namespace, decision.cluster.name, since=session.clock()
         )
 
-    def run(self) -> PitrReport:
+    def run(self) -> RecoveryReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
         session, decision = self._session, self._decision
         started, begin = session.clock(), time.monotonic()
@@ -89,7 +95,7 @@ class PointInTimeRecovery:
                 )
         finally:
             self._stack.interrupt()
-        report = PitrReport(
+        report = RecoveryReport(
             decision=decision,
             environment=session.environment,
             started=started,
