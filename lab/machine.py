@@ -21,9 +21,12 @@ PROGRAMS = {
     "runc": "runc",
     "iptables-save": "iptables",
     "conntrack": "conntrack",
+    "git": "git",
     "ip": "iproute2",
     "mmdebstrap": "mmdebstrap",
     "nsenter": "util-linux",
+    # Debian keeps Redis' server under this name here; the package redis-server would add a service to it.
+    "redis-check-rdb": "redis-tools",
     "socat": "socat",
     "unshare": "util-linux",
 }

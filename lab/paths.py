@@ -101,6 +101,21 @@ class State:
         return self.root / "pulumi"
 
     @property
+    def argocd(self) -> Path:
+        """What Argo CD's processes keep on disk."""
+        return self.root / "argocd"
+
+    @property
+    def repository(self) -> Path:
+        """The bare Git repository that Argo CD reads, once `gitops on` has made it."""
+        return self.root / "git" / "platform.git"
+
+    @property
+    def repository_clone(self) -> Path:
+        """A clone of it to edit, commit and push in, as an operator has one."""
+        return self.root / "git" / "platform"
+
+    @property
     def dr(self) -> Path:
         """What `dr` keeps on a machine: its journals and workspaces."""
         return self.root / "dr"

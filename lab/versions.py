@@ -11,6 +11,7 @@ from typing import Final
 KUBERNETES: Final = "1.34.4"
 CNPG: Final = "1.30.0"
 COREDNS: Final = "1.15.0"
+ARGOCD: Final = "3.2.11"
 PULUMI: Final = "3.250.0"
 PULUMI_LANGUAGE_PYTHON: Final = "3.75.0"
 """The last release in which the language host is part of the `sdk/v3` module; it drives engine 3.250 just the same."""

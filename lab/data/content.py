@@ -6,6 +6,7 @@ puts it back.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from lab.platform import gcs
 
 FOLDER = Path(__file__).parent
 MANIFESTS = FOLDER / "manifests"
+"""One folder for each Application of an environment: what the lab applies by itself, and what it puts into Git."""
 CNPG = "postgresql.cnpg.io/v1"
 HEALTHY = "Cluster in healthy state"
 UNRECOVERABLE = "Cluster is unrecoverable and needs manual intervention"
@@ -37,8 +39,15 @@ Note = Callable[[str], None]
 
 
 def key() -> str:
-    """Of everything that the data is made from."""
-    return content_key(FOLDER / "seed.sql", MANIFESTS, FOLDER / "app", versions.POSTGRES_IMAGE)
+    """Of everything that the data is made from; a comment in a manifest is no part of it."""
+    objects = json.dumps([objects_of(environment) for environment in ENVIRONMENTS], sort_keys=True)
+    return content_key(FOLDER / "seed.sql", objects, FOLDER / "app", versions.POSTGRES_IMAGE)
+
+
+def objects_of(environment: Environment) -> list[Document]:
+    """Every object of an environment that a manifest describes."""
+    values = values_of(environment)
+    return [found for file in sorted(MANIFESTS.rglob("*.yaml")) for found in manifests.read(file, **values)]
 
 
 def make(where: State, cancelled: threading.Event, note: Note) -> None:
@@ -78,7 +87,7 @@ def values_of(environment: Environment) -> dict[str, str]:
 def _make_environment(cluster: Cluster, environment: Environment, note: Note) -> None:
     values = values_of(environment)
     note("starting the databases")
-    cluster.apply(manifests.read(MANIFESTS / "database.yaml", **values))
+    cluster.apply(manifests.read(MANIFESTS / "postgres" / "cluster.yaml", **values))
     cluster.wait(
         CNPG,
         "Cluster",
@@ -90,11 +99,12 @@ def _make_environment(cluster: Cluster, environment: Environment, note: Note) ->
         explain=lambda found: str((found.get("status") or {}).get("phase")),
     )
     note("backing up, starting the workloads")
-    cluster.apply(manifests.read(MANIFESTS / "schedule.yaml", **values))
+    cluster.apply(manifests.read(MANIFESTS / "postgres" / "backup.yaml", **values))
     _copy_secret(cluster, environment)
     scripts = {file.name: file.read_text() for file in sorted((FOLDER / "app").glob("*.py"))}
     cluster.apply([_config_map("tomoda-app", environment.name, scripts)])
-    cluster.apply(manifests.read(MANIFESTS / "workloads.yaml", **values))
+    for file in (MANIFESTS / "postgres" / "service.yaml", *sorted((MANIFESTS / "apps").glob("*.yaml"))):
+        cluster.apply(manifests.read(file, **values))
     _await_backup(cluster, environment)
     for name in ("tomoda-api", "tomoda-async"):
         cluster.wait(

@@ -103,6 +103,14 @@ def _cnpg_manifest(toolchain: Toolchain, module_root: Path, folder: Path) -> Non
     shutil.copyfile(sources / "releases" / CNPG_MANIFEST, folder / CNPG_MANIFEST)
 
 
+def _argocd_manifests(toolchain: Toolchain, module_root: Path, folder: Path) -> None:
+    sources = toolchain.module_folder(module_root, "github.com/argoproj/argo-cd/v3") / "manifests"
+    for name, place in (("crds", "crds"), ("config", "base/config")):
+        (folder / name).mkdir()
+        for file in (sources / place).glob("argocd-*.yaml" if name == "config" else "*-crd.yaml"):
+            shutil.copyfile(file, folder / name / file.name)
+
+
 def _provider_schema(toolchain: Toolchain, module_root: Path, folder: Path) -> None:
     """The provider reads both files from beside itself (its `main.go`); upstream's Makefile stamps the version."""
     sources = toolchain.module_folder(module_root, "github.com/pulumi/pulumi-kubernetes/provider/v4")
@@ -142,6 +150,14 @@ CNPG = Program(
     usual=150,
     variables=(f"github.com/cloudnative-pg/cloudnative-pg/pkg/versions.buildVersion={versions.CNPG}",),
     beside=_cnpg_manifest,
+)
+ARGOCD = Program(
+    name="argocd",
+    module="argocd",
+    package=".",
+    usual=400,
+    variables=(f"github.com/argoproj/argo-cd/v3/common.version={versions.ARGOCD}",),
+    beside=_argocd_manifests,
 )
 COREDNS = Program(name="coredns", module="coredns", package="github.com/coredns/coredns", usual=180)
 PULUMI = Program(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import yaml
@@ -25,6 +27,7 @@ from lab.tools.toolchain import Toolchain
         ("kube", "k8s.io/kubernetes", versions.KUBERNETES),
         ("cnpg", "github.com/cloudnative-pg/cloudnative-pg", versions.CNPG),
         ("coredns", "github.com/coredns/coredns", versions.COREDNS),
+        ("argocd", "github.com/argoproj/argo-cd/v3", versions.ARGOCD),
         ("pulumi", "github.com/pulumi/pulumi/pkg/v3", versions.PULUMI),
         ("pulumi", "github.com/pulumi/pulumi/sdk/v3", versions.PULUMI),
         ("pulumi-language-python", "github.com/pulumi/pulumi/sdk/v3", versions.PULUMI_LANGUAGE_PYTHON),
@@ -66,10 +69,7 @@ def test_barman_is_pinned_with_hashes() -> None:
 
 def test_manifests_are_complete_for_each_environment() -> None:
     for environment in ENVIRONMENTS:
-        values = content.values_of(environment)
-        documents = [
-            found for file in sorted(content.MANIFESTS.glob("*.yaml")) for found in manifests.read(file, **values)
-        ]
+        documents = content.objects_of(environment)
         text = yaml.safe_dump_all(documents)
         assert "$" not in text
         kinds = [found["kind"] for found in documents]
@@ -79,7 +79,18 @@ def test_manifests_are_complete_for_each_environment() -> None:
 
 def test_manifest_without_a_value_is_refused() -> None:
     with pytest.raises(KeyError):
-        manifests.read(content.MANIFESTS / "schedule.yaml", cluster="x")
+        manifests.read(content.MANIFESTS / "postgres" / "backup.yaml", cluster="x")
+
+
+def test_key_of_the_data_follows_values_and_not_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = content.key()
+    shutil.copytree(content.MANIFESTS, tmp_path / "manifests")
+    monkeypatch.setattr(content, "MANIFESTS", tmp_path / "manifests")
+    cluster = tmp_path / "manifests" / "postgres" / "cluster.yaml"
+    cluster.write_text("# one more\n" + cluster.read_text())
+    assert content.key() == before
+    cluster.write_text(cluster.read_text().replace("size: 5Gi", "size: 6Gi"))
+    assert content.key() != before
 
 
 def test_seed_makes_as_many_users_as_promised() -> None:
