@@ -100,6 +100,58 @@ def status(*, as_json: bool) -> None:
         sys.exit(NOT_HEALTHY)
 
 
+@main.group()
+def gitops() -> None:
+    """Let Argo CD keep the lab's data as a Git repository declares it. Off, unless turned on here."""
+
+
+@gitops.command()
+@click.option(
+    "--git-declares-enabled",
+    is_flag=True,
+    help="Git says `enabled: true` in each Application, so that the root undoes a pause of another.",
+)
+def on(*, git_declares_enabled: bool) -> None:
+    """Make the Git repository as new, and let Argo CD sync; done when all is synced and healthy."""
+    from lab import gitops as action
+
+    with _failures():
+        where, cache, console = _here()
+        with lock.held(paths.lock_path(where), console.print):
+            action.on(where, cache, console, declares_enabled=git_declares_enabled)
+
+
+@gitops.command()
+def off() -> None:
+    """Remove the Applications and Argo CD's marks; what it kept stays as it is, and so does the repository."""
+    from lab import gitops as action
+
+    with _failures():
+        where, cache, console = _here()
+        with lock.held(paths.lock_path(where), console.print):
+            action.off(where, cache, console)
+
+
+@gitops.command("status")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def gitops_status(*, as_json: bool) -> None:
+    """Show whether it is on, each Application, and where the repository lies."""
+    from lab import gitops as action
+
+    with _failures():
+        found = action.status(_here()[0])
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo(f"gitops is {'on' if found['on'] else 'off'}")
+    for application in found["applications"]:
+        pace = "syncs by itself" if application["automated"] else "paused"
+        words = [application["sync"], application["health"], pace, f"at {application['revision'][:12] or 'no commit'}"]
+        click.echo(f"  {application['name']:14} {', '.join(words)}  {application['message']}".rstrip())
+    if found["repository"]:
+        click.echo(f"repository {found['repository']} at {found['revision'][:12]}, clone {found['clone']}")
+
+
 @main.command()
 def env() -> None:
     """Print the environment to work on the lab with, for `eval`."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import urllib3
 from kubernetes.config import new_client_from_config
 from kubernetes.dynamic import DynamicClient
-from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, ResourceNotFoundError
+from kubernetes.dynamic.exceptions import ConflictError, DynamicApiError, NotFoundError, ResourceNotFoundError
+from kubernetes.dynamic.resource import ResourceList
 
 from lab.errors import LabError
 from lab.paths import State
@@ -96,6 +97,30 @@ class Cluster:
         found = resource.get(namespace=namespace, label_selector=selector).to_dict()
         items: list[Document] = found["items"]
         return items
+
+    def list_all(self, namespace: str) -> Iterator[Document]:
+        """Every object in a namespace, of whatever kind; but for events, which only tell of the others."""
+        for resource in self._client.resources.search(namespaced=True):
+            if isinstance(resource, ResourceList) or "list" not in resource.verbs or resource.kind == "Event":
+                continue
+            for item in self.list(resource.group_version, resource.kind, namespace):
+                yield {**item, "apiVersion": resource.group_version, "kind": resource.kind}
+
+    def patch(self, found: Document, change: Document) -> bool:
+        """Merge `change` into an object; False if it is gone, or (if `change` names a version) is another by now."""
+        resource = self.kind(found["apiVersion"], found["kind"])
+        metadata = found["metadata"]
+        try:
+            resource.patch(
+                body=change,
+                name=metadata["name"],
+                namespace=metadata.get("namespace"),
+                content_type="application/merge-patch+json",
+                field_manager=MANAGER,
+            )
+        except (NotFoundError, ConflictError):
+            return False
+        return True
 
     def delete(
         self, api_version: str, kind: str, name: str, namespace: str | None = None, grace: int | None = None

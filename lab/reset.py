@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from lab import gitops
 from lab.cluster import Cluster
 from lab.data import content, removal
 from lab.errors import LabError
@@ -31,7 +32,8 @@ def reset(where: State, cache: Cache, console: Console) -> None:
         content.make(where, task.cancelled, note)
 
     steps = [
-        Step("remove-data", "remove databases, backups, workloads and Pulumi state", 15, remove),
+        *gitops.off_steps(where),  # else Argo CD would make anew what is removed
+        Step("remove-data", "remove databases, backups, workloads and Pulumi state", 15, remove, (gitops.LAST_OFF,)),
         Step("data", "make the databases, their backups and workloads", 60, make, ("remove-data",)),
     ]
     Runner(console, where.logs, cache.durations).run(steps)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lab import processes, versions
+from lab import gitops, processes, versions
 from lab.cluster import Cluster, condition
 from lab.data import content
 from lab.data.environments import DATABASES, ENVIRONMENTS
 from lab.errors import LabError
 from lab.node import kubernetes, namespace
 from lab.paths import Cache, State
-from lab.platform import cnpg
+from lab.platform import argocd, cnpg
 from lab.tools import pulumi
 
 PARTS = {
@@ -27,6 +27,10 @@ PARTS = {
     "dns": f"CoreDNS {versions.COREDNS}",
     "gcs": "GCS server",
     "storage": "volume provisioner",
+    argocd.REDIS: "Argo CD's cache",
+    argocd.REPOSITORIES: "Argo CD's reader of Git",
+    argocd.CONTROLLER: f"Argo CD {versions.ARGOCD}",
+    argocd.APPLICATION_SETS: "Argo CD's ApplicationSets",
 }
 
 
@@ -79,6 +83,7 @@ def status(where: State, cache: Cache) -> Status:
             "kubernetes": versions.KUBERNETES,
             "cnpg": versions.CNPG,
             "coredns": versions.COREDNS,
+            "argocd": versions.ARGOCD,
             "postgresql": versions.POSTGRES,
             "pulumi": versions.PULUMI,
             "pulumi-kubernetes": versions.PULUMI_KUBERNETES,
@@ -117,6 +122,7 @@ def _in_cluster(where: State) -> list[Part]:
     made = where.data_mark.exists() and where.data_mark.read_text() == content.key()
     detail = "as these sources make it" if made else "missing, incomplete or of other sources: run `reset`"
     parts.append(Part("data", "the lab's data", healthy=made, detail=detail))
+    parts.append(_gitops(cluster))
     for environment in ENVIRONMENTS:
         found = cluster.get(content.CNPG, "Cluster", environment.cluster, DATABASES) or {}
         phase = str((found.get("status") or {}).get("phase", "not there"))
@@ -125,3 +131,10 @@ def _in_cluster(where: State) -> list[Part]:
         detail = f"{phase}, archiving {'works' if archiving else 'does not work'}"
         parts.append(Part(environment.cluster, f"the database of {environment.name}", healthy=healthy, detail=detail))
     return parts
+
+
+def _gitops(cluster: Cluster) -> Part:
+    """Off and on are both as they should be; what it says of each Application, `gitops status` tells."""
+    found = gitops.applications(cluster)
+    detail = f"on, with {len(found)} Applications" if found else "off"
+    return Part("gitops", "what Git declares, Argo CD keeps", healthy=True, detail=detail)

@@ -14,7 +14,7 @@ from lab.images import postgres
 from lab.images.binaries import OPERATOR, PAUSE_CONTAINER
 from lab.node import containerd, kubernetes, namespace, network, settling
 from lab.paths import Cache, State
-from lab.platform import cnpg, dns, gcs, storage
+from lab.platform import argocd, cnpg, dns, gcs, storage
 from lab.steps import Runner, Step, Task
 from lab.tools import programs, pulumi
 from lab.tools.programs import CNPG_MANIFEST
@@ -59,6 +59,7 @@ class _Lab:
             self._build(programs.CNPG, programs.KUBE.name),
             self._build(programs.COREDNS, programs.CNPG.name),
             Step("pulumi", "have Pulumi with its Kubernetes provider", 1020, self._pulumi, (programs.COREDNS.name,)),
+            self._build(programs.ARGOCD, "pulumi"),
             Step("image-postgres", "make the PostgreSQL image", 150, self._postgres_image, ("packages",)),
             Step("image-operator", "make the operator's image", 1, self._operator_image, (programs.CNPG.name,)),
             Step("image-pause", "make the pause image", 1, self._pause_image, (programs.PAUSE.name,)),
@@ -81,6 +82,7 @@ class _Lab:
             Step("gcs", "start the GCS server", 1, lambda _: gcs.up(self.where), ("network",)),
             Step("storage", "start the volume provisioner", 2, self._storage, ("control-plane",)),
             Step("cnpg", "start the CNPG operator", 20, self._cnpg, ("kubelet", "dns", "load-operator")),
+            Step("gitops", "start Argo CD", 3, self._argocd, (programs.ARGOCD.name, "control-plane", "packages")),
             Step("data", "make the databases, their backups and workloads", 60, self._data, _DATA_NEEDS),
             Step("settings", "write configuration and links", 0.1, self._settings, ("pulumi", "control-plane")),
         ]
@@ -143,6 +145,10 @@ class _Lab:
         manifest = programs.CNPG.folder(self.cache, self.go) / CNPG_MANIFEST
         image_key = OPERATOR.archive(self.cache, self.go).stem
         return cnpg.up(self.where, manifest, image_key, Cluster(self.where, task.cancelled))
+
+    def _argocd(self, task: Task) -> str | None:
+        folder = programs.ARGOCD.folder(self.cache, self.go)
+        return argocd.up(self.where, folder, Cluster(self.where, task.cancelled))
 
     def _data(self, task: Task) -> str | None:
         if self.where.data_mark.exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 from lab.cluster import Cluster
+from lab.data import repository
 from lab.data.content import CNPG
 from lab.data.environments import DATABASES, ENVIRONMENTS
 from lab.paths import State
@@ -15,7 +16,8 @@ NAMESPACES = (DATABASES, *(environment.name for environment in ENVIRONMENTS))
 
 
 def remove(where: State, cluster: Cluster) -> None:
-    """Remove every object of the environments, their volumes, the bucket's content, the Pulumi state and dr's journals.
+    """Remove every object of the environments, their volumes, the bucket's content, the Git repository, the Pulumi
+    state and dr's journals.
 
     Raises:
         LabError: something was still there after `GONE_WITHIN` seconds.
@@ -34,6 +36,7 @@ def remove(where: State, cluster: Cluster) -> None:
         cluster.wait_absent("v1", "Namespace", name, timeout=GONE_WITHIN, what=f"removing namespace {name}")
     cluster.wait_gone("v1", "PersistentVolume", None, timeout=GONE_WITHIN, what="freeing the volumes")
     gcs.empty(where)
+    repository.remove(where)
     for folder in (where.pulumi, where.dr):
         shutil.rmtree(folder, ignore_errors=True)
     where.pulumi.mkdir(parents=True)
