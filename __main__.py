@@ -4,9 +4,9 @@ It declares exactly what ``python -m dr`` declares: both read the record that op
 cluster.
 """
 
-from dr.operations.declared import declared_clusters
+from dr.operations.declared import declared
 from dr.stacks.recovery import declare_recovery_stack
 from dr.stacks.settings import environment_of_stack
 
 environment = environment_of_stack()
-declare_recovery_stack(environment, declared_clusters(environment))
+declare_recovery_stack(environment, declared(environment))

@@ -4,15 +4,20 @@ import json
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
+
+from dr.clients.record_store import RecordStore
+from dr.model.errors import AccessError
+from dr.model.record import Record
 
 T = TypeVar("T", bound="Wire")
 
@@ -216,3 +221,22 @@ def write_kubeconfig(path: Path, contexts: dict[str, str], *, current: str | Non
         document["current-context"] = current
     path.write_text(yaml.safe_dump(document))
     return path
+
+
+class RecordsDouble(RecordStore):
+    """The record of an environment, in memory; ``away`` is what reaching for it fails with."""
+
+    def __init__(self) -> None:
+        self.name = "postgres-dr-prod"
+        self.record: Record | None = None
+        self.away: AccessError | None = None
+
+    def read(self) -> Record | None:
+        if self.away:
+            raise self.away
+        return self.record
+
+    def change(self, change: Callable[[Record], Record], *, now: datetime) -> Record:
+        before = self.read() or Record(updated=now, updated_by="ann@ops-1")
+        self.record = change(before).model_copy(update={"updated": now})
+        return self.record

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from dr.model.errors import DrError, RefusedError
 from dr.model.plan import Plan
-from dr.model.report import RecoveryReport
+from dr.model.report import MoveReport, RecoveryReport
+from dr.model.status import Status
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[2]
 
@@ -71,10 +72,61 @@ def show_report(report: RecoveryReport) -> None:
     out.print("\n[bold]Next: move the traffic[/] (nothing below has been done yet)")
     for line in report.next_commands:
         out.print(Text(f"  {line}"), soft_wrap=True)
+    out.print("or by hand:")
+    for line in report.by_hand:
+        out.print(Text(f"  {line}", style="dim"), soft_wrap=True)
     out.print("\n[bold]When it has proved itself[/]")
     for line in report.later:
         out.print(Text(f"  {line}"), soft_wrap=True)
     out.print(Text(f"\nJournal: {report.journal}", style="dim"), soft_wrap=True)
+
+
+def show_move(report: MoveReport) -> None:
+    """Where the traffic goes now, and the way back."""
+    decision = report.decision
+    out.print(f"\n[bold green]Moved[/] {report.environment.service} to {decision.host} in {report.seconds:.1f} s")
+    if report.smoke:
+        out.print(Text(f"  smoke test: {report.smoke}"), soft_wrap=True)
+    if decision.fence:
+        out.print(Text(f"  {decision.fence.name} keeps its data and takes no more writes"), soft_wrap=True)
+    for line in report.next_commands:
+        out.print(Text.assemble(("The way back: ", "bold"), line), soft_wrap=True)
+    out.print(Text(f"\nJournal: {report.journal}", style="dim"), soft_wrap=True)
+
+
+def show_status(status: Status) -> None:
+    """Where things stand, at a glance, and the next command."""
+    facts = Table.grid(padding=(0, 2))
+    for cluster in status.as_json()["clusters"]:
+        marks = [
+            *(["serves the traffic"] if cluster["serves"] else []),
+            *(["fenced"] if cluster["fenced"] else []),
+            *([f"recovered to {cluster['recoveredTo']}"] if cluster["recoveredTo"] else []),
+            *(["verified"] if cluster["verified"] else []),
+            *(["archiving fails"] if cluster["archiving"] is False else []),
+        ]
+        good = Text("✔", style="green") if cluster["healthy"] else Text("✘", style="red")
+        state = "; ".join([cluster["phase"] or "just made", *marks])
+        facts.add_row(good, Text(cluster["name"], style="bold"), Text(state))
+    counts = ", ".join(
+        f"{name} {workload.replicas if workload else 'missing'}" for name, workload in status.workloads.items()
+    )
+    facts.add_row("", Text("Service", style="bold"), Text(f"{status.environment.service} -> {status.external_name}"))
+    facts.add_row("", Text("Workloads", style="bold"), Text(counts))
+    if status.at_work:
+        facts.add_row("", Text("At work", style="bold"), Text(status.at_work, style="yellow"))
+    out.print(Panel(facts, title=f"{status.environment.name}", title_align="left"))
+    if last := status.last:
+        when = f"{last.started:%Y-%m-%d %H:%M:%S} UTC"
+        out.print(f"Last: {last.operation} by {last.user}, {when}, [bold]{last.outcome}[/]")
+        for step in last.steps:
+            mark = ("  done  ", "green") if step.ended else ("  begun ", "yellow")
+            out.print(Text.assemble(mark, step.key, "  ", (step.fact, "dim")), soft_wrap=True)
+        if last.cause:
+            out.print(Text(f"  {last.cause}", style="yellow"), soft_wrap=True)
+    out.print(Text("Next", style="bold"))
+    for advice in status.advice:
+        out.print(Text(f"  {advice.command}   # {advice.why}"), soft_wrap=True)
 
 
 def show_error(error: DrError) -> None:

@@ -10,11 +10,12 @@ from dr.engine.installation import find_pulumi
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.config import Environment
 from dr.model.errors import RequestError
+from dr.model.holder import Holder
 from dr.operations.journal import Journal
 from dr.operations.session import Session
 
 
-def open_session(environment: Environment, context: str | None) -> Session:
+def open_session(environment: Environment, context: str | None, *, take_over: bool = False) -> Session:
     """The session for ``environment``. Raises RequestError when ``context`` is another one, AccessError without a
     kubeconfig.
     """
@@ -24,8 +25,12 @@ def open_session(environment: Environment, context: str | None) -> Session:
             f"--context {context!r} is not the one of {environment.name}, {environment.kubernetes.context!r}",
             "leave --context out, or correct kubernetes.context in Pulumi.<env>.yaml",
         )
-    user = f"{getpass.getuser()}@{socket.gethostname()}"
-    return Session(environment=environment, api=KubernetesApi(environment.kubernetes), user=user)
+    return Session(
+        environment=environment,
+        api=KubernetesApi(environment.kubernetes),
+        holder=Holder(user=getpass.getuser(), host=socket.gethostname(), pid=os.getpid()),
+        take_over=take_over,
+    )
 
 
 def open_stack(session: Session, operation: str) -> tuple[RecoveryStack, Journal]:
@@ -33,7 +38,9 @@ def open_stack(session: Session, operation: str) -> tuple[RecoveryStack, Journal
     environment = session.environment
     backend = Backend.of(environment)
     backend.check_passphrase(environment, os.environ)
-    backend.check_unlocked()
+    backend.check_unlocked(take_over=session.take_over)
     stack = RecoveryStack(environment, backend, find_pulumi())
-    common = {"operation": operation, "environment": environment.name, "user": session.user, "pid": os.getpid()}
-    return stack, Journal(path=state_folder() / "journal" / f"{environment.name}.jsonl", common=common)
+    user = session.holder.operator
+    common = {"operation": operation, "environment": environment.name, "user": user, "pid": os.getpid()}
+    path = state_folder() / "journal" / f"{environment.name}.jsonl"
+    return stack, Journal(path=path, common=common, records=session.records, user=user)

@@ -86,9 +86,9 @@ def delete_given_up(api: KubernetesApi, namespace: str, name: str, *, limit: flo
     return True
 
 
-def cluster_names(api: KubernetesApi, namespace: str) -> list[str]:
-    """The names of all Clusters in a namespace, for saying what there is instead."""
+def list_clusters(api: KubernetesApi, namespace: str) -> list[ClusterSnapshot]:
+    """All Clusters in a namespace, oldest first."""
     found = api.ask(
         f"list the Clusters in {namespace}", api.custom.list_namespaced_custom_object, GROUP, VERSION, namespace, PLURAL
     )
-    return sorted(item["metadata"]["name"] for item in found["items"])
+    return sorted(map(ClusterSnapshot.from_object, found["items"]), key=lambda cluster: (cluster.created, cluster.name))

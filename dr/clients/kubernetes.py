@@ -65,6 +65,11 @@ class KubernetesApi:
         return client.CustomObjectsApi(self._client)
 
     @cached_property
+    def coordination(self) -> Any:
+        """Leases."""
+        return client.CoordinationV1Api(self._client)
+
+    @cached_property
     def storage(self) -> Any:
         """Storage classes."""
         return client.StorageV1Api(self._client)

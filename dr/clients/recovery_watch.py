@@ -100,7 +100,8 @@ class RecoveryWatch:
             )
             if recovery and pod.status.phase not in {None, "Pending"} and pod.metadata.name not in self._followed:
                 self._followed.add(pod.metadata.name)
-                self._in_background(self._follow_log, pod.metadata.name)
+                stale = pod.metadata.creation_timestamp < self._since
+                self._in_background(self._follow_log, pod.metadata.name, stale)
 
     def _warnings(self) -> None:
         core: Any = client.CoreV1Api(self._api.new_client())
@@ -109,7 +110,7 @@ class RecoveryWatch:
             if about.startswith(self._name) and when and when >= self._since:
                 self._seen.put(WarningSeen(about=about, reason=event.reason or "", message=event.message or ""))
 
-    def _follow_log(self, pod: str) -> None:
+    def _follow_log(self, pod: str, stale: bool) -> None:
         core: Any = client.CoreV1Api(self._api.new_client())
         with contextlib.suppress(ApiException, urllib3.exceptions.HTTPError, OSError):
             log = core.read_namespaced_pod_log(
@@ -119,7 +120,7 @@ class RecoveryWatch:
             for chunk in log.stream(decode_content=True):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
-                    self._seen.put(LogSeen(pod=pod, line=line.decode(errors="replace")))
+                    self._seen.put(LogSeen(pod=pod, line=line.decode(errors="replace"), stale=stale))
                 if self._over.is_set():
                     return
 

@@ -1,7 +1,7 @@
 """The Deployments that write to the database, and the Services and Secrets around it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Event
 from typing import Any
 
@@ -68,6 +68,37 @@ def await_stopped(
             )
         if left:
             stop.wait(0.1)
+
+
+def await_ready(api: KubernetesApi, namespace: str, names: Sequence[str], *, limit: float, stop: Event) -> None:
+    """Wait until every Deployment has rolled out: all wanted pods are of the newest template and available.
+
+    ``limit`` is in seconds. Raises AccessError ``writers-not-ready`` at the limit; returns early when ``stop`` is set.
+    """
+    deadline = time.monotonic() + limit
+    left = list(names)
+    while left and not stop.is_set():
+        left = [name for name in left if not _rolled_out(api, namespace, name)]
+        if left and time.monotonic() > deadline:
+            raise AccessError(
+                "writers-not-ready",
+                f"{', '.join(left)} in {namespace} did not become ready within {limit:.0f} s",
+                f"look: kubectl get pods -n {namespace}; kubectl logs -n {namespace} deployment/{left[0]}",
+            )
+        if left:
+            stop.wait(0.2)
+
+
+def _rolled_out(api: KubernetesApi, namespace: str, name: str) -> bool:
+    """As ``kubectl rollout status`` decides it."""
+    found = api.ask(f"read the Deployment {namespace}/{name}", api.apps.read_namespaced_deployment, name, namespace)
+    status, wanted = found.status, found.spec.replicas
+    return bool(
+        (status.observed_generation or 0) >= found.metadata.generation
+        and (status.updated_replicas or 0) == wanted
+        and (status.available_replicas or 0) == wanted
+        and (status.replicas or 0) == wanted
+    )
 
 
 def external_name(api: KubernetesApi, namespace: str, name: str) -> str | None:

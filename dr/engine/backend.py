@@ -5,11 +5,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
+from dr.clients.processes import known_dead
 from dr.model.config import PROJECT, Environment
 from dr.model.errors import EngineError
+from dr.model.holder import Holder
 
 STATE_FOLDER_VARIABLE = "DR_STATE_DIR"
 PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
@@ -51,17 +54,29 @@ class Backend:
                 "or configure secretsProvider: gcpkms://...",
             )
 
-    def check_unlocked(self) -> None:
+    def check_unlocked(self, *, take_over: bool = False) -> None:
         """Raise EngineError ``state-locked`` when another run holds the stack, naming it.
 
         Pulumi's file and bucket backends lock by a JSON file for each run; it has no expiry, so the lock of a killed
-        run stays. Only a file backend is looked at here; a bucket's lock is met when the engine starts.
+        run stays. One whose process is known to be dead is no obstacle, nor is any with ``take_over``:
+        :meth:`forget_dead_locks` removes them. Only a file backend is looked at here; a bucket's lock is met when the
+        engine starts.
         """
+        for path in self._locks():
+            holder = _holder(path)
+            if not take_over and not known_dead(holder):
+                raise locked_error(self.stack, _told(path))
+
+    def forget_dead_locks(self, *, take_over: bool = False) -> None:
+        """Remove the locks that :meth:`check_unlocked` lets pass, as ``pulumi cancel`` does."""
+        for path in self._locks():
+            if take_over or known_dead(_holder(path)):
+                path.unlink(missing_ok=True)
+
+    def _locks(self) -> list[Path]:
         if self.folder is None:
-            return
-        locks = self.folder / ".pulumi" / "locks" / "organization" / PROJECT / self.stack
-        for path in sorted(locks.glob("*.json")):
-            raise locked_error(self.stack, _holder(path))
+            return []
+        return sorted((self.folder / ".pulumi" / "locks" / "organization" / PROJECT / self.stack).glob("*.json"))
 
 
 def locked_error(stack: str, holder: str) -> EngineError:
@@ -69,14 +84,30 @@ def locked_error(stack: str, holder: str) -> EngineError:
     return EngineError(
         "state-locked",
         f"the Pulumi state of {stack} is locked by another run: {holder}",
-        "wait for that run. Only if its process is dead: "
-        f"pulumi cancel --yes --stack organization/{PROJECT}/{stack} (it removes the lock, it stops nobody)",
+        "wait for that run. Only if its process is dead: repeat the command with --take-over, or "
+        f"pulumi cancel --yes --stack organization/{PROJECT}/{stack} (both remove the lock, and stop nobody)",
     )
 
 
-def _holder(path: Path) -> str:
+def _told(path: Path) -> str:
+    lock = _read(path)
+    holder = _holder(path)
+    if holder is None:
+        return f"see {path}"
+    return f"process {holder.pid} of {holder.user} on {holder.host} since {lock.get('timestamp', 'some time')}"
+
+
+def _holder(path: Path) -> Holder | None:
+    lock = _read(path)
+    try:
+        return Holder(user=lock["username"], host=lock["hostname"], pid=int(lock["pid"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         lock = json.loads(path.read_text(encoding="utf-8"))
-        return f"process {lock['pid']} of {lock['username']} on {lock['hostname']} since {lock['timestamp']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"see {path}"
+    except (OSError, ValueError):
+        return {}
+    return lock if isinstance(lock, dict) else {}

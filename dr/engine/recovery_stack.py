@@ -7,7 +7,7 @@ operation waits for Kubernetes.
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from dr.engine.backend import Backend, state_folder
 from dr.engine.installation import Installation
 from dr.model.config import Environment
+from dr.model.declaration import Declaration
 from dr.model.errors import EngineError
-from dr.model.recovered import RecoveredCluster
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack
@@ -31,19 +31,19 @@ class RecoveryStack:
 
     def __init__(self, environment: Environment, backend: Backend, installed: Installation) -> None:
         self._environment = environment
-        self._backend = backend
+        self.backend = backend
         self._installed = installed
-        self._clusters: Sequence[RecoveredCluster] = ()
+        self._declaration = Declaration()
         self._up: Future[None] | None = None
 
     def prepare(self) -> None:
         """Open the stack in the background, making it if it is new. Takes seconds that nobody has to wait for."""
         _ = self._opened
 
-    def up(self, clusters: Sequence[RecoveredCluster]) -> None:
-        """Start ``pulumi up`` with ``clusters`` declared. Returns at once; :meth:`result` has the outcome."""
+    def up(self, declaration: Declaration) -> None:
+        """Start ``pulumi up`` with ``declaration``. Returns at once; :meth:`result` has the outcome."""
         self.prepare()
-        self._clusters = clusters
+        self._declaration = declaration
         self._up = _in_background(self._bring_up)
 
     @property
@@ -83,7 +83,7 @@ class RecoveryStack:
 
         return open_stack(
             self._environment,
-            self._backend,
+            self.backend,
             self._command,
             folder=state_folder() / "workspace" / self._environment.name,
             program=self._program,
@@ -93,7 +93,7 @@ class RecoveryStack:
         # Imported here: the provider's package takes most of a second, and only this needs it.
         from dr.stacks.recovery import declare_recovery_stack
 
-        declare_recovery_stack(self._environment, self._clusters)
+        declare_recovery_stack(self._environment, self._declaration)
 
     def _bring_up(self) -> None:
         from dr.engine.workspace import bring_up

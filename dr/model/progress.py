@@ -50,10 +50,13 @@ class PodSeen:
 
 @dataclass(frozen=True, kw_only=True)
 class LogSeen:
-    """One line of a recovery pod's log, as it was written."""
+    """One line of a recovery pod's log, as it was written. ``stale`` says that the pod began before this run, so that
+    it cannot know what this run has done for it (sealing the WAL).
+    """
 
     pod: str
     line: str
+    stale: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +146,7 @@ class RecoveryProgress:
             # The log of a recovery that is over can arrive after the Cluster was seen healthy.
             return self._with_last_commit(message)
         if failure := explain(message):
-            return replace(self, failure=failure)
+            return replace(self, failure=replace(failure, final=failure.final and not log.stale))
         if message.startswith("Starting barman-cloud-restore"):
             # A new attempt begins from nothing.
             return replace(self, stage=Stage.BASE_BACKUP, wal="", segments=0, failure=None)

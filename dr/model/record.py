@@ -5,12 +5,14 @@ declared: dropping it from the program would ask Pulumi to delete the recovered 
 ``pulumi up``, read the same record.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from dr.model.declaration import Declaration
+from dr.model.history import OperationEntry, Outcome, with_entry
 from dr.model.recovered import RecoveredCluster
 
 
@@ -29,7 +31,14 @@ class DeclaredRecovery(BaseModel):
 
 
 class Record(BaseModel):
-    """The record of one environment. ``replicas`` maps a Deployment to the count it had before it was stopped."""
+    """The record of one environment.
+
+    ``replicas`` maps a Deployment to the count it had before it was stopped; ``external_name`` is where the stack
+    declares the Service to point, None until a first switchover; ``came_from`` are the names it pointed to before each
+    switchover that was not rolled back, oldest first; ``verified`` are the recovered Clusters that passed verification,
+    each with the transaction ID its next writer would have got; ``fenced`` are the Clusters that this tool keeps from
+    writing.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,6 +47,56 @@ class Record(BaseModel):
     updated_by: str
     recoveries: tuple[DeclaredRecovery, ...] = ()
     replicas: Mapping[str, int] = {}
+    external_name: str | None = None
+    came_from: tuple[str, ...] = ()
+    verified: Mapping[str, int] = {}
+    fenced: tuple[str, ...] = ()
+    operations: tuple[OperationEntry, ...] = ()
+
+    def declaration(self, present: Collection[str]) -> Declaration:
+        """What the recovery stack holds, when the Clusters ``present`` are there.
+
+        One that was deleted is not declared any more: Pulumi would make it anew, and it could not recover, as its own
+        archive is not empty.
+        """
+        clusters = (recovery.cluster for recovery in self.recoveries)
+        return Declaration(
+            clusters=tuple(cluster for cluster in clusters if cluster.name in present),
+            external_name=self.external_name,
+        )
+
+    @property
+    def unfinished(self) -> OperationEntry | None:
+        """The newest operation, when it is not done."""
+        last = self.operations[-1] if self.operations else None
+        return last if last and last.outcome is not Outcome.DONE else None
+
+    def with_operation(self, entry: OperationEntry) -> "Record":
+        """The record with ``entry`` as the newest operation."""
+        return self.model_copy(update={"operations": with_entry(self.operations, entry)})
+
+    def leaving(self, before: str, *, towards: str) -> "Record":
+        """The record of a switchover under way from ``before``. Safe to repeat once the Service has moved."""
+        known = before == towards or self.came_from[-1:] == (before,)
+        return self if known else self.model_copy(update={"came_from": (*self.came_from, before)})
+
+    def back_at(self, external_name: str) -> "Record":
+        """The record of a rollback that has arrived at ``external_name``."""
+        arrived = self.came_from[-1:] == (external_name,)
+        return self.model_copy(update={"came_from": self.came_from[:-1]}) if arrived else self
+
+    def pointing_to(self, external_name: str) -> "Record":
+        """The record with the Service declared to point to ``external_name``."""
+        return self.model_copy(update={"external_name": external_name})
+
+    def with_verified(self, cluster: str, next_transaction: int) -> "Record":
+        """The record with ``cluster`` verified. What was known of it first is kept: it was before any writer."""
+        return self.model_copy(update={"verified": {cluster: next_transaction, **self.verified}})
+
+    def with_fenced(self, cluster: str, *, fenced: bool) -> "Record":
+        """The record with ``cluster`` kept from writing, or not any more."""
+        others = tuple(name for name in self.fenced if name != cluster)
+        return self.model_copy(update={"fenced": (*others, cluster) if fenced else others})
 
     def with_recovery(self, cluster: RecoveredCluster) -> "Record":
         """The record with ``cluster`` declared, in place of an earlier declaration of the same name."""

@@ -21,13 +21,17 @@ _UNSEALED_LATEST = "what was committed but not archived yet will be missing from
 
 @dataclass(frozen=True, kw_only=True)
 class RecoveryDecision:
-    """All that was decided; what the steps need to act, so that they decide nothing themselves."""
+    """All that was decided; what the steps need to act, so that they decide nothing themselves.
+
+    ``present`` are the names of all Clusters that were there.
+    """
 
     request: RecoveryRequest
     source: ClusterSnapshot
     base: BaseBackup
     cluster: RecoveredCluster
     workloads: tuple[Workload, ...]
+    present: tuple[str, ...]
     plan: Plan
 
 
@@ -47,6 +51,7 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
         base=base,
         cluster=cluster,
         workloads=workloads,
+        present=situation.other_clusters,
         plan=Plan(
             operation=request.operation,
             environment=environment.name,
@@ -101,6 +106,7 @@ def _facts(
     return {
         "Environment": f"{environment.name} (context {environment.kubernetes.context})",
         "Target": _target(request.target, situation),
+        **({"Left out": f"{situation.later} after the target"} if situation.later is not None else {}),
         "Source": f"{environment.namespace}/{environment.source_cluster}, left as it is",
         "Base backup": f"{base.backup_id}, ended {RecoveryTarget(base.end)}{size}",
         "Recovered": f"{cluster.namespace}/{cluster.name}, archiving to {environment.backup.url}/{cluster.server_name}",

@@ -8,6 +8,7 @@ from typing import Any
 
 from dr.model.config import Environment
 from dr.model.recovery import RecoveryDecision, scale_commands
+from dr.model.traffic import MoveDecision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,14 @@ class RecoveryReport:
 
     @property
     def next_commands(self) -> list[str]:
-        """The commands that move traffic to the recovered cluster, in order, ready to be pasted."""
+        """The command that moves the traffic to the recovered cluster, ready to be pasted."""
+        environment, name = self.environment, self.decision.cluster.name
+        given = "" if name == environment.recovered_cluster else f" --recovered-name {name}"
+        return [f"python -m dr switchover --env {environment.name}{given}"]
+
+    @property
+    def by_hand(self) -> list[str]:
+        """The commands that do the same without this tool, in order, ready to be pasted."""
         environment, cluster = self.environment, self.decision.cluster
         kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
         patch = f'{{"spec":{{"externalName":"{cluster.host}"}}}}'
@@ -40,7 +48,7 @@ class RecoveryReport:
             *(f"{rollout} deployment/{workload.name}" for workload in self.decision.workloads),
         ]
         if environment.smoke_test_url:
-            commands.append(f"curl -fsS {shlex.quote(environment.smoke_test_url)}")
+            commands.append(f"curl -fsS --retry 10 --retry-all-errors {shlex.quote(environment.smoke_test_url)}")
         return commands
 
     @property
@@ -73,6 +81,48 @@ class RecoveryReport:
             "clusterSeconds": round(self.cluster_seconds, 2),
             "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
             "verification": [{"name": name, "value": value, "passed": passed} for name, value, passed in self.findings],
+            "next": self.next_commands,
+            "byHand": self.by_hand,
+            "journal": self.journal,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveReport:
+    """A finished switchover or rollback. Times are aware UTC, durations in seconds; ``smoke`` is what the smoke test
+    answered, empty where there is none.
+    """
+
+    decision: MoveDecision
+    environment: Environment
+    started: datetime
+    seconds: float
+    steps: tuple[tuple[str, float, str], ...]
+    smoke: str
+    journal: str
+
+    @property
+    def next_commands(self) -> list[str]:
+        """What can be done from here: the way back, after a switchover."""
+        if self.decision.request.back:
+            return []
+        return [f"python -m dr rollback --env {self.environment.name}"]
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The report as plain values."""
+        decision = self.decision
+        return {
+            "operation": decision.request.operation,
+            "environment": self.environment.name,
+            "result": "moved",
+            "cluster": decision.reached.name,
+            "externalName": decision.host,
+            "before": decision.before,
+            "fenced": decision.fence.name if decision.fence else None,
+            "started": self.started.isoformat(),
+            "seconds": round(self.seconds, 2),
+            "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
+            "smokeTest": self.smoke,
             "next": self.next_commands,
             "journal": self.journal,
         }

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from dr.model.catalogue import Catalogue
 from dr.model.cluster import ClusterSnapshot
+from dr.model.commits import LaterCommits
 from dr.model.record import Record
 
 
@@ -31,7 +32,7 @@ class Situation:
     ``other_clusters`` are all the Clusters of the namespace; ``external_name`` is empty for a Service of another type;
     ``database_time`` is the source's own clock, None when its primary does not answer; ``missing_storage_classes`` are
     those that the source names and the cluster lacks; ``volume_refusal`` is why a volume such as the source's would be
-    refused, empty when it would not.
+    refused, empty when it would not; ``later`` are the transactions committed after the target, None when unknown.
     """
 
     seen_at: datetime
@@ -44,6 +45,7 @@ class Situation:
     app_secret_exists: bool
     missing_storage_classes: tuple[str, ...]
     volume_refusal: str
+    later: LaterCommits | None = None
     database_time: datetime | None
     catalogue: Catalogue | None
     record: Record | None

@@ -1,26 +1,91 @@
-"""The journal: what was done, when, by whom, in lines that survive the process.
+"""The journal: what was done, when, by whom, written down so that it survives the process.
 
-One JSON object a line, appended and flushed at each event, on this machine: it is there when the cluster is not.
+It is kept twice. On this machine as lines of JSON, appended at each event: there when the cluster is not. And in the
+environment's record, in its cluster: there for whoever goes on from another machine.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dr.clients.record_store import RecordStore
+from dr.model.errors import AccessError, DrError, FaultError, InterruptedOperationError
+from dr.model.history import OperationEntry, Outcome
+from dr.model.plan import Plan, Step
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(kw_only=True)
 class Journal:
-    """Appends to one file. ``common`` stands in every line."""
+    """The journal of one operation. ``common`` stands in every line; times are aware UTC."""
 
     path: Path
     common: Mapping[str, Any]
+    records: RecordStore
+    user: str
+    _entry: OperationEntry | None = field(default=None, init=False)
 
-    def write(self, event: str, at: datetime, **details: object) -> None:
-        """Append one line. ``at`` is aware UTC."""
+    def begin(self, plan: Plan, go_on: str, at: datetime) -> None:
+        """An agreed plan begins; ``go_on`` continues it. Raises AccessError where the record cannot be written."""
+        self._entry = OperationEntry(
+            id=f"{at:%Y%m%dT%H%M%S.%f}Z-{plan.operation}",
+            operation=plan.operation,
+            user=self.user,
+            go_on=go_on,
+            facts=plan.facts,
+            started=at,
+        )
+        self._line("operation-started", at, plan=plan.as_json())
+        self._keep(self._entry, at)
+
+    def step_started(self, step: Step, at: datetime) -> None:
+        """A step begins."""
+        self._line("step-started", at, step=step.key)
+        self._change(at, lambda entry: entry.step_started(step.key, at))
+
+    def step_done(self, step: Step, fact: str, seconds: float, at: datetime) -> None:
+        """A step is done."""
+        self._line("step-done", at, step=step.key, fact=fact, seconds=round(seconds, 3))
+        self._change(at, lambda entry: entry.step_done(fact, at))
+
+    def failed(self, step: Step, error: DrError, failure: Exception, at: datetime) -> None:
+        """The operation stops in ``step``; ``failure`` is what was raised, ``error`` what it was taken for."""
+        self._line(
+            "step-failed",
+            at,
+            step=step.key,
+            code=error.code,
+            cause=error.cause,
+            traceback=traceback.format_exception(failure) if isinstance(error, FaultError) else None,
+        )
+        outcome = Outcome.INTERRUPTED if isinstance(error, InterruptedOperationError) else Outcome.FAILED
+        self._change(at, lambda entry: entry.over(outcome, at, error.cause))
+
+    def done(self, report: Mapping[str, Any], at: datetime) -> None:
+        """The operation has ended well."""
+        self._line("operation-done", at, report=report)
+        self._change(at, lambda entry: entry.over(Outcome.DONE, at))
+
+    def _line(self, event: str, at: datetime, **details: object) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = {"at": at.isoformat(), "event": event, **self.common, **details}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, default=str) + "\n")
+
+    def _change(self, at: datetime, change: Callable[[OperationEntry], OperationEntry]) -> None:
+        """Keep the changed entry. A cluster that does not answer is noted, and is no reason to stop a recovery: the
+        next change writes the whole entry.
+        """
+        if self._entry is None:
+            return
+        self._entry = change(self._entry)
+        try:
+            self._keep(self._entry, at)
+        except AccessError as error:
+            self._line("record-not-written", at, code=error.code, cause=error.cause)
+
+    def _keep(self, entry: OperationEntry, at: datetime) -> None:
+        self.records.change(lambda record: record.with_operation(entry), now=at)

@@ -5,31 +5,36 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dr.clients import volumes, workloads
-from dr.clients.cnpg import cluster_names, find_cluster, gave_up
+from dr.clients.cnpg import find_cluster, gave_up, list_clusters
+from dr.clients.commits import commits_after
 from dr.clients.object_store import read_catalogue
 from dr.clients.sql import Psql
 from dr.model.cluster import ClusterSnapshot
+from dr.model.commits import LaterCommits
 from dr.model.errors import AccessError
 from dr.model.situation import Situation
+from dr.model.target import RecoveryTarget
 from dr.operations.session import Session
 
 _DATABASE_SECONDS = 10
 
 
-def observe(session: Session, recovered_name: str) -> Situation:
+def observe(session: Session, recovered_name: str, target: RecoveryTarget | None) -> Situation:
     """The situation now. Looks only. Raises AccessError when the cluster or the bucket cannot be reached."""
     environment, api = session.environment, session.api
-    with ThreadPoolExecutor(max_workers=3) as pool:
+    with ThreadPoolExecutor(max_workers=4) as pool:
         # The source first and alone: a dead API server or a wrong token should be reported once, and at once.
         source = find_cluster(api, environment.namespace, environment.source_cluster)
         server_name = source.store.server_name if source and source.store else environment.source_cluster
         catalogue = pool.submit(read_catalogue, environment.backup, server_name)
         database = pool.submit(_database_time, session, source)
+        later = pool.submit(_later, session, source, target)
         around = pool.submit(_around, session, recovered_name, source)
         return Situation(
             seen_at=session.clock(),
             source=source,
             database_time=database.result(),
+            later=later.result(),
             **_in_order(catalogue, around),
         )
 
@@ -47,7 +52,7 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
     return {
         "recovered": recovered,
         "recovered_gave_up": recovered is not None and gave_up(api, recovered),
-        "other_clusters": tuple(cluster_names(api, namespace)),
+        "other_clusters": tuple(sorted(cluster.name for cluster in list_clusters(api, namespace))),
         "external_name": workloads.external_name(api, namespace, environment.service),
         "workloads": {name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
         "app_secret_exists": source is not None
@@ -58,6 +63,12 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
         "volume_refusal": volumes.volume_refusal(api, source) if source and not recovered else "",
         "record": session.records.read(),
     }
+
+
+def _later(session: Session, source: ClusterSnapshot | None, target: RecoveryTarget | None) -> LaterCommits | None:
+    if source is None or source.primary is None or target is None:
+        return None
+    return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=target.time)
 
 
 def _database_time(session: Session, source: ClusterSnapshot | None) -> datetime | None:

@@ -11,7 +11,6 @@ from dr.clients.recovery_watch import RecoveryWatch
 from dr.clients.sql import Psql
 from dr.clients.volumes import volume_refusal
 from dr.clients.wal import seal_wal
-from dr.engine.recovery_stack import RecoveryStack
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import InterruptedOperationError, RecoveryError
 from dr.model.preconditions import RecoveryRequest
@@ -20,16 +19,14 @@ from dr.model.record import Record
 from dr.model.recovered import app_secret_name
 from dr.model.recovery import RecoveryDecision, decide_recovery
 from dr.model.report import RecoveryReport
-from dr.operations.journal import Journal
 from dr.operations.observe import observe
-from dr.operations.reporting import Reporter
-from dr.operations.runner import Action, run_actions
+from dr.operations.operation import Tools, run_operation
 from dr.operations.session import Session
 from dr.operations.verify import Finding, judge, verify_database, verify_last_commit
+from dr.operations.writers import stop_writers
 
 _TICK_SECONDS = 0.5
 _SILENCE_SECONDS = 10
-_WRITERS_SECONDS = 120
 _SEAL_SECONDS = 120
 _ARCHIVING_SECONDS = 60
 _SETTLE_SECONDS = 120
@@ -38,44 +35,33 @@ _CLEAR_SECONDS = 120
 
 def decide(session: Session, request: RecoveryRequest) -> RecoveryDecision:
     """Look, and decide. Changes nothing. Raises RefusedError or AccessError."""
-    return decide_recovery(session.environment, request, observe(session, request.recovered_name))
+    return decide_recovery(session.environment, request, observe(session, request.recovered_name, request.target))
 
 
 class Recovery:
     """One recovery that was agreed to."""
 
-    def __init__(
-        self,
-        session: Session,
-        decision: RecoveryDecision,
-        *,
-        stack: RecoveryStack,
-        journal: Journal,
-        reporter: Reporter,
-    ) -> None:
-        self._session = session
+    def __init__(self, tools: Tools, decision: RecoveryDecision) -> None:
+        self._tools = tools
+        self._session = tools.session
+        self._stack = tools.stack
         self._decision = decision
-        self._stack = stack
-        self._journal = journal
-        self._reporter = reporter
         self._progress = RecoveryProgress()
         self._seen: ClusterSnapshot | None = None
         self._findings: list[Finding] = []
         self._cluster_seconds = 0.0
         self._asked_about_volumes = False
         self._watch = RecoveryWatch(
-            session.api, decision.cluster.namespace, decision.cluster.name, since=session.clock()
+            self._session.api, decision.cluster.namespace, decision.cluster.name, since=self._session.clock()
         )
 
     def run(self) -> RecoveryReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
-        session, decision = self._session, self._decision
+        session, decision, journal = self._session, self._decision, self._tools.journal
         started, begin = session.clock(), time.monotonic()
-        self._stack.prepare()
-        self._journal.write("operation-started", started, plan=decision.plan.as_json())
         doing: dict[str, Callable[[], str]] = {
             "remember": self._remember,
-            "stop-writers": self._stop_writers,
+            "stop-writers": lambda: stop_writers(session, decision.workloads),
             "seal-wal": self._seal_wal,
             "credentials": self._credentials,
             "clear": self._clear,
@@ -83,18 +69,9 @@ class Recovery:
             "verify": self._verify,
             "settle": self._settle,
         }
-        try:
-            with self._watch:
-                results = run_actions(
-                    [Action(step=step, do=doing[step.key]) for step in decision.plan.steps],
-                    reporter=self._reporter,
-                    journal=self._journal,
-                    clock=session.clock,
-                    stop=session.stop,
-                    go_on=decision.request.command(session.environment, go_on=True),
-                )
-        finally:
-            self._stack.interrupt()
+        with self._watch:
+            go_on = decision.request.command(session.environment, go_on=True)
+            results = run_operation(self._tools, decision.plan, doing, go_on=go_on)
         report = RecoveryReport(
             decision=decision,
             environment=session.environment,
@@ -103,9 +80,9 @@ class Recovery:
             cluster_seconds=self._cluster_seconds,
             steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
             findings=tuple((finding.name, finding.value, finding.passed) for finding in self._findings),
-            journal=str(self._journal.path),
+            journal=str(journal.path),
         )
-        self._journal.write("operation-done", session.clock(), report=report.as_json())
+        journal.done(report.as_json(), session.clock())
         return report
 
     def _remember(self) -> str:
@@ -116,15 +93,6 @@ class Recovery:
 
         self._record = self._session.records.change(change, now=self._session.clock())
         return ", ".join(f"{name} {self._record.replicas.get(name, count)}" for name, count in counts.items())
-
-    def _stop_writers(self) -> str:
-        api, namespace = self._session.api, self._session.environment.workloads.namespace
-        for workload in self._decision.workloads:
-            if workload.replicas:
-                workloads.scale(api, namespace, workload.name, 0)
-        selectors = {workload.name: workload.selector for workload in self._decision.workloads}
-        workloads.await_stopped(api, namespace, selectors, limit=_WRITERS_SECONDS, stop=self._session.stop)
-        return "no pod left"
 
     def _seal_wal(self) -> str:
         source = self._decision.source
@@ -145,14 +113,14 @@ class Recovery:
 
     def _recover(self) -> str:
         limit = self._decision.cluster.limit.total_seconds()
-        self._stack.up([recovery.cluster for recovery in self._record.recoveries])
+        self._stack.up(self._record.declaration({*self._decision.present, self._decision.cluster.name}))
         begin = time.monotonic()
         while self._progress.stage is not Stage.HEALTHY:
             elapsed = time.monotonic() - begin
             self._look()
             if elapsed > _SILENCE_SECONDS:
                 self._ask_about_volumes()
-            self._reporter.recovery(self._progress, elapsed=elapsed, limit=limit)
+            self._tools.reporter.recovery(self._progress, elapsed=elapsed, limit=limit)
             self._give_up_if_hopeless(elapsed, limit)
         replayed = f"{self._progress.segments} WAL segments" if self._progress.segments else "WAL"
         if self._seen is not None:
@@ -215,6 +183,10 @@ class Recovery:
             self._await_archiving(),
         ]
         judge(self._findings)
+        (next_transaction,) = psql.ask("SELECT pg_snapshot_xmax(pg_current_snapshot())")
+        self._session.records.change(
+            lambda record: record.with_verified(cluster.name, int(next_transaction)), now=self._session.clock()
+        )
         return ", ".join(f"{finding.name} {finding.value}" for finding in self._findings)
 
     def _await_archiving(self) -> Finding:

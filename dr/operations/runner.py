@@ -1,7 +1,6 @@
 """Applying a plan: each step in turn, told, timed and journalled, with a word on where things stand when one fails."""
 
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,14 +55,7 @@ def run_actions(
             error.stopped = Stopped(
                 at=action.step, done=tuple(result.step for result in done), go_on=go_on, journal=str(journal.path)
             )
-            journal.write(
-                "step-failed",
-                clock(),
-                step=action.step.key,
-                code=error.code,
-                cause=error.cause,
-                traceback=traceback.format_exception(failure) if isinstance(error, FaultError) else None,
-            )
+            journal.failed(action.step, error, failure, clock())
             if error is failure:
                 raise
             raise error from failure
@@ -86,12 +78,12 @@ def _run(
 ) -> StepResult:
     _check(stop, f"stopped before the step {action.step.title!r}")
     started, begin = clock(), time.monotonic()
-    journal.write("step-started", started, step=action.step.key)
+    journal.step_started(action.step, started)
     reporter.step_started(action.step)
     fact = action.do()
     _check(stop, f"stopped in the step {action.step.title!r}")
     seconds = time.monotonic() - begin
-    journal.write("step-done", clock(), step=action.step.key, fact=fact, seconds=round(seconds, 3))
+    journal.step_done(action.step, fact, seconds, clock())
     reporter.step_done(action.step, fact, seconds)
     return StepResult(step=action.step, fact=fact, started=started, seconds=seconds)
 

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from threading import Event
 
 from dr.clients.kubernetes import KubernetesApi
+from dr.clients.lease_store import LeaseStore
 from dr.clients.record_store import RecordStore
 from dr.model.config import Environment
+from dr.model.holder import Holder
 
 
 def utc_now() -> datetime:
@@ -17,15 +19,23 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """One run against one environment. ``stop`` is set by Ctrl-C or SIGTERM; ``user`` says who runs it."""
+    """One run against one environment. ``stop`` is set by Ctrl-C or SIGTERM; ``holder`` is who runs it; ``take_over``
+    agrees to take the place of an operator who is not heard of any more.
+    """
 
     environment: Environment
     api: KubernetesApi
-    user: str
+    holder: Holder
     clock: Callable[[], datetime] = utc_now
     stop: Event = field(default_factory=Event)
+    take_over: bool = False
+
+    @property
+    def lease(self) -> LeaseStore:
+        """What keeps two operators out of the environment."""
+        return LeaseStore(self.api, self.environment.namespace, self.environment.name)
 
     @property
     def records(self) -> RecordStore:
         """The environment's record in its cluster."""
-        return RecordStore(self.api, self.environment.namespace, self.environment.name, user=self.user)
+        return RecordStore(self.api, self.environment.namespace, self.environment.name, user=self.holder.operator)

@@ -1,26 +1,26 @@
-"""The recovery stack: the recovered Clusters of one environment.
+"""The recovery stack: the recovered Clusters of one environment, and where its Service points.
 
 One declaration for ``python -m dr`` (inline, through the Automation API) and for ``pulumi up`` (``__main__.py``), so
 that neither undoes the other.
 """
 
-from collections.abc import Sequence
-
 import pulumi
 import pulumi_kubernetes as k8s
 
-from dr.model.config import Environment
+from dr.model.config import PROJECT, Environment
+from dr.model.declaration import Declaration
 from dr.model.recovered import RecoveredCluster
 
 _WAIT_FOR_READY = {"pulumi.com/waitFor": "condition=Ready"}
 
 
-def declare_recovery_stack(environment: Environment, clusters: Sequence[RecoveredCluster]) -> None:
-    """Declare every recovered Cluster of ``environment``.
+def declare_recovery_stack(environment: Environment, declaration: Declaration) -> None:
+    """Declare every recovered Cluster of ``environment``, and where its Service points.
 
     All of them are declared each time, the ones that earlier runs made too: a Cluster that is left out is one that
     Pulumi deletes, and with it its data.
     """
+    clusters = declaration.clusters
     provider = k8s.Provider(
         "cluster",
         context=environment.kubernetes.context,
@@ -32,6 +32,9 @@ def declare_recovery_stack(environment: Environment, clusters: Sequence[Recovere
     )
     for cluster in clusters:
         _declare_cluster(cluster, provider)
+    if declaration.external_name is not None:
+        _declare_traffic(environment, declaration.external_name, provider)
+        pulumi.export("externalName", declaration.external_name)
     pulumi.export("environment", environment.name)
     pulumi.export("clusters", [cluster.name for cluster in clusters])
     if clusters:
@@ -69,4 +72,23 @@ def _declare_cluster(cluster: RecoveredCluster, provider: k8s.Provider) -> k8s.a
             protect=True,
             custom_timeouts=pulumi.CustomTimeouts(create=limit, update=limit),
         ),
+    )
+
+
+def _declare_traffic(environment: Environment, external_name: str, provider: k8s.Provider) -> None:
+    """Where the Service points. A patch, as the Service itself belongs to whoever made it.
+
+    Once declared it stays declared, with the original value after a rollback: the deletion of a patch does not bring
+    back what it replaced (pulumi-kubernetes docs, "Server-side apply").
+    """
+    k8s.core.v1.ServicePatch(
+        "traffic",
+        metadata=k8s.meta.v1.ObjectMetaPatchArgs(
+            name=environment.service,
+            namespace=environment.namespace,
+            # The field has another owner (kubectl, Argo CD), and taking it over is the very purpose.
+            annotations={"pulumi.com/patchForce": "true", "pulumi.com/patchFieldManager": PROJECT},
+        ),
+        spec=k8s.core.v1.ServiceSpecPatchArgs(external_name=external_name),
+        opts=pulumi.ResourceOptions(provider=provider, retain_on_delete=True),
     )

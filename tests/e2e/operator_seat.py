@@ -85,7 +85,7 @@ class Seat:
         done = subprocess.run(
             words, env={**os.environ, **self.variables}, cwd=PROJECT, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, f"{words}: {done.stderr}"
+        assert done.returncode == 0, f"{words}: {done.stdout[-4000:]}{done.stderr}"
         return done.stdout.strip()
 
     def kubectl(self, *words: str) -> str:

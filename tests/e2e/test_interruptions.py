@@ -43,7 +43,7 @@ def test_a_signal_while_recovering_stops_in_order_and_the_recovery_can_be_gone_o
     went_on = clean_dev.dr(*shlex.split(stopped["goOn"])[3:], "--yes")
 
     assert went_on.code == 0, went_on
-    assert any("--replicas=2" in command for command in went_on.document["next"])
+    assert any("--replicas=2" in command for command in went_on.document["byHand"])
 
 
 def test_ctrl_c_before_the_cluster_is_made_undoes_with_the_printed_commands(clean_dev: Seat) -> None:

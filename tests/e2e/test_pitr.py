@@ -150,7 +150,7 @@ def test_continuing_a_finished_recovery_verifies_it_again(prod: Seat, recovered:
 
 def test_the_printed_commands_bring_the_traffic_back(prod: Seat, recovered: Recovered) -> None:
     url = api_url(prod)
-    for command in recovered.outcome.document["next"]:
+    for command in recovered.outcome.document["byHand"]:
         prod.run(*shlex.split(command))
     answer = await_health(url, 200)
     assert answer.status_code == 200

@@ -1,6 +1,9 @@
 """Where the state is, whether it can be opened, and who else holds it."""
 
 import json
+import os
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -70,6 +73,44 @@ def test_a_lock_is_told_with_who_holds_it_and_what_a_cancel_does(tmp_path: Path)
     assert refused.value.code == "state-locked"
     assert "process 4711 of ann on ops-1 since 2026-04-27T09:00:00Z" in refused.value.cause
     assert "pulumi cancel --yes --stack organization/postgres-dr/prod" in refused.value.remedy
+
+
+def _lock(tmp_path: Path, *, host: str, pid: int) -> Path:
+    folder = tmp_path / LOCKS
+    folder.mkdir(parents=True)
+    lock = {"pid": pid, "username": "ann", "hostname": host, "timestamp": "2026-04-27T09:00:00Z"}
+    path = folder / "0b1f.json"
+    path.write_text(json.dumps(lock))
+    return path
+
+
+def _gone() -> int:
+    """The ID of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_the_lock_of_a_dead_process_of_this_machine_is_no_obstacle_and_is_forgotten(tmp_path: Path) -> None:
+    path = _lock(tmp_path, host=socket.gethostname(), pid=_gone())
+    backend = _backend(tmp_path)
+    backend.check_unlocked()
+    assert path.exists(), "looking changes nothing"
+    backend.forget_dead_locks()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["alive here", "elsewhere"])
+def test_a_lock_that_may_be_alive_goes_only_when_it_is_taken_over(tmp_path: Path, here: bool) -> None:
+    path = _lock(tmp_path, host=socket.gethostname() if here else "ops-1", pid=os.getpid() if here else _gone())
+    backend = _backend(tmp_path)
+    with pytest.raises(EngineError, match="locked"):
+        backend.check_unlocked()
+    backend.forget_dead_locks()
+    assert path.exists()
+    backend.check_unlocked(take_over=True)
+    backend.forget_dead_locks(take_over=True)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}"])

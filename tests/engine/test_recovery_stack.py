@@ -12,6 +12,7 @@ from dr.engine import recovery_stack
 from dr.engine.backend import Backend
 from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
+from dr.model.declaration import Declaration
 from dr.model.errors import EngineError
 from tests.builders import a_recovered, an_environment
 from tests.doubles import calls_of, write_pulumi
@@ -37,7 +38,7 @@ def _stack(folder: Path, code: str) -> RecoveryStack:
 
 def _failure(folder: Path, message: str) -> EngineError:
     stack = _stack(folder, f"{ON_UP}print({message!r}, file=sys.stderr); sys.exit(1)\n" + ANSWERS)
-    stack.up([a_recovered()])
+    stack.up(Declaration(clusters=(a_recovered(),)))
     with pytest.raises(EngineError) as failed:
         stack.result(60)
     return failed.value
@@ -61,7 +62,7 @@ def test_the_stack_is_brought_up_once_and_refreshed_first(tmp_path: Path, own_ho
     # WHEN
     stack = _stack(tmp_path, ANSWERS)
     stack.prepare()
-    stack.up([a_recovered()])
+    stack.up(Declaration(clusters=(a_recovered(),)))
     stack.result(60)
     # THEN
     assert not stack.running
@@ -74,7 +75,7 @@ def test_the_stack_is_brought_up_once_and_refreshed_first(tmp_path: Path, own_ho
 
 def test_the_workspace_is_in_the_state_folder_and_names_the_project(tmp_path: Path, own_home: Path) -> None:
     stack = _stack(tmp_path, ANSWERS)
-    stack.up([])
+    stack.up(Declaration())
     stack.result(60)
     assert "name: postgres-dr" in (own_home / "state" / "workspace" / "prod" / "Pulumi.yaml").read_text()
 
@@ -115,7 +116,7 @@ def test_a_failure_shows_the_last_lines_only(tmp_path: Path) -> None:
 
 def test_opening_that_fails_is_told_by_the_result(tmp_path: Path) -> None:
     stack = _stack(tmp_path, "print('error: incorrect passphrase', file=sys.stderr); sys.exit(1)\n")
-    stack.up([])
+    stack.up(Declaration())
     with pytest.raises(EngineError, match="does not open"):
         stack.result(60)
 
@@ -128,7 +129,7 @@ def test_an_engine_that_does_not_obey_is_ended_by_force(
     fifo = str(tmp_path / "started")
     code = f"{ON_UP}signal.signal(signal.SIGINT, signal.SIG_IGN); open({fifo!r}, 'w').write('x'); signal.pause()\n"
     stack = _stack(tmp_path, code + ANSWERS)
-    stack.up([])
+    stack.up(Declaration())
     _await(started)
     # WHEN
     stack.interrupt()
@@ -143,7 +144,7 @@ def test_an_engine_that_obeys_writes_its_state(tmp_path: Path, started: int) -> 
     end = f"lambda *_: (pathlib.Path({str(written)!r}).touch(), sys.exit(8))"
     code = f"{ON_UP}signal.signal(signal.SIGINT, {end}); open({fifo!r}, 'w').write('x'); signal.pause()\n"
     stack = _stack(tmp_path, code + ANSWERS)
-    stack.up([])
+    stack.up(Declaration())
     _await(started)
     stack.interrupt()
     assert written.exists()

@@ -6,6 +6,7 @@ import pulumi
 import pytest
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
+from dr.model.declaration import Declaration
 from dr.model.recovered import RecoveredCluster
 from dr.stacks.recovery import declare_recovery_stack
 from tests.builders import TARGET, a_recovered, an_environment
@@ -58,14 +59,16 @@ def monitor() -> _Monitor:
     return monitor
 
 
-def _declare(monkeypatch: pytest.MonkeyPatch, *clusters: RecoveredCluster) -> dict[str, Any]:
+def _declare(
+    monkeypatch: pytest.MonkeyPatch, *clusters: RecoveredCluster, external_name: str | None = None
+) -> dict[str, Any]:
     """Run the program to its end, and return what it exports."""
     exported: dict[str, Any] = {}
     monkeypatch.setattr(pulumi, "export", exported.__setitem__)
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]  # the SDK leaves it untyped
     def program() -> None:
-        declare_recovery_stack(an_environment(), clusters)
+        declare_recovery_stack(an_environment(), Declaration(clusters=clusters, external_name=external_name))
 
     program()
     return exported
@@ -155,3 +158,24 @@ def test_the_newest_recovery_is_exported(monitor: _Monitor, monkeypatch: pytest.
         "serverName": "two-2",
         "host": "two-rw.data.svc.cluster.local",
     }
+
+
+def test_traffic_is_a_patch_of_the_external_name_that_takes_the_field_over(
+    monitor: _Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported = _declare(monkeypatch, a_recovered("one"), external_name="one-rw.data.svc.cluster.local")
+    inputs = monitor.inputs("traffic")
+    assert monitor.of_type("kubernetes:core/v1:ServicePatch") == ["traffic"]
+    assert inputs["spec"] == {"externalName": "one-rw.data.svc.cluster.local"}
+    assert (inputs["metadata"]["name"], inputs["metadata"]["namespace"]) == ("prod-postgres", "data")
+    assert inputs["metadata"]["annotations"] == {
+        "pulumi.com/patchForce": "true",
+        "pulumi.com/patchFieldManager": "postgres-dr",
+    }
+    assert monitor.requests["traffic"].retainOnDelete is True
+    assert exported["externalName"] == "one-rw.data.svc.cluster.local"
+
+
+def test_without_a_switchover_the_service_is_not_touched(monitor: _Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    _declare(monkeypatch, a_recovered("one"))
+    assert "traffic" not in monitor.requests

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from dr.cli.confirmation import confirm
 from dr.cli.main import run
-from dr.cli.recover import confirm
 from dr.model.errors import DeclinedError, RequestError
 from tests.builders import BUCKET, a_decision, an_environment, cluster_object, config_document
 from tests.doubles import ObjectStoreDouble, Wire, closed_port, kube_status, serving, write_kubeconfig, write_pulumi

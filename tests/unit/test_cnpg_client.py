@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dr.clients.cnpg import cluster_names, delete_given_up, find_cluster, gave_up
+from dr.clients.cnpg import delete_given_up, find_cluster, gave_up, list_clusters
 from dr.clients.kubernetes import KubernetesApi
 from dr.model.cluster import UNRECOVERABLE_PHASE
 from dr.model.errors import AccessError
@@ -31,9 +31,9 @@ def _gave_up(api: KubernetesApi) -> bool:
     return gave_up(api, cluster)
 
 
-def test_the_names_of_the_clusters_are_listed_in_order(wire: Wire, api: KubernetesApi) -> None:
+def test_the_clusters_are_listed_oldest_first(wire: Wire, api: KubernetesApi) -> None:
     wire.on(CLUSTERS, {"items": [cluster_object("b"), cluster_object("a")]})
-    assert cluster_names(api, "data") == ["a", "b"]
+    assert [cluster.name for cluster in list_clusters(api, "data")] == ["a", "b"]
 
 
 def test_a_recovery_whose_attempts_all_failed_has_given_up(wire: Wire, api: KubernetesApi) -> None:

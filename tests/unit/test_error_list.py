@@ -18,7 +18,11 @@ def codes_said() -> Iterator[str]:
     for path in sorted((ROOT / "dr").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
-                first = node.args[:1] if isinstance(node.func, ast.Name) and node.func.id in FAMILIES else []
+                first = (
+                    node.args[:1]
+                    if isinstance(node.func, ast.Name) and node.func.id in FAMILIES - {"RefusedError"}
+                    else []
+                )
                 named = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
                 yield from (
                     found.value

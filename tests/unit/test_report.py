@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 
 from dr.model.report import RecoveryReport
 from dr.model.situation import Situation
@@ -22,18 +23,18 @@ def _report(situation: Situation | None = None, **environment: object) -> Recove
 
 
 def test_every_command_can_be_pasted_into_a_shell() -> None:
-    split = [shlex.split(command) for command in _report().next_commands]
+    split = [shlex.split(command) for command in _report().by_hand]
     assert all(parts[:3] == ["kubectl", "--context", "acme-prod"] for parts in split[:-1])
-    assert split[-1] == ["curl", "-fsS", "https://api.acme.test/health"]
+    assert split[-1] == ["curl", "-fsS", "--retry", "10", "--retry-all-errors", "https://api.acme.test/health"]
 
 
 def test_a_context_with_a_space_is_quoted() -> None:
-    commands = _report(kubernetes={"context": "acme prod; true"}).next_commands
+    commands = _report(kubernetes={"context": "acme prod; true"}).by_hand
     assert shlex.split(commands[0])[2] == "acme prod; true"
 
 
 def test_the_first_command_points_the_service_at_the_recovered_cluster() -> None:
-    parts = shlex.split(_report().next_commands[0])
+    parts = shlex.split(_report().by_hand[0])
     assert parts[3:8] == ["patch", "service", "prod-postgres", "-n", "data"]
     assert json.loads(parts[parts.index("-p") + 1]) == {
         "spec": {"externalName": "postgres-prod-recovered-rw.data.svc.cluster.local"}
@@ -41,7 +42,7 @@ def test_the_first_command_points_the_service_at_the_recovered_cluster() -> None
 
 
 def test_then_the_writers_are_started_and_awaited() -> None:
-    commands = _report().next_commands[1:-1]
+    commands = _report().by_hand[1:-1]
     assert [shlex.split(command)[3] for command in commands] == ["scale", "scale", "rollout", "rollout"]
     assert all("--replicas=3" in command for command in commands[:2])
 
@@ -49,17 +50,17 @@ def test_then_the_writers_are_started_and_awaited() -> None:
 def test_the_writers_are_started_with_the_counts_of_before_the_first_run() -> None:
     stopped = {"api": a_workload("api", 0), "worker": a_workload("worker", 0)}
     situation = a_situation(workloads=stopped, record=a_record(replicas={"api": 5, "worker": 7}))
-    scales = [command for command in _report(situation).next_commands if " scale " in command]
+    scales = [command for command in _report(situation).by_hand if " scale " in command]
     assert [command.rsplit("=", 1)[1] for command in scales] == ["5", "7"]
 
 
 def test_without_a_url_there_is_no_smoke_test() -> None:
-    assert not any(command.startswith("curl") for command in _report(smokeTestUrl=None).next_commands)
+    assert not any(command.startswith("curl") for command in _report(smokeTestUrl=None).by_hand)
 
 
 def test_the_old_cluster_is_deleted_only_later() -> None:
     report = _report()
-    assert not any("delete" in command for command in report.next_commands)
+    assert not any("delete" in command for command in report.by_hand)
     assert "kubectl --context acme-prod delete cluster postgres-prod -n data" in report.later[-1]
 
 
@@ -71,4 +72,10 @@ def test_the_json_is_plain_and_complete() -> None:
     assert told["serverName"] == "postgres-prod-recovered"
     assert told["verification"][1] == {"name": "PostGIS", "value": "3.5", "passed": None}
     assert told["steps"] == [{"key": "recover", "seconds": 35.5, "fact": "healthy"}]
-    assert told["next"] == _report().next_commands
+    assert told["byHand"] == _report().by_hand
+
+
+def test_next_is_the_switchover_to_just_this_cluster() -> None:
+    assert _report().next_commands == ["python -m dr switchover --env prod"]
+    other = replace(_report(), decision=a_decision(recovered_name="other"))
+    assert other.next_commands == ["python -m dr switchover --env prod --recovered-name other"]

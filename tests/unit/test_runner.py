@@ -8,12 +8,15 @@ from threading import Event
 import pytest
 
 from dr.model.errors import AccessError, DrError, InterruptedOperationError, RecoveryError
-from dr.model.plan import Step
+from dr.model.history import OperationEntry, Outcome
+from dr.model.plan import Plan, Step
 from dr.model.progress import RecoveryProgress
 from dr.operations.journal import Journal
 from dr.operations.runner import Action, StepResult, run_actions
 from tests.builders import NOW, a_step
+from tests.doubles import RecordsDouble
 
+PLAN = Plan(operation="pitr", environment="prod", facts={"Target": "noon"}, steps=())
 ONE, TWO, THREE = a_step("one", "undo one"), a_step("two", "undo two"), a_step("three")
 
 
@@ -41,6 +44,7 @@ class _Bench:
         self.stop = Event()
         self.path = folder / "journal" / "prod.jsonl"
         self.did: list[str] = []
+        self.records = RecordsDouble()
 
     def doing(self, fact: str) -> Callable[[], str]:
         def do() -> str:
@@ -53,11 +57,18 @@ class _Bench:
         return run_actions(
             actions,
             reporter=self.listener,
-            journal=Journal(path=self.path, common={"environment": "prod", "pid": 7}),
+            journal=self._journal(),
             clock=lambda: NOW,
             stop=self.stop,
             go_on="python -m dr pitr --continue",
         )
+
+    def _journal(self) -> Journal:
+        journal = Journal(
+            path=self.path, common={"environment": "prod", "pid": 7}, records=self.records, user="ann@ops-1"
+        )
+        journal.begin(PLAN, "python -m dr pitr --continue", NOW)
+        return journal
 
     def failing(self, *actions: Action) -> DrError:
         with pytest.raises(DrError) as failed:
@@ -66,7 +77,13 @@ class _Bench:
 
     @property
     def journal(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.path.read_text().splitlines()]
+        lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+        return [line for line in lines if line["event"] != "operation-started"]
+
+    @property
+    def entry(self) -> OperationEntry:
+        assert self.records.record is not None
+        return self.records.record.operations[-1]
 
 
 @pytest.fixture
@@ -163,10 +180,46 @@ def test_an_interruption_in_a_step_counts_it_as_begun(bench: _Bench) -> None:
 def test_a_step_that_fails_because_it_was_stopped_is_an_interruption(bench: _Bench) -> None:
     def stopping() -> str:
         bench.stop.set()
-        raise AccessError("sql-interrupted", "interrupted while SQL was running", "repeat the command")
+        raise AccessError("exec-interrupted", "interrupted while SQL was running", "repeat the command")
 
     failed = bench.failing(Action(step=ONE, do=stopping))
     assert isinstance(failed, InterruptedOperationError)
     assert failed.exit_code == 130
     assert failed.stopped is not None
     assert bench.journal[-1]["code"] == "interrupted"
+
+
+def test_the_cluster_keeps_the_operation_with_its_steps(bench: _Bench) -> None:
+    bench.run(Action(step=ONE, do=bench.doing("a")), Action(step=TWO, do=bench.doing("b")))
+    entry = bench.entry
+    assert (entry.operation, entry.user, entry.go_on) == ("pitr", "ann@ops-1", "python -m dr pitr --continue")
+    assert [(step.key, step.fact, step.ended) for step in entry.steps] == [("one", "a", NOW), ("two", "b", NOW)]
+    assert entry.outcome is Outcome.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (RecoveryError("no-target-backup", "why", "do"), Outcome.FAILED),
+        (InterruptedOperationError("interrupted", "why", "do"), Outcome.INTERRUPTED),
+    ],
+)
+def test_the_cluster_keeps_how_it_ended(bench: _Bench, error: DrError, outcome: Outcome) -> None:
+    bench.failing(Action(step=ONE, do=bench.doing("a")), Action(step=TWO, do=_raising(error)))
+    assert (bench.entry.outcome, bench.entry.cause, bench.entry.done) == (outcome, "why", ("one",))
+    assert bench.records.record is not None
+    assert bench.records.record.unfinished == bench.entry
+
+
+def test_a_cluster_that_is_away_for_a_moment_stops_nothing_and_gets_it_all_later(bench: _Bench) -> None:
+    def away() -> str:
+        bench.records.away = AccessError("api-unreachable", "restarting", "wait")
+        return "a"
+
+    def back() -> str:
+        bench.records.away = None
+        return "b"
+
+    bench.run(Action(step=ONE, do=away), Action(step=TWO, do=back))
+    assert [step.fact for step in bench.entry.steps] == ["a", "b"]
+    assert "record-not-written" in [line["event"] for line in bench.journal]

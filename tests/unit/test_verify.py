@@ -51,7 +51,7 @@ def test_a_segment_that_does_not_arrive_is_told_with_postgresqls_words() -> None
     assert "PostgreSQL's words" in failed.value.cause
 
 
-@pytest.mark.parametrize("code", ["sql-interrupted", "sql-timeout", "api-unreachable"])
+@pytest.mark.parametrize("code", ["exec-interrupted", "exec-timeout", "api-unreachable"])
 def test_another_failure_while_sealing_stays_what_it_is(code: str) -> None:
     with pytest.raises(AccessError) as failed:
         seal_wal(PsqlDouble(["731", SEGMENT], _failed(code)), limit=5, stop=Event())

@@ -1,0 +1,103 @@
+"""Where an environment stands, and what to do next: for whoever comes to it, at whatever hour, knowing nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
+from dr.model.config import Environment
+from dr.model.history import OperationEntry
+from dr.model.holder import LeaseSeen
+from dr.model.record import Record
+from dr.model.situation import Workload
+from dr.model.traffic import cluster_behind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """One thing that can be done: why, and the command."""
+
+    why: str
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What was seen of an environment. ``holder_dead`` says that the lease's holder is known to be gone."""
+
+    environment: Environment
+    clusters: tuple[ClusterSnapshot, ...]
+    external_name: str | None
+    workloads: Mapping[str, Workload | None]
+    record: Record | None
+    lease: LeaseSeen | None
+    holder_dead: bool
+
+    @property
+    def at_work(self) -> str:
+        """Who is at work, as far as is known; empty when nobody is."""
+        return self.lease.holder if self.lease and not self.holder_dead else ""
+
+    @property
+    def last(self) -> OperationEntry | None:
+        """The newest operation."""
+        return self.record.operations[-1] if self.record and self.record.operations else None
+
+    @property
+    def serving(self) -> str:
+        """The name of the Cluster that the Service points to, empty when it is none of ours."""
+        return cluster_behind(self.external_name or "", self.environment.namespace)
+
+    @property
+    def advice(self) -> tuple[Advice, ...]:
+        """What can be done next, the likeliest first."""
+        env, last = f"--env {self.environment.name}", self.last
+        back = Advice(why="to go back to where it was", command=f"python -m dr rollback {env}")
+        if self.record and self.record.unfinished and last:
+            done = f" after {last.done[-1]}" if last.done else ""
+            go_on = Advice(why=f"to go on with the {last.operation}{done}", command=f"python -m dr resume {env}")
+            return (go_on, back)
+        if self.record and self.record.came_from and self.record.external_name == self.external_name:
+            return (back,)
+        ready = [cluster.name for cluster in self.clusters if self._can_take_over(cluster)]
+        if ready:
+            name = "" if ready[-1] == self.environment.recovered_cluster else f" --recovered-name {ready[-1]}"
+            move = Advice(why="to move the traffic", command=f"python -m dr switchover {env}{name}")
+            return (move, back)
+        return (
+            Advice(why="to recover to a moment", command=f"python -m dr pitr {env} --target-time TIME"),
+            Advice(why="to recover everything that was committed", command=f"python -m dr latest {env}"),
+        )
+
+    def _can_take_over(self, cluster: ClusterSnapshot) -> bool:
+        verified = self.record is not None and cluster.name in self.record.verified
+        return verified and cluster.healthy and cluster.name != self.serving
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as plain values."""
+        return {
+            "environment": self.environment.name,
+            "service": {
+                "name": self.environment.service,
+                "externalName": self.external_name,
+                "declared": self.record.external_name if self.record else None,
+            },
+            "clusters": [
+                {
+                    "name": cluster.name,
+                    "phase": cluster.phase,
+                    "healthy": cluster.healthy,
+                    "archiving": cluster.archiving.working,
+                    "serves": cluster.name == self.serving,
+                    "recoveredTo": cluster.annotations.get(TARGET_ANNOTATION),
+                    "verified": self.record is not None and cluster.name in self.record.verified,
+                    "fenced": self.record is not None and cluster.name in self.record.fenced,
+                }
+                for cluster in self.clusters
+            ],
+            "workloads": {name: workload.replicas if workload else None for name, workload in self.workloads.items()},
+            "remembered": dict(self.record.replicas) if self.record else {},
+            "atWork": self.at_work,
+            "operations": [entry.as_json() for entry in (self.record.operations if self.record else ())],
+            "next": [{"why": advice.why, "command": advice.command} for advice in self.advice],
+        }

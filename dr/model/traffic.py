@@ -1,0 +1,276 @@
+"""Moving the traffic from one Cluster to another, decided: forward by a switchover, back by a rollback. Pure.
+
+Both are the same move with the ends swapped: the Cluster that is left stops writing before the Service points to the
+other one, so that no transaction can be acknowledged by a database that nobody will look at again.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
+from dr.model.commits import LaterCommits
+from dr.model.config import Environment
+from dr.model.errors import Problem, RefusedError
+from dr.model.plan import Plan, Step
+from dr.model.record import Record
+from dr.model.situation import Workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveRequest:
+    """What was asked for. ``back`` is a rollback; ``to`` is the Cluster to move to, empty for the one that the Service
+    pointed to before the first switchover; ``hibernate`` takes the pods of the Cluster that is left away too.
+    """
+
+    back: bool = False
+    to: str = ""
+    hibernate: bool = False
+
+    @property
+    def operation(self) -> str:
+        """The name of the operation, on the command line and in the journal."""
+        return "rollback" if self.back else "switchover"
+
+    def command(self, environment: Environment) -> str:
+        """The command line that asks for this."""
+        parts = [f"python -m dr {self.operation}", "--env", environment.name]
+        if not self.back and self.to != environment.recovered_cluster:
+            parts += ["--recovered-name", self.to]
+        return " ".join([*parts, *(["--hibernate-old"] if self.hibernate else [])])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrafficSituation:
+    """What was there at ``seen_at`` (aware UTC).
+
+    ``left`` is the Cluster that the Service points to, ``reached`` the one to move to, each None when there is none;
+    ``later`` are the transactions that were committed on ``left`` and are not in ``reached``, None when unknown.
+    """
+
+    seen_at: datetime
+    external_name: str | None
+    left: ClusterSnapshot | None
+    reached: ClusterSnapshot | None
+    workloads: Mapping[str, Workload | None]
+    record: Record
+    later: LaterCommits | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveDecision:
+    """All that was decided. ``fence`` is the Cluster to keep from writing, None when there is none to keep."""
+
+    request: MoveRequest
+    reached: ClusterSnapshot
+    fence: ClusterSnapshot | None
+    before: str
+    workloads: tuple[Workload, ...]
+    plan: Plan = field(repr=False)
+
+    @property
+    def host(self) -> str:
+        """Where the Service will point."""
+        return read_write_host(self.reached)
+
+
+def read_write_host(cluster: ClusterSnapshot) -> str:
+    """The DNS name of a Cluster's read-write Service (CloudNativePG docs, "Service management")."""
+    return f"{cluster.name}-rw.{cluster.namespace}.svc.cluster.local"
+
+
+def cluster_behind(external_name: str, namespace: str) -> str:
+    """The name of the Cluster whose read-write Service ``external_name`` is, empty for any other host."""
+    name, cut, rest = external_name.rstrip(".").partition("-rw.")
+    return name if cut and rest.split(".")[0] == namespace else ""
+
+
+def service_hosts(environment: Environment) -> tuple[str, ...]:
+    """The names by which clients reach the environment's Service, shortest first."""
+    short = f"{environment.service}.{environment.namespace}"
+    return (environment.service, short, f"{short}.svc", f"{short}.svc.cluster.local")
+
+
+def decide_move(environment: Environment, request: MoveRequest, situation: TrafficSituation) -> MoveDecision:
+    """The decision for ``request``. Raises RefusedError with every precondition that does not hold."""
+    problems = list(_problems(environment, request, situation))
+    reached, before = situation.reached, situation.external_name
+    if problems or reached is None or before is None:
+        raise RefusedError(problems)
+    workloads = tuple(
+        replace(
+            workload,
+            return_to=workload.replicas or situation.record.replicas.get(name) or environment.workloads.replicas,
+        )
+        for name, workload in situation.workloads.items()
+        if workload
+    )
+    left = situation.left
+    fence = left if left is not None and left.name != reached.name else None
+    decision = MoveDecision(
+        request=request,
+        reached=reached,
+        fence=fence,
+        before=before,
+        workloads=workloads,
+        plan=Plan(operation=request.operation, environment=environment.name, facts={}, steps=()),
+    )
+    return replace(
+        decision,
+        plan=Plan(
+            operation=request.operation,
+            environment=environment.name,
+            facts=_facts(environment, decision, situation),
+            warnings=tuple(_warnings(decision, situation)),
+            steps=tuple(_steps(environment, decision)),
+        ),
+    )
+
+
+def _problems(environment: Environment, request: MoveRequest, situation: TrafficSituation) -> Iterator[Problem]:
+    if situation.external_name is None:
+        yield Problem(
+            code="service-missing",
+            cause=f"there is no Service {environment.namespace}/{environment.service}",
+            remedy="correct service in Pulumi.<env>.yaml, or create the Service",
+        )
+    elif not situation.external_name:
+        yield Problem(
+            code="service-not-external",
+            cause=f"the Service {environment.namespace}/{environment.service} is not of type ExternalName",
+            remedy="make it one, or correct service in Pulumi.<env>.yaml: that is what traffic is moved by",
+        )
+    for name in (name for name, workload in situation.workloads.items() if workload is None):
+        yield Problem(
+            code="workload-missing",
+            cause=f"there is no Deployment {environment.workloads.namespace}/{name}",
+            remedy="correct workloads in Pulumi.<env>.yaml",
+        )
+    reached = situation.reached
+    if reached is None:
+        yield _nothing_to_reach(environment, request)
+    elif not request.back:
+        yield from _problems_of_recovered(environment, reached, situation.record)
+
+
+def _nothing_to_reach(environment: Environment, request: MoveRequest) -> Problem:
+    if request.back:
+        return Problem(
+            code="nothing-to-go-back-to",
+            cause=f"the Cluster {request.to or environment.source_cluster}, which the traffic came from, is not there",
+            remedy="recover again: the archive has its data (python -m dr pitr, or latest)",
+        )
+    return Problem(
+        code="recovered-missing",
+        cause=f"there is no Cluster {environment.namespace}/{request.to} to move the traffic to",
+        remedy="recover first: python -m dr pitr, or latest",
+    )
+
+
+def _problems_of_recovered(environment: Environment, reached: ClusterSnapshot, record: Record) -> Iterator[Problem]:
+    again = f"python -m dr status --env {environment.name} tells the command that goes on"
+    target = reached.annotations.get(TARGET_ANNOTATION)
+    if target is None:
+        yield Problem(
+            code="not-recovered-by-us",
+            cause=f"the Cluster {reached.name} was not recovered by this tool, so nothing is known of its data",
+            remedy="give a recovered one with --recovered-name",
+        )
+    elif not reached.healthy and reached.name not in record.fenced:
+        yield Problem(
+            code="recovered-not-healthy",
+            cause=f"the Cluster {reached.name} is not healthy: {reached.phase or 'it has just been made'}",
+            remedy=f"let its recovery end first; {again}",
+        )
+    elif reached.name not in record.verified:
+        yield Problem(
+            code="recovered-not-verified",
+            cause=f"the Cluster {reached.name} has not passed its verification",
+            remedy=f"verify it first; {again}",
+        )
+
+
+def _facts(environment: Environment, decision: MoveDecision, situation: TrafficSituation) -> dict[str, str]:
+    reached, fence = decision.reached, decision.fence
+    facts = {
+        "Environment": f"{environment.name} (context {environment.kubernetes.context})",
+        "Service": f"{environment.namespace}/{environment.service}",
+        "From": situation.external_name or "",
+        "To": decision.host,
+    }
+    if target := reached.annotations.get(TARGET_ANNOTATION):
+        facts["Recovered to"] = target
+    if fence:
+        means = "hibernated" if decision.request.hibernate else "fenced"
+        facts["Left"] = f"{fence.namespace}/{fence.name}, {means}: it keeps its data and takes no more writes"
+    if situation.later is not None and fence:
+        facts["Left behind"] = f"{situation.later} in {fence.name}, not in {reached.name}"
+    return facts
+
+
+def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[str]:
+    if decision.fence and situation.later is None:
+        yield f"What was committed in {decision.fence.name} meanwhile could not be counted; it stays there."
+    if situation.later and situation.later.count and decision.request.back and decision.fence:
+        yield (
+            f"What was written to {decision.fence.name} since the switchover does not come along: it stays there, "
+            "where it can be read after the fence is lifted."
+        )
+    managed = sorted(workload.name for workload in decision.workloads if workload.argo_managed)
+    if managed:
+        yield f"Argo CD manages {', '.join(managed)} and may put things back: pause its automated sync first."
+
+
+def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
+    request, reached, fence = decision.request, decision.reached, decision.fence
+    back = () if request.back else (f"python -m dr rollback --env {environment.name}",)
+    names = ", ".join(workload.name for workload in decision.workloads)
+    yield Step(
+        key="remember",
+        title="Remember",
+        detail=f"replica counts and where the Service points, in ConfigMap "
+        f"{environment.namespace}/postgres-dr-{environment.name}",
+    )
+    yield Step(
+        key="stop-writers",
+        title="Stop the writers",
+        detail=f"scale {names} in {environment.workloads.namespace} to 0 and wait until their pods are gone",
+        undo=back,
+    )
+    if fence:
+        how = "hibernate" if request.hibernate else "fence"
+        yield Step(
+            key="fence",
+            title="Keep the old one still",
+            detail=f"{how} {fence.name}, so that nothing is written there unseen",
+            undo=back,
+        )
+    yield Step(
+        key="unfence",
+        title="Let it write",
+        detail=f"see that {reached.name} is not fenced and is healthy",
+    )
+    yield Step(
+        key="switch",
+        title="Switch",
+        detail=f"Pulumi declares the externalName of {environment.service}: {decision.host}",
+        undo=back,
+    )
+    yield Step(
+        key="reach",
+        title="Reach it",
+        detail="see from inside the cluster that the name has moved, and log in by it with the workloads' password",
+    )
+    yield Step(
+        key="start-workloads",
+        title="Start the workloads",
+        detail=", ".join(f"{workload.name} {workload.return_to}" for workload in decision.workloads) + ", and wait",
+        undo=tuple(
+            f"kubectl --context {shlex.quote(environment.kubernetes.context)} scale deployment/{workload.name} "
+            f"-n {environment.workloads.namespace} --replicas=0"
+            for workload in decision.workloads
+        ),
+    )
+    if environment.smoke_test_url:
+        yield Step(key="smoke-test", title="Smoke test", detail=f"{environment.smoke_test_url} answers 200")

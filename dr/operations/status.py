@@ -1,0 +1,48 @@
+"""Looking at where an environment stands. Changes nothing, and needs no engine."""
+
+from dr.clients import workloads
+from dr.clients.cnpg import list_clusters
+from dr.clients.processes import known_dead
+from dr.model.errors import Problem, RefusedError
+from dr.model.history import OperationEntry
+from dr.model.holder import Holder
+from dr.model.status import Status
+from dr.model.traffic import cluster_behind
+from dr.operations.session import Session
+
+
+def look(session: Session) -> Status:
+    """Where the environment stands now. Raises AccessError."""
+    environment, api = session.environment, session.api
+    writers = environment.workloads
+    lease, record = session.lease.read(), session.records.read()
+    external_name = workloads.external_name(api, environment.namespace, environment.service)
+    recovered = {recovery.cluster.name for recovery in record.recoveries} if record else set()
+    # The namespace may hold the Clusters of other environments too.
+    ours = {environment.source_cluster, environment.recovered_cluster, *recovered}
+    ours.add(cluster_behind(external_name or "", environment.namespace))
+    return Status(
+        environment=environment,
+        clusters=tuple(cluster for cluster in list_clusters(api, environment.namespace) if cluster.name in ours),
+        external_name=external_name,
+        workloads={name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
+        record=record,
+        lease=lease,
+        holder_dead=lease is not None and known_dead(Holder.parse(lease.holder)),
+    )
+
+
+def to_resume(session: Session) -> OperationEntry:
+    """The operation that was not done. Raises RefusedError ``nothing-to-resume``, AccessError."""
+    record = session.records.read()
+    if record is None or record.unfinished is None:
+        raise RefusedError(
+            [
+                Problem(
+                    code="nothing-to-resume",
+                    cause=f"no operation on {session.environment.name} is unfinished",
+                    remedy=f"python -m dr status --env {session.environment.name} shows where things stand",
+                )
+            ]
+        )
+    return record.unfinished

@@ -1,0 +1,188 @@
+"""Moving the traffic: the switchover to a recovered Cluster, and the rollback to where it came from."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from dr.clients import workloads
+from dr.clients.cnpg import find_cluster, list_clusters
+from dr.clients.commits import commits_after
+from dr.clients.fencing import fence, unfence
+from dr.clients.name_check import await_same_address, log_in, pod_of
+from dr.clients.smoke_test import await_ok
+from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
+from dr.model.commits import LaterCommits
+from dr.model.errors import AccessError
+from dr.model.record import Record
+from dr.model.report import MoveReport
+from dr.model.target import LATEST
+from dr.model.traffic import MoveDecision, MoveRequest, TrafficSituation, cluster_behind, decide_move, service_hosts
+from dr.operations.operation import Tools, run_operation
+from dr.operations.session import Session
+from dr.operations.writers import start_writers, stop_writers
+
+_FENCE_SECONDS = 120
+_SWITCH_SECONDS = 180
+_NAME_SECONDS = 90
+_SMOKE_SECONDS = 90
+
+
+def decide(session: Session, request: MoveRequest) -> MoveDecision:
+    """Look, and decide. Changes nothing. Raises RefusedError or AccessError."""
+    return decide_move(session.environment, request, _observe(session, request))
+
+
+def _observe(session: Session, request: MoveRequest) -> TrafficSituation:
+    environment, api = session.environment, session.api
+    namespace, writers = environment.namespace, environment.workloads
+    record = session.records.read() or Record(updated=session.clock(), updated_by=session.holder.operator)
+    external_name = workloads.external_name(api, namespace, environment.service)
+    pointed_to = cluster_behind(external_name or "", namespace)
+    wanted = request.to
+    if request.back:
+        origin = record.came_from[-1] if record.came_from else external_name
+        wanted = cluster_behind(origin or "", namespace) or environment.source_cluster
+    left = find_cluster(api, namespace, pointed_to) if pointed_to else None
+    reached = find_cluster(api, namespace, wanted)
+    return TrafficSituation(
+        seen_at=session.clock(),
+        external_name=external_name,
+        left=left,
+        reached=reached,
+        workloads={name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
+        record=record,
+        later=_later(session, left, _parted(reached, record, back=request.back)) if left != reached else None,
+    )
+
+
+def _parted(reached: ClusterSnapshot | None, record: Record, *, back: bool) -> datetime | None:
+    """Since when the Cluster that is left goes its own way: the recovery's target, or for the way back the
+    switchover.
+    """
+    if back:
+        moved = [entry for entry in record.operations if entry.operation == "switchover"]
+        return moved[-1].started if moved else None
+    target = reached.annotations.get(TARGET_ANNOTATION) if reached else None
+    return datetime.fromisoformat(target) if target and target != LATEST else None
+
+
+def _later(session: Session, left: ClusterSnapshot | None, since: datetime | None) -> LaterCommits | None:
+    if left is None or left.primary is None or since is None:
+        return None
+    return commits_after(session.api, namespace=left.namespace, pod=left.primary, since=since)
+
+
+class Move:
+    """One switchover or rollback that was agreed to."""
+
+    def __init__(self, tools: Tools, decision: MoveDecision) -> None:
+        self._tools = tools
+        self._session = tools.session
+        self._decision = decision
+        self._smoke = ""
+
+    def run(self) -> MoveReport:
+        """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
+        session, decision, journal = self._session, self._decision, self._tools.journal
+        started, begin = session.clock(), time.monotonic()
+        doing: dict[str, Callable[[], str]] = {
+            "remember": self._remember,
+            "stop-writers": lambda: stop_writers(session, decision.workloads),
+            "fence": self._fence,
+            "unfence": self._unfence,
+            "switch": self._switch,
+            "reach": self._reach,
+            "start-workloads": lambda: start_writers(session, decision.workloads),
+            "smoke-test": self._smoke_test,
+        }
+        go_on = decision.request.command(session.environment)
+        results = run_operation(self._tools, decision.plan, doing, go_on=go_on)
+        report = MoveReport(
+            decision=decision,
+            environment=session.environment,
+            started=started,
+            seconds=time.monotonic() - begin,
+            steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
+            smoke=self._smoke,
+            journal=str(journal.path),
+        )
+        journal.done(report.as_json(), session.clock())
+        return report
+
+    def _change(self, change: Callable[[Record], Record]) -> Record:
+        return self._session.records.change(change, now=self._session.clock())
+
+    def _remember(self) -> str:
+        decision = self._decision
+        counts = {workload.name: workload.replicas for workload in decision.workloads}
+
+        def change(record: Record) -> Record:
+            counted = record.with_replicas(counts)
+            return counted if decision.request.back else counted.leaving(decision.before, towards=decision.host)
+
+        self._change(change)
+        return f"{decision.before} before"
+
+    def _fence(self) -> str:
+        old = self._decision.fence
+        if old is None:
+            return "nothing to keep still"
+        self._change(lambda record: record.with_fenced(old.name, fenced=True))
+        hibernate = self._decision.request.hibernate
+        fence(
+            self._session.api,
+            old.namespace,
+            old.name,
+            hibernate=hibernate,
+            limit=_FENCE_SECONDS,
+            stop=self._session.stop,
+        )
+        return f"{old.name} {'hibernates' if hibernate else 'is fenced'}"
+
+    def _unfence(self) -> str:
+        reached = self._decision.reached
+        limit = self._session.environment.timeouts.recovery.total_seconds()
+        unfence(self._session.api, reached.namespace, reached.name, limit=limit, stop=self._session.stop)
+        self._change(lambda record: record.with_fenced(reached.name, fenced=False))
+        return f"{reached.name} is healthy"
+
+    def _switch(self) -> str:
+        record = self._change(lambda record: record.pointing_to(self._decision.host))
+        namespace = self._session.environment.namespace
+        present = {cluster.name for cluster in list_clusters(self._session.api, namespace)}
+        self._tools.stack.up(record.declaration(present))
+        self._tools.stack.result(_SWITCH_SECONDS)
+        environment = self._session.environment
+        now = workloads.external_name(self._session.api, environment.namespace, environment.service)
+        if now != self._decision.host:
+            raise AccessError(
+                "service-put-back",
+                f"the Service {environment.service} points to {now} again, right after it was declared",
+                "something puts it back: pause Argo CD's automated sync of it, then repeat the command",
+            )
+        if self._decision.request.back:
+            self._change(lambda record: record.back_at(self._decision.host))
+        return f"{environment.service} points to {now}"
+
+    def _reach(self) -> str:
+        reached, environment, session = self._decision.reached, self._session.environment, self._session
+        pod = pod_of(session.api, reached.namespace, reached.primary or f"{reached.name}-1")
+        alias = service_hosts(environment)[-1]
+        await_same_address(pod, alias, self._decision.host, limit=_NAME_SECONDS, stop=session.stop)
+        secret = workloads.read_secret(session.api, reached.namespace, reached.app_secret)
+        if secret is None:
+            raise AccessError(
+                "secret-missing",
+                f"there is no Secret {reached.namespace}/{reached.app_secret}",
+                "restore the Secret of the database's owner",
+            )
+        server = log_in(pod, host=alias, database=reached.database, secret=secret)
+        return f"{alias} leads to {reached.primary} ({server}), and the password is accepted"
+
+    def _smoke_test(self) -> str:
+        environment = self._session.environment
+        back = f"look at the application's log; python -m dr rollback --env {environment.name} is the way back"
+        self._smoke = await_ok(
+            environment.smoke_test_url or "", limit=_SMOKE_SECONDS, stop=self._session.stop, remedy=back
+        )
+        return self._smoke

@@ -1,0 +1,33 @@
+"""Stopping and starting the workloads that write to the database."""
+
+from collections.abc import Sequence
+
+from dr.clients import workloads
+from dr.model.situation import Workload
+from dr.operations.session import Session
+
+_STOP_SECONDS = 120
+_START_SECONDS = 300
+
+
+def stop_writers(session: Session, writers: Sequence[Workload]) -> str:
+    """Scale the Deployments to 0 and wait until their pods are gone. Raises AccessError ``writers-still-running``."""
+    namespace = session.environment.workloads.namespace
+    for workload in writers:
+        if workload.replicas:
+            workloads.scale(session.api, namespace, workload.name, 0)
+    selectors = {workload.name: workload.selector for workload in writers}
+    workloads.await_stopped(session.api, namespace, selectors, limit=_STOP_SECONDS, stop=session.stop)
+    return "no pod left"
+
+
+def start_writers(session: Session, writers: Sequence[Workload]) -> str:
+    """Scale the Deployments to the counts to return to and wait until all pods are ready. Raises AccessError
+    ``writers-not-ready``.
+    """
+    namespace = session.environment.workloads.namespace
+    for workload in writers:
+        workloads.scale(session.api, namespace, workload.name, workload.return_to)
+    names = [workload.name for workload in writers]
+    workloads.await_ready(session.api, namespace, names, limit=_START_SECONDS, stop=session.stop)
+    return ", ".join(f"{workload.name} {workload.return_to}" for workload in writers) + " ready"
