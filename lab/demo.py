@@ -51,9 +51,9 @@ def main() -> None:
     _say("The rows are back in the recovered cluster, the last one too; the broken one is left as it was.")
     _psql(f"{_RECOVERED}-1", "SELECT count(*) AS users, max(email) FILTER (WHERE name = 'the last one in') FROM users")
 
-    _say("The next commands, as it printed them, move the traffic:")
+    _say("The next command, as it printed it, moves the traffic:")
     for command in _next_commands():
-        _run(*shlex.split(command), quiet=command.startswith("curl"))
+        _run(*shlex.split(command), "--yes")
     _health(until=200)
     click.secho("\nDone. The lab is still up: `python -m lab down` takes it away.", bold=True)
 
@@ -121,11 +121,11 @@ def _say(text: str) -> None:
     click.secho(f"\n# {text}", fg="cyan", bold=True)
 
 
-def _run(*words: str, quiet: bool = False) -> None:
+def _run(*words: str) -> None:
     """Run a command in the open. A `python` is this one."""
     click.secho(f"$ {shlex.join(words)}", bold=True)
     program = [sys.executable, *words[1:]] if words[0] == "python" else list(words)
-    code = subprocess.run(program, check=False, stdout=subprocess.DEVNULL if quiet else None).returncode
+    code = subprocess.run(program, check=False).returncode
     if code != 0:
         raise SystemExit(f"it ended with status {code}")
 

@@ -50,9 +50,8 @@ def show_plan(plan: Plan) -> None:
     for warning in plan.warnings:
         out.print(Text(f"! {warning}", style="yellow"), soft_wrap=True)
     out.print(Text("To take it back:", style="bold"))
-    for step in plan.steps:
-        for command in step.undo:
-            out.print(Text(f"  {command}"), soft_wrap=True)
+    for command in dict.fromkeys(command for step in plan.steps for command in step.undo):
+        out.print(Text(f"  {command}"), soft_wrap=True)
 
 
 def show_report(report: RecoveryReport) -> None:
@@ -144,9 +143,8 @@ def show_error(error: DrError) -> None:
     for mark, step in marks:
         err.print(Text.assemble(mark, step.title))
     err.print(Text("To take it back:", style="bold"))
-    for _, step in marks:
-        for command in step.undo:
-            err.print(Text(f"  {command}"), soft_wrap=True)
+    for command in dict.fromkeys(command for _, step in marks for command in step.undo):
+        err.print(Text(f"  {command}"), soft_wrap=True)
     err.print(Text.assemble(("To go on: ", "bold"), stopped.go_on), soft_wrap=True)
     err.print(Text(f"Journal: {stopped.journal}", style="dim"), soft_wrap=True)
 

@@ -6,16 +6,21 @@ be undone.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from threading import Event
 
 from dr.clients.cnpg import GROUP, PLURAL, VERSION, find_cluster
 from dr.clients.kubernetes import KubernetesApi
+from dr.clients.pod_exec import PodExec
+from dr.clients.sql import CONTAINER
 from dr.model.errors import AccessError
 
 FENCED = "cnpg.io/fencedInstances"
 HIBERNATION = "cnpg.io/hibernation"
 ALL_INSTANCES = '["*"]'
+_ASK_SECONDS = 10
+_SERVES, _REJECTS, _SILENT = 0, 1, 2
+"""What ``pg_isready`` says (PostgreSQL manual). A server that rejects new sessions may still have old ones."""
 
 
 def fence(api: KubernetesApi, namespace: str, name: str, *, hibernate: bool, limit: float, stop: Event) -> None:
@@ -25,7 +30,7 @@ def fence(api: KubernetesApi, namespace: str, name: str, *, hibernate: bool, lim
     """
     _annotate(api, namespace, name, {HIBERNATION: "on"} if hibernate else {FENCED: ALL_INSTANCES})
     deadline = time.monotonic() + limit
-    while not stop.is_set() and (serving := _serving(api, namespace, name)):
+    while not stop.is_set() and (serving := _in_state(api, namespace, name, {_SERVES, _REJECTS})):
         if time.monotonic() > deadline:
             raise AccessError(
                 "still-serving",
@@ -44,7 +49,7 @@ def unfence(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop
     deadline = time.monotonic() + limit
     while not stop.is_set():
         cluster = find_cluster(api, namespace, name)
-        if cluster is not None and cluster.healthy and _serving(api, namespace, name):
+        if cluster is not None and cluster.healthy and _in_state(api, namespace, name, {_SERVES}):
             return
         if time.monotonic() > deadline:
             raise AccessError(
@@ -69,16 +74,28 @@ def _annotate(api: KubernetesApi, namespace: str, name: str, annotations: Mappin
     )
 
 
-def _serving(api: KubernetesApi, namespace: str, name: str) -> list[str]:
-    """The instances of the Cluster that are ready to serve."""
+def _in_state(api: KubernetesApi, namespace: str, name: str, states: Collection[int]) -> list[str]:
+    """The instances of the Cluster whose PostgreSQL is in one of ``states``.
+
+    They are asked one by one: their pods' readiness is up to half a minute behind.
+    """
     pods = api.ask(
         f"list the instances of {namespace}/{name}",
         api.core.list_namespaced_pod,
         namespace,
         label_selector=f"cnpg.io/cluster={name},cnpg.io/podRole=instance",
     ).items
-    return [
-        pod.metadata.name
-        for pod in pods
-        if any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions or ())
-    ]
+    running = [pod.metadata.name for pod in pods if pod.status.phase == "Running"]
+    return [pod for pod in running if _state(api, namespace, pod) in states]
+
+
+def _state(api: KubernetesApi, namespace: str, pod: str) -> int:
+    """The exit code of ``pg_isready`` in the pod."""
+    try:
+        return (
+            PodExec(api, namespace=namespace, pod=pod, container=CONTAINER)
+            .run(["pg_isready", "-q"], what=f"ask whether {namespace}/{pod} serves", limit=_ASK_SECONDS)
+            .code
+        )
+    except AccessError:
+        return _SILENT  # its container is on its way out

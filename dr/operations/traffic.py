@@ -24,7 +24,7 @@ from dr.operations.writers import start_writers, stop_writers
 _FENCE_SECONDS = 120
 _SWITCH_SECONDS = 180
 _NAME_SECONDS = 90
-_SMOKE_SECONDS = 90
+_SMOKE_SECONDS = 60
 
 
 def decide(session: Session, request: MoveRequest) -> MoveDecision:
@@ -181,8 +181,13 @@ class Move:
 
     def _smoke_test(self) -> str:
         environment = self._session.environment
-        back = f"look at the application's log; python -m dr rollback --env {environment.name} is the way back"
+        way = f"python -m dr rollback --env {environment.name} is the way back"
+        if self._decision.request.back:
+            way = f"if that is what was broken, python -m dr switchover --env {environment.name} moves on again"
         self._smoke = await_ok(
-            environment.smoke_test_url or "", limit=_SMOKE_SECONDS, stop=self._session.stop, remedy=back
+            environment.smoke_test_url or "",
+            limit=_SMOKE_SECONDS,
+            stop=self._session.stop,
+            remedy=f"look at the application's log; {way}",
         )
         return self._smoke

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -112,6 +113,35 @@ class Seat:
             "exec", f"{cluster}-1", "-n", "data", "-c", "postgres", "--", "psql", "-XqAtd", "tomoda", "-c", sql
         )
 
+    def try_psql(self, cluster: str, sql: str) -> "subprocess.CompletedProcess[str]":
+        """SQL that may fail."""
+        words = f"exec {cluster}-1 -n data -c postgres -- psql -XqAtd tomoda -c".split()
+        return subprocess.run(
+            ["kubectl", "--context", f"lab-{self.env}", *words, sql],
+            env={**os.environ, **self.variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def health_url(self) -> str:
+        """The API's own address, reached from this machine."""
+        address = self.kubectl("get", "service", "tomoda-api", "-n", self.env, "-o", "jsonpath={.spec.clusterIP}")
+        return f"http://{address}/health"
+
+    def await_step(self, operation: str, key: str, seconds: float = 120) -> None:
+        """Wait until the newest operation, which has to be ``operation``, has begun its step ``key``."""
+        deadline = time.monotonic() + seconds
+        name = f"postgres-dr-{self.env}"
+        while time.monotonic() < deadline:
+            text = self.kubectl("get", "configmap", name, "-n", "data", "-o", r"jsonpath={.data.record\.json}")
+            newest = json.loads(text)["operations"][-1]
+            keys = [step["key"] for step in newest["steps"]]
+            if newest["operation"] == operation and newest["outcome"] == "running" and key in keys:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{operation} did not come to {key}")
+
     def database_time(self) -> str:
         """The database's clock, as a target for ``--target-time``."""
         return datetime.fromtimestamp(
@@ -159,6 +189,16 @@ class Seat:
             for stream in (process.stdout, process.stderr):
                 if stream:
                     stream.close()
+
+
+def await_health(url: str, status: int) -> httpx.Response:
+    """The answer once it has the wanted status, or after a minute whatever it is."""
+    deadline = time.monotonic() + 60
+    while True:
+        answer = httpx.get(url, timeout=10)
+        if answer.status_code == status or time.monotonic() > deadline:
+            return answer
+        time.sleep(0.5)
 
 
 def engine_processes() -> list[str]:

@@ -7,25 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
-from tests.e2e.operator_seat import PROJECT, Outcome, Seat
-
-
-def await_health(url: str, status: int) -> httpx.Response:
-    deadline = time.monotonic() + 60
-    while True:
-        answer = httpx.get(url, timeout=10)
-        if answer.status_code == status or time.monotonic() > deadline:
-            return answer
-        time.sleep(0.5)
-
-
-def api_url(prod: Seat) -> str:
-    address = prod.kubectl("get", "service", "tomoda-api", "-n", "prod", "-o", "jsonpath={.spec.clusterIP}")
-    return f"http://{address}/health"
+from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health
 
 
 @dataclass(frozen=True)
@@ -149,7 +134,7 @@ def test_continuing_a_finished_recovery_verifies_it_again(prod: Seat, recovered:
 
 
 def test_the_printed_commands_bring_the_traffic_back(prod: Seat, recovered: Recovered) -> None:
-    url = api_url(prod)
+    url = prod.health_url()
     for command in recovered.outcome.document["byHand"]:
         prod.run(*shlex.split(command))
     answer = await_health(url, 200)

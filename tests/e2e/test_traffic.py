@@ -1,0 +1,148 @@
+"""Moving the traffic to a recovered database and back, with the application as the judge."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health, engine_processes
+
+
+@pytest.fixture(scope="module")
+def broken(lab_variables: dict[str, str]) -> Iterator[Seat]:
+    """A dev whose users table was dropped, and that was recovered to just before, with fresh data beforehand."""
+    subprocess.run([sys.executable, "-m", "lab", "reset"], cwd=PROJECT, check=True, capture_output=True)
+    dev = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
+    target = dev.database_time()
+    time.sleep(0.1)
+    dev.psql(dev.source, "DROP TABLE users CASCADE")
+    outcome = dev.pitr(target, "--yes")
+    assert outcome.code == 0, outcome
+    assert outcome.document["next"] == ["python -m dr switchover --env dev"]
+    yield dev
+    dev.end_started()
+
+
+@pytest.fixture(scope="module")
+def switched(broken: Seat) -> Outcome:
+    return broken.dr("switchover", "--env", "dev", "--yes")
+
+
+def test_before_anything_is_moved_the_switchover_is_what_status_offers(broken: Seat) -> None:
+    status = broken.dr("status", "--env", "dev")
+    assert status.code == 0
+    assert status.document["next"][0]["command"] == "python -m dr switchover --env dev"
+    assert [entry["outcome"] for entry in status.document["operations"]] == ["done"]
+
+
+def test_a_dry_run_tells_what_stays_behind_and_moves_nothing(broken: Seat) -> None:
+    before = broken.footprint()
+    plan = broken.dr("switchover", "--env", "dev", "--dry-run").document["plan"]
+    assert "transaction" in plan["facts"]["Left behind"]
+    assert broken.footprint() == before
+
+
+def test_the_application_works_again_through_the_same_service(broken: Seat, switched: Outcome) -> None:
+    assert switched.code == 0, switched
+    assert switched.document["smokeTest"].startswith("200")
+    assert "postgres-dev-recovered-rw" in broken.external_names()
+    assert broken.replicas() == {"tomoda-api": 2, "tomoda-async": 2}
+    answer = await_health(broken.health_url(), 200)
+    assert (answer.status_code, answer.json()["users"] >= 100_000) == (200, True)
+
+
+def test_the_service_is_declared_and_not_patched_by_hand(broken: Seat, switched: Outcome) -> None:
+    assert switched.code == 0
+    managers = json.loads(
+        broken.kubectl("get", "service", "postgres-postgresql", "-n", "data", "--show-managed-fields", "-o", "json")
+    )["metadata"]["managedFields"]
+    owners = [entry["manager"] for entry in managers if "f:externalName" in entry["fieldsV1"].get("f:spec", {})]
+    assert owners == ["postgres-dr"]
+
+
+def test_the_old_cluster_takes_no_more_writes_and_keeps_its_data(broken: Seat, switched: Outcome) -> None:
+    assert switched.document["fenced"] == "postgres-dev"
+    written = broken.try_psql("postgres-dev", "SELECT 1")
+    assert written.returncode != 0
+    assert broken.cluster("postgres-dev") is not None
+
+
+def test_what_is_written_now_goes_to_the_recovered_cluster(broken: Seat, switched: Outcome) -> None:
+    assert switched.code == 0
+    url = broken.health_url().removesuffix("/health")
+    answer = httpx.post(f"{url}/users", timeout=10)
+    assert answer.status_code == 201, answer.text
+    assert broken.psql(broken.recovered, f"SELECT count(*) FROM users WHERE id = {answer.json()['id']}") == "1"
+
+
+def test_the_rollback_leads_back_and_says_what_the_application_says_there(broken: Seat, switched: Outcome) -> None:
+    assert switched.code == 0
+    back = broken.dr("rollback", "--env", "dev", "--yes")
+    # THEN the traffic is back at the database without the table, and the smoke test tells it
+    assert (back.code, back.problem_codes) == (8, ["smoke-test-failed"]), back
+    assert "switchover --env dev" in back.document["problems"][0]["remedy"]
+    assert "postgres-dev-rw" in broken.external_names()
+    assert broken.psql("postgres-dev", "SELECT 1") == "1"
+    assert broken.try_psql(broken.recovered, "SELECT 1").returncode != 0
+
+
+def test_and_forward_again(broken: Seat, switched: Outcome) -> None:
+    assert switched.code == 0
+    again = broken.dr("switchover", "--env", "dev", "--yes")
+    assert again.code == 0, again
+    assert await_health(broken.health_url(), 200).status_code == 200
+    status = broken.dr("status", "--env", "dev").document
+    assert [cluster["name"] for cluster in status["clusters"] if cluster["serves"]] == [broken.recovered]
+    assert status["next"][0]["command"] == "python -m dr rollback --env dev"
+
+
+@pytest.mark.parametrize("moment", ["stop-writers", "switch", "start-workloads"])
+def test_a_killed_switchover_is_resumed_to_its_end(broken: Seat, switched: Outcome, moment: str) -> None:
+    # GIVEN the traffic at the old database again (whose smoke test fails, as its table is gone)
+    assert switched.code == 0
+    broken.dr("rollback", "--env", "dev", "--yes")
+    process = broken.start("switchover", "--env", "dev", "--yes")
+    broken.await_step("switchover", moment)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    # WHEN
+    resumed = broken.dr("resume", "--env", "dev", "--yes")
+    # THEN
+    assert resumed.code == 0, resumed
+    assert resumed.document["operation"] == "switchover"
+    assert await_health(broken.health_url(), 200).status_code == 200
+    assert broken.try_psql("postgres-dev", "SELECT 1").returncode != 0
+    assert broken.replicas() == {"tomoda-api": 2, "tomoda-async": 2}
+    assert engine_processes() == []
+
+
+def test_without_anything_unfinished_there_is_nothing_to_resume(broken: Seat, switched: Outcome) -> None:
+    assert switched.code == 0
+    outcome = broken.dr("resume", "--env", "dev", "--yes")
+    assert (outcome.code, outcome.problem_codes) == (4, ["nothing-to-resume"])
+
+
+def test_a_second_operator_is_kept_out_and_told_who_is_at_work(broken: Seat, switched: Outcome) -> None:
+    assert switched.code == 0
+    first = broken.start("rollback", "--env", "dev", "--yes")
+    broken.await_step("rollback", "remember")
+    second = broken.dr("switchover", "--env", "dev", "--yes")
+    first.send_signal(signal.SIGINT)
+    broken.finish(first)
+    assert second.code in {4, 6}, second
+    assert second.problem_codes[0] in {"another-operator", "state-locked"}
+    assert broken.dr("switchover", "--env", "dev", "--yes").code == 0
+
+
+def test_a_switchover_to_a_cluster_that_is_not_there_is_refused(broken: Seat, switched: Outcome) -> None:
+    assert switched.code == 0
+    before = broken.footprint()
+    outcome = broken.dr("switchover", "--env", "dev", "--yes", "--recovered-name", "postgres-dev-other")
+    assert (outcome.code, outcome.problem_codes) == (4, ["recovered-missing"])
+    assert broken.footprint() == before
