@@ -130,6 +130,7 @@ def environment(where: State) -> dict[str, str]:
         # Together they make `https://kubernetes.default.svc` mean this cluster to a process that is in no pod of it.
         "ARGOCD_FAKE_IN_CLUSTER": "true",
         "KUBECONFIG": str(where.admin_kubeconfig),
+        "KUBECACHEDIR": str(where.argocd / "cache"),
         "TMPDIR": str(where.argocd / "tmp"),
     }
 

@@ -21,7 +21,17 @@ from lab import machine, paths, processes
 
 pytestmark = pytest.mark.lab_down
 
-WATCHED_FOLDERS = ("/run", "/run/lock", "/var/lib", "/var/log", "/usr/libexec", "/etc", "/usr/sbin", str(Path.home()))
+WATCHED_FOLDERS = (
+    "/dev/shm",
+    "/run",
+    "/run/lock",
+    "/var/lib",
+    "/var/log",
+    "/usr/libexec",
+    "/etc",
+    "/usr/sbin",
+    str(Path.home()),
+)
 
 
 def lab(*arguments: str) -> None:

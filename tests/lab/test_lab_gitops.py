@@ -63,7 +63,12 @@ def test_second_drift_is_undone_as_soon_as_the_first(commands: dict[str, list[st
 
 def test_everything_it_keeps_lies_in_the_state(where: State) -> None:
     told = argocd.environment(where)
-    for name in ("TMPDIR", "KUBECONFIG", *(name for name in told if name.endswith(("PATH", "SOCK", "HOME")))):
+    for name in (
+        "TMPDIR",
+        "KUBECONFIG",
+        "KUBECACHEDIR",
+        *(name for name in told if name.endswith(("PATH", "SOCK", "HOME"))),
+    ):
         assert Path(told[name]).is_relative_to(where.root), name
 
 
