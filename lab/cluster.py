@@ -123,10 +123,19 @@ class Cluster:
         return True
 
     def delete(
-        self, api_version: str, kind: str, name: str, namespace: str | None = None, grace: int | None = None
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: str | None = None,
+        *,
+        grace: int | None = None,
+        orphan: bool = False,
     ) -> None:
-        """Ask for an object to be deleted; one that is gone is no error."""
-        body = None if grace is None else {"gracePeriodSeconds": grace}
+        """Ask for an object to be deleted, with what it owns unless `orphan`; one that is gone is no error."""
+        body: Document = {} if grace is None else {"gracePeriodSeconds": grace}
+        if orphan:
+            body["propagationPolicy"] = "Orphan"
         try:
             self.kind(api_version, kind).delete(name=name, namespace=namespace, body=body)
         except NotFoundError:

@@ -177,7 +177,9 @@ def _await_settled(where: State, cluster: Cluster, task: Task, what: str) -> Non
 
 
 def _retire(where: State, cluster: Cluster) -> str | None:
-    """Remove the root first, as it would make the others anew; each only when it is at nothing any more."""
+    """Remove first what would make the others anew: sets, then the root; each only when it is at nothing any more."""
+    for item in cluster.list(argocd.API, "ApplicationSet", argocd.NAMESPACE):
+        cluster.delete(argocd.API, "ApplicationSet", item["metadata"]["name"], argocd.NAMESPACE, orphan=True)
     there = [application.name for application in applications(cluster)]
     for name in there:
         _put_to_rest(where, cluster, name)

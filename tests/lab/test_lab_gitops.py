@@ -155,8 +155,8 @@ class Cluster:
         self.did: list[tuple[str, str]] = []
         self.running_for = 3
 
-    def list(self, *_: str) -> list[Document]:
-        return list(self.found.values())
+    def list(self, _api: str, kind: str, _namespace: str) -> list[Document]:
+        return [item for item in self.found.values() if item["kind"] == kind]
 
     def get(self, _api: str, _kind: str, name: str, _namespace: str) -> Document | None:
         self.running_for -= 1
@@ -171,8 +171,12 @@ class Cluster:
         self.found[found["metadata"]["name"]]["metadata"].update(change["metadata"])
         return True
 
-    def delete(self, _api: str, _kind: str, name: str, _namespace: str) -> None:
+    def delete(self, _api: str, kind: str, name: str, _namespace: str, *, orphan: bool = False) -> None:
         application = self.found.pop(name)
+        if kind == "ApplicationSet":
+            assert orphan, "its Applications would go with it, and with them what they keep"
+            self.did.append(("delete", name))
+            return
         assert not application["metadata"].get("finalizers"), "deleting it would delete what it keeps"
         self.did.append(("delete at rest" if not Application.of(application).running else "delete", name))
 
@@ -184,13 +188,14 @@ def retire(where: State, cluster: Cluster) -> str | None:
     return gitops._retire(where, cluster)  # type: ignore[arg-type]
 
 
-def test_root_goes_first_and_nobody_goes_while_syncing(where: State, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_makers_go_first_and_nobody_goes_while_syncing(where: State, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gitops, "_controller_runs", lambda _: True)
     busy = made("dev-apps", operationState={"phase": "Running"})
     busy["metadata"]["finalizers"] = ["resources-finalizer.argocd.argoproj.io"]
-    cluster = Cluster(busy, made("root"))
+    cluster = Cluster(busy, made("root"), {"kind": "ApplicationSet", "metadata": {"name": "set"}, "spec": {}})
     assert retire(where, cluster) is None
     assert cluster.did == [
+        ("delete", "set"),
         ("stop", "root"),
         ("delete at rest", "root"),
         ("stop", "dev-apps"),
@@ -239,3 +244,36 @@ def test_marks_and_claims_are_removed_and_all_else_stays() -> None:
 @pytest.mark.parametrize("metadata", [{}, {"annotations": None}, {"annotations": {gitops.LAST_APPLIED: "{}"}}])
 def test_what_argo_cd_never_had_is_left_alone(metadata: Document) -> None:
     assert gitops.unmarked({"metadata": metadata}) is None
+
+
+class Namespaces:
+    """Objects of one namespace; the first change of each comes too late."""
+
+    def __init__(self, *names: str) -> None:
+        self.marked = dict.fromkeys(names, 2)
+
+    def list_all(self, namespace: str) -> list[Document]:
+        annotations = {name: {gitops.TRACKING: "x"} if left else {} for name, left in self.marked.items()}
+        found = [
+            {"kind": "Service", "metadata": {"name": name, "annotations": marks, "resourceVersion": "1"}}
+            for name, marks in annotations.items()
+        ]
+        return found if namespace == "data" else []
+
+    def patch(self, found: Document, _change: Document) -> bool:
+        self.marked[found["metadata"]["name"]] -= 1
+        return self.marked[found["metadata"]["name"]] == 0
+
+
+def test_marks_are_looked_for_until_none_is_found(where: State) -> None:
+    there = Namespaces("one", "two")
+    assert gitops._unmark(where, there) is None  # type: ignore[arg-type]
+    assert there.marked == {"one": 0, "two": 0}
+    assert gitops._unmark(where, there) == "there are none"  # type: ignore[arg-type]
+
+
+def test_marks_that_stay_are_named(where: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gitops, "UNMARKED_WITHIN", 0.0)
+    with pytest.raises(LabError, match="removing Argo CD's marks") as caught:
+        gitops._unmark(where, Namespaces("one"))  # type: ignore[arg-type]
+    assert "Service one" in caught.value.why
