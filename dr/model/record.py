@@ -37,7 +37,7 @@ class Record(BaseModel):
     declares the Service to point, None until a first switchover; ``came_from`` are the names it pointed to before each
     switchover that was not rolled back, oldest first; ``verified`` are the recovered Clusters that passed verification,
     each with the transaction ID its next writer would have got; ``fenced`` are the Clusters that this tool keeps from
-    writing.
+    writing; ``paused`` maps what was paused of Argo CD to the setting it had, outermost first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,6 +51,7 @@ class Record(BaseModel):
     came_from: tuple[str, ...] = ()
     verified: Mapping[str, int] = {}
     fenced: tuple[str, ...] = ()
+    paused: Mapping[str, Any] = {}
     operations: tuple[OperationEntry, ...] = ()
 
     def declaration(self, present: Collection[str]) -> Declaration:
@@ -92,6 +93,14 @@ class Record(BaseModel):
     def with_verified(self, cluster: str, next_transaction: int) -> "Record":
         """The record with ``cluster`` verified. What was known of it first is kept: it was before any writer."""
         return self.model_copy(update={"verified": {cluster: next_transaction, **self.verified}})
+
+    def with_paused(self, settings: Mapping[str, Any]) -> "Record":
+        """The record with more of Argo CD paused. A setting that is remembered already stays: it was before us."""
+        return self.model_copy(update={"paused": {**settings, **self.paused}})
+
+    def released(self) -> "Record":
+        """The record with nothing of Argo CD paused."""
+        return self.model_copy(update={"paused": {}})
 
     def with_fenced(self, cluster: str, *, fenced: bool) -> "Record":
         """The record with ``cluster`` kept from writing, or not any more."""

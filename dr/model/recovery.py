@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from dr.model.argocd import Manager
+from dr.model.argocd_steps import argocd_warnings, pause_step
 from dr.model.catalogue import BaseBackup
 from dr.model.cluster import ClusterSnapshot, ObjectStore
 from dr.model.config import Environment
@@ -32,6 +34,7 @@ class RecoveryDecision:
     cluster: RecoveredCluster
     workloads: tuple[Workload, ...]
     present: tuple[str, ...]
+    argocd: tuple[Manager, ...]
     plan: Plan
 
 
@@ -52,6 +55,7 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
         cluster=cluster,
         workloads=workloads,
         present=situation.other_clusters,
+        argocd=situation.argocd,
         plan=Plan(
             operation=request.operation,
             environment=environment.name,
@@ -129,9 +133,7 @@ def _warnings(request: RecoveryRequest, situation: Situation) -> Iterator[str]:
         if situation.database_time is None:
             why = "The source's primary does not answer, so its WAL cannot be sealed"
         yield f"{why}: {_UNSEALED_TIME if request.target else _UNSEALED_LATEST}"
-    managed = sorted(workload.name for workload in situation.workloads.values() if workload and workload.argo_managed)
-    if managed:
-        yield f"Argo CD manages {', '.join(managed)} and may scale them up at once: pause its automated sync first."
+    yield from argocd_warnings(situation.workloads.values(), situation.argocd)
 
 
 def _steps(
@@ -150,6 +152,7 @@ def _steps(
         title="Remember",
         detail=f"replica counts and this recovery, in ConfigMap {environment.namespace}/postgres-dr-{environment.name}",
     )
+    yield from pause_step(situation.argocd)
     yield Step(
         key="stop-writers",
         title="Stop the writers",

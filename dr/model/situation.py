@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from dr.model.argocd import Manager
 from dr.model.catalogue import Catalogue
 from dr.model.cluster import ClusterSnapshot
 from dr.model.commits import LaterCommits
@@ -32,7 +33,8 @@ class Situation:
     ``other_clusters`` are all the Clusters of the namespace; ``external_name`` is empty for a Service of another type;
     ``database_time`` is the source's own clock, None when its primary does not answer; ``missing_storage_classes`` are
     those that the source names and the cluster lacks; ``volume_refusal`` is why a volume such as the source's would be
-    refused, empty when it would not; ``later`` are the transactions committed after the target, None when unknown.
+    refused, empty when it would not; ``later`` are the transactions committed after the target, None when unknown;
+    ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first.
     """
 
     seen_at: datetime
@@ -46,6 +48,7 @@ class Situation:
     missing_storage_classes: tuple[str, ...]
     volume_refusal: str
     later: LaterCommits | None = None
+    argocd: tuple[Manager, ...] = ()
     database_time: datetime | None
     catalogue: Catalogue | None
     record: Record | None

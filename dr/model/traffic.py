@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from dr.model.argocd import Manager
+from dr.model.argocd_steps import argocd_warnings, pause_step
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.commits import LaterCommits
 from dr.model.config import Environment
@@ -56,6 +58,7 @@ class TrafficSituation:
     workloads: Mapping[str, Workload | None]
     record: Record
     later: LaterCommits | None
+    argocd: tuple[Manager, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,7 @@ class MoveDecision:
     fence: ClusterSnapshot | None
     before: str
     workloads: tuple[Workload, ...]
+    argocd: tuple[Manager, ...]
     plan: Plan = field(repr=False)
 
     @property
@@ -114,6 +118,7 @@ def decide_move(environment: Environment, request: MoveRequest, situation: Traff
         fence=fence,
         before=before,
         workloads=workloads,
+        argocd=situation.argocd,
         plan=Plan(operation=request.operation, environment=environment.name, facts={}, steps=()),
     )
     return replace(
@@ -217,9 +222,7 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
             f"What was written to {decision.fence.name} since the switchover does not come along: it stays there, "
             "where it can be read after the fence is lifted."
         )
-    managed = sorted(workload.name for workload in decision.workloads if workload.argo_managed)
-    if managed:
-        yield f"Argo CD manages {', '.join(managed)} and may put things back: pause its automated sync first."
+    yield from argocd_warnings(situation.workloads.values(), situation.argocd)
 
 
 def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
@@ -232,6 +235,7 @@ def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
         detail=f"replica counts and where the Service points, in ConfigMap "
         f"{environment.namespace}/postgres-dr-{environment.name}",
     )
+    yield from pause_step(decision.argocd)
     yield Step(
         key="stop-writers",
         title="Stop the writers",
@@ -272,5 +276,11 @@ def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
             for workload in decision.workloads
         ),
     )
+    if request.back and decision.argocd:
+        yield Step(
+            key="release-argocd",
+            title="Give it back",
+            detail="let Argo CD manage again what was paused, if Git agrees with the cluster",
+        )
     if environment.smoke_test_url:
         yield Step(key="smoke-test", title="Smoke test", detail=f"{environment.smoke_test_url} answers 200")

@@ -14,6 +14,7 @@ from dr.model.commits import LaterCommits
 from dr.model.errors import AccessError
 from dr.model.situation import Situation
 from dr.model.target import RecoveryTarget
+from dr.operations.argocd import managers
 from dr.operations.session import Session
 
 _DATABASE_SECONDS = 10
@@ -62,6 +63,7 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
         ),
         "volume_refusal": volumes.volume_refusal(api, source) if source and not recovered else "",
         "record": session.records.read(),
+        "argocd": managers(session),
     }
 
 

@@ -19,6 +19,7 @@ from dr.model.record import Record
 from dr.model.recovered import app_secret_name
 from dr.model.recovery import RecoveryDecision, decide_recovery
 from dr.model.report import RecoveryReport
+from dr.operations.argocd import pause
 from dr.operations.observe import observe
 from dr.operations.operation import Tools, run_operation
 from dr.operations.session import Session
@@ -61,6 +62,7 @@ class Recovery:
         started, begin = session.clock(), time.monotonic()
         doing: dict[str, Callable[[], str]] = {
             "remember": self._remember,
+            "pause-argocd": lambda: pause(session, decision.argocd),
             "stop-writers": lambda: stop_writers(session, decision.workloads),
             "seal-wal": self._seal_wal,
             "credentials": self._credentials,

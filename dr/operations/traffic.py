@@ -17,6 +17,7 @@ from dr.model.record import Record
 from dr.model.report import MoveReport
 from dr.model.target import LATEST
 from dr.model.traffic import MoveDecision, MoveRequest, TrafficSituation, cluster_behind, decide_move, service_hosts
+from dr.operations.argocd import managers, pause, release
 from dr.operations.operation import Tools, run_operation
 from dr.operations.session import Session
 from dr.operations.writers import start_writers, stop_writers
@@ -51,6 +52,7 @@ def _observe(session: Session, request: MoveRequest) -> TrafficSituation:
         reached=reached,
         workloads={name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
         record=record,
+        argocd=managers(session),
         later=_later(session, left, _parted(reached, record, back=request.back)) if left != reached else None,
     )
 
@@ -87,12 +89,14 @@ class Move:
         started, begin = session.clock(), time.monotonic()
         doing: dict[str, Callable[[], str]] = {
             "remember": self._remember,
+            "pause-argocd": lambda: pause(session, decision.argocd),
             "stop-writers": lambda: stop_writers(session, decision.workloads),
             "fence": self._fence,
             "unfence": self._unfence,
             "switch": self._switch,
             "reach": self._reach,
             "start-workloads": lambda: start_writers(session, decision.workloads),
+            "release-argocd": lambda: release(session),
             "smoke-test": self._smoke_test,
         }
         go_on = decision.request.command(session.environment)

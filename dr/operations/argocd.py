@@ -1,0 +1,65 @@
+"""Keeping Argo CD from undoing an operation, and giving back to it what it manages."""
+
+from collections.abc import Sequence
+
+from dr.clients import argocd
+from dr.model.argocd import Manager, ObjectKey, managers_of
+from dr.model.config import Environment
+from dr.operations.session import Session
+
+_HOLD_SECONDS = 2
+"""How long a pause is watched. selfHeal answers within half a second, a parent's within one (measured)."""
+_SYNC_SECONDS = 180
+
+
+def touched_by(environment: Environment) -> list[ObjectKey]:
+    """The objects that operations on ``environment`` change."""
+    workloads, namespace = environment.workloads, environment.namespace
+    return [
+        *(ObjectKey("apps", "Deployment", workloads.namespace, name) for name in workloads.deployments),
+        ObjectKey("", "Service", namespace, environment.service),
+        ObjectKey("postgresql.cnpg.io", "Cluster", namespace, environment.source_cluster),
+    ]
+
+
+def managers(session: Session) -> tuple[Manager, ...]:
+    """What of Argo CD manages the touched objects, outermost first; nothing without Argo CD. Raises AccessError."""
+    return managers_of(touched_by(session.environment), argocd.list_managers(session.api))
+
+
+def pause(session: Session, found: Sequence[Manager]) -> str:
+    """Pause ``found``, owners first, and see that it holds. What was set before is remembered first.
+
+    Raises AccessError ``pause-did-not-hold`` or ``sync-does-not-end``.
+    """
+    session.records.change(
+        lambda record: record.with_paused({str(manager): manager.setting for manager in found if not manager.paused}),
+        now=session.clock(),
+    )
+    can_disable = argocd.can_disable(session.api)
+    for manager in found:
+        if not manager.paused:
+            argocd.patch(session.api, manager, manager.pause(can_disable=can_disable))
+    argocd.await_quiet(session.api, found, hold=_HOLD_SECONDS, limit=_SYNC_SECONDS, stop=session.stop)
+    return f"{', '.join(str(manager) for manager in found)} paused"
+
+
+def release(session: Session) -> str:
+    """Put the remembered settings back, the innermost first, when Git agrees with the cluster.
+
+    Where it does not, everything stays paused, and the differences are told: Argo CD would undo them at once.
+    """
+    record = session.records.read()
+    if record is None or not record.paused:
+        return "nothing is paused"
+    present = {str(manager): manager for manager in managers(session)}
+    paused = [present[name] for name in record.paused if name in present]
+    # A parent differs from Git by the very pause of its children.
+    ours = {str(ObjectKey("argoproj.io", manager.kind, manager.namespace, manager.name)) for manager in paused}
+    compared = [now for manager in paused if (now := argocd.compare(session.api, manager, stop=session.stop))]
+    if differs := sorted({resource for now in compared for resource in now.out_of_sync} - ours):
+        return f"stays paused: Git still has another {', '.join(differs)}"
+    for manager in reversed(paused):
+        argocd.patch(session.api, manager, manager.release(record.paused[str(manager)]))
+    session.records.change(lambda record: record.released(), now=session.clock())
+    return f"{', '.join(str(manager) for manager in paused)} as before"

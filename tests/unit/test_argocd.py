@@ -1,0 +1,137 @@
+"""What of Argo CD has to be paused, in which order, and how its settings come back."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dr.clients.argocd import can_disable, list_managers
+from dr.clients.kubernetes import KubernetesApi
+from dr.model.argocd import Manager, ObjectKey, managers_of
+from dr.model.argocd_steps import argocd_warnings, pause_step
+from tests.builders import a_workload
+from tests.doubles import Wire
+
+API = ObjectKey("apps", "Deployment", "prod", "api")
+AUTOMATED = {"prune": True, "selfHeal": True}
+APPLICATIONS = "/apis/argoproj.io/v1alpha1/applications"
+SETS = "/apis/argoproj.io/v1alpha1/applicationsets"
+CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/applications.argoproj.io"
+
+
+def _raw(name: str, *, parent: str = "", policy: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    annotations = {"argocd.argoproj.io/tracking-id": f"{parent}:argoproj.io/Application:argocd/{name}"}
+    resource = {"group": "apps", "kind": "Deployment", "namespace": "prod", "name": "api", "status": "OutOfSync"}
+    return {
+        "kind": "Application",
+        "metadata": {"name": name, "namespace": "argocd", "annotations": annotations if parent else {}},
+        "spec": {"syncPolicy": {"automated": AUTOMATED} if policy is None else policy},
+        "status": {"resources": [resource], **more},
+    }
+
+
+def _manager(name: str, **more: Any) -> Manager:
+    return Manager.from_object(_raw(name, **more))
+
+
+def _parent(name: str = "root", **more: Any) -> Manager:
+    return Manager.from_object({**_raw(name, **more), "status": {}})
+
+
+def test_owners_come_before_what_they_own_and_others_not_at_all() -> None:
+    root, middle = _parent("root"), _parent("middle", parent="root")
+    child, other = _manager("child", parent="middle"), _parent("other")
+    assert managers_of([API], [child, other, middle, root]) == (root, middle, child)
+
+
+def test_a_parent_of_two_is_paused_once() -> None:
+    root, one, two = _parent(), _manager("one", parent="root"), _manager("two", parent="root")
+    assert managers_of([API], [one, two, root]) == (root, one, two)
+
+
+def test_an_application_of_a_set_is_owned_by_the_set() -> None:
+    raw = _raw("child")
+    raw["metadata"]["ownerReferences"] = [{"kind": "ApplicationSet", "name": "all"}]
+    owner = Manager.from_object({"kind": "ApplicationSet", "metadata": {"name": "all", "namespace": "argocd"}})
+    assert managers_of([API], [Manager.from_object(raw), owner])[0] == owner
+
+
+def test_owners_in_a_circle_are_no_endless_way_up() -> None:
+    one, two = _manager("one", parent="two"), _manager("two", parent="one")
+    assert {manager.name for manager in managers_of([API], [one, two])} == {"one", "two"}
+
+
+def test_an_application_elsewhere_is_found_by_its_namespaced_mark() -> None:
+    assert _manager("child", parent="team_root").owner == ("Application", "team", "root")
+
+
+@pytest.mark.parametrize(
+    ("policy", "paused"),
+    [
+        ({"automated": AUTOMATED}, False),
+        ({"automated": {}}, False),
+        ({"automated": {**AUTOMATED, "enabled": False}}, True),
+        ({}, True),
+    ],
+)
+def test_without_automated_sync_nothing_is_put_back(policy: dict[str, Any], paused: bool) -> None:
+    assert _manager("child", policy=policy).paused is paused
+
+
+def test_a_pause_disables_where_that_is_known_and_removes_where_it_is_not() -> None:
+    child = _manager("child")
+    assert child.pause(can_disable=True) == {"spec": {"syncPolicy": {"automated": {"enabled": False}}}}
+    assert child.pause(can_disable=False) == {"spec": {"syncPolicy": {"automated": None}}}
+
+
+def test_a_release_puts_back_what_was_there_and_nothing_of_the_pause() -> None:
+    child = _manager("child")
+    assert child.release(child.setting) == {"spec": {"syncPolicy": {"automated": {**AUTOMATED, "enabled": None}}}}
+    declared = {**AUTOMATED, "enabled": True}
+    assert child.release(declared) == {"spec": {"syncPolicy": {"automated": declared}}}
+
+
+def test_a_set_is_paused_by_creating_only() -> None:
+    found = Manager.from_object({"kind": "ApplicationSet", "metadata": {"name": "all", "namespace": "argocd"}})
+    assert not found.paused
+    assert found.pause(can_disable=True) == {"spec": {"syncPolicy": {"applicationsSync": "create-only"}}}
+    assert found.release(None) == {"spec": {"syncPolicy": {"applicationsSync": None}}}
+
+
+def test_a_plan_has_the_step_only_where_something_would_be_put_back() -> None:
+    assert list(pause_step([])) == []
+    assert list(pause_step([_manager("child", policy={})])) == []
+    (step,) = pause_step([_parent(), _manager("child", policy={})])
+    assert step.key == "pause-argocd"
+    assert "Application argocd/root" in step.detail
+    assert "child" not in step.detail
+
+
+def test_marked_workloads_without_an_application_here_are_warned_of() -> None:
+    workload = replace(a_workload("api"), argo_managed=True)
+    (warning,) = argocd_warnings([workload], [])
+    assert "not in this cluster manages api" in warning
+    assert list(argocd_warnings([workload], [_manager("child")])) == []
+
+
+def test_without_argo_cd_there_is_nothing(api: KubernetesApi) -> None:
+    assert list_managers(api) == []
+
+
+def test_applications_and_sets_are_listed(wire: Wire, api: KubernetesApi) -> None:
+    items = [{key: value for key, value in _raw("child").items() if key != "kind"}]
+    wire.on(APPLICATIONS, {"items": items})
+    wire.on(SETS, {"items": [{"metadata": {"name": "all", "namespace": "argocd"}}]})
+    assert [str(manager) for manager in list_managers(api)] == [
+        "Application argocd/child",
+        "ApplicationSet argocd/all",
+    ]
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_whether_it_can_be_disabled_is_asked_of_the_crd(wire: Wire, api: KubernetesApi, knows: bool) -> None:
+    schema: dict[str, Any] = {"properties": {"prune": {}, **({"enabled": {}} if knows else {})}}
+    for field in ("automated", "syncPolicy", "spec"):
+        schema = {"properties": {field: schema}}
+    wire.on(CRD, {"spec": {"versions": [{"schema": {"openAPIV3Schema": schema}}]}})
+    assert can_disable(api) is knows
