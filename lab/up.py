@@ -82,7 +82,7 @@ class _Lab:
             Step("gcs", "start the GCS server", 1, lambda _: gcs.up(self.where), ("network",)),
             Step("storage", "start the volume provisioner", 2, self._storage, ("control-plane",)),
             Step("cnpg", "start the CNPG operator", 20, self._cnpg, ("kubelet", "dns", "load-operator")),
-            Step("gitops", "start Argo CD", 3, self._argocd, (programs.ARGOCD.name, "control-plane", "packages")),
+            Step("gitops", "start Argo CD", 6, self._argocd, (programs.ARGOCD.name, "control-plane", "packages")),
             Step("data", "make the databases, their backups and workloads", 60, self._data, _DATA_NEEDS),
             Step("settings", "write configuration and links", 0.1, self._settings, ("pulumi", "control-plane")),
         ]
