@@ -8,6 +8,8 @@ from typing import Any
 from dr.model.catalogue import BaseBackup, Catalogue
 from dr.model.cluster import ClusterSnapshot
 from dr.model.config import Environment, parse_environment
+from dr.model.history import OperationEntry
+from dr.model.holder import Holder, LeaseSeen
 from dr.model.plan import Step
 from dr.model.preconditions import RecoveryRequest
 from dr.model.record import Record
@@ -15,6 +17,7 @@ from dr.model.recovered import RecoveredCluster, derive_recovered_cluster
 from dr.model.recovery import RecoveryDecision, decide_recovery
 from dr.model.situation import Situation, Workload
 from dr.model.target import RecoveryTarget
+from dr.model.traffic import MoveDecision, MoveRequest, TrafficSituation, decide_move
 
 NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
 TARGET = RecoveryTarget(datetime(2026, 4, 27, 9, 55, tzinfo=UTC))
@@ -22,6 +25,8 @@ LIMIT = timedelta(minutes=20)
 BUCKET = "backups-of-acme"
 BACKUP_URL = f"gs://{BUCKET}/prod"
 HEALTHY = "Cluster in healthy state"
+SOURCE_HOST = "postgres-prod-rw.data.svc.cluster.local"
+RECOVERED_HOST = "postgres-prod-recovered-rw.data.svc.cluster.local"
 
 
 def config_document(**changes: Any) -> dict[str, Any]:
@@ -173,3 +178,60 @@ def a_record(*clusters: RecoveredCluster, replicas: dict[str, int] | None = None
 def a_step(key: str, *undo: str) -> Step:
     """A step of a plan."""
     return Step(key=key, title=key.capitalize(), detail=f"the detail of {key}", undo=undo)
+
+
+def a_holder(pid: int = 7, host: str = "ops-1") -> Holder:
+    """A process of ann's."""
+    return Holder(user="ann", host=host, pid=pid)
+
+
+def a_lease(holder: str = "bob@ops-2:8", renewed: datetime | None = NOW) -> LeaseSeen:
+    """A lease for 15 s that was renewed just now."""
+    return LeaseSeen(holder=holder, renewed=renewed, duration=timedelta(seconds=15), version="41")
+
+
+def lease_object(holder: str, renewed: datetime = NOW, *, seconds: int = 15) -> dict[str, Any]:
+    """The environment's Lease as the Kubernetes API returns it."""
+    return {
+        "metadata": {"name": "postgres-dr-prod", "namespace": "data"},
+        "spec": {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": seconds,
+            "renewTime": renewed.isoformat(timespec="microseconds"),
+        },
+    }
+
+
+def an_entry(operation: str = "switchover", **changes: Any) -> OperationEntry:
+    """An operation that began at :data:`NOW`."""
+    given = {
+        "id": f"20260427T120000Z-{operation}",
+        "operation": operation,
+        "user": "ann@ops-1",
+        "go_on": f"python -m dr {operation} --env prod",
+        "started": NOW,
+        **changes,
+    }
+    return OperationEntry.model_validate(given)
+
+
+def a_traffic_situation(**changes: Any) -> TrafficSituation:
+    """Traffic at the source, and a recovered Cluster that was verified."""
+    good = TrafficSituation(
+        seen_at=NOW,
+        external_name=SOURCE_HOST,
+        left=a_source(),
+        reached=as_seen(a_recovered()),
+        workloads={name: a_workload(name) for name in ("api", "worker")},
+        record=a_record(a_recovered()).with_verified("postgres-prod-recovered", 700),
+        later=None,
+    )
+    return replace(good, **changes)
+
+
+def a_move(
+    situation: TrafficSituation | None = None, *, environment: Environment | None = None, **request: Any
+) -> MoveDecision:
+    """What is decided for a switchover to the configured name, in ``situation``."""
+    asked = replace(MoveRequest(to="" if request.get("back") else "postgres-prod-recovered"), **request)
+    return decide_move(environment or an_environment(), asked, situation or a_traffic_situation())

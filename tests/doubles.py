@@ -2,19 +2,23 @@
 
 import json
 import socket
+import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, RLock
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import pytest
 import yaml
 
+from dr.clients.pod_exec import PodExec, Ran
 from dr.clients.record_store import RecordStore
 from dr.model.errors import AccessError
 from dr.model.record import Record
@@ -123,6 +127,49 @@ class ObjectStoreDouble(Wire):
         return {"kind": "storage#objects", "items": items, "prefixes": sorted(prefixes)}
 
 
+@dataclass(kw_only=True)
+class KubernetesDouble(Wire):
+    """Keeps the objects that are written to it, by their path, and refuses to replace a version that is not the newest.
+
+    ``meanwhile`` is what others do just before the next writes arrive.
+    """
+
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    meanwhile: list[Callable[[], None]] = field(default_factory=list)
+    _versions: int = 0
+    _lock: RLock = field(default_factory=RLock, repr=False)
+
+    def keep(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Store an object as the newest version of ``path``."""
+        with self._lock:
+            self._versions += 1
+            kept = {**body, "metadata": {**body["metadata"], "resourceVersion": str(self._versions)}}
+            self.objects[path] = kept
+            return kept
+
+    def respond(self, asked: Asked) -> tuple[int, bytes]:
+        """Read, create or replace."""
+        if (asked.method, asked.path) in self.answers:
+            return super().respond(asked)
+        if asked.method in {"POST", "PUT"} and self.meanwhile:
+            self.meanwhile.pop(0)()
+        with self._lock:
+            status, body = self._answer(asked)
+        return status, json.dumps(body).encode()
+
+    def _answer(self, asked: Asked) -> tuple[int, dict[str, Any]]:
+        created = asked.method == "POST"
+        path = f"{asked.path}/{asked.body['metadata']['name']}" if created else asked.path
+        name, there = path.rsplit("/", 1)[1], self.objects.get(path)
+        if there is None and not created:
+            return 404, kube_status(404, "not found", name=name)
+        if asked.method == "GET":
+            return 200, there or {}
+        if there and (created or asked.body["metadata"]["resourceVersion"] != there["metadata"]["resourceVersion"]):
+            return 409, kube_status(409, "the object has been modified", name=name)
+        return 200, self.keep(path, asked.body)
+
+
 @contextmanager
 def serving(wire: T) -> Iterator[T]:
     """``wire`` while it serves at its ``url``."""
@@ -169,6 +216,13 @@ def closed_port() -> str:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def a_dead_process() -> int:
+    """The id of a process of this machine that has ended."""
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
 
 
 def kube_status(code: int, message: str, *, name: str | None = None) -> dict[str, Any]:
@@ -240,3 +294,54 @@ class RecordsDouble(RecordStore):
         before = self.read() or Record(updated=now, updated_by="ann@ops-1")
         self.record = change(before).model_copy(update={"updated": now})
         return self.record
+
+
+class Impatient(Event):
+    """An event for which waiting takes no time: ``meanwhile`` happens at once, given how often was waited before."""
+
+    def __init__(self, meanwhile: Callable[[int], None] = lambda _: None) -> None:
+        super().__init__()
+        self.waited: list[float | None] = []
+        self._meanwhile = meanwhile
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited.append(timeout)
+        self._meanwhile(len(self.waited) - 1)
+        return self.is_set()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RanInPod:
+    """A program as it was run in a pod."""
+
+    pod: str
+    command: list[str]
+    standard_input: str
+
+
+def in_pods(monkeypatch: pytest.MonkeyPatch, answer: Callable[[RanInPod], Ran | AccessError]) -> list[RanInPod]:
+    """Let ``answer`` stand in for every program in a pod. Returns those that ran, as they come."""
+    ran: list[RanInPod] = []
+
+    def run(
+        self: PodExec,
+        command: Sequence[str],
+        *,
+        what: str,
+        limit: float,
+        stop: Event | None = None,
+        standard_input: str = "",
+    ) -> Ran:
+        ran.append(RanInPod(pod=self._pod, command=list(command), standard_input=standard_input))
+        found = answer(ran[-1])
+        if isinstance(found, AccessError):
+            raise found
+        return found
+
+    monkeypatch.setattr(PodExec, "run", run)
+    return ran
+
+
+def said(output: str = "", *, code: int = 0, errors: str = "") -> Ran:
+    """What a program said."""
+    return Ran(output=output, errors=errors, code=code)

@@ -160,6 +160,19 @@ def test_each_signature_is_a_final_failure_with_a_remedy(line: LogSeen, code: st
     assert error.remedy
 
 
+def test_a_pod_of_before_this_run_fails_without_the_last_word() -> None:
+    # GIVEN a pod that began before the WAL was sealed, which the next attempt will find
+    progress = _after(_pod(), RESTORING, replace(TOO_EARLY, stale=True))
+    assert progress.failure is not None
+    assert (progress.failure.code, progress.failure.final) == ("recovery-target-not-reached", False)
+    # THEN the next attempt is told as any other, and its own failure is final
+    again = progress.after(_pod("Running", "second")).after(RESTORING)
+    assert again.failure is None
+    failed = again.after(TOO_EARLY).failure
+    assert failed is not None
+    assert failed.final
+
+
 @pytest.mark.parametrize(
     "line",
     [

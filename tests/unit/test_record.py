@@ -3,8 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
+from dr.model.declaration import Declaration
+from dr.model.history import Outcome
 from dr.model.record import Record
-from tests.builders import a_record, a_recovered
+from tests.builders import NOW, RECOVERED_HOST, a_record, a_recovered, an_entry
 
 
 def test_counts_survive_a_second_run_that_sees_the_workloads_stopped() -> None:
@@ -48,3 +50,74 @@ def test_a_record_of_a_newer_version_is_refused_rather_than_cut_down() -> None:
     text = a_record().model_dump_json().replace('"replicas"', '"novelty": 1, "replicas"')
     with pytest.raises(ValidationError):
         Record.model_validate_json(text)
+
+
+def test_only_clusters_that_are_there_stay_declared() -> None:
+    record = a_record(a_recovered("one"), a_recovered("two")).pointing_to(RECOVERED_HOST)
+    assert record.declaration({"two", "postgres-prod"}) == Declaration(
+        clusters=(a_recovered("two"),), external_name=RECOVERED_HOST
+    )
+
+
+def test_before_a_first_switchover_the_service_is_not_declared() -> None:
+    assert a_record(a_recovered("one")).declaration({"one"}).external_name is None
+
+
+def test_leaving_a_place_remembers_it_for_the_way_back() -> None:
+    record = a_record().leaving("a", towards="b").leaving("b", towards="c")
+    assert record.came_from == ("a", "b")
+
+
+@pytest.mark.parametrize("before", ["a", "b"], ids=["before the Service moved", "after it moved"])
+def test_a_switchover_that_is_repeated_is_remembered_once(before: str) -> None:
+    assert a_record().leaving("a", towards="b").leaving(before, towards="b").came_from == ("a",)
+
+
+def test_coming_back_forgets_only_the_newest_departure() -> None:
+    record = a_record().leaving("a", towards="b").leaving("b", towards="c")
+    assert record.back_at("b").came_from == ("a",)
+    assert record.back_at("b").back_at("a").came_from == ()
+
+
+def test_coming_back_twice_forgets_nothing_more() -> None:
+    assert a_record().leaving("a", towards="b").leaving("b", towards="c").back_at("b").back_at("b").came_from == ("a",)
+    assert a_record().back_at("a").came_from == ()
+
+
+def test_what_was_known_of_a_verified_cluster_first_is_kept() -> None:
+    record = a_record().with_verified("one", 700).with_verified("one", 900).with_verified("two", 5)
+    assert record.verified == {"one": 700, "two": 5}
+
+
+def test_a_cluster_is_fenced_once_and_let_go_wholly() -> None:
+    record = a_record().with_fenced("one", fenced=True).with_fenced("two", fenced=True).with_fenced("one", fenced=True)
+    assert sorted(record.fenced) == ["one", "two"]
+    assert record.with_fenced("one", fenced=False).fenced == ("two",)
+    assert a_record().with_fenced("one", fenced=False).fenced == ()
+
+
+@pytest.mark.parametrize("outcome", [Outcome.RUNNING, Outcome.FAILED, Outcome.INTERRUPTED])
+def test_the_newest_operation_is_unfinished_until_it_is_done(outcome: Outcome) -> None:
+    entry = an_entry().over(outcome, NOW)
+    assert a_record().with_operation(entry).unfinished == entry
+
+
+def test_an_operation_that_is_done_leaves_nothing_unfinished_of_those_before_it() -> None:
+    failed, done = an_entry("switchover").over(Outcome.FAILED, NOW), an_entry("rollback").over(Outcome.DONE, NOW)
+    assert a_record().with_operation(failed).with_operation(done).unfinished is None
+
+
+def test_without_an_operation_nothing_is_unfinished() -> None:
+    assert a_record().unfinished is None
+
+
+def test_a_record_with_everything_comes_back_through_json() -> None:
+    record = (
+        a_record(a_recovered("one"))
+        .leaving("a", towards="b")
+        .pointing_to("b")
+        .with_verified("one", 7)
+        .with_fenced("postgres-prod", fenced=True)
+        .with_operation(an_entry().step_started("fence", NOW).over(Outcome.FAILED, NOW, "why"))
+    )
+    assert Record.model_validate_json(record.model_dump_json()) == record
