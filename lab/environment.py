@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 from lab import paths
 from lab.data.environments import ENVIRONMENTS
@@ -21,13 +23,15 @@ def environment() -> dict[str, str]:
     Says nothing about whether the lab is up.
     """
     where = paths.state()
-    own = str(where.bin)
-    others = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder != own]
+    # The lab's language host is older than its engine and does not know the virtualenv that Pulumi.yaml names: it runs
+    # a program with the first Python on PATH.
+    own = [str(where.bin), str(Path(sys.executable).parent)]
+    others = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder not in own]
     return {
         "DR_CONFIG_DIR": str(where.config),
         "DR_STATE_DIR": str(where.dr),
         "KUBECONFIG": str(where.kubeconfig),
-        "PATH": os.pathsep.join([own, *others]),
+        "PATH": os.pathsep.join([*own, *others]),
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",

@@ -94,7 +94,9 @@ def read(api: KubernetesApi, manager: Manager) -> Manager | None:
 
 
 def await_quiet(api: KubernetesApi, managers: Sequence[Manager], *, hold: float, limit: float, stop: Event) -> None:
-    """Wait until no sync of ``managers`` is under way, and see that every pause stays for ``hold`` seconds.
+    """Wait until no sync and no comparison of ``managers`` is under way, and see that every pause stays.
+
+    It has to stay for ``hold`` seconds.
 
     Raises AccessError ``pause-did-not-hold``, or ``sync-does-not-end`` after ``limit`` seconds; returns early when
     ``stop`` is set.
@@ -109,14 +111,14 @@ def await_quiet(api: KubernetesApi, managers: Sequence[Manager], *, hold: float,
                 f"the pause of {', '.join(undone)} was undone at once: something else manages it",
                 "find what owns it (another Argo CD? a script?), pause that, and repeat the command",
             )
-        syncing = [str(manager) for manager in now if manager.syncing]
+        syncing = [str(manager) for manager in now if manager.syncing or manager.refreshing]
         quiet_since = None if syncing else quiet_since or time.monotonic()
         if quiet_since and time.monotonic() - quiet_since >= hold:
             return
-        if time.monotonic() > deadline:
+        if syncing and time.monotonic() > deadline:
             raise AccessError(
                 "sync-does-not-end",
-                f"a sync of {', '.join(syncing)} is still under way after {limit:.0f} s",
+                f"Argo CD is still at work on {', '.join(syncing)} after {limit:.0f} s",
                 "end it (argocd app terminate-op), and repeat the command",
             )
         stop.wait(0.25)

@@ -9,12 +9,13 @@ from typing import Any
 
 import platformdirs
 
-from dr.clients.processes import known_dead
+from dr.clients.processes import end_orphan, known_dead, orphaned_engine
 from dr.model.config import PROJECT, Environment
 from dr.model.errors import EngineError
 from dr.model.holder import Holder
 
 STATE_FOLDER_VARIABLE = "DR_STATE_DIR"
+_ORPHAN_SECONDS = 30
 PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 
@@ -58,19 +59,24 @@ class Backend:
         """Raise EngineError ``state-locked`` when another run holds the stack, naming it.
 
         Pulumi's file and bucket backends lock by a JSON file for each run; it has no expiry, so the lock of a killed
-        run stays. One whose process is known to be dead is no obstacle, nor is any with ``take_over``:
-        :meth:`forget_dead_locks` removes them. Only a file backend is looked at here; a bucket's lock is met when the
-        engine starts.
+        run stays. One whose process is known to be dead or left alone is no obstacle, nor is any with ``take_over``:
+        :meth:`clear_locks` removes them. Only a file backend is looked at here; a bucket's lock is met when the engine
+        starts.
         """
         for path in self._locks():
             holder = _holder(path)
-            if not take_over and not known_dead(holder):
+            if not take_over and not known_dead(holder) and not orphaned_engine(holder):
                 raise locked_error(self.stack, _told(path))
 
-    def forget_dead_locks(self, *, take_over: bool = False) -> None:
-        """Remove the locks that :meth:`check_unlocked` lets pass, as ``pulumi cancel`` does."""
+    def clear_locks(self, *, take_over: bool = False) -> None:
+        """Remove the locks that :meth:`check_unlocked` lets pass, as ``pulumi cancel`` does, once what a killed ``dr``
+        left behind has ended.
+        """
         for path in self._locks():
-            if take_over or known_dead(_holder(path)):
+            holder = _holder(path)
+            if holder and orphaned_engine(holder):
+                end_orphan(holder, limit=_ORPHAN_SECONDS)
+            if take_over or known_dead(holder):
                 path.unlink(missing_ok=True)
 
     def _locks(self) -> list[Path]:

@@ -15,6 +15,7 @@ TRACKING = "argocd.argoproj.io/tracking-id"
 REFRESH = "argocd.argoproj.io/refresh"
 """The annotation that asks for a comparison with Git; Argo CD takes it away when it has compared."""
 _INSTANCE_LABELS = ("argocd.argoproj.io/instance", "app.kubernetes.io/instance")
+_UNDER_WAY = {"Running", "Terminating"}
 _CREATE_ONLY = "create-only"
 
 
@@ -58,7 +59,7 @@ class Manager:
             policy=(raw.get("spec") or {}).get("syncPolicy") or {},
             owner=_owner(metadata),
             manages=frozenset(_key(resource) for resource in resources),
-            syncing=(status.get("operationState") or {}).get("phase") in {"Running", "Terminating"},
+            syncing="operation" in raw or (status.get("operationState") or {}).get("phase") in _UNDER_WAY,
             refreshing=REFRESH in (metadata.get("annotations") or {}),
             out_of_sync=tuple(
                 sorted(str(_key(resource)) for resource in resources if resource.get("status") == "OutOfSync")
@@ -88,10 +89,17 @@ class Manager:
         return self.policy.get("applicationsSync" if self.kind == APPLICATION_SET else "automated")
 
     def pause(self, *, can_disable: bool) -> Mapping[str, Any]:
-        """The merge patch that pauses it. ``can_disable`` says that this Argo CD knows ``automated.enabled`` (3.1)."""
+        """The merge patch that pauses it. ``can_disable`` says that this Argo CD knows ``automated.enabled`` (3.1).
+
+        An Application is asked for a new comparison too: the one that is under way does not know of the pause, and may
+        still put things back. When the new one is done, it is over.
+        """
         if self.kind == APPLICATION_SET:
             return {"spec": {"syncPolicy": {"applicationsSync": _CREATE_ONLY}}}
-        return {"spec": {"syncPolicy": {"automated": {"enabled": False} if can_disable else None}}}
+        return {
+            "metadata": {"annotations": {REFRESH: "normal"}},
+            "spec": {"syncPolicy": {"automated": {"enabled": False} if can_disable else None}},
+        }
 
     def release(self, setting: Any) -> Mapping[str, Any]:
         """The merge patch that puts back ``setting``, as :attr:`setting` gave it before the pause."""

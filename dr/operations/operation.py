@@ -28,7 +28,7 @@ def run_operation(tools: Tools, plan: Plan, doing: Mapping[str, Callable[[], str
     Raises RefusedError when another operator is at work, and whatever stopped a step, with its ``stopped``.
     """
     session = tools.session
-    tools.stack.backend.forget_dead_locks(take_over=session.take_over)
+    tools.stack.backend.clear_locks(take_over=session.take_over)
     with held(
         session.lease,
         session.holder,

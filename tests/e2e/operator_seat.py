@@ -195,9 +195,14 @@ def await_health(url: str, status: int) -> httpx.Response:
     """The answer once it has the wanted status, or after a minute whatever it is."""
     deadline = time.monotonic() + 60
     while True:
-        answer = httpx.get(url, timeout=10)
-        if answer.status_code == status or time.monotonic() > deadline:
-            return answer
+        try:
+            answer = httpx.get(url, timeout=10)
+        except httpx.TransportError:
+            # A Service without a ready pod refuses connections.
+            assert time.monotonic() < deadline, f"{url} does not answer"
+        else:
+            if answer.status_code == status or time.monotonic() > deadline:
+                return answer
         time.sleep(0.5)
 
 

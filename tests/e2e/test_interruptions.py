@@ -92,7 +92,9 @@ def test_a_quota_that_comes_up_meanwhile_is_named_when_the_time_is_up(clean_dev:
     seat = clean_dev.with_config(tmp_path, timeouts={"recoveryMinutes": 0.4})
     process = start(seat)
     wait_for(lambda: 0 in seat.replicas().values())
+    process.send_signal(signal.SIGSTOP)  # so that the quota surely comes before the volume
     with seat.no_more_volumes():
+        process.send_signal(signal.SIGCONT)
         outcome = seat.finish(process)
     seat.end_started()
     assert (outcome.code, outcome.problem_codes) == (RECOVERY, ["recovery-timeout"]), outcome

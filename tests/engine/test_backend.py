@@ -96,7 +96,7 @@ def test_the_lock_of_a_dead_process_of_this_machine_is_no_obstacle_and_is_forgot
     backend = _backend(tmp_path)
     backend.check_unlocked()
     assert path.exists(), "looking changes nothing"
-    backend.forget_dead_locks()
+    backend.clear_locks()
     assert not path.exists()
 
 
@@ -106,10 +106,10 @@ def test_a_lock_that_may_be_alive_goes_only_when_it_is_taken_over(tmp_path: Path
     backend = _backend(tmp_path)
     with pytest.raises(EngineError, match="locked"):
         backend.check_unlocked()
-    backend.forget_dead_locks()
+    backend.clear_locks()
     assert path.exists()
     backend.check_unlocked(take_over=True)
-    backend.forget_dead_locks(take_over=True)
+    backend.clear_locks(take_over=True)
     assert not path.exists()
 
 

@@ -80,8 +80,13 @@ def test_without_automated_sync_nothing_is_put_back(policy: dict[str, Any], paus
 
 def test_a_pause_disables_where_that_is_known_and_removes_where_it_is_not() -> None:
     child = _manager("child")
-    assert child.pause(can_disable=True) == {"spec": {"syncPolicy": {"automated": {"enabled": False}}}}
-    assert child.pause(can_disable=False) == {"spec": {"syncPolicy": {"automated": None}}}
+    assert child.pause(can_disable=True)["spec"] == {"syncPolicy": {"automated": {"enabled": False}}}
+    assert child.pause(can_disable=False)["spec"] == {"syncPolicy": {"automated": None}}
+
+
+def test_a_pause_asks_for_a_new_comparison_as_the_one_under_way_does_not_know_of_it() -> None:
+    annotations = _manager("child").pause(can_disable=True)["metadata"]["annotations"]
+    assert annotations == {"argocd.argoproj.io/refresh": "normal"}
 
 
 def test_a_release_puts_back_what_was_there_and_nothing_of_the_pause() -> None:
