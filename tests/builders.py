@@ -157,14 +157,19 @@ def a_recovered(name: str = "postgres-prod-recovered", server_name: str | None =
     )
 
 
-def as_seen(cluster: RecoveredCluster, *, healthy: bool = True) -> ClusterSnapshot:
-    """``cluster`` as the Kubernetes API shows it after Pulumi created it."""
+def object_of(cluster: RecoveredCluster, *, healthy: bool = True) -> dict[str, Any]:
+    """``cluster`` as the Kubernetes API returns it after Pulumi created it."""
     raw = cluster_object(cluster.name)
     raw["spec"] = deepcopy(dict(cluster.manifest["spec"]))
     raw["metadata"]["annotations"] = dict(cluster.manifest["metadata"]["annotations"])
     if not healthy:
         raw["status"] = {"phase": "Setting up primary", "conditions": [{"type": "Ready", "status": "False"}]}
-    return ClusterSnapshot.from_object(raw)
+    return raw
+
+
+def as_seen(cluster: RecoveredCluster, *, healthy: bool = True) -> ClusterSnapshot:
+    """The snapshot of :func:`object_of`."""
+    return ClusterSnapshot.from_object(object_of(cluster, healthy=healthy))
 
 
 def a_record(*clusters: RecoveredCluster, replicas: dict[str, int] | None = None) -> Record:
@@ -235,3 +240,11 @@ def a_move(
     """What is decided for a switchover to the configured name, in ``situation``."""
     asked = replace(MoveRequest(to="" if request.get("back") else "postgres-prod-recovered"), **request)
     return decide_move(environment or an_environment(), asked, situation or a_traffic_situation())
+
+
+def config_map_of(record: Record) -> dict[str, Any]:
+    """The ConfigMap that holds ``record``, as the Kubernetes API returns it."""
+    return {
+        "metadata": {"name": "postgres-dr-prod", "namespace": "data", "resourceVersion": "41"},
+        "data": {"record.json": record.model_dump_json()},
+    }

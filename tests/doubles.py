@@ -22,6 +22,7 @@ from dr.clients.pod_exec import PodExec, Ran
 from dr.clients.record_store import RecordStore
 from dr.model.errors import AccessError
 from dr.model.record import Record
+from tests.builders import config_document
 
 T = TypeVar("T", bound="Wire")
 
@@ -220,7 +221,7 @@ def closed_port() -> str:
 
 def a_dead_process() -> int:
     """The id of a process of this machine that has ended."""
-    with subprocess.Popen(["true"]) as process:
+    with subprocess.Popen([sys.executable, "-ISc", ""]) as process:
         process.wait()
     return process.pid
 
@@ -275,6 +276,19 @@ def write_kubeconfig(path: Path, contexts: dict[str, str], *, current: str | Non
         document["current-context"] = current
     path.write_text(yaml.safe_dump(document))
     return path
+
+
+def write_environment(folder: Path, kubeconfig: Path) -> Path:
+    """The configuration of the environment ``prod``, which reaches its cluster by ``kubeconfig``."""
+    document = config_document(kubernetes={"context": "acme-prod", "kubeconfig": str(kubeconfig)})
+    path = folder / "Pulumi.prod.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def nothing_changed(wire: Wire) -> bool:
+    """Whether ``wire`` was only looked at."""
+    return all(asked.method == "GET" or asked.query.get("dryRun") == "All" for asked in wire.asked)
 
 
 class RecordsDouble(RecordStore):

@@ -3,51 +3,21 @@
 import io
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from dr.cli.confirmation import confirm
 from dr.cli.main import run
 from dr.model.errors import DeclinedError, RequestError
-from tests.builders import BUCKET, a_decision, an_environment, cluster_object, config_document
-from tests.doubles import ObjectStoreDouble, Wire, closed_port, kube_status, serving, write_kubeconfig, write_pulumi
+from tests.builders import a_decision, an_environment
+from tests.doubles import Wire, closed_port, kube_status, nothing_changed, write_environment
 
 TARGET = ["--target-time", "2024-05-01T10:00:00Z"]
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
 
 pytestmark = pytest.mark.usefixtures("own_home", "own_signals")
-
-
-@pytest.fixture
-def place(tmp_path: Path, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A configuration, an API, a bucket and a pulumi with which a recovery could begin. The source does not answer."""
-    kubeconfig = write_kubeconfig(tmp_path / "config", {"acme-prod": wire.url})
-    _configure(tmp_path, kubeconfig)
-    write_pulumi(tmp_path / "bin")
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    wire.on(f"{CLUSTERS}/postgres-prod", cluster_object())
-    wire.on(CLUSTERS, {"items": [cluster_object()]})
-    wire.on("/api/v1/namespaces/data/services/prod-postgres", {"metadata": {}, "spec": {"externalName": "old.test"}})
-    wire.on("/api/v1/namespaces/data/secrets/shop-owner", {"metadata": {}, "data": {"username": "", "password": ""}})
-    wire.on("/apis/storage.k8s.io/v1/storageclasses/fast", {"metadata": {}, "provisioner": "x"})
-    for path in (f"{CLUSTERS}/postgres-prod-recovered", "/api/v1/namespaces/data/configmaps/postgres-dr-prod"):
-        wire.on(path, kube_status(404, "not found", name="x"), status=404)
-    for name in ("api", "worker"):
-        spec = {"replicas": 3, "selector": {"matchLabels": {"app": name}}, "template": {}}
-        wire.on(f"/apis/apps/v1/namespaces/prod/deployments/{name}", {"metadata": {"name": name}, "spec": spec})
-    with serving(ObjectStoreDouble(bucket=BUCKET)) as store:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
-        store.add_backup("20240501T030000", "2024-05-01 03:00:33+00:00")
-        yield tmp_path
-
-
-def _configure(folder: Path, kubeconfig: Path) -> None:
-    document = config_document(kubernetes={"context": "acme-prod", "kubeconfig": str(kubeconfig)})
-    (folder / "Pulumi.prod.yaml").write_text(yaml.safe_dump(document))
 
 
 def _pitr(folder: Path, *more: str, env: str = "prod") -> int:
@@ -58,10 +28,6 @@ def _json(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def _nothing_changed(wire: Wire) -> bool:
-    return all(asked.method == "GET" or asked.query.get("dryRun") == "All" for asked in wire.asked)
-
-
 def test_a_dry_run_shows_the_plan_and_changes_nothing(
     place: Path, wire: Wire, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -70,7 +36,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(
     assert told["dryRun"] is True
     assert [step["key"] for step in told["plan"]["steps"]][:2] == ["remember", "stop-writers"]
     assert "20240501T030000" in told["plan"]["facts"]["Base backup"]
-    assert _nothing_changed(wire)
+    assert nothing_changed(wire)
 
 
 def test_a_dry_run_in_prose_says_that_nothing_was_changed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +49,7 @@ def test_a_dry_run_in_prose_says_that_nothing_was_changed(place: Path, capsys: p
 @pytest.mark.parametrize("as_json", [True, False])
 def test_without_a_terminal_nothing_is_agreed_to(place: Path, wire: Wire, as_json: bool) -> None:
     assert _pitr(place, *(["--json"] if as_json else [])) == 2
-    assert _nothing_changed(wire)
+    assert nothing_changed(wire)
 
 
 def test_preconditions_that_do_not_hold_are_told_together(
@@ -97,7 +63,7 @@ def test_preconditions_that_do_not_hold_are_told_together(
     told = _json(capsys)
     assert [problem["code"] for problem in told["problems"]] == ["service-missing", "secret-missing"]
     assert (told["error"], told["exitCode"], told["changed"], told["stopped"]) == ("refused", 4, False, None)
-    assert _nothing_changed(wire)
+    assert nothing_changed(wire)
 
 
 def test_a_failure_in_prose_has_its_cause_its_remedy_and_the_state_of_things(
@@ -151,7 +117,7 @@ def test_asking_about_the_tool_succeeds(option: str, capsys: pytest.CaptureFixtu
 
 
 def test_a_missing_kubeconfig_is_no_access(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _configure(place, place / "nowhere")
+    write_environment(place, place / "nowhere")
     assert _pitr(place, "--yes", "--json") == 5
     assert _json(capsys)["problems"][0]["code"] == "kubeconfig-missing"
 
@@ -162,7 +128,7 @@ def test_an_unreachable_bucket_is_no_access(
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", closed_port())
     assert _pitr(place, "--yes", "--json") == 5
     assert _json(capsys)["problems"][0]["code"] == "bucket-unreachable"
-    assert _nothing_changed(wire)
+    assert nothing_changed(wire)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +150,7 @@ def test_an_engine_that_could_not_run_is_told_before_anything_is_changed(
         monkeypatch.setenv(variable, value)
     assert _pitr(place, "--yes", "--json") == 6
     assert _json(capsys)["problems"][0]["code"] == told
-    assert _nothing_changed(wire)
+    assert nothing_changed(wire)
 
 
 class _Terminal(io.StringIO):

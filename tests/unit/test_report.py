@@ -3,10 +3,23 @@
 import json
 import shlex
 from dataclasses import replace
+from typing import Any
 
-from dr.model.report import RecoveryReport
+from dr.model.report import MoveReport, RecoveryReport
 from dr.model.situation import Situation
-from tests.builders import NOW, a_decision, a_record, a_situation, a_workload, an_environment
+from tests.builders import (
+    NOW,
+    RECOVERED_HOST,
+    SOURCE_HOST,
+    a_decision,
+    a_move,
+    a_record,
+    a_situation,
+    a_source,
+    a_traffic_situation,
+    a_workload,
+    an_environment,
+)
 
 
 def _report(situation: Situation | None = None, **environment: object) -> RecoveryReport:
@@ -79,3 +92,39 @@ def test_next_is_the_switchover_to_just_this_cluster() -> None:
     assert _report().next_commands == ["python -m dr switchover --env prod"]
     other = replace(_report(), decision=a_decision(recovered_name="other"))
     assert other.next_commands == ["python -m dr switchover --env prod --recovered-name other"]
+
+
+def _move_report(**request: Any) -> MoveReport:
+    situation = a_traffic_situation(reached=a_source()) if request.get("back") else None
+    return MoveReport(
+        decision=a_move(situation, **request),
+        environment=an_environment(),
+        started=NOW,
+        seconds=12.346,
+        steps=(("switch", 3.456, "it points there"),),
+        smoke="200 fine",
+        journal="/state/journal/prod.jsonl",
+    )
+
+
+def test_the_json_of_a_switchover_is_plain_and_complete() -> None:
+    assert json.loads(json.dumps(_move_report().as_json())) == {
+        "operation": "switchover",
+        "environment": "prod",
+        "result": "moved",
+        "cluster": "postgres-prod-recovered",
+        "externalName": RECOVERED_HOST,
+        "before": SOURCE_HOST,
+        "fenced": "postgres-prod",
+        "started": NOW.isoformat(),
+        "seconds": 12.35,
+        "steps": [{"key": "switch", "seconds": 3.46, "fact": "it points there"}],
+        "smokeTest": "200 fine",
+        "next": ["python -m dr rollback --env prod"],
+        "journal": "/state/journal/prod.jsonl",
+    }
+
+
+def test_after_a_rollback_that_left_nothing_nothing_is_fenced_and_nothing_comes_next() -> None:
+    told = _move_report(back=True).as_json()
+    assert (told["operation"], told["fenced"], told["next"]) == ("rollback", None, [])

@@ -5,9 +5,9 @@ from threading import Event
 import pytest
 
 from dr.clients.kubernetes import KubernetesApi
-from dr.clients.workloads import await_stopped, copy_credentials, external_name, read_deployment, scale
+from dr.clients.workloads import await_ready, await_stopped, copy_credentials, external_name, read_deployment, scale
 from dr.model.errors import AccessError
-from tests.doubles import Wire, kube_status
+from tests.doubles import Impatient, Wire, kube_status
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/prod/deployments/api"
 SECRETS = "/api/v1/namespaces/data/secrets"
@@ -69,6 +69,73 @@ def test_waiting_for_pods_ends_when_told_to_stop(wire: Wire, api: KubernetesApi)
     stop.set()
     await_stopped(api, "prod", {"api": "app=api"}, limit=600, stop=stop)
     assert wire.asked == []
+
+
+def _rolling(wire: Wire, name: str, **status: int) -> None:
+    """A Deployment of 3 in a roll-out; without ``status`` it has ended."""
+    done = {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
+    body = {**_deployment(name=name, generation=2), "status": {**done, **status}}
+    wire.on(f"/apis/apps/v1/namespaces/prod/deployments/{name}", body)
+
+
+def test_deployments_that_have_rolled_out_are_not_waited_for(wire: Wire, api: KubernetesApi) -> None:
+    _rolling(wire, "api")
+    _rolling(wire, "worker")
+    await_ready(api, "prod", ["api", "worker"], limit=0, stop=Event())
+    assert len(wire.asked) == 2
+
+
+def test_a_deployment_that_is_wanted_at_zero_is_ready_without_pods(wire: Wire, api: KubernetesApi) -> None:
+    spec = {"replicas": 0, "selector": {"matchLabels": {"app": "api"}}, "template": {}}
+    metadata = {"name": "api", "generation": 1}
+    wire.on(DEPLOYMENT, {"metadata": metadata, "spec": spec, "status": {"observedGeneration": 1}})
+    await_ready(api, "prod", ["api"], limit=0, stop=Event())
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"observedGeneration": 1},
+        {"updatedReplicas": 2},
+        {"availableReplicas": 2},
+        {"replicas": 4},
+    ],
+    ids=["change not seen yet", "old template", "not available", "old pods left"],
+)
+def test_a_deployment_that_still_rolls_out_is_not_ready(wire: Wire, api: KubernetesApi, status: dict[str, int]) -> None:
+    _rolling(wire, "api", **status)
+    _rolling(wire, "worker")
+    with pytest.raises(AccessError) as failed:
+        await_ready(api, "prod", ["worker", "api"], limit=0, stop=Event())
+    assert failed.value.code == "writers-not-ready"
+    assert failed.value.cause.startswith("api in prod")
+
+
+def test_a_status_of_before_the_first_pod_is_not_ready(wire: Wire, api: KubernetesApi) -> None:
+    wire.on(DEPLOYMENT, {**_deployment(generation=2), "status": {}})
+    with pytest.raises(AccessError):
+        await_ready(api, "prod", ["api"], limit=0, stop=Event())
+
+
+def test_only_those_that_are_not_ready_are_asked_again(wire: Wire, api: KubernetesApi) -> None:
+    _rolling(wire, "api", availableReplicas=0)
+    _rolling(wire, "worker")
+    await_ready(api, "prod", ["worker", "api"], limit=60, stop=Impatient(lambda _: _rolling(wire, "api")))
+    assert [asked.path.rsplit("/", 1)[1] for asked in wire.asked] == ["worker", "api", "api"]
+
+
+def test_a_deployment_that_is_gone_is_told_as_such(wire: Wire, api: KubernetesApi) -> None:
+    wire.on(DEPLOYMENT, kube_status(404, "not found", name="api"), status=404)
+    with pytest.raises(AccessError) as failed:
+        await_ready(api, "prod", ["api"], limit=60, stop=Event())
+    assert failed.value.code == "not-found"
+
+
+def test_waiting_for_readiness_ends_when_told_to_stop(wire: Wire, api: KubernetesApi) -> None:
+    _rolling(wire, "api", availableReplicas=0)
+    stop = Impatient(lambda _: stop.set())
+    await_ready(api, "prod", ["api"], limit=600, stop=stop)
+    assert len(stop.waited) == 1
 
 
 @pytest.mark.parametrize(("spec", "name"), [({"externalName": "db.test"}, "db.test"), ({"clusterIP": "10.0.0.1"}, "")])

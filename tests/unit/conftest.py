@@ -1,0 +1,47 @@
+"""An environment that the command line can work on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.builders import BUCKET, cluster_object
+from tests.doubles import (
+    ObjectStoreDouble,
+    Wire,
+    kube_status,
+    serving,
+    write_environment,
+    write_kubeconfig,
+    write_pulumi,
+)
+
+CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path, wire: Wire, own_home: Path, own_signals: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A configuration, an API, a bucket and a pulumi with which a recovery could begin. The source does not answer."""
+    write_environment(tmp_path, write_kubeconfig(tmp_path / "config", {"acme-prod": wire.url}))
+    write_pulumi(tmp_path / "bin")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    wire.on(f"{CLUSTERS}/postgres-prod", cluster_object())
+    wire.on(CLUSTERS, {"items": [cluster_object()]})
+    wire.on("/api/v1/namespaces/data/services/prod-postgres", {"metadata": {}, "spec": {"externalName": "old.test"}})
+    wire.on("/api/v1/namespaces/data/secrets/shop-owner", {"metadata": {}, "data": {"username": "", "password": ""}})
+    wire.on("/apis/storage.k8s.io/v1/storageclasses/fast", {"metadata": {}, "provisioner": "x"})
+    for path in (
+        f"{CLUSTERS}/postgres-prod-recovered",
+        "/api/v1/namespaces/data/configmaps/postgres-dr-prod",
+        "/apis/coordination.k8s.io/v1/namespaces/data/leases/postgres-dr-prod",
+    ):
+        wire.on(path, kube_status(404, "not found", name="x"), status=404)
+    for name in ("api", "worker"):
+        spec = {"replicas": 3, "selector": {"matchLabels": {"app": name}}, "template": {}}
+        wire.on(f"/apis/apps/v1/namespaces/prod/deployments/{name}", {"metadata": {"name": name}, "spec": spec})
+    with serving(ObjectStoreDouble(bucket=BUCKET)) as store:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
+        store.add_backup("20240501T030000", "2024-05-01 03:00:33+00:00")
+        yield tmp_path
