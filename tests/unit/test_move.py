@@ -1,0 +1,275 @@
+"""A switchover and a rollback step by step, at doubles of the Kubernetes API, of its pods and of the engine."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dr.cli.live import reporter_for
+from dr.clients.kubernetes import KubernetesApi
+from dr.clients.pod_exec import Ran
+from dr.engine.backend import Backend
+from dr.engine.recovery_stack import RecoveryStack
+from dr.model.declaration import Declaration
+from dr.model.errors import AccessError, DrError, InterruptedOperationError
+from dr.model.history import Outcome
+from dr.model.record import Record
+from dr.model.report import MoveReport
+from dr.model.traffic import MoveRequest
+from dr.operations.journal import Journal
+from dr.operations.operation import Tools
+from dr.operations.session import Session
+from dr.operations.traffic import Move, decide
+from tests.builders import (
+    NOW,
+    RECOVERED_HOST,
+    SOURCE_HOST,
+    a_holder,
+    a_record,
+    a_recovered,
+    an_environment,
+    cluster_object,
+    config_map_of,
+    object_of,
+)
+from tests.doubles import Asked, Impatient, KubernetesDouble, RanInPod, in_pods, said, serving
+
+CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/prod/deployments"
+SERVICE = "/api/v1/namespaces/data/services/prod-postgres"
+RECORD = "/api/v1/namespaces/data/configmaps/postgres-dr-prod"
+FENCED = "cnpg.io/fencedInstances"
+
+
+class _World(KubernetesDouble):
+    """An environment whose Clusters are fenced, and whose Deployments are scaled, the moment they are told so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.did: list[str] = []
+        self.keep(f"{CLUSTERS}/postgres-prod", cluster_object())
+        for name in ("postgres-prod-recovered", "other"):
+            self.keep(f"{CLUSTERS}/{name}", object_of(a_recovered(name)))
+        for name in ("api", "worker"):
+            spec = {"replicas": 3, "selector": {"matchLabels": {"app": name}}, "template": {}}
+            self.keep(f"{DEPLOYMENTS}/{name}", {"metadata": {"name": name, "generation": 1}, "spec": spec})
+        for owner in ("shop-owner", "postgres-prod-recovered-app", "other-app"):
+            data = {"username": "a2VlcGVy", "password": "c2VjcmV0"}
+            self.keep(f"/api/v1/namespaces/data/secrets/{owner}", {"metadata": {"name": owner}, "data": data})
+        record = a_record(a_recovered(), a_recovered("other"))
+        self.remember(record.with_verified("postgres-prod-recovered", 7).with_verified("other", 7))
+        self.points_to(SOURCE_HOST)
+
+    def remember(self, record: Record) -> None:
+        self.keep(RECORD, config_map_of(record))
+
+    def points_to(self, host: str) -> None:
+        self.keep(SERVICE, {"metadata": {"name": "prod-postgres"}, "spec": {"externalName": host}})
+
+    @property
+    def host(self) -> str:
+        return str(self.objects[SERVICE]["spec"]["externalName"])
+
+    @property
+    def record(self) -> Record:
+        return Record.model_validate_json(self.objects[RECORD]["data"]["record.json"])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {name: self.objects[f"{DEPLOYMENTS}/{name}"]["spec"]["replicas"] for name in ("api", "worker")}
+
+    def fenced(self, name: str) -> bool:
+        return FENCED in (self.objects[f"{CLUSTERS}/{name}"]["metadata"].get("annotations") or {})
+
+    def _answer(self, asked: Asked) -> tuple[int, dict[str, Any]]:
+        if asked.path.startswith("/apis/argoproj.io"):
+            return 404, {}
+        if asked.path == CLUSTERS:
+            return 200, {"items": [found for path, found in self.objects.items() if path.startswith(CLUSTERS)]}
+        if asked.path.endswith("/pods"):
+            name = asked.query["labelSelector"].split(",")[0].removeprefix("cnpg.io/cluster=")
+            there = f"{CLUSTERS}/{name}" in self.objects
+            return 200, {
+                "items": [{"metadata": {"name": f"{name}-1"}, "status": {"phase": "Running"}}] if there else []
+            }
+        if asked.method == "PATCH":
+            return 200, self._patched(asked)
+        return super()._answer(asked)
+
+    def _patched(self, asked: Asked) -> dict[str, Any]:
+        path = asked.path.removesuffix("/scale")
+        there, name = self.objects[path], path.rsplit("/", 1)[1]
+        if path != asked.path:
+            count = asked.body["spec"]["replicas"]
+            self.did.append(f"{name} {count}")
+            done = {"observedGeneration": 1, "replicas": count, "updatedReplicas": count, "availableReplicas": count}
+            return self.keep(path, {**there, "spec": {**there["spec"], "replicas": count}, "status": done})
+        given = asked.body["metadata"]["annotations"]
+        self.did.append(f"{name} {'fenced' if given.get(FENCED) else 'let go'}")
+        merged = {**(there["metadata"].get("annotations") or {}), **given}
+        annotations = {key: value for key, value in merged.items() if value is not None}
+        return self.keep(path, {**there, "metadata": {**there["metadata"], "annotations": annotations}})
+
+
+class _Engine(RecoveryStack):
+    """An engine that declares at once."""
+
+    def __init__(self, world: _World) -> None:
+        self.backend = Backend.of(an_environment())
+        self.declared: list[Declaration] = []
+        self.puts: Callable[[str], str] = str
+        self._world = world
+
+    def prepare(self) -> None:
+        pass
+
+    def up(self, declaration: Declaration) -> None:
+        self.declared.append(declaration)
+        assert declaration.external_name is not None
+        self._world.did.append(f"declared {declaration.external_name}")
+        self._world.points_to(self.puts(declaration.external_name))
+
+    def result(self, seconds: float | None = None) -> None:
+        pass
+
+    def interrupt(self) -> None:
+        pass
+
+
+@pytest.fixture
+def wire(own_home: Path) -> Iterator[_World]:
+    with serving(_World()) as world:
+        yield world
+
+
+class _Bench:
+    def __init__(self, api: KubernetesApi, world: _World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.engine = _Engine(world)
+        self.login = said("10.1.2.3\n")
+        self._api = api
+        self._world = world
+        self._folder = folder
+        self.stop = Impatient()
+        in_pods(monkeypatch, self._in_pod)
+
+    def _in_pod(self, ran: RanInPod) -> Ran | AccessError:
+        match ran.command[0]:
+            case "pg_isready":
+                return said(code=2 if self._world.fenced(ran.pod.removesuffix("-1")) else 0)
+            case "getent":
+                host = self._world.host if ran.command[2].startswith("prod-postgres") else ran.command[2]
+                return said(f"10.0.0.{len(host)} STREAM {host}\n")
+            case "sh":
+                self._world.did.append("login")
+                return self.login
+        return AccessError("exec-timeout", "no answer", "look")
+
+    def move(self, **request: Any) -> MoveReport:
+        """Decide and do it."""
+        asked = MoveRequest(**{"to": "" if request.get("back") else "postgres-prod-recovered", **request})
+        environment = an_environment(smokeTestUrl=None)
+        session = Session(environment=environment, api=self._api, holder=a_holder(), clock=lambda: NOW, stop=self.stop)
+        decision = decide(session, asked)
+        journal = Journal(path=self._folder / "prod.jsonl", common={}, records=session.records, user="ann@ops-1")
+        with reporter_for(decision.plan, quiet=True) as reporter:
+            tools = Tools(session=session, stack=self.engine, journal=journal, reporter=reporter)
+            return Move(tools, decision).run()
+
+
+@pytest.fixture
+def bench(api: KubernetesApi, wire: _World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Bench:
+    return _Bench(api, wire, tmp_path, monkeypatch)
+
+
+def test_a_switchover_does_all_in_the_order_that_loses_nothing(bench: _Bench, wire: _World) -> None:
+    report = bench.move()
+    assert wire.did == [
+        "api 0",
+        "worker 0",
+        "postgres-prod fenced",
+        "postgres-prod-recovered let go",
+        f"declared {RECOVERED_HOST}",
+        "login",
+        "api 3",
+        "worker 3",
+    ]
+    assert wire.host == report.decision.host == RECOVERED_HOST
+    assert [key for key, _, _ in report.steps][-1] == "start-workloads"
+
+
+def test_a_switchover_is_remembered_for_the_way_back(bench: _Bench, wire: _World) -> None:
+    bench.move()
+    record = wire.record
+    assert (record.came_from, record.external_name, record.fenced) == (
+        (SOURCE_HOST,),
+        RECOVERED_HOST,
+        ("postgres-prod",),
+    )
+    assert record.replicas == {"api": 3, "worker": 3}
+    assert (record.operations[-1].operation, record.operations[-1].outcome) == ("switchover", Outcome.DONE)
+
+
+def test_all_recovered_clusters_stay_declared(bench: _Bench) -> None:
+    bench.move()
+    (declaration,) = bench.engine.declared
+    assert [cluster.name for cluster in declaration.clusters] == ["postgres-prod-recovered", "other"]
+
+
+def test_a_rollback_brings_everything_back(bench: _Bench, wire: _World) -> None:
+    bench.move()
+    bench.move(back=True)
+    assert wire.host == SOURCE_HOST
+    assert (wire.fenced("postgres-prod"), wire.fenced("postgres-prod-recovered")) == (False, True)
+    assert wire.counts == {"api": 3, "worker": 3}
+    record = wire.record
+    assert (record.came_from, record.fenced) == ((), ("postgres-prod-recovered",))
+
+
+def test_two_switchovers_are_rolled_back_one_by_one(bench: _Bench, wire: _World) -> None:
+    bench.move()
+    bench.move(to="other")
+    hosts = [bench.move(back=True).decision.host for _ in range(2)]
+    assert hosts == [RECOVERED_HOST, SOURCE_HOST]
+
+
+def test_a_password_that_is_refused_keeps_the_workloads_stopped(bench: _Bench, wire: _World) -> None:
+    bench.login = said(code=2, errors="password authentication failed")
+    with pytest.raises(DrError) as failed:
+        bench.move()
+    assert failed.value.code == "login-failed"
+    assert wire.counts == {"api": 0, "worker": 0}
+
+
+def test_a_switchover_that_stopped_after_the_service_moved_goes_on_to_its_end(bench: _Bench, wire: _World) -> None:
+    bench.login = said(code=2, errors="password authentication failed")
+    with pytest.raises(DrError):
+        bench.move()
+    bench.login = said("10.1.2.3\n")
+    bench.move()
+    assert wire.counts == {"api": 3, "worker": 3}, "the zeros of the first run were taken for the wanted counts"
+    assert wire.fenced("postgres-prod")
+    assert wire.record.came_from == (SOURCE_HOST,)
+
+
+def test_a_service_that_is_put_back_at_once_is_told(bench: _Bench) -> None:
+    bench.engine.puts = lambda _: SOURCE_HOST
+    with pytest.raises(AccessError) as failed:
+        bench.move()
+    assert failed.value.code == "service-put-back"
+    assert SOURCE_HOST in failed.value.cause
+
+
+def test_an_interruption_while_the_engine_runs_starts_nothing(bench: _Bench, wire: _World) -> None:
+    def interrupted(host: str) -> str:
+        bench.stop.set()
+        return host
+
+    bench.engine.puts = interrupted
+    with pytest.raises(InterruptedOperationError) as stopped:
+        bench.move()
+    assert stopped.value.stopped is not None
+    assert stopped.value.stopped.at.key == "switch"
+    assert stopped.value.stopped.go_on == "python -m dr switchover --env prod"
+    assert "login" not in wire.did
+    assert wire.record.unfinished is not None
