@@ -192,7 +192,7 @@ def a_holder(pid: int = 7, host: str = "ops-1") -> Holder:
 
 def a_lease(holder: str = "bob@ops-2:8", renewed: datetime | None = NOW) -> LeaseSeen:
     """A lease for 15 s that was renewed just now."""
-    return LeaseSeen(holder=holder, renewed=renewed, duration=timedelta(seconds=15), version="41")
+    return LeaseSeen(holder=holder, acquired=NOW, renewed=renewed, duration=timedelta(seconds=15), version="41")
 
 
 def lease_object(holder: str, renewed: datetime = NOW, *, seconds: int = 15) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def waiting(what: str, *, quiet: bool) -> Iterator[None]:
 
 def note(text: str) -> None:
     """One line on stdout."""
-    out.print(text)
+    out.print(Text(text), soft_wrap=True)
 
 
 def show_plan(plan: Plan) -> None:
@@ -110,7 +110,9 @@ def show_status(status: Status) -> None:
     counts = ", ".join(
         f"{name} {workload.replicas if workload else 'missing'}" for name, workload in status.workloads.items()
     )
-    facts.add_row("", Text("Service", style="bold"), Text(f"{status.environment.service} -> {status.external_name}"))
+    facts.add_row(
+        "", Text("Service", style="bold"), Text(f"{status.environment.service} -> {status.external_name or 'missing'}")
+    )
     facts.add_row("", Text("Workloads", style="bold"), Text(counts))
     if status.at_work:
         facts.add_row("", Text("At work", style="bold"), Text(status.at_work, style="yellow"))

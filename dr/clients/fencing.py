@@ -19,7 +19,9 @@ FENCED = "cnpg.io/fencedInstances"
 HIBERNATION = "cnpg.io/hibernation"
 ALL_INSTANCES = '["*"]'
 _ASK_SECONDS = 10
-_SERVES, _REJECTS, _SILENT = 0, 1, 2
+_GONE = {"not-found", "api-error"}
+"""How an exec fails whose container is on its way out. Any other failure says nothing about PostgreSQL."""
+_SERVES, _REJECTS, _SILENT, _UNKNOWN = 0, 1, 2, -1
 """What ``pg_isready`` says (PostgreSQL manual). A server that rejects new sessions may still have old ones."""
 
 
@@ -30,11 +32,12 @@ def fence(api: KubernetesApi, namespace: str, name: str, *, hibernate: bool, lim
     """
     _annotate(api, namespace, name, {HIBERNATION: "on"} if hibernate else {FENCED: ALL_INSTANCES})
     deadline = time.monotonic() + limit
-    while not stop.is_set() and (serving := _in_state(api, namespace, name, {_SERVES, _REJECTS})):
+    while not stop.is_set() and (serving := _in_state(api, namespace, name, {_SERVES, _REJECTS, _UNKNOWN})):
         if time.monotonic() > deadline:
             raise AccessError(
                 "still-serving",
-                f"{', '.join(serving)} still serve {limit:.0f} s after {namespace}/{name} was told not to",
+                f"{', '.join(serving)} still serve, or could not be asked, {limit:.0f} s after {namespace}/{name} was "
+                "told not to",
                 f"look: kubectl describe cluster {name} -n {namespace}; is the operator running?",
             )
         stop.wait(0.2)
@@ -97,5 +100,5 @@ def _state(api: KubernetesApi, namespace: str, pod: str) -> int:
             .run(["pg_isready", "-q"], what=f"ask whether {namespace}/{pod} serves", limit=_ASK_SECONDS)
             .code
         )
-    except AccessError:
-        return _SILENT  # its container is on its way out
+    except AccessError as error:
+        return _SILENT if error.code in _GONE else _UNKNOWN

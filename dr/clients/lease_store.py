@@ -29,6 +29,7 @@ class LeaseStore:
             return None
         return LeaseSeen(
             holder=raw.spec.holder_identity or "",
+            acquired=raw.spec.acquire_time,
             renewed=raw.spec.renew_time,
             duration=timedelta(seconds=raw.spec.lease_duration_seconds or 0),
             version=raw.metadata.resource_version,
@@ -55,6 +56,7 @@ class LeaseStore:
         return True
 
     def _body(self, holder: str, now: datetime, duration: timedelta, over: LeaseSeen | None) -> dict[str, Any]:
+        acquired = over.acquired if over and over.holder == holder and over.acquired else now
         metadata: dict[str, Any] = {"name": self.name, "labels": MANAGED_BY}
         if over:
             metadata["resourceVersion"] = over.version
@@ -63,7 +65,7 @@ class LeaseStore:
             "spec": {
                 "holderIdentity": holder,
                 "leaseDurationSeconds": int(duration.total_seconds()),
-                "acquireTime": now.isoformat(timespec="microseconds"),
+                "acquireTime": acquired.isoformat(timespec="microseconds"),
                 "renewTime": now.isoformat(timespec="microseconds"),
             },
         }

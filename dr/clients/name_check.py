@@ -40,8 +40,15 @@ def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str])
 
     Returns the address of the server that answered. Raises VerificationError ``login-failed``.
     """
-    user, password = (base64.b64decode(secret[key]).decode() for key in ("username", "password"))
-    settings = f"host={host} dbname={database} user={user} sslmode=require connect_timeout=10"
+    try:
+        user, password = (base64.b64decode(secret[key]).decode() for key in ("username", "password"))
+    except KeyError as error:
+        raise AccessError(
+            "secret-incomplete",
+            f"the Secret of the recovered database's owner has no {error.args[0]}",
+            "add what is missing, and repeat the command",
+        ) from error
+    settings = f"host={host} dbname={_quoted(database)} user={_quoted(user)} sslmode=require connect_timeout=10"
     ran = pod.run(
         ["sh", "-c", _LOGIN, "psql", "-XqAt", "-d", settings, "-c", "SELECT host(inet_server_addr())"],
         what=f"log in at {host}",
@@ -55,6 +62,12 @@ def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str])
             "do not start the workloads; compare the Secret with the one of the recovered cluster, or go back",
         )
     return ran.output.strip()
+
+
+def _quoted(value: str) -> str:
+    """A value of a connection string (PostgreSQL manual, "Connection Strings")."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def pod_of(api: KubernetesApi, namespace: str, pod: str) -> PodExec:

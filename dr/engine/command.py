@@ -18,6 +18,7 @@ import psutil
 from pulumi.automation import CommandResult, OnOutput, PulumiCommand
 from pulumi.automation.errors import create_command_error
 
+from dr.clients.processes import ENGINE_MARK
 from dr.engine.installation import Installation
 
 
@@ -45,7 +46,7 @@ class InterruptibleCommand(PulumiCommand):
         with subprocess.Popen(
             [self.command, "--non-interactive", *args],
             cwd=cwd,
-            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
+            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true", ENGINE_MARK: "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

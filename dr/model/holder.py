@@ -35,9 +35,12 @@ class Holder:
 
 @dataclass(frozen=True, kw_only=True)
 class LeaseSeen:
-    """A lease as it was read. ``renewed`` is aware UTC; ``version`` is the object's, to replace just this one."""
+    """A lease as it was read. ``acquired`` and ``renewed`` are aware UTC; ``version`` is the object's, to replace just
+    this one.
+    """
 
     holder: str
+    acquired: datetime | None
     renewed: datetime | None
     duration: timedelta
     version: str

@@ -81,9 +81,9 @@ class Record(BaseModel):
         known = before == towards or self.came_from[-1:] == (before,)
         return self if known else self.model_copy(update={"came_from": (*self.came_from, before)})
 
-    def back_at(self, external_name: str) -> "Record":
-        """The record of a rollback that has arrived at ``external_name``."""
-        arrived = self.came_from[-1:] == (external_name,)
+    def came_back(self, origin: str) -> "Record":
+        """The record of a rollback that has arrived at ``origin``, the newest of ``came_from``."""
+        arrived = self.came_from[-1:] == (origin,)
         return self.model_copy(update={"came_from": self.came_from[:-1]}) if arrived else self
 
     def pointing_to(self, external_name: str) -> "Record":

@@ -53,6 +53,8 @@ class Status:
         """What can be done next, the likeliest first."""
         env, last = f"--env {self.environment.name}", self.last
         back = Advice(why="to go back to where it was", command=f"python -m dr rollback {env}")
+        if self.at_work:
+            return (Advice(why=f"{self.at_work} is at work: look again", command=f"python -m dr status {env}"),)
         if self.record and self.record.unfinished and last:
             done = f" after {last.done[-1]}" if last.done else ""
             go_on = Advice(why=f"to go on with the {last.operation}{done}", command=f"python -m dr resume {env}")
@@ -70,8 +72,9 @@ class Status:
         )
 
     def _can_take_over(self, cluster: ClusterSnapshot) -> bool:
-        verified = self.record is not None and cluster.name in self.record.verified
-        return verified and cluster.healthy and cluster.name != self.serving
+        if self.record is None or cluster.name not in self.record.verified or cluster.name == self.serving:
+            return False
+        return cluster.healthy or cluster.name in self.record.fenced
 
     def as_json(self) -> dict[str, Any]:
         """The status as plain values."""

@@ -63,12 +63,15 @@ class TrafficSituation:
 
 @dataclass(frozen=True, kw_only=True)
 class MoveDecision:
-    """All that was decided. ``fence`` is the Cluster to keep from writing, None when there is none to keep."""
+    """All that was decided. ``fence`` is the Cluster to keep from writing, None when there is none to keep; ``origin``
+    is the name that a rollback goes back to, as it was remembered, empty when none is.
+    """
 
     request: MoveRequest
     reached: ClusterSnapshot
     fence: ClusterSnapshot | None
     before: str
+    origin: str
     workloads: tuple[Workload, ...]
     argocd: tuple[Manager, ...]
     plan: Plan = field(repr=False)
@@ -117,6 +120,7 @@ def decide_move(environment: Environment, request: MoveRequest, situation: Traff
         reached=reached,
         fence=fence,
         before=before,
+        origin=situation.record.came_from[-1] if request.back and situation.record.came_from else "",
         workloads=workloads,
         argocd=situation.argocd,
         plan=Plan(operation=request.operation, environment=environment.name, facts={}, steps=()),
@@ -215,6 +219,11 @@ def _facts(environment: Environment, decision: MoveDecision, situation: TrafficS
 
 
 def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[str]:
+    if decision.fence is None and situation.left is None:
+        yield (
+            f"The Service points to {situation.external_name}, which is no Cluster here: nothing is kept from writing "
+            "there. See to it that nobody does."
+        )
     if decision.fence and situation.later is None:
         yield f"What was committed in {decision.fence.name} meanwhile could not be counted; it stays there."
     if situation.later and situation.later.count and decision.request.back and decision.fence:

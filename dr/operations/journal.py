@@ -5,6 +5,7 @@ environment's record, in its cluster: there for whoever goes on from another mac
 """
 
 import json
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from dr.clients.record_store import RecordStore
 from dr.model.errors import AccessError, DrError, FaultError, InterruptedOperationError
 from dr.model.history import OperationEntry, Outcome
 from dr.model.plan import Plan, Step
+
+_LAST_TRIES = 5
+_BETWEEN_SECONDS = 2
 
 
 @dataclass(kw_only=True)
@@ -67,7 +71,12 @@ class Journal:
     def done(self, report: Mapping[str, Any], at: datetime) -> None:
         """The operation has ended well."""
         self._line("operation-done", at, report=report)
-        self._change(at, lambda entry: entry.over(Outcome.DONE, at))
+        # Nothing follows that would write it again, and an operation that is not written down as done is offered to be
+        # resumed.
+        for _ in range(_LAST_TRIES):
+            if self._change(at, lambda entry: entry.over(Outcome.DONE, at)):
+                return
+            time.sleep(_BETWEEN_SECONDS)
 
     def _line(self, event: str, at: datetime, **details: object) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,17 +84,21 @@ class Journal:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, default=str) + "\n")
 
-    def _change(self, at: datetime, change: Callable[[OperationEntry], OperationEntry]) -> None:
-        """Keep the changed entry. A cluster that does not answer is noted, and is no reason to stop a recovery: the
-        next change writes the whole entry.
+    def _change(self, at: datetime, change: Callable[[OperationEntry], OperationEntry]) -> bool:
+        """Keep the changed entry; False when that failed.
+
+        A cluster that does not answer is noted, and is no reason to stop a recovery: the next change writes the whole
+        entry.
         """
         if self._entry is None:
-            return
+            return True
         self._entry = change(self._entry)
         try:
             self._keep(self._entry, at)
         except AccessError as error:
             self._line("record-not-written", at, code=error.code, cause=error.cause)
+            return False
+        return True
 
     def _keep(self, entry: OperationEntry, at: datetime) -> None:
         self.records.change(lambda record: record.with_operation(entry), now=at)

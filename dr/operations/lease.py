@@ -12,7 +12,7 @@ from threading import Event, Thread
 
 from dr.clients.lease_store import LeaseStore
 from dr.clients.processes import known_dead
-from dr.model.errors import AccessError, Problem, RefusedError
+from dr.model.errors import AccessError, InterruptedOperationError, Problem, RefusedError
 from dr.model.holder import Holder, LeaseSeen
 
 DURATION = timedelta(seconds=15)
@@ -47,7 +47,8 @@ def _acquire(store: LeaseStore, me: Holder, *, take_over: bool, clock: Callable[
     if seen and seen.holder and not known_dead(Holder.parse(seen.holder)):
         if not take_over:
             raise RefusedError([_held_by(seen, clock())])
-        stop.wait(seen.duration.total_seconds())
+        if stop.wait(seen.duration.total_seconds()):
+            raise InterruptedOperationError("interrupted", "stopped before anything was changed", "repeat the command")
         again = store.read()
         if again and again.holder and again.renewed != seen.renewed:
             raise RefusedError([_held_by(again, clock())])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.plan import Plan
@@ -22,13 +23,30 @@ class Tools:
     reporter: Reporter
 
 
-def run_operation(tools: Tools, plan: Plan, doing: Mapping[str, Callable[[], str]], *, go_on: str) -> list[StepResult]:
+class Report(Protocol):
+    """What comes of an operation."""
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The report as plain values."""
+
+
+R = TypeVar("R", bound=Report)
+
+
+def run_operation(
+    tools: Tools,
+    plan: Plan,
+    doing: Mapping[str, Callable[[], str]],
+    *,
+    go_on: str,
+    report: Callable[[list[StepResult]], R],
+) -> R:
     """Do all steps of an agreed plan; ``doing`` has how, by the steps' keys, and ``go_on`` is the command to continue.
 
-    Raises RefusedError when another operator is at work, and whatever stopped a step, with its ``stopped``.
+    ``report`` makes of the steps what is written down and returned. Raises RefusedError when another operator is at
+    work, and whatever stopped a step, with its ``stopped``.
     """
     session = tools.session
-    tools.stack.backend.clear_locks(take_over=session.take_over)
     with held(
         session.lease,
         session.holder,
@@ -36,10 +54,11 @@ def run_operation(tools: Tools, plan: Plan, doing: Mapping[str, Callable[[], str
         clock=session.clock,
         stop=session.stop,
     ):
-        tools.stack.prepare()
-        tools.journal.begin(plan, go_on, session.clock())
         try:
-            return run_actions(
+            tools.stack.backend.clear_locks(take_over=session.take_over)
+            tools.stack.prepare()
+            tools.journal.begin(plan, go_on, session.clock())
+            results = run_actions(
                 [Action(step=step, do=doing[step.key]) for step in plan.steps],
                 reporter=tools.reporter,
                 journal=tools.journal,
@@ -49,3 +68,7 @@ def run_operation(tools: Tools, plan: Plan, doing: Mapping[str, Callable[[], str
             )
         finally:
             tools.stack.interrupt()
+        # The end is written down while nobody else can have begun.
+        made = report(results)
+        tools.journal.done(made.as_json(), session.clock())
+        return made

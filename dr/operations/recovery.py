@@ -22,6 +22,7 @@ from dr.model.report import RecoveryReport
 from dr.operations.argocd import pause
 from dr.operations.observe import observe
 from dr.operations.operation import Tools, run_operation
+from dr.operations.runner import StepResult
 from dr.operations.session import Session
 from dr.operations.verify import Finding, judge, verify_database, verify_last_commit
 from dr.operations.writers import stop_writers
@@ -71,21 +72,22 @@ class Recovery:
             "verify": self._verify,
             "settle": self._settle,
         }
+
+        def report(results: list[StepResult]) -> RecoveryReport:
+            return RecoveryReport(
+                decision=decision,
+                environment=session.environment,
+                started=started,
+                seconds=time.monotonic() - begin,
+                cluster_seconds=self._cluster_seconds,
+                steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
+                findings=tuple((finding.name, finding.value, finding.passed) for finding in self._findings),
+                journal=str(journal.path),
+            )
+
         with self._watch:
             go_on = decision.request.command(session.environment, go_on=True)
-            results = run_operation(self._tools, decision.plan, doing, go_on=go_on)
-        report = RecoveryReport(
-            decision=decision,
-            environment=session.environment,
-            started=started,
-            seconds=time.monotonic() - begin,
-            cluster_seconds=self._cluster_seconds,
-            steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
-            findings=tuple((finding.name, finding.value, finding.passed) for finding in self._findings),
-            journal=str(journal.path),
-        )
-        journal.done(report.as_json(), session.clock())
-        return report
+            return run_operation(self._tools, decision.plan, doing, go_on=go_on, report=report)
 
     def _remember(self) -> str:
         counts = {workload.name: workload.replicas for workload in self._decision.workloads}

@@ -19,6 +19,7 @@ from dr.model.target import LATEST
 from dr.model.traffic import MoveDecision, MoveRequest, TrafficSituation, cluster_behind, decide_move, service_hosts
 from dr.operations.argocd import managers, pause, release
 from dr.operations.operation import Tools, run_operation
+from dr.operations.runner import StepResult
 from dr.operations.session import Session
 from dr.operations.writers import start_writers, stop_writers
 
@@ -99,19 +100,23 @@ class Move:
             "release-argocd": lambda: release(session),
             "smoke-test": self._smoke_test,
         }
+
+        def report(results: list[StepResult]) -> MoveReport:
+            if decision.request.back:
+                # Only now: a rollback that is resumed has to end where it was going.
+                self._change(lambda record: record.came_back(decision.origin))
+            return MoveReport(
+                decision=decision,
+                environment=session.environment,
+                started=started,
+                seconds=time.monotonic() - begin,
+                steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
+                smoke=self._smoke,
+                journal=str(journal.path),
+            )
+
         go_on = decision.request.command(session.environment)
-        results = run_operation(self._tools, decision.plan, doing, go_on=go_on)
-        report = MoveReport(
-            decision=decision,
-            environment=session.environment,
-            started=started,
-            seconds=time.monotonic() - begin,
-            steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
-            smoke=self._smoke,
-            journal=str(journal.path),
-        )
-        journal.done(report.as_json(), session.clock())
-        return report
+        return run_operation(self._tools, decision.plan, doing, go_on=go_on, report=report)
 
     def _change(self, change: Callable[[Record], Record]) -> Record:
         return self._session.records.change(change, now=self._session.clock())
@@ -164,8 +169,6 @@ class Move:
                 f"the Service {environment.service} points to {now} again, right after it was declared",
                 "something puts it back: pause Argo CD's automated sync of it, then repeat the command",
             )
-        if self._decision.request.back:
-            self._change(lambda record: record.back_at(self._decision.host))
         return f"{environment.service} points to {now}"
 
     def _reach(self) -> str:

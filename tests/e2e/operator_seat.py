@@ -178,6 +178,10 @@ class Seat:
     def delete_recovered(self) -> None:
         """Take away what a test has recovered, and start the workloads again."""
         self.kubectl("delete", "cluster", self.recovered, "-n", "data", "--ignore-not-found")
+        deadline = time.monotonic() + 60
+        while self.kubectl("get", "pvc", "-n", "data", "-l", f"cnpg.io/cluster={self.recovered}", "-o", "name"):
+            assert time.monotonic() < deadline, "its volumes do not go"
+            time.sleep(0.2)
         self.kubectl("delete", "secret", f"{self.recovered}-app", "-n", "data", "--ignore-not-found")
         self.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", self.env, "--replicas=2")
 

@@ -130,3 +130,9 @@ def test_the_folder_may_come_from_the_variable(
     monkeypatch.setenv("DR_CONFIG_DIR", str(moving))
     assert run(["resume", "--env", "prod", "--json"]) == 2
     assert _codes(capsys) == ["confirmation-impossible"]
+
+
+def test_the_command_that_is_told_can_be_pasted(moving: Path, wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:
+    _stopped(wire, an_entry("pitr", go_on=PITR))
+    _resume(moving)
+    assert f"Going on: {PITR}" in capsys.readouterr().out.splitlines()

@@ -170,3 +170,25 @@ def test_when_the_oldest_segment_is_newer_than_the_moment_there_may_be_more(
     found = _count(api)
     assert found is not None
     assert (found.count, found.complete) == (1, False)
+
+
+def test_a_prepared_transaction_counts_when_it_is_committed(api: KubernetesApi, server: _Server) -> None:
+    server.dumps([_commit("2026-04-27 09:56:00.000000", "COMMIT_PREPARED 731:")])
+    last = datetime(2026, 4, 27, 9, 56, tzinfo=UTC)
+    assert _count(api) == LaterCommits(count=1, last=last, complete=True)
+
+
+def test_after_a_failover_only_the_new_timeline_is_read_and_there_may_be_more(
+    api: KubernetesApi, server: _Server
+) -> None:
+    # GIVEN a failover in segment 8, since the moment; pg_waldump reads one timeline, the one of its last segment
+    server.current = "000000020000000000000009"
+    for name in ("000000020000000000000008", server.current):
+        server.segment(name, SINCE + timedelta(minutes=5))
+    server.dumps([_commit("2026-04-27 10:00:00.000000")])
+    # WHEN
+    found = _count(api)
+    # THEN
+    assert server.range == ("000000020000000000000008", server.current)
+    assert found is not None
+    assert (found.count, found.complete) == (1, False)

@@ -162,3 +162,12 @@ def test_waiting_for_health_ends_when_told_to_stop(cluster: _Cluster, api: Kuber
     stop = Impatient(lambda _: stop.set())
     _unfence(api, stop)
     assert len(stop.waited) == 1
+
+
+@pytest.mark.parametrize("code", ["forbidden", "token-expired", "exec-timeout"])
+def test_an_instance_that_could_not_be_asked_is_not_taken_for_silent(
+    cluster: _Cluster, api: KubernetesApi, code: str
+) -> None:
+    cluster.becomes(AccessError(code, "could not ask", "do"))
+    with pytest.raises(AccessError):
+        _fence(api, Event(), limit=0)

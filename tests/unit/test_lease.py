@@ -11,7 +11,7 @@ import pytest
 
 from dr.clients.kubernetes import KubernetesApi
 from dr.clients.lease_store import LeaseStore
-from dr.model.errors import RefusedError
+from dr.model.errors import DrError, RefusedError
 from dr.operations import lease
 from dr.operations.lease import DURATION, held
 from tests.builders import NOW, a_holder, lease_object
@@ -245,3 +245,24 @@ def test_an_api_server_that_is_away_for_a_moment_is_no_loss(
     ann.work(away, stop=stop)
     assert not stop.is_set()
     assert ann.holder == ""
+
+
+def test_a_take_over_that_is_interrupted_takes_nothing(ann: _Operator, wire: KubernetesDouble) -> None:
+    # GIVEN a holder who is alive, and Ctrl-C before they could renew
+    wire.keep(LEASE, lease_object(BOB))
+    stop = Event()
+    stop.set()
+    with pytest.raises(DrError):
+        ann.work(take_over=True, stop=stop)
+    assert ann.holder == BOB
+
+
+def test_renewing_does_not_change_since_when_the_lease_is_held(
+    api: KubernetesApi, wire: KubernetesDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_RENEW_SECONDS", 0.01)
+    ticks = iter(NOW + timedelta(seconds=second) for second in range(10_000))
+    with held(LeaseStore(api, "data", "prod"), ME, take_over=False, clock=lambda: next(ticks), stop=Event()):
+        first = wire.objects[LEASE]["spec"]
+        _await(lambda: bool(wire.objects[LEASE]["spec"]["renewTime"] > first["renewTime"]))
+        assert wire.objects[LEASE]["spec"]["acquireTime"] == first["acquireTime"]

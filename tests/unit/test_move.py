@@ -273,3 +273,40 @@ def test_an_interruption_while_the_engine_runs_starts_nothing(bench: _Bench, wir
     assert stopped.value.stopped.go_on == "python -m dr switchover --env prod"
     assert "login" not in wire.did
     assert wire.record.unfinished is not None
+
+
+def test_a_rollback_that_stopped_after_the_service_moved_does_not_go_back_further(bench: _Bench, wire: _World) -> None:
+    # GIVEN two switchovers, and a rollback of the second that stops after the Service has moved
+    bench.move()
+    bench.move(to="other")
+    bench.login = said(code=2, errors="password authentication failed")
+    with pytest.raises(DrError):
+        bench.move(back=True)
+    assert wire.host == RECOVERED_HOST
+    # WHEN it is gone on with
+    bench.login = said("10.1.2.3\n")
+    bench.move(back=True)
+    # THEN it ends where it was going
+    assert wire.host == RECOVERED_HOST
+
+
+def test_a_name_that_was_written_otherwise_is_come_back_to(bench: _Bench, wire: _World) -> None:
+    # GIVEN a Service that pointed to the source by a name with the root's dot
+    wire.points_to(f"{SOURCE_HOST}.")
+    bench.move()
+    # WHEN
+    bench.move(back=True)
+    # THEN there is no way back left
+    assert wire.record.came_from == ()
+
+
+def test_the_end_is_written_down_while_the_lease_is_still_held(bench: _Bench, wire: _World) -> None:
+    bench.move()
+    puts = wire.received("PUT")
+    given_back = [number for number, put in enumerate(puts) if put.body.get("spec", {}).get("holderIdentity") == ""]
+    written = [
+        number
+        for number, put in enumerate(puts)
+        if put.path == RECORD and Record.model_validate_json(put.body["data"]["record.json"]).unfinished is None
+    ]
+    assert written[-1] < given_back[-1]

@@ -1,6 +1,7 @@
 """Whether clients inside the cluster reach the right database by the name they use."""
 
 import base64
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from dr.clients.kubernetes import KubernetesApi
 from dr.clients.name_check import await_same_address, log_in, pod_of
 from dr.clients.pod_exec import PodExec, Ran
-from dr.model.errors import AccessError, VerificationError
+from dr.model.errors import AccessError, DrError, VerificationError
 from tests.doubles import Impatient, RanInPod, in_pods, said
 
 ALIAS, HOST = "prod-postgres.data.svc.cluster.local", "postgres-prod-recovered-rw.data.svc.cluster.local"
@@ -90,7 +91,7 @@ def test_a_login_tells_the_address_of_the_server(pod: PodExec, monkeypatch: pyte
     assert _log_in(pod) == "10.1.2.3"
     (one,) = ran
     (settings,) = [part for part in one.command if part.startswith("host=")]
-    assert settings.split()[:4] == [f"host={ALIAS}", "dbname=shop", "user=keeper", "sslmode=require"]
+    assert settings.split()[:4] == [f"host={ALIAS}", "dbname='shop'", "user='keeper'", "sslmode=require"]
 
 
 def test_the_password_goes_by_standard_input_and_never_as_an_argument(
@@ -138,3 +139,20 @@ def _run_here(ran: RanInPod, folder: Path) -> Ran:
         env={"PATH": f"{folder}:/usr/bin:/bin"},
     )
     return said(ended.stdout)
+
+
+def test_a_user_name_with_a_space_is_one_value_of_the_connection_string(
+    pod: PodExec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = in_pods(monkeypatch, lambda _: said("10.1.2.3\n"))
+    secret = {**SECRET, "username": base64.b64encode(b"keeper of shops").decode()}
+    log_in(pod, host=ALIAS, database="my shop", secret=secret)
+    (settings,) = [part for part in ran[0].command if part.startswith("host=")]
+    assert {"user=keeper of shops", "dbname=my shop"} <= set(shlex.split(settings))
+
+
+@pytest.mark.parametrize("missing", ["username", "password"])
+def test_a_secret_that_lacks_a_key_is_no_fault_of_the_tool(pod: PodExec, missing: str) -> None:
+    secret = {key: value for key, value in SECRET.items() if key != missing}
+    with pytest.raises(DrError, match=missing):
+        log_in(pod, host=ALIAS, database="shop", secret=secret)

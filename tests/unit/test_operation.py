@@ -3,6 +3,8 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
@@ -51,6 +53,16 @@ class _Engine(RecoveryStack):
         self.told.append(("interrupt", self._holder()))
 
 
+@dataclass
+class _Told:
+    """A report."""
+
+    results: list[StepResult]
+
+    def as_json(self) -> dict[str, object]:
+        return {"steps": [result.fact for result in self.results]}
+
+
 class _Bench:
     """One operation with everything it needs."""
 
@@ -77,7 +89,8 @@ class _Bench:
         journal = Journal(path=self._folder / "prod.jsonl", common={}, records=session.records, user="ann@ops-1")
         with reporter_for(PLAN, quiet=True) as reporter:
             tools = Tools(session=session, stack=self.engine, journal=journal, reporter=reporter)
-            return run_operation(tools, PLAN, {"one": self._step("one"), "two": self._step("two", two)}, go_on=GO_ON)
+            doing = {"one": self._step("one"), "two": self._step("two", two)}
+            return run_operation(tools, PLAN, doing, go_on=GO_ON, report=_Told).results
 
     def _step(self, key: str, then: Callable[[], object] = lambda: None) -> Callable[[], str]:
         def do() -> str:
@@ -160,7 +173,7 @@ def test_the_operation_is_written_down_in_the_cluster(bench: _Bench) -> None:
     bench.run()
     (operation,) = bench.operations
     assert (operation["operation"], operation["go_on"], operation["facts"]) == ("switchover", GO_ON, {"To": "x"})
-    assert (operation["user"], operation["outcome"]) == ("ann@ops-1", Outcome.RUNNING)
+    assert (operation["user"], operation["outcome"]) == ("ann@ops-1", Outcome.DONE)
 
 
 def test_an_operation_that_failed_is_written_down_with_its_cause(bench: _Bench) -> None:
@@ -216,3 +229,18 @@ def test_the_lock_of_an_engine_elsewhere_is_taken_away_only_deliberately(bench: 
     assert bench.lock.exists()
     bench.run(take_over=True, stop=Impatient())
     assert not bench.lock.exists()
+
+
+def test_a_take_over_that_is_refused_leaves_the_others_engine_its_lock(bench: _Bench, wire: KubernetesDouble) -> None:
+    # GIVEN another operator who is alive, whose engine is at work on the same state
+    wire.keep(LEASE, lease_object(BOB))
+    bench.locked_by("ops-2", 8)
+
+    def renew(_: int) -> None:
+        wire.keep(LEASE, lease_object(BOB, NOW + timedelta(seconds=5)))
+
+    # WHEN somebody believes them dead, and is refused
+    with pytest.raises(RefusedError):
+        bench.run(take_over=True, stop=Impatient(renew))
+    # THEN their lock still stands
+    assert bench.lock.exists()

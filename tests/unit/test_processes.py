@@ -39,10 +39,10 @@ def test_of_a_holder_in_another_form_nothing_is_known() -> None:
 
 
 class _Orphan:
-    """A program whose parent has ended, and that takes SIGINT by ``on_interrupt``."""
+    """A program whose parent has ended, that takes SIGINT by ``on_interrupt``, and has our mark or not."""
 
-    def __init__(self, folder: Path, name: str, on_interrupt: str) -> None:
-        program, ready = folder / name, folder / "ready"
+    def __init__(self, folder: Path, on_interrupt: str, *, marked: bool) -> None:
+        program, ready = folder / "pulumi", folder / "ready"
         program.write_text(
             f"#!{sys.executable} -IS\nimport pathlib, signal, sys, time\n"
             f"signal.signal(signal.SIGINT, {on_interrupt})\n"
@@ -51,7 +51,10 @@ class _Orphan:
         program.chmod(0o755)
         apart = "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL"
         start = f"import subprocess; print(subprocess.Popen([{str(program)!r}], {apart}).pid)"
-        ended = subprocess.run([sys.executable, "-ISc", start], capture_output=True, text=True, check=True)
+        mark = {processes.ENGINE_MARK: "1"} if marked else {}
+        ended = subprocess.run(
+            [sys.executable, "-ISc", start], capture_output=True, text=True, check=True, env={**os.environ, **mark}
+        )
         self.holder = a_holder(pid=int(ended.stdout), host=HERE)
         deadline = time.monotonic() + 10
         while not ready.exists():
@@ -67,8 +70,8 @@ class _Orphan:
 def orphan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., _Orphan]]:
     started: list[_Orphan] = []
 
-    def start(name: str = "pulumi", on_interrupt: str = "lambda *_: sys.exit(0)") -> _Orphan:
-        started.append(_Orphan(tmp_path, name, on_interrupt))
+    def start(on_interrupt: str = "lambda *_: sys.exit(0)", *, marked: bool = True) -> _Orphan:
+        started.append(_Orphan(tmp_path, on_interrupt, marked=marked))
         # What takes orphans in is not everywhere the process 1.
         monkeypatch.setattr(processes, "_INIT", started[-1].parent)
         return started[-1]
@@ -85,8 +88,8 @@ def test_an_engine_whose_parent_was_killed_is_an_orphan(orphan: Callable[..., _O
     assert not orphaned_engine(replace(left, host=f"not-{HERE}")), "of another machine nothing is known"
 
 
-def test_another_program_whose_parent_ended_is_none(orphan: Callable[..., _Orphan]) -> None:
-    assert not orphaned_engine(orphan("backup").holder)
+def test_an_engine_that_someone_else_left_running_is_none(orphan: Callable[..., _Orphan]) -> None:
+    assert not orphaned_engine(orphan(marked=False).holder)
 
 
 def test_an_engine_whose_parent_lives_is_none(orphan: Callable[..., _Orphan], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +105,7 @@ def test_a_process_that_is_gone_or_unknown_is_none() -> None:
 
 @pytest.mark.parametrize("on_interrupt", ["lambda *_: sys.exit(0)", "signal.SIG_IGN"], ids=["obeys", "does not"])
 def test_an_orphan_is_ended_one_way_or_the_other(orphan: Callable[..., _Orphan], on_interrupt: str) -> None:
-    left = orphan(on_interrupt=on_interrupt)
+    left = orphan(on_interrupt)
     end_orphan(left.holder, limit=10 if "exit" in on_interrupt else 0.1)
     with suppress(psutil.NoSuchProcess):
         assert psutil.Process(left.holder.pid).status() == psutil.STATUS_ZOMBIE
@@ -110,3 +113,12 @@ def test_an_orphan_is_ended_one_way_or_the_other(orphan: Callable[..., _Orphan],
 
 def test_an_orphan_that_ended_by_itself_is_no_failure() -> None:
     end_orphan(a_holder(pid=a_dead_process(), host=HERE), limit=0)
+
+
+def test_a_process_that_ended_and_was_not_waited_for_is_known_dead() -> None:
+    # GIVEN what a killed process is where its parent, or a container's process 1, does not wait for it
+    with subprocess.Popen([sys.executable, "-ISc", "import time; time.sleep(60)"]) as process:
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        # THEN
+        assert known_dead(a_holder(pid=process.pid, host=HERE))

@@ -75,13 +75,15 @@ def test_a_switchover_that_is_repeated_is_remembered_once(before: str) -> None:
 
 def test_coming_back_forgets_only_the_newest_departure() -> None:
     record = a_record().leaving("a", towards="b").leaving("b", towards="c")
-    assert record.back_at("b").came_from == ("a",)
-    assert record.back_at("b").back_at("a").came_from == ()
+    assert record.came_back("b").came_from == ("a",)
+    assert record.came_back("b").came_back("a").came_from == ()
 
 
 def test_coming_back_twice_forgets_nothing_more() -> None:
-    assert a_record().leaving("a", towards="b").leaving("b", towards="c").back_at("b").back_at("b").came_from == ("a",)
-    assert a_record().back_at("a").came_from == ()
+    assert a_record().leaving("a", towards="b").leaving("b", towards="c").came_back("b").came_back("b").came_from == (
+        "a",
+    )
+    assert a_record().came_back("a").came_from == ()
 
 
 def test_what_was_known_of_a_verified_cluster_first_is_kept() -> None:

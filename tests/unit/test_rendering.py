@@ -231,3 +231,7 @@ def test_before_an_operation_sigterm_does_what_ctrl_c_does(own_signals: None) ->
     interrupt_on_sigterm()
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_service_that_is_missing_is_shown_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Service prod-postgres -> missing" in _shown(_status(external_name=None), capsys)

@@ -137,10 +137,23 @@ def test_the_json_is_plain_and_complete() -> None:
     assert [(one["operation"], one["outcome"], one["cause"]) for one in told["operations"]] == [
         ("switchover", "failed", "why")
     ]
-    assert [one["command"] for one in told["next"]] == ["python -m dr resume --env prod", BACK]
+    assert [one["command"] for one in told["next"]] == ["python -m dr status --env prod"]
 
 
 def test_without_a_record_the_json_has_the_same_keys() -> None:
     told = _status().as_json()
     assert told.keys() == _status(record=MOVED).as_json().keys()
     assert (told["service"]["declared"], told["remembered"], told["operations"]) == (None, {}, [])
+
+
+def test_after_a_rollback_the_fenced_cluster_can_be_moved_to_again() -> None:
+    # GIVEN a recovered Cluster that was verified, and that a rollback has fenced
+    fenced = as_seen(a_recovered(), healthy=False)
+    record = VERIFIED.with_fenced(fenced.name, fenced=True)
+    # THEN the switchover, which takes it, is advised
+    assert "python -m dr switchover --env prod" in _commands(clusters=(a_source(), fenced), record=record)
+
+
+def test_while_someone_is_at_work_going_on_is_not_advised() -> None:
+    record = VERIFIED.with_operation(an_entry().step_started("fence", NOW))
+    assert "python -m dr resume --env prod" not in _commands(record=record, lease=a_lease())

@@ -285,3 +285,10 @@ def test_a_cluster_is_found_behind_the_host_that_it_is_given() -> None:
 def test_the_services_names_end_with_the_one_that_needs_no_search_list() -> None:
     assert service_hosts(an_environment())[0] == "prod-postgres"
     assert service_hosts(an_environment())[-1] == "prod-postgres.data.svc.cluster.local"
+
+
+def test_a_service_that_leads_elsewhere_leaves_nobody_fenced_and_that_is_said() -> None:
+    # GIVEN a Service that points to something that is no Cluster of this namespace, such as a pooler or an IP's name
+    situation = a_traffic_situation(external_name="db.acme.test", left=None, later=None)
+    # THEN the operator is told that the old database is not kept from writing
+    assert any("db.acme.test" in warning for warning in a_move(situation).plan.warnings)
