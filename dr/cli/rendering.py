@@ -40,6 +40,8 @@ def note(text: str) -> None:
 def show_plan(plan: Plan) -> None:
     """The plan: what will be touched, what to know, and the steps with their way back."""
     facts = Table.grid(padding=(0, 2))
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
     for name, value in plan.facts.items():
         facts.add_row(Text(name, style="bold"), Text(value))
     steps = Table.grid(padding=(0, 2))
@@ -66,7 +68,8 @@ def show_report(report: RecoveryReport) -> None:
     out.print(Padding(checks, (0, 0, 0, 2)))
     out.print(
         f"RTO so far [bold]{report.seconds:.1f} s[/] from your yes to verified, of which CloudNativePG took "
-        f"{report.cluster_seconds:.1f} s from creation to healthy."
+        f"{report.cluster_seconds:.1f} s from creation to healthy.",
+        soft_wrap=True,
     )
     out.print("\n[bold]Next: move the traffic[/] (nothing below has been done yet)")
     for line in report.next_commands:
@@ -83,7 +86,8 @@ def show_report(report: RecoveryReport) -> None:
 def show_move(report: MoveReport) -> None:
     """Where the traffic goes now, and the way back."""
     decision = report.decision
-    out.print(f"\n[bold green]Moved[/] {report.environment.service} to {decision.host} in {report.seconds:.1f} s")
+    moved = f"{report.environment.service} to {decision.host} in {report.seconds:.1f} s"
+    out.print(Text.assemble(("\nMoved ", "bold green"), moved), soft_wrap=True)
     if report.smoke:
         out.print(Text(f"  smoke test: {report.smoke}"), soft_wrap=True)
     if decision.fence:
