@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test static unit e2e lab lab-down lock clean
+.PHONY: help demo test test-long static unit e2e lab lab-down lock clean
 
 help:  ## these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  %-10s %s\n", $$1, $$2 }'
@@ -32,7 +32,11 @@ unit: $(VENV)/ready  ## tests that need no lab
 
 e2e: $(VENV)/ready  ## the end-to-end tests, on the lab
 	$(RUN) -m lab up
-	$(RUN) -m pytest -m "e2e and not lab_down"
+	$(RUN) -m pytest -m "e2e and not long"
+
+test-long: $(VENV)/ready  ## the end-to-end tests that take minutes each
+	$(RUN) -m lab up
+	$(RUN) -m pytest -m "e2e and long"
 
 lab: $(VENV)/ready  ## bring the lab up
 	$(RUN) -m lab up

@@ -3,14 +3,14 @@
 CloudNativePG reports most of these too, minutes later, in the log of a pod that keeps failing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.config import Environment
 from dr.model.errors import Problem, RequestError
 from dr.model.names import cluster_name_fault, free_name
-from dr.model.situation import Situation
+from dr.model.situation import Situation, Workload
 from dr.model.target import RecoveryTarget, written
 
 
@@ -53,7 +53,7 @@ class RecoveryRequest:
 
 def preconditions(environment: Environment, request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
     """Every precondition that does not hold, in the order in which they are worth mending."""
-    yield from _problems_around(environment, situation)
+    yield from problems_around(environment, situation.external_name, situation.workloads)
     source, name = situation.source, request.recovered_name
     if source is None:
         yield Problem(
@@ -74,15 +74,17 @@ def preconditions(environment: Environment, request: RecoveryRequest, situation:
         yield from _problems_of_existing(environment, request, situation.recovered, situation.other_clusters)
 
 
-def _problems_around(environment: Environment, situation: Situation) -> Iterator[Problem]:
-    """What the Cluster needs around it."""
-    if situation.external_name is None:
+def problems_around(
+    environment: Environment, external_name: str | None, workloads: Mapping[str, Workload | None]
+) -> Iterator[Problem]:
+    """What every operation needs around the Cluster: the Service and the workloads. None stands for what is missing."""
+    if external_name is None:
         yield Problem(
             code="service-missing",
             cause=f"there is no Service {environment.namespace}/{environment.service}",
-            remedy="correct service in Pulumi.<env>.yaml, or create the Service: traffic could not be switched over",
+            remedy="correct service in Pulumi.<env>.yaml, or create the Service: the traffic is moved by it",
         )
-    for name in (name for name, workload in situation.workloads.items() if workload is None):
+    for name in (name for name, workload in workloads.items() if workload is None):
         yield Problem(
             code="workload-missing",
             cause=f"there is no Deployment {environment.workloads.namespace}/{name} to stop",

@@ -16,6 +16,7 @@ from dr.model.commits import LaterCommits
 from dr.model.config import Environment
 from dr.model.errors import Problem, RefusedError
 from dr.model.plan import Plan, Step
+from dr.model.preconditions import problems_around
 from dr.model.record import Record
 from dr.model.situation import Workload
 
@@ -138,24 +139,13 @@ def decide_move(environment: Environment, request: MoveRequest, situation: Traff
 
 
 def _problems(environment: Environment, request: MoveRequest, situation: TrafficSituation) -> Iterator[Problem]:
-    if situation.external_name is None:
-        yield Problem(
-            code="service-missing",
-            cause=f"there is no Service {environment.namespace}/{environment.service}",
-            remedy="correct service in Pulumi.<env>.yaml, or create the Service",
-        )
-    elif not situation.external_name:
+    if situation.external_name == "":
         yield Problem(
             code="service-not-external",
             cause=f"the Service {environment.namespace}/{environment.service} is not of type ExternalName",
             remedy="make it one, or correct service in Pulumi.<env>.yaml: that is what traffic is moved by",
         )
-    for name in (name for name, workload in situation.workloads.items() if workload is None):
-        yield Problem(
-            code="workload-missing",
-            cause=f"there is no Deployment {environment.workloads.namespace}/{name}",
-            remedy="correct workloads in Pulumi.<env>.yaml",
-        )
+    yield from problems_around(environment, situation.external_name, situation.workloads)
     reached = situation.reached
     if reached is None:
         yield _nothing_to_reach(environment, request)

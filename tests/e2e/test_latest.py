@@ -4,8 +4,11 @@ import threading
 import time
 
 import httpx
+import pytest
 
 from tests.e2e.operator_seat import Seat, await_health
+
+pytestmark = pytest.mark.long
 
 
 class Writer:

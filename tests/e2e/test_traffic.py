@@ -13,6 +13,8 @@ import pytest
 
 from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health, engine_processes
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def broken(lab_variables: dict[str, str]) -> Iterator[Seat]:

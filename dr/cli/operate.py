@@ -1,0 +1,90 @@
+"""What every command that changes something goes through: look, plan, show, ask, run, report."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from dr.model.config import Environment
+    from dr.model.plan import Plan
+    from dr.operations.operation import Report, Tools
+    from dr.operations.session import Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreed:
+    """A decision, ready to be agreed to: its plan, what to type for a yes, and how to do it and tell of it."""
+
+    plan: "Plan"
+    name: str
+    run: "Callable[[Tools], Report]"
+    show: Callable[[Any], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What was asked for: the operation's name, and how to look and decide."""
+
+    operation: str
+    decide: "Callable[[Session], Agreed]"
+
+
+def operation_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options of every command that changes something."""
+    for option in (
+        click.option(
+            "--take-over", is_flag=True, help="Take the place of an operator, or a Pulumi run, that you know is dead."
+        ),
+        click.option("--yes", is_flag=True, help="Do not ask."),
+        click.option("--dry-run", is_flag=True, help="Look, show the plan, change nothing."),
+    ):
+        function = option(function)
+    return function
+
+
+def operate(
+    ask: "Callable[[Environment], Asked]",
+    *,
+    environment: str,
+    config_dir: str | None,
+    context: str | None,
+    as_json: bool,
+    dry_run: bool,
+    yes: bool,
+    take_over: bool,
+) -> None:
+    """Do what ``ask`` makes of the environment. Raises a DrError."""
+    from dr.cli import rendering, signals
+    from dr.cli.confirmation import confirm
+    from dr.cli.live import reporter_for
+    from dr.cli.setup import open_session, open_stack
+    from dr.clients.config_files import load_environment
+    from dr.operations.operation import Tools
+
+    signals.interrupt_on_sigterm()
+    found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
+    asked = ask(found)
+    session = open_session(found, context, take_over=take_over)
+    with rendering.waiting("looking at the cluster, the backups and the engine", quiet=as_json):
+        stack, journal = open_stack(session, asked.operation)
+        agreed = asked.decide(session)
+    if dry_run and as_json:
+        click.echo(json.dumps({"plan": agreed.plan.as_json(), "dryRun": True}, indent=2))
+        return
+    if not as_json:
+        rendering.show_plan(agreed.plan)
+    if dry_run:
+        rendering.note("Dry run: nothing was changed.")
+        return
+    if not yes:
+        confirm(found, agreed.plan, agreed.name, as_json=as_json)
+    with signals.stopping(session.stop), reporter_for(agreed.plan, quiet=as_json) as reporter:
+        report = agreed.run(Tools(session=session, stack=stack, journal=journal, reporter=reporter))
+    if as_json:
+        click.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        agreed.show(report)

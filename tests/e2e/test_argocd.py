@@ -1,0 +1,122 @@
+"""Under a real Argo CD with selfHeal everywhere: nothing is put back in mid-operation, and all is given back after."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.operator_seat import PROJECT, Outcome, Seat
+
+pytestmark = pytest.mark.long
+
+SETTLED_SECONDS = 5
+"""Longer than selfHeal takes to answer: half a second, or two behind a parent (measured)."""
+
+
+def lab(*words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", *words], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+
+
+def applications(seat: Seat) -> dict[str, dict[str, Any]]:
+    found = json.loads(seat.kubectl("get", "applications.argoproj.io", "-n", "argocd", "-o", "json"))
+    return {item["metadata"]["name"]: item for item in found["items"]}
+
+
+def states(seat: Seat) -> dict[str, tuple[str, str]]:
+    statuses = {name: item["status"] for name, item in applications(seat).items()}
+    return {name: (status["sync"]["status"], status["health"]["status"]) for name, status in statuses.items()}
+
+
+def automated(seat: Seat) -> dict[str, Any]:
+    """The automated sync of the Applications that have to do with dev."""
+    return {
+        name: item["spec"].get("syncPolicy", {}).get("automated")
+        for name, item in applications(seat).items()
+        if not name.startswith("prod")
+    }
+
+
+@dataclass(frozen=True)
+class Managed:
+    """A dev that Argo CD manages, how its Applications were set, and its recovery to a moment ago."""
+
+    seat: Seat
+    before: dict[str, Any]
+    recovered: Outcome
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["Git is silent", "Git declares enabled"])
+def managed(request: pytest.FixtureRequest, lab_variables: dict[str, str]) -> Iterator[Managed]:
+    lab("reset")
+    lab("gitops", "on", *(["--git-declares-enabled"] if request.param else []))
+    dev = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
+    before = automated(dev)
+    assert before["root"]["selfHeal"] is True
+    yield Managed(dev, before, dev.pitr(dev.database_time(), "--yes"))
+    dev.end_started()
+    lab("gitops", "off")
+
+
+def test_a_change_by_hand_is_put_back_as_long_as_nothing_is_paused(managed: Managed) -> None:
+    # The control of the tests below: prod, which nobody has paused, heals.
+    seat = managed.seat
+    seat.kubectl("scale", "deployment", "tomoda-async", "-n", "prod", "--replicas=1")
+    deadline = time.monotonic() + 30
+    while seat.kubectl("get", "deployment", "tomoda-async", "-n", "prod", "-o", "jsonpath={.spec.replicas}") != "2":
+        assert time.monotonic() < deadline, "Argo CD does not heal"
+        time.sleep(0.2)
+
+
+def test_the_writers_stay_stopped_during_and_after_the_recovery(managed: Managed) -> None:
+    assert managed.recovered.code == 0, managed.recovered
+    keys = [step["key"] for step in managed.recovered.document["steps"]]
+    assert keys.index("pause-argocd") < keys.index("stop-writers")
+    time.sleep(SETTLED_SECONDS)
+    assert managed.seat.replicas() == {"tomoda-api": 0, "tomoda-async": 0}
+
+
+def test_the_owner_is_paused_with_what_it_owns(managed: Managed) -> None:
+    assert {name: setting["enabled"] for name, setting in automated(managed.seat).items()} == {
+        "root": False,
+        "dev-apps": False,
+        "dev-postgres": False,
+    }
+
+
+def test_the_switchover_holds(managed: Managed) -> None:
+    switched = managed.seat.dr("switchover", "--env", "dev", "--yes")
+    assert switched.code == 0, switched
+    time.sleep(SETTLED_SECONDS)
+    assert "postgres-dev-recovered-rw" in managed.seat.external_names()
+    assert managed.seat.replicas() == {"tomoda-api": 2, "tomoda-async": 2}
+
+
+def test_after_the_rollback_argo_cd_manages_again_as_before(managed: Managed) -> None:
+    seat = managed.seat
+    back = seat.dr("rollback", "--env", "dev", "--yes")
+    assert back.code == 0, back
+    facts = {step["key"]: step["fact"] for step in back.document["steps"]}
+    assert facts["release-argocd"].endswith("as before")
+    deadline = time.monotonic() + 60
+    while set(states(seat).values()) != {("Synced", "Healthy")}:
+        assert time.monotonic() < deadline, states(seat)
+        time.sleep(0.5)
+    assert automated(seat) == managed.before
+
+
+def test_and_heals_again(managed: Managed) -> None:
+    seat = managed.seat
+    seat.kubectl("scale", "deployment", "tomoda-async", "-n", "dev", "--replicas=1")
+    deadline = time.monotonic() + 30
+    while seat.replicas()["tomoda-async"] != 2:
+        assert time.monotonic() < deadline, "Argo CD does not heal"
+        time.sleep(0.2)
