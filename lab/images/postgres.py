@@ -38,7 +38,6 @@ LEFT_OUT = (
 )
 PYTHON = "3.11"
 """Debian bookworm's."""
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
 
 CONFIG = ImageConfig(
     user=f"{versions.POSTGRES_UID}:{versions.POSTGRES_UID}",
@@ -151,19 +150,14 @@ def _apt_settings() -> list[str]:
 
 
 def _sources() -> list[str]:
-    """The Debian mirrors of this machine, if it uses the image's release; Debian's own otherwise."""
+    """The Debian mirrors of this machine, if it uses the image's release. With none, mmdebstrap takes Debian's own."""
     listed = output(
         ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Identifier: Packages"],
         what="reading apt's sources",
         remedy="the lab needs a Debian or Ubuntu machine",
     )
-    found = [
+    return [
         f"deb {uri} {release} {component}"
         for uri, release, component in (line.split() for line in sorted(set(listed.splitlines())))
         if release.split("-")[0] == versions.DEBIAN and component == "main" and "debian" in uri
-    ]
-    return found or [
-        f"deb {DEFAULT_MIRROR} {versions.DEBIAN} main",
-        f"deb {DEFAULT_MIRROR} {versions.DEBIAN}-updates main",
-        f"deb {DEFAULT_MIRROR}-security {versions.DEBIAN}-security main",
     ]

@@ -67,9 +67,7 @@ def value(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def before(request: pytest.FixtureRequest) -> Iterator[dict[str, list[str]]]:
-    if request.config.getoption("markexpr") != "lab_down":
-        pytest.skip("takes the lab down: only when asked for by name, `-m lab_down`")
+def before() -> Iterator[dict[str, list[str]]]:
     lab("down")
     yield footprint()
     lab("up")

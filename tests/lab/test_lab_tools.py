@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -158,7 +159,7 @@ def test_environment_can_be_taken_twice(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("DR_LAB_STATE", "/nowhere")
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     once = environment()
-    assert once["PATH"] == "/nowhere/bin:/usr/bin:/bin"
+    assert once["PATH"] == f"/nowhere/bin:{Path(sys.executable).parent}:/usr/bin:/bin"
     assert once["KUBECONFIG"] == "/nowhere/kubeconfig"
     for name, value in once.items():
         monkeypatch.setenv(name, value)
