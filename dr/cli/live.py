@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -116,18 +115,9 @@ class _Picture:
                 title, detail = Text(step.title, style="bold"), Text(step.detail)
                 table.add_row(self._spinner, title, f"{elapsed:.0f} s", detail)
                 if self._recovery:
-                    table.add_row("", "", "", _bar(*self._recovery))
+                    progress, spent, limit = self._recovery
+                    state = Text.assemble((describe(progress), "cyan"), (f"  ({spent:.0f} of {limit:.0f} s)", "dim"))
+                    table.add_row("", "", "", state)
             else:
                 table.add_row(Text("·", style="dim"), Text(step.title, style="dim"), "", "")
         return table
-
-
-def _bar(progress: RecoveryProgress, elapsed: float, limit: float) -> Table:
-    """Elapsed time against the limit, and what the recovery is doing."""
-    row = Table.grid(padding=(0, 1))
-    row.add_row(
-        ProgressBar(total=limit, completed=min(elapsed, limit), width=20),
-        Text(f"{elapsed:.0f} of {limit:.0f} s", style="dim"),
-        Text(describe(progress), style="cyan"),
-    )
-    return row
