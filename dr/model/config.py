@@ -135,6 +135,12 @@ class Environment(_Section):
     """Where Pulumi keeps state; without it a folder of the user's own (see docs/configuration.md)."""
     secrets_provider: Annotated[str, AfterValidator(_secrets_provider)] = "passphrase"
 
+    @property
+    def service_hosts(self) -> tuple[str, ...]:
+        """The names by which clients inside the cluster reach the Service, shortest first."""
+        short = f"{self.service}.{self.namespace}"
+        return (self.service, short, f"{short}.svc", f"{short}.svc.cluster.local")
+
     @model_validator(mode="after")
     def _no_contradiction(self, info: ValidationInfo) -> Self:
         if self.recovered_cluster == self.source_cluster:

@@ -6,7 +6,7 @@ refuses to replay otherwise), as much storage, the same place to run. So everyth
 is kept, but for what belongs to the source alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
@@ -77,11 +77,13 @@ def derive_recovered_cluster(
     server_name: str,
     target: RecoveryTarget | None,
     limit: timedelta,
+    aliases: Sequence[str] = (),
 ) -> RecoveredCluster:
     """The Cluster ``name`` that recovers ``source`` to ``target``, or to the end of the WAL, from ``store``.
 
     It archives to ``server_name``, which has to be an empty folder of the same store: two writers in one WAL archive
-    would make both useless, and CloudNativePG refuses an archive that is not empty.
+    would make both useless, and CloudNativePG refuses an archive that is not empty. ``aliases`` are other names that
+    clients reach it by: its certificate is made for those too.
     """
     origin = {**deepcopy(dict(store.definition)), "serverName": store.server_name}
     spec = deepcopy({key: value for key, value in source.spec.items() if key not in _SOURCE_ONLY})
@@ -107,6 +109,12 @@ def derive_recovered_cluster(
             "barmanObjectStore": {**deepcopy(dict(store.definition)), "serverName": server_name},
         },
     }
+    certificates = deepcopy(dict(spec.get("certificates") or {}))
+    if aliases and "serverTLSSecret" not in certificates:
+        # A certificate that is given is given with its names.
+        known = certificates.get("serverAltDNSNames") or []
+        certificates["serverAltDNSNames"] = list(dict.fromkeys([*known, *aliases]))
+        spec["certificates"] = certificates
     manifest = {
         "apiVersion": "postgresql.cnpg.io/v1",
         "kind": "Cluster",

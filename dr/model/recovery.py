@@ -96,6 +96,7 @@ def _recovered(
         server_name=existing.server_name if existing else free_name(name, used),
         target=request.target,
         limit=environment.timeouts.recovery,
+        aliases=environment.service_hosts,
     )
 
 

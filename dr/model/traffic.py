@@ -94,12 +94,6 @@ def cluster_behind(external_name: str, namespace: str) -> str:
     return name if cut and rest.split(".")[0] == namespace else ""
 
 
-def service_hosts(environment: Environment) -> tuple[str, ...]:
-    """The names by which clients reach the environment's Service, shortest first."""
-    short = f"{environment.service}.{environment.namespace}"
-    return (environment.service, short, f"{short}.svc", f"{short}.svc.cluster.local")
-
-
 def decide_move(environment: Environment, request: MoveRequest, situation: TrafficSituation) -> MoveDecision:
     """The decision for ``request``. Raises RefusedError with every precondition that does not hold."""
     problems = list(_problems(environment, request, situation))

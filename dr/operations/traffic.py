@@ -16,7 +16,7 @@ from dr.model.errors import AccessError
 from dr.model.record import Record
 from dr.model.report import MoveReport
 from dr.model.target import LATEST
-from dr.model.traffic import MoveDecision, MoveRequest, TrafficSituation, cluster_behind, decide_move, service_hosts
+from dr.model.traffic import MoveDecision, MoveRequest, TrafficSituation, cluster_behind, decide_move
 from dr.operations.argocd import managers, pause, release
 from dr.operations.operation import Tools, run_operation
 from dr.operations.runner import StepResult
@@ -174,7 +174,7 @@ class Move:
     def _reach(self) -> str:
         reached, environment, session = self._decision.reached, self._session.environment, self._session
         pod = pod_of(session.api, reached.namespace, reached.primary or f"{reached.name}-1")
-        alias = service_hosts(environment)[-1]
+        alias = environment.service_hosts[-1]
         await_same_address(pod, alias, self._decision.host, limit=_NAME_SECONDS, stop=session.stop)
         secret = workloads.read_secret(session.api, reached.namespace, reached.app_secret)
         if secret is None:

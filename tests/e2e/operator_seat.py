@@ -115,9 +115,12 @@ class Seat:
 
     def try_psql(self, cluster: str, sql: str) -> "subprocess.CompletedProcess[str]":
         """SQL that may fail."""
-        words = f"exec {cluster}-1 -n data -c postgres -- psql -XqAtd tomoda -c".split()
+        return self.in_pod(f"{cluster}-1", "psql", "-XqAtd", "tomoda", "-c", sql)
+
+    def in_pod(self, pod: str, *words: str) -> "subprocess.CompletedProcess[str]":
+        """A program in a database's pod, that may fail."""
         return subprocess.run(
-            ["kubectl", "--context", f"lab-{self.env}", *words, sql],
+            ["kubectl", "--context", f"lab-{self.env}", "exec", pod, "-n", "data", "-c", "postgres", "--", *words],
             env={**os.environ, **self.variables},
             capture_output=True,
             text=True,

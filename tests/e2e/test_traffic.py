@@ -75,6 +75,17 @@ def test_the_old_cluster_takes_no_more_writes_and_keeps_its_data(broken: Seat, s
     assert broken.cluster("postgres-dev") is not None
 
 
+def test_a_client_that_verifies_the_name_it_uses_is_content(broken: Seat, switched: Outcome) -> None:
+    assert switched.code == 0
+    settings = "host=postgres-postgresql.data.svc.cluster.local user=tomoda dbname=tomoda sslmode=verify-full"
+    said = broken.in_pod(
+        f"{broken.recovered}-1",
+        *("psql", "-w", "-d", f"{settings} sslrootcert=/controller/certificates/server-ca.crt", "-c", "SELECT 1"),
+    )
+    # It comes as far as the password, which it does not have: the certificate was accepted.
+    assert "no password supplied" in said.stderr
+
+
 def test_what_is_written_now_goes_to_the_recovered_cluster(broken: Seat, switched: Outcome) -> None:
     assert switched.code == 0
     url = broken.health_url().removesuffix("/health")

@@ -33,10 +33,26 @@ DROPPED = {
 }
 
 
-def _derived(source: ClusterSnapshot, server_name: str = "postgres-prod-recovered-2") -> RecoveredCluster:
+ALIASES = ("db", "db.data")
+
+
+def _certificates(source: ClusterSnapshot) -> Any:
+    spec = _derived(source, aliases=ALIASES).manifest["spec"]
+    return spec.get("certificates")
+
+
+def _derived(
+    source: ClusterSnapshot, server_name: str = "postgres-prod-recovered-2", aliases: tuple[str, ...] = ()
+) -> RecoveredCluster:
     assert source.store is not None
     return derive_recovered_cluster(
-        source, source.store, name="postgres-prod-recovered", server_name=server_name, target=TARGET, limit=LIMIT
+        source,
+        source.store,
+        aliases=aliases,
+        name="postgres-prod-recovered",
+        server_name=server_name,
+        target=TARGET,
+        limit=LIMIT,
     )
 
 
@@ -130,3 +146,14 @@ def test_the_result_shares_nothing_with_the_source() -> None:
     # THEN
     assert source.spec == before
     assert spec["backup"]["barmanObjectStore"]["wal"] == {"maxParallel": 4}
+
+
+def test_its_certificate_is_for_the_names_that_clients_use_too() -> None:
+    assert _certificates(a_source()) == {"serverAltDNSNames": ["db", "db.data"]}
+    own = a_source(certificates={"serverAltDNSNames": ["old.acme.test", "db"], "clientCASecret": "ours"})
+    assert _certificates(own) == {"serverAltDNSNames": ["old.acme.test", "db", "db.data"], "clientCASecret": "ours"}
+
+
+def test_a_certificate_that_is_given_is_left_as_it_is() -> None:
+    given = {"serverTLSSecret": "ours", "serverCASecret": "our-ca"}
+    assert _certificates(a_source(certificates=given)) == given

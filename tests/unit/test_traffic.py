@@ -17,7 +17,6 @@ from dr.model.traffic import (
     TrafficSituation,
     cluster_behind,
     read_write_host,
-    service_hosts,
 )
 from tests.builders import (
     NOW,
@@ -283,8 +282,8 @@ def test_a_cluster_is_found_behind_the_host_that_it_is_given() -> None:
 
 
 def test_the_services_names_end_with_the_one_that_needs_no_search_list() -> None:
-    assert service_hosts(an_environment())[0] == "prod-postgres"
-    assert service_hosts(an_environment())[-1] == "prod-postgres.data.svc.cluster.local"
+    assert an_environment().service_hosts[0] == "prod-postgres"
+    assert an_environment().service_hosts[-1] == "prod-postgres.data.svc.cluster.local"
 
 
 def test_a_service_that_leads_elsewhere_leaves_nobody_fenced_and_that_is_said() -> None:
