@@ -53,9 +53,10 @@ def main(env: str, runs: int, as_json: bool) -> None:
 def _measure(env: str) -> Run:
     subprocess.run([sys.executable, "-m", "lab", "reset"], check=True, stdout=sys.stderr)
     target = datetime.now(UTC).isoformat(timespec="seconds")
+    agreed = ("--yes", "--confirm", f"postgres-{env}-recovered")
     begin, resident = time.monotonic(), 0
     with subprocess.Popen(
-        [sys.executable, "-m", "dr", "pitr", "--env", env, "--target-time", target, "--yes", "--json"],
+        [sys.executable, "-m", "dr", "pitr", "--env", env, "--target-time", target, "--json", *agreed],
         stdout=subprocess.PIPE,
         text=True,
     ) as process:

@@ -21,6 +21,7 @@ import yaml
 
 _POD = "postgres-prod-1"
 _RECOVERED = "postgres-prod-recovered"
+_AGREED = ("--yes", "--confirm", _RECOVERED)
 _SERVING_SECONDS = 60
 
 
@@ -45,15 +46,15 @@ def main() -> None:
     _psql(_POD, "DROP TABLE users CASCADE")
     _health()
 
-    _say("The main job: back to the moment before. (On prod it asks for the recovered cluster's name; --yes agrees.)")
-    _run("python", "-m", "dr", "pitr", "--env", "prod", "--target-time", target, "--yes")
+    _say("The main job: back to the moment before. (At a terminal it asks for the cluster's name.)")
+    _run("python", "-m", "dr", "pitr", "--env", "prod", "--target-time", target, *_AGREED)
 
     _say("The rows are back in the recovered cluster, the last one too; the broken one is left as it was.")
     _psql(f"{_RECOVERED}-1", "SELECT count(*) AS users, max(email) FILTER (WHERE name = 'the last one in') FROM users")
 
     _say("The next command, as it printed it, moves the traffic:")
     for command in _next_commands():
-        _run(*shlex.split(command), "--yes")
+        _run(*shlex.split(command), *_AGREED)
     _health(until=200)
     click.secho("\nDone. The lab is still up: `python -m lab down` takes it away.", bold=True)
 

@@ -33,13 +33,19 @@ class Asked:
     decide: "Callable[[Session], Agreed]"
 
 
+agreement_options = (
+    click.option("--confirm", "confirmed", metavar="NAME", help="With --yes: the Cluster's name, where it is wanted."),
+    click.option("--yes", is_flag=True, help="Do not ask; where the name is wanted, --confirm gives it."),
+)
+
+
 def operation_options(function: Callable[..., None]) -> Callable[..., None]:
     """Adds the options of every command that changes something."""
     for option in (
         click.option(
             "--take-over", is_flag=True, help="Take the place of an operator, or a Pulumi run, that you know is dead."
         ),
-        click.option("--yes", is_flag=True, help="Do not ask."),
+        *agreement_options,
         click.option("--dry-run", is_flag=True, help="Look, show the plan, change nothing."),
     ):
         function = option(function)
@@ -55,11 +61,12 @@ def operate(
     as_json: bool,
     dry_run: bool,
     yes: bool,
+    confirmed: str | None,
     take_over: bool,
 ) -> None:
     """Do what ``ask`` makes of the environment. Raises a DrError."""
     from dr.cli import rendering, signals
-    from dr.cli.confirmation import confirm
+    from dr.cli.confirmation import agree
     from dr.cli.live import reporter_for
     from dr.cli.setup import open_session, open_stack
     from dr.clients.config_files import load_environment
@@ -80,8 +87,7 @@ def operate(
     if dry_run:
         rendering.note("Dry run: nothing was changed.")
         return
-    if not yes:
-        confirm(found, agreed.plan, agreed.name, as_json=as_json)
+    agree(found, agreed.plan, agreed.name, as_json=as_json, yes=yes, confirmed=confirmed)
     with signals.stopping(session.stop), reporter_for(agreed.plan, quiet=as_json) as reporter:
         report = agreed.run(Tools(session=session, stack=stack, journal=journal, reporter=reporter))
     if as_json:

@@ -9,12 +9,19 @@ from dr.cli.main import options
 
 
 @options("resume")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask; where the name is wanted, --confirm gives it.")
+@click.option("--confirm", "confirmed", metavar="NAME", help="With --yes: the Cluster's name, where it is wanted.")
 @click.option(
     "--take-over", is_flag=True, help="Take the place of an operator, or a Pulumi run, that you know is dead."
 )
 def command(
-    environment: str, config_dir: str | None, context: str | None, as_json: bool, yes: bool, take_over: bool
+    environment: str,
+    config_dir: str | None,
+    context: str | None,
+    as_json: bool,
+    yes: bool,
+    confirmed: str | None,
+    take_over: bool,
 ) -> None:
     """Go on with the operation on this environment that was stopped, or whose process died.
 
@@ -29,7 +36,7 @@ def command(
     found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
     entry = to_resume(open_session(found, context))
     words = shlex.split(entry.go_on.removeprefix("python -m dr "))
-    given = {"--config-dir": config_dir, "--context": context}
+    given = {"--config-dir": config_dir, "--context": context, "--confirm": confirmed}
     words += [part for option, value in given.items() if value for part in (option, value)]
     words += [option for option, on in (("--yes", yes), ("--take-over", take_over), ("--json", as_json)) if on]
     if not as_json:

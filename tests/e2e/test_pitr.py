@@ -12,6 +12,8 @@ import yaml
 
 from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health
 
+AGREED = ("--yes", "--confirm", "postgres-prod-recovered")
+
 
 @dataclass(frozen=True)
 class Recovered:
@@ -35,7 +37,7 @@ def recovered(lab_variables: dict[str, str]) -> Recovered:
     time.sleep(0.1)
     prod.psql("postgres-prod", "UPDATE users SET name = 'lost' WHERE id = 1")
     prod.psql("postgres-prod", "DROP TABLE users CASCADE")
-    outcome = prod.pitr(target, "--yes")
+    outcome = prod.pitr(target, *AGREED)
     prod.end_started()
     return Recovered(outcome, target, replicas, external_names, source_spec)
 
@@ -119,7 +121,7 @@ def test_pulumi_by_hand_finds_nothing_to_change(prod: Seat, recovered: Recovered
 
 
 def test_repeating_the_command_is_refused_with_both_ways_on(prod: Seat, recovered: Recovered) -> None:
-    outcome = prod.pitr(recovered.target, "--yes")
+    outcome = prod.pitr(recovered.target, *AGREED)
     assert (outcome.code, outcome.problem_codes) == (4, ["recovered-exists"])
     remedy = outcome.document["problems"][0]["remedy"]
     assert "--continue" in remedy
@@ -128,7 +130,7 @@ def test_repeating_the_command_is_refused_with_both_ways_on(prod: Seat, recovere
 
 def test_continuing_a_finished_recovery_verifies_it_again(prod: Seat, recovered: Recovered) -> None:
     created = (prod.cluster("postgres-prod-recovered") or {})["metadata"]["uid"]
-    outcome = prod.pitr(recovered.target, "--yes", "--continue")
+    outcome = prod.pitr(recovered.target, *AGREED, "--continue")
     assert outcome.code == 0, outcome
     assert (prod.cluster("postgres-prod-recovered") or {})["metadata"]["uid"] == created
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dr.cli.confirmation import confirm
+from dr.cli.confirmation import agree, confirm
 from dr.cli.main import run
 from dr.model.errors import DeclinedError, RequestError
 from tests.builders import a_decision, an_environment
@@ -163,7 +163,7 @@ class _Terminal(io.StringIO):
 def _ask(monkeypatch: pytest.MonkeyPatch, typed: str, confirmation: str) -> None:
     monkeypatch.setattr(sys, "stdin", _Terminal(typed))
     decision = a_decision()
-    confirm(an_environment(confirmation=confirmation), decision.plan, decision.cluster.name, as_json=False)
+    confirm(an_environment(confirmation=confirmation), decision.plan, decision.cluster.name)
 
 
 @pytest.mark.parametrize(("typed", "how"), [("postgres-prod-recovered\n", "name"), ("y\n", "answer")])
@@ -181,8 +181,27 @@ def test_anything_else_declines(monkeypatch: pytest.MonkeyPatch, typed: str, how
     assert declined.value.exit_code == 9
 
 
+def _agree(how: str, *, yes: bool, confirmed: str | None = None, as_json: bool = False) -> None:
+    decision, environment = a_decision(), an_environment(confirmation=how)
+    agree(environment, decision.plan, decision.cluster.name, as_json=as_json, yes=yes, confirmed=confirmed)
+
+
 def test_nobody_is_asked_where_json_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", _Terminal("y\n"))
-    decision = a_decision()
-    with pytest.raises(RequestError, match="no terminal"):
-        confirm(an_environment(), decision.plan, decision.cluster.name, as_json=True)
+    with pytest.raises(RequestError, match="nobody to ask"):
+        _agree("answer", yes=False, as_json=True)
+
+
+def test_yes_is_enough_only_where_no_name_is_wanted() -> None:
+    _agree("answer", yes=True)
+    _agree("name", yes=True, confirmed="postgres-prod-recovered")
+    with pytest.raises(RequestError) as refused:
+        _agree("name", yes=True)
+    assert "--yes --confirm postgres-prod-recovered" in refused.value.remedy
+
+
+@pytest.mark.parametrize("how", ["answer", "name"])
+def test_another_name_is_refused_everywhere(how: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        _agree(how, yes=True, confirmed="postgres-dev-recovered")
+    assert refused.value.code == "confirmation-wrong"

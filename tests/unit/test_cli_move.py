@@ -138,6 +138,9 @@ REFUSALS: list[tuple[str, Callable[[Wire], object], str]] = [
 ]
 
 
+NAMES = {"switchover": "postgres-prod-recovered", "rollback": "postgres-prod"}
+
+
 @pytest.mark.parametrize(("command", "arrange", "code"), REFUSALS, ids=[f"{one[0]}-{one[2]}" for one in REFUSALS])
 def test_a_precondition_that_does_not_hold_is_refused_before_anything_is_changed(
     ready: Path,
@@ -148,7 +151,7 @@ def test_a_precondition_that_does_not_hold_is_refused_before_anything_is_changed
     code: str,
 ) -> None:
     arrange(wire)
-    assert _move(ready, command, "--yes", "--json") == 4
+    assert _move(ready, command, "--yes", "--confirm", NAMES[command], "--json") == 4
     told = _json(capsys)
     assert [problem["code"] for problem in told["problems"]] == [code]
     assert (told["changed"], told["stopped"]) == (False, None)
@@ -160,7 +163,7 @@ def test_another_operator_at_work_is_refused_before_anything_is_changed(
     ready: Path, wire: Wire, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     wire.on(LEASE, lease_object("bob@ops-2:8", NOW.replace(year=2999)))
-    assert _move(ready, command, "--yes", "--json") == 4
+    assert _move(ready, command, "--yes", "--confirm", NAMES[command], "--json") == 4
     (problem,) = _json(capsys)["problems"]
     assert problem["code"] == "another-operator"
     assert "bob@ops-2:8" in problem["cause"]

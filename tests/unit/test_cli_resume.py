@@ -41,6 +41,9 @@ def _stopped(wire: Wire, entry: OperationEntry, outcome: Outcome = Outcome.INTER
     wire.on(RECORD, config_map_of(record.with_operation(entry.over(outcome, NOW))))
 
 
+AGREED = ("--yes", "--confirm", "postgres-prod-recovered")
+
+
 def _resume(folder: Path, *more: str) -> int:
     return run(["resume", "--config-dir", str(folder), "--env", "prod", *more])
 
@@ -60,7 +63,7 @@ def test_before_a_first_operation_there_is_nothing_to_resume(
 
 def test_an_operation_that_is_done_is_not_resumed(moving: Path, wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:
     _stopped(wire, an_entry(), Outcome.DONE)
-    assert _resume(moving, "--yes", "--json") == 4
+    assert _resume(moving, *AGREED, "--json") == 4
     assert _codes(capsys) == ["nothing-to-resume"]
     assert nothing_changed(wire)
 
@@ -103,7 +106,7 @@ def test_without_yes_json_cannot_ask(moving: Path, wire: Wire, capsys: pytest.Ca
 def test_yes_is_passed_on(moving: Path, wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:
     # GIVEN an operator at work, whom only a command that was agreed to meets
     wire.on(LEASE, lease_object("bob@ops-2:8", NOW.replace(year=2999)))
-    assert _resume(moving, "--yes", "--json") == 4
+    assert _resume(moving, *AGREED, "--json") == 4
     assert _codes(capsys) == ["another-operator"]
     assert nothing_changed(wire)
 
@@ -112,9 +115,9 @@ def test_taking_over_is_passed_on(moving: Path, wire: Wire, capsys: pytest.Captu
     # GIVEN a lease of nobody alive, and no right to write it
     wire.on(LEASE, lease_object("bob@ops-2:8", NOW.replace(year=2000), seconds=0))
     wire.on(LEASE, kube_status(403, "leases is forbidden"), status=403, method="PUT")
-    assert _resume(moving, "--yes", "--json") == 4
+    assert _resume(moving, *AGREED, "--json") == 4
     assert _codes(capsys) == ["lease-stale"]
-    assert _resume(moving, "--yes", "--take-over", "--json") == 5
+    assert _resume(moving, *AGREED, "--take-over", "--json") == 5
     assert _codes(capsys) == ["forbidden"]
     assert len(wire.received("PUT")) == 1
 
