@@ -140,7 +140,9 @@ def a_situation(**changes: Any) -> Situation:
 
 def a_request(**changes: Any) -> RecoveryRequest:
     """Recover to :data:`TARGET` under the configured name."""
-    return replace(RecoveryRequest(target=TARGET, recovered_name="postgres-prod-recovered"), **changes)
+    return replace(
+        RecoveryRequest(target=TARGET, source="postgres-prod", recovered_name="postgres-prod-recovered"), **changes
+    )
 
 
 def a_decision(situation: Situation | None = None, **request: Any) -> RecoveryDecision:

@@ -17,34 +17,45 @@ def recovery_options(function: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--continue", "go_on", is_flag=True, help="Go on with a recovered Cluster that is there already."),
         click.option(
-            "--recovered-name", help="The recovered Cluster's name.  [default: recoveredCluster of the environment]"
+            "--recovered-name",
+            help="The recovered Cluster's name.  [default: recoveredCluster; with a number after a switchover]",
         ),
+        click.option("--source", help="The Cluster to recover from.  [default: the one that serves the traffic]"),
     ):
         function = option(function)
     return operation_options(function)
 
 
 def recover(
-    *, target_time: str | None, recovered_name: str | None, go_on: bool, skip_seal: bool, **common: Any
+    *,
+    target_time: str | None,
+    source: str | None,
+    recovered_name: str | None,
+    go_on: bool,
+    skip_seal: bool,
+    **common: Any,
 ) -> None:
     """Recover to ``target_time``, or to the end of the WAL without one. Raises a DrError."""
 
-    def ask(environment: "Environment") -> Asked:
+    def ask(_environment: "Environment") -> Asked:
         from dr.cli.rendering import show_report
-        from dr.model.preconditions import RecoveryRequest
+        from dr.model.names import check_cluster_name
         from dr.model.target import RecoveryTarget
-        from dr.operations.recovery import Recovery, decide
+        from dr.operations.recovery import Recovery, Wanted, decide
         from dr.operations.session import utc_now
 
-        request = RecoveryRequest(
+        if recovered_name:
+            check_cluster_name(recovered_name)
+        wanted = Wanted(
             target=RecoveryTarget.parse(target_time, now=utc_now()) if target_time is not None else None,
-            recovered_name=recovered_name or environment.recovered_cluster,
+            source=source,
+            recovered_name=recovered_name,
             go_on=go_on,
             seal=not skip_seal,
         )
 
         def look(session: "Session") -> Agreed:
-            decision = decide(session, request)
+            decision = decide(session, wanted)
             return Agreed(
                 plan=decision.plan,
                 name=decision.cluster.name,
@@ -52,6 +63,6 @@ def recover(
                 show=show_report,
             )
 
-        return Asked(operation=request.operation, decide=look)
+        return Asked(operation="pitr" if target_time is not None else "latest", decide=look)
 
     operate(ask, **common)

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Collection
 
+from dr.model.errors import RequestError
+
 CLUSTER_NAME_LIMIT = 50
 """The longest name CloudNativePG takes for a Cluster: it adds suffixes of up to 13 characters for Services and Jobs
 (``validateName`` in its ``cluster_webhook.go``)."""
@@ -17,6 +19,16 @@ def cluster_name_fault(name: str) -> str | None:
     if not _DNS_1035.fullmatch(name):
         return "is no DNS label: lower-case letters, digits and hyphens, a letter first, no hyphen last"
     return None
+
+
+def check_cluster_name(name: str) -> None:
+    """Raise RequestError when ``name`` cannot be a recovered Cluster's."""
+    if fault := cluster_name_fault(name):
+        raise RequestError(
+            "name-impossible",
+            f"the recovered cluster's name {name!r} {fault}",
+            "give a shorter or simpler one with --recovered-name",
+        )
 
 
 def free_name(wanted: str, taken: Collection[str]) -> str:

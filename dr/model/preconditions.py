@@ -8,31 +8,27 @@ from dataclasses import dataclass
 
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.config import Environment
-from dr.model.errors import Problem, RequestError
-from dr.model.names import cluster_name_fault, free_name
+from dr.model.errors import Problem
+from dr.model.names import check_cluster_name, free_name
 from dr.model.situation import Situation, Workload
 from dr.model.target import RecoveryTarget, written
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecoveryRequest:
-    """What was asked for. ``target`` is None for the end of the WAL; ``go_on`` agrees to continue with a recovered
-    Cluster that is there already.
+    """What was asked for. ``target`` is None for the end of the WAL; ``source`` is the Cluster to recover from;
+    ``go_on`` agrees to continue with a recovered Cluster that is there already.
     """
 
     target: RecoveryTarget | None
+    source: str
     recovered_name: str
     go_on: bool = False
     seal: bool = True
 
     def __post_init__(self) -> None:
         """Raise RequestError when the name cannot be a Cluster's."""
-        if fault := cluster_name_fault(self.recovered_name):
-            raise RequestError(
-                "name-impossible",
-                f"the recovered cluster's name {self.recovered_name!r} {fault}",
-                "give a shorter or simpler one with --recovered-name",
-            )
+        check_cluster_name(self.recovered_name)
 
     @property
     def operation(self) -> str:
@@ -44,6 +40,8 @@ class RecoveryRequest:
         parts = [f"python -m dr {self.operation}", "--env", environment.name]
         if self.target:
             parts += ["--target-time", self.target.rfc3339]
+        if self.source != environment.source_cluster:
+            parts += ["--source", self.source]
         if self.recovered_name != environment.recovered_cluster:
             parts += ["--recovered-name", self.recovered_name]
         if not self.seal:
@@ -58,8 +56,8 @@ def preconditions(environment: Environment, request: RecoveryRequest, situation:
     if source is None:
         yield Problem(
             code="source-missing",
-            cause=f"there is no Cluster {environment.namespace}/{environment.source_cluster} to recover from",
-            remedy=f"correct sourceCluster; there are: {', '.join(situation.other_clusters) or 'none'}",
+            cause=f"there is no Cluster {environment.namespace}/{request.source} to recover from",
+            remedy=f"correct sourceCluster, or --source; there are: {', '.join(situation.other_clusters) or 'none'}",
         )
         return
     yield from _problems_of_source(environment, request, situation, source)

@@ -60,7 +60,7 @@ class RecoveryReport:
             f"Make {cluster.name} the cluster in Git (its manifest, and the Service's externalName), so that Argo CD "
             "does not put the old one back."
         )
-        source = f"{environment.source_cluster} -n {environment.namespace}"
+        source = f"{self.decision.source.name} -n {environment.namespace}"
         return [in_git, f"Then delete the old one: {kubectl} delete cluster {source}"]
 
     def as_json(self) -> Mapping[str, Any]:

@@ -277,3 +277,9 @@ def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
         )
     if environment.smoke_test_url:
         yield Step(key="smoke-test", title="Smoke test", detail=f"{environment.smoke_test_url} answers 200")
+    if not request.back:
+        yield Step(
+            key="back-up",
+            title="Back it up",
+            detail=f"take a first base backup of {reached.name}, without which it could not be recovered itself",
+        )

@@ -12,6 +12,7 @@ from dr.clients.sql import Psql
 from dr.model.cluster import ClusterSnapshot
 from dr.model.commits import LaterCommits
 from dr.model.errors import AccessError
+from dr.model.preconditions import RecoveryRequest
 from dr.model.situation import Situation
 from dr.model.target import RecoveryTarget
 from dr.operations.argocd import managers
@@ -20,17 +21,17 @@ from dr.operations.session import Session
 _DATABASE_SECONDS = 10
 
 
-def observe(session: Session, recovered_name: str, target: RecoveryTarget | None) -> Situation:
+def observe(session: Session, request: RecoveryRequest) -> Situation:
     """The situation now. Looks only. Raises AccessError when the cluster or the bucket cannot be reached."""
     environment, api = session.environment, session.api
     with ThreadPoolExecutor(max_workers=4) as pool:
         # The source first and alone: a dead API server or a wrong token should be reported once, and at once.
-        source = find_cluster(api, environment.namespace, environment.source_cluster)
-        server_name = source.store.server_name if source and source.store else environment.source_cluster
+        source = find_cluster(api, environment.namespace, request.source)
+        server_name = source.store.server_name if source and source.store else request.source
         catalogue = pool.submit(read_catalogue, environment.backup, server_name)
         database = pool.submit(_database_time, session, source)
-        later = pool.submit(_later, session, source, target)
-        around = pool.submit(_around, session, recovered_name, source)
+        later = pool.submit(_later, session, source, request.target)
+        around = pool.submit(_around, session, request.recovered_name, source)
         return Situation(
             seen_at=session.clock(),
             source=source,

@@ -5,6 +5,7 @@ The source is never touched, but for one harmless commit that seals its WAL. Tra
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from dr.clients import cnpg, workloads
 from dr.clients.recovery_watch import RecoveryWatch
@@ -13,12 +14,15 @@ from dr.clients.volumes import volume_refusal
 from dr.clients.wal import seal_wal
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import InterruptedOperationError, RecoveryError
+from dr.model.lineage import recovered_name, source_of
 from dr.model.preconditions import RecoveryRequest
 from dr.model.progress import RecoveryProgress, Stage, WarningSeen
 from dr.model.record import Record
 from dr.model.recovered import app_secret_name
 from dr.model.recovery import RecoveryDecision, decide_recovery
 from dr.model.report import RecoveryReport
+from dr.model.target import RecoveryTarget
+from dr.model.traffic import cluster_behind
 from dr.operations.argocd import pause
 from dr.operations.observe import observe
 from dr.operations.operation import Tools, run_operation
@@ -35,9 +39,37 @@ _SETTLE_SECONDS = 120
 _CLEAR_SECONDS = 120
 
 
-def decide(session: Session, request: RecoveryRequest) -> RecoveryDecision:
-    """Look, and decide. Changes nothing. Raises RefusedError or AccessError."""
-    return decide_recovery(session.environment, request, observe(session, request.recovered_name, request.target))
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What was asked for, with None where the lineage decides."""
+
+    target: RecoveryTarget | None
+    source: str | None = None
+    recovered_name: str | None = None
+    go_on: bool = False
+    seal: bool = True
+
+
+def decide(session: Session, wanted: Wanted) -> RecoveryDecision:
+    """Look, and decide. Changes nothing. Raises RequestError, RefusedError or AccessError."""
+    request = _request(session, wanted)
+    return decide_recovery(session.environment, request, observe(session, request))
+
+
+def _request(session: Session, wanted: Wanted) -> RecoveryRequest:
+    """What was asked for, with the source and the name that the lineage gives."""
+    environment, api, record = session.environment, session.api, session.records.read()
+    external_name = workloads.external_name(api, environment.namespace, environment.service)
+    serving = cluster_behind(external_name or "", environment.namespace)
+    source = wanted.source or source_of(environment, serving=serving, record=record)
+    taken = {cluster.name for cluster in cnpg.list_clusters(api, environment.namespace)}
+    return RecoveryRequest(
+        target=wanted.target,
+        source=source,
+        recovered_name=wanted.recovered_name or recovered_name(environment, source=source, taken=taken),
+        go_on=wanted.go_on,
+        seal=wanted.seal,
+    )
 
 
 class Recovery:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from dr.clients import workloads
+from dr.clients.backups import take_first_backup
 from dr.clients.cnpg import find_cluster, list_clusters
 from dr.clients.commits import commits_after
 from dr.clients.fencing import fence, unfence
@@ -27,6 +28,7 @@ _FENCE_SECONDS = 120
 _SWITCH_SECONDS = 180
 _NAME_SECONDS = 90
 _SMOKE_SECONDS = 60
+_BACKUP_SECONDS = 900
 
 
 def decide(session: Session, request: MoveRequest) -> MoveDecision:
@@ -99,6 +101,7 @@ class Move:
             "start-workloads": lambda: start_writers(session, decision.workloads),
             "release-argocd": lambda: release(session),
             "smoke-test": self._smoke_test,
+            "back-up": self._back_up,
         }
 
         def report(results: list[StepResult]) -> MoveReport:
@@ -198,3 +201,8 @@ class Move:
             remedy=f"look at the application's log; {way}",
         )
         return self._smoke
+
+    def _back_up(self) -> str:
+        session = self._session
+        taken = take_first_backup(session.api, self._decision.reached, limit=_BACKUP_SECONDS, stop=session.stop)
+        return f"base backup {taken}"

@@ -147,9 +147,12 @@ class Seat:
 
     def database_time(self) -> str:
         """The database's clock, as a target for ``--target-time``."""
-        return datetime.fromtimestamp(
-            float(self.psql(self.source, "SELECT extract(epoch FROM clock_timestamp())")), UTC
-        ).isoformat()
+        return self.database_time_of(self.source)
+
+    def database_time_of(self, cluster: str) -> str:
+        """The clock of one database."""
+        seconds = float(self.psql(cluster, "SELECT extract(epoch FROM clock_timestamp())"))
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
 
     def replicas(self) -> dict[str, int]:
         found = json.loads(self.kubectl("get", "deployments", "-n", self.env, "-o", "json"))

@@ -1,6 +1,7 @@
 """Moving the traffic to a recovered database and back, with the application as the judge."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -159,3 +160,28 @@ def test_a_switchover_to_a_cluster_that_is_not_there_is_refused(broken: Seat, sw
     outcome = broken.dr("switchover", "--env", "dev", "--yes", "--recovered-name", "postgres-dev-other")
     assert (outcome.code, outcome.problem_codes) == (4, ["recovered-missing"])
     assert broken.footprint() == before
+
+
+def test_the_recovered_database_is_recovered_when_it_is_broken_in_turn(broken: Seat, switched: Outcome) -> None:
+    # GIVEN a row that only the recovered database has, and then its table dropped
+    assert switched.code == 0
+    answer = httpx.post(broken.health_url().removesuffix("/health") + "/users", timeout=10)
+    assert answer.status_code == 201, answer.text
+    target = broken.database_time_of(broken.recovered)
+    time.sleep(0.1)
+    broken.psql(broken.recovered, "DROP TABLE users CASCADE")
+    # WHEN
+    again = broken.pitr(target, "--yes")
+    assert again.code == 0, again
+    assert (again.document["cluster"], again.document["serverName"]) == (
+        "postgres-dev-recovered-2",
+        "postgres-dev-recovered-2",
+    )
+    (command,) = again.document["next"]
+    moved = broken.dr(*shlex.split(command)[3:], "--yes")
+    # THEN
+    assert moved.code == 0, moved
+    assert "postgres-dev-recovered-2-rw" in broken.external_names()
+    row = f"SELECT count(*) FROM users WHERE id = {answer.json()['id']}"
+    assert broken.psql("postgres-dev-recovered-2", row) == "1"
+    assert await_health(broken.health_url(), 200).status_code == 200

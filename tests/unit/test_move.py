@@ -36,6 +36,7 @@ from tests.builders import (
 from tests.doubles import Asked, Impatient, KubernetesDouble, RanInPod, in_pods, said, serving
 
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
+BACKUPS = "/apis/postgresql.cnpg.io/v1/namespaces/data/backups"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/prod/deployments"
 SERVICE = "/api/v1/namespaces/data/services/prod-postgres"
 RECORD = "/api/v1/namespaces/data/configmaps/postgres-dr-prod"
@@ -51,6 +52,8 @@ class _World(KubernetesDouble):
         self.keep(f"{CLUSTERS}/postgres-prod", cluster_object())
         for name in ("postgres-prod-recovered", "other"):
             self.keep(f"{CLUSTERS}/{name}", object_of(a_recovered(name)))
+            backed_up = {"phase": "completed", "backupId": "20260427T100000"}
+            self.keep(f"{BACKUPS}/{name}-first", {"metadata": {"name": f"{name}-first"}, "status": backed_up})
         for name in ("api", "worker"):
             spec = {"replicas": 3, "selector": {"matchLabels": {"app": name}}, "template": {}}
             self.keep(f"{DEPLOYMENTS}/{name}", {"metadata": {"name": name, "generation": 1}, "spec": spec})
@@ -195,7 +198,7 @@ def test_a_switchover_does_all_in_the_order_that_loses_nothing(bench: _Bench, wi
         "worker 3",
     ]
     assert wire.host == report.decision.host == RECOVERED_HOST
-    assert [key for key, _, _ in report.steps][-1] == "start-workloads"
+    assert [key for key, _, _ in report.steps][-2:] == ["start-workloads", "back-up"]
 
 
 def test_a_switchover_is_remembered_for_the_way_back(bench: _Bench, wire: _World) -> None:

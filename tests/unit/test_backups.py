@@ -1,0 +1,50 @@
+"""A first base backup, at a double of the Kubernetes API."""
+
+from threading import Event
+
+import pytest
+
+from dr.clients.backups import take_first_backup
+from dr.clients.kubernetes import KubernetesApi
+from dr.model.errors import AccessError
+from tests.builders import a_source
+from tests.doubles import Wire, kube_status
+
+BACKUPS = "/apis/postgresql.cnpg.io/v1/namespaces/data/backups"
+FIRST = f"{BACKUPS}/postgres-prod-first"
+
+
+def _backup(**status: str) -> dict[str, object]:
+    return {"metadata": {"name": "postgres-prod-first"}, "status": status}
+
+
+def _take(api: KubernetesApi) -> str:
+    return take_first_backup(api, a_source(), limit=0, stop=Event())
+
+
+def test_one_that_was_taken_is_enough(wire: Wire, api: KubernetesApi) -> None:
+    wire.on(FIRST, _backup(phase="completed", backupId="20260427T100000"))
+    assert _take(api) == "20260427T100000"
+    assert wire.received("POST") == []
+
+
+def test_without_one_it_is_asked_for_of_the_cluster_itself(wire: Wire, api: KubernetesApi) -> None:
+    wire.on(FIRST, kube_status(404, "not found", name="postgres-prod-first"), status=404)
+    wire.on(BACKUPS, _backup(), method="POST")
+    with pytest.raises(AccessError):
+        _take(api)
+    (asked,) = wire.received("POST")
+    assert asked.body["spec"] == {"cluster": {"name": "postgres-prod"}, "method": "barmanObjectStore"}
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [({"phase": "failed", "error": "403 from the bucket"}, "403 from the bucket"), ({"phase": "running"}, "running")],
+)
+def test_one_that_fails_or_does_not_end_is_told(
+    wire: Wire, api: KubernetesApi, status: dict[str, str], why: str
+) -> None:
+    wire.on(FIRST, _backup(**status))
+    with pytest.raises(AccessError, match=why) as failed:
+        _take(api)
+    assert failed.value.code == "backup-failed"
