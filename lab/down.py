@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from lab import machine, processes
@@ -30,7 +31,7 @@ def down(where: State) -> None:
         LabError: a process survived SIGKILL, or a folder could not be removed.
     """
     end_node(where)
-    _end_all("the lab's processes", lambda: _parts(where))
+    _end_all("the lab's processes", lambda: chain(_parts(where), _recorded(where)))
     _unmount_below(where.root)
     network.down()
     _remove_cgroups()
@@ -90,6 +91,14 @@ def _containers(where: State) -> Iterator[int]:
             continue
         if " overlay " in root and f"upperdir={below}" in root:
             yield pid
+
+
+def _recorded(where: State) -> Iterator[int]:
+    """Recorded processes. One that writes its own title over its environment, as Redis does, has lost its mark."""
+    for file in sorted(where.processes.glob("*.json")):
+        record = processes.read(where, file.stem)
+        if record is not None and record.alive():
+            yield record.pid
 
 
 def _parts(where: State) -> Iterator[int]:
