@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dr.model.argocd import Manager
 from dr.model.argocd_steps import argocd_warnings, pause_step
@@ -16,6 +16,7 @@ from dr.model.preconditions import RecoveryRequest, preconditions
 from dr.model.recovered import RecoveredCluster, app_secret_name, derive_recovered_cluster
 from dr.model.situation import Situation, Workload
 from dr.model.target import RecoveryTarget
+from dr.model.writer_steps import scale_commands, stop_step, with_counts
 
 _UNSEALED_TIME = "if no commit after the target was archived, the recovery will fail and say so."
 _UNSEALED_LATEST = "what was committed but not archived yet will be missing from the recovered cluster."
@@ -44,7 +45,7 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
     source, catalogue = situation.source, situation.catalogue
     store = source.store if source else None
     base = catalogue.base_for(request.target) if catalogue else None
-    workloads = tuple(_with_count_to_return_to(environment, situation))
+    workloads = tuple(with_counts(environment, situation.workloads.values(), situation.record))
     if problems or source is None or store is None or catalogue is None or base is None:
         raise RefusedError(problems)
     cluster = _recovered(environment, request, situation, source, store)
@@ -64,15 +65,6 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
             steps=tuple(_steps(environment, request, situation, source, base, cluster, workloads)),
         ),
     )
-
-
-def _with_count_to_return_to(environment: Environment, situation: Situation) -> Iterator[Workload]:
-    """The workloads, each with the count it runs with, or had before an earlier run stopped it, or is configured."""
-    remembered = situation.record.replicas if situation.record else {}
-    for workload in situation.workloads.values():
-        if workload:
-            count = workload.replicas or remembered.get(workload.name) or environment.workloads.replicas
-            yield replace(workload, return_to=count)
 
 
 def _recovered(
@@ -146,7 +138,6 @@ def _steps(
     cluster: RecoveredCluster,
     workloads: tuple[Workload, ...],
 ) -> Iterator[Step]:
-    namespace, names = environment.workloads.namespace, ", ".join(workload.name for workload in workloads)
     kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
     yield Step(
         key="remember",
@@ -154,12 +145,7 @@ def _steps(
         detail=f"replica counts and this recovery, in ConfigMap {environment.namespace}/postgres-dr-{environment.name}",
     )
     yield from pause_step(situation.argocd)
-    yield Step(
-        key="stop-writers",
-        title="Stop the writers",
-        detail=f"scale {names} in {namespace} to 0 and wait until their pods are gone",
-        undo=tuple(scale_commands(environment, workloads)),
-    )
+    yield stop_step(environment, workloads, undo=scale_commands(environment, workloads))
     if request.seal and situation.database_time is not None:
         yield Step(
             key="seal-wal",
@@ -198,16 +184,6 @@ def _steps(
         ),
     )
     yield Step(key="settle", title="Settle", detail="Pulumi writes its state")
-
-
-def scale_commands(environment: Environment, workloads: tuple[Workload, ...]) -> list[str]:
-    """The commands that start the workloads again, with the counts to return to."""
-    kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
-    return [
-        f"{kubectl} scale deployment/{workload.name} -n {environment.workloads.namespace} "
-        f"--replicas={workload.return_to}"
-        for workload in workloads
-    ]
 
 
 def _duration(seconds: float) -> str:

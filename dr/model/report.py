@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from dr.model.config import Environment
-from dr.model.recovery import RecoveryDecision, scale_commands
+from dr.model.recovery import RecoveryDecision
 from dr.model.traffic import MoveDecision
+from dr.model.writer_steps import scale_commands
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ Both are the same move with the ends swapped: the Cluster that is left stops wri
 other one, so that no transaction can be acknowledged by a database that nobody will look at again.
 """
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -19,6 +18,7 @@ from dr.model.plan import Plan, Step
 from dr.model.preconditions import problems_around
 from dr.model.record import Record
 from dr.model.situation import Workload
+from dr.model.writer_steps import scale_commands, stop_step, with_counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,14 +100,7 @@ def decide_move(environment: Environment, request: MoveRequest, situation: Traff
     reached, before = situation.reached, situation.external_name
     if problems or reached is None or before is None:
         raise RefusedError(problems)
-    workloads = tuple(
-        replace(
-            workload,
-            return_to=workload.replicas or situation.record.replicas.get(name) or environment.workloads.replicas,
-        )
-        for name, workload in situation.workloads.items()
-        if workload
-    )
+    workloads = tuple(with_counts(environment, situation.workloads.values(), situation.record))
     left = situation.left
     fence = left if left is not None and left.name != reached.name else None
     decision = MoveDecision(
@@ -221,7 +214,6 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
 def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
     request, reached, fence = decision.request, decision.reached, decision.fence
     back = () if request.back else (f"python -m dr rollback --env {environment.name}",)
-    names = ", ".join(workload.name for workload in decision.workloads)
     yield Step(
         key="remember",
         title="Remember",
@@ -229,12 +221,7 @@ def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
         f"{environment.namespace}/postgres-dr-{environment.name}",
     )
     yield from pause_step(decision.argocd)
-    yield Step(
-        key="stop-writers",
-        title="Stop the writers",
-        detail=f"scale {names} in {environment.workloads.namespace} to 0 and wait until their pods are gone",
-        undo=back,
-    )
+    yield stop_step(environment, decision.workloads, undo=back)
     if fence:
         how = "hibernate" if request.hibernate else "fence"
         yield Step(
@@ -263,11 +250,7 @@ def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
         key="start-workloads",
         title="Start the workloads",
         detail=", ".join(f"{workload.name} {workload.return_to}" for workload in decision.workloads) + ", and wait",
-        undo=tuple(
-            f"kubectl --context {shlex.quote(environment.kubernetes.context)} scale deployment/{workload.name} "
-            f"-n {environment.workloads.namespace} --replicas=0"
-            for workload in decision.workloads
-        ),
+        undo=tuple(scale_commands(environment, decision.workloads, replicas=0)),
     )
     if request.back and decision.argocd:
         yield Step(
