@@ -1,6 +1,7 @@
 """Doubles that stand at the wire: an HTTP server on 127.0.0.1 that plays the Kubernetes API or the object store."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -53,11 +54,18 @@ class Wire:
 
     def respond(self, asked: Asked) -> tuple[int, bytes]:
         """The answer to a request."""
-        return self.answers.get((asked.method, asked.path), (404, b"404 page not found\n"))
+        missing = (200, b'{"items": []}') if _asks_for_a_list(asked) else (404, b"404 page not found\n")
+        return self.answers.get((asked.method, asked.path), missing)
 
     def received(self, method: str) -> list[Asked]:
         """The requests of one method, in order."""
         return [asked for asked in self.asked if asked.method == method]
+
+
+def _asks_for_a_list(asked: Asked) -> bool:
+    """Whether a list is asked for that every API server has, and that is empty unless a test says otherwise."""
+    wanted = r"/apis/(batch/v1/namespaces/[^/]+/[^/]+|autoscaling/v2/.*s|postgresql.cnpg.io/v1/.*/poolers)"
+    return asked.method == "GET" and re.fullmatch(wanted, asked.path) is not None
 
 
 @dataclass(kw_only=True)
@@ -150,7 +158,7 @@ class KubernetesDouble(Wire):
 
     def respond(self, asked: Asked) -> tuple[int, bytes]:
         """Read, create or replace."""
-        if (asked.method, asked.path) in self.answers:
+        if (asked.method, asked.path) in self.answers or self._nothing_kept(asked):
             return super().respond(asked)
         if asked.method in {"POST", "PUT"} and self.meanwhile:
             self.meanwhile.pop(0)()
@@ -158,7 +166,12 @@ class KubernetesDouble(Wire):
             status, body = self._answer(asked)
         return status, json.dumps(body).encode()
 
+    def _nothing_kept(self, asked: Asked) -> bool:
+        return _asks_for_a_list(asked) and not any(path.startswith(f"{asked.path}/") for path in self.objects)
+
     def _answer(self, asked: Asked) -> tuple[int, dict[str, Any]]:
+        if _asks_for_a_list(asked):
+            return 200, {"items": [kept for path, kept in self.objects.items() if path.startswith(f"{asked.path}/")]}
         created = asked.method == "POST"
         path = f"{asked.path}/{asked.body['metadata']['name']}" if created else asked.path
         name, there = path.rsplit("/", 1)[1], self.objects.get(path)

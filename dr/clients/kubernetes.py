@@ -70,6 +70,16 @@ class KubernetesApi:
         return client.CoordinationV1Api(self._client)
 
     @cached_property
+    def batch(self) -> Any:
+        """CronJobs and Jobs."""
+        return client.BatchV1Api(self._client)
+
+    @cached_property
+    def autoscaling(self) -> Any:
+        """HorizontalPodAutoscalers."""
+        return client.AutoscalingV2Api(self._client)
+
+    @cached_property
     def storage(self) -> Any:
         """Storage classes."""
         return client.StorageV1Api(self._client)

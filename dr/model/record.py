@@ -37,7 +37,8 @@ class Record(BaseModel):
     declares the Service to point, None until a first switchover; ``came_from`` are the names it pointed to before each
     switchover that was not rolled back, oldest first; ``verified`` are the recovered Clusters that passed verification,
     each with the transaction ID its next writer would have got; ``fenced`` are the Clusters that this tool keeps from
-    writing; ``paused`` maps what was paused of Argo CD to the setting it had, outermost first.
+    writing; ``paused`` maps what was paused of Argo CD to the setting it had, outermost first; ``held`` does so for
+    what would write, or wake writers, by itself.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +53,7 @@ class Record(BaseModel):
     verified: Mapping[str, int] = {}
     fenced: tuple[str, ...] = ()
     paused: Mapping[str, Any] = {}
+    held: Mapping[str, Any] = {}
     operations: tuple[OperationEntry, ...] = ()
 
     def declaration(self, present: Collection[str]) -> Declaration:
@@ -101,6 +103,14 @@ class Record(BaseModel):
     def released(self) -> "Record":
         """The record with nothing of Argo CD paused."""
         return self.model_copy(update={"paused": {}})
+
+    def with_held(self, settings: Mapping[str, Any]) -> "Record":
+        """The record with more held. A setting that is remembered already stays: it was before us."""
+        return self.model_copy(update={"held": {**settings, **self.held}})
+
+    def without_held(self, names: Collection[str]) -> "Record":
+        """The record with ``names`` let go."""
+        return self.model_copy(update={"held": {name: was for name, was in self.held.items() if name not in names}})
 
     def with_fenced(self, cluster: str, *, fenced: bool) -> "Record":
         """The record with ``cluster`` kept from writing, or not any more."""

@@ -14,6 +14,7 @@ from dr.model.names import free_name
 from dr.model.plan import Plan, Step
 from dr.model.preconditions import RecoveryRequest, preconditions
 from dr.model.recovered import RecoveredCluster, app_secret_name, derive_recovered_cluster
+from dr.model.self_starters import SelfStarter, hold_step
 from dr.model.situation import Situation, Workload
 from dr.model.target import RecoveryTarget
 from dr.model.writer_steps import scale_commands, stop_step, with_counts
@@ -36,6 +37,7 @@ class RecoveryDecision:
     workloads: tuple[Workload, ...]
     present: tuple[str, ...]
     argocd: tuple[Manager, ...]
+    self_starters: tuple[SelfStarter, ...]
     plan: Plan
 
 
@@ -57,6 +59,7 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
         workloads=workloads,
         present=situation.other_clusters,
         argocd=situation.argocd,
+        self_starters=situation.self_starters,
         plan=Plan(
             operation=request.operation,
             environment=environment.name,
@@ -145,6 +148,7 @@ def _steps(
         detail=f"replica counts and this recovery, in ConfigMap {environment.namespace}/postgres-dr-{environment.name}",
     )
     yield from pause_step(situation.argocd)
+    yield from hold_step(situation.self_starters)
     yield stop_step(environment, workloads, undo=scale_commands(environment, workloads))
     if request.seal and situation.database_time is not None:
         yield Step(

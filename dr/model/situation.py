@@ -9,6 +9,7 @@ from dr.model.catalogue import Catalogue
 from dr.model.cluster import ClusterSnapshot
 from dr.model.commits import LaterCommits
 from dr.model.record import Record
+from dr.model.self_starters import SelfStarter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,8 @@ class Situation:
     ``database_time`` is the source's own clock, None when its primary does not answer; ``missing_storage_classes`` are
     those that the source names and the cluster lacks; ``volume_refusal`` is why a volume such as the source's would be
     refused, empty when it would not; ``later`` are the transactions committed after the target, None when unknown;
-    ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first.
+    ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first;
+    ``self_starters`` is what would write, or wake writers, by itself.
     """
 
     seen_at: datetime
@@ -49,6 +51,7 @@ class Situation:
     volume_refusal: str
     later: LaterCommits | None = None
     argocd: tuple[Manager, ...] = ()
+    self_starters: tuple[SelfStarter, ...] = ()
     database_time: datetime | None
     catalogue: Catalogue | None
     record: Record | None

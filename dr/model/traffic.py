@@ -17,6 +17,7 @@ from dr.model.errors import Problem, RefusedError
 from dr.model.plan import Plan, Step
 from dr.model.preconditions import problems_around
 from dr.model.record import Record
+from dr.model.self_starters import SelfStarter, hold_step, release_step, to_release
 from dr.model.situation import Workload
 from dr.model.writer_steps import scale_commands, stop_step, with_counts
 
@@ -60,6 +61,7 @@ class TrafficSituation:
     record: Record
     later: LaterCommits | None
     argocd: tuple[Manager, ...] = ()
+    self_starters: tuple[SelfStarter, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,8 @@ class MoveDecision:
     origin: str
     workloads: tuple[Workload, ...]
     argocd: tuple[Manager, ...]
+    held: tuple[SelfStarter, ...]
+    released: tuple[SelfStarter, ...]
     plan: Plan = field(repr=False)
 
     @property
@@ -103,6 +107,8 @@ def decide_move(environment: Environment, request: MoveRequest, situation: Traff
     workloads = tuple(with_counts(environment, situation.workloads.values(), situation.record))
     left = situation.left
     fence = left if left is not None and left.name != reached.name else None
+    held = tuple(one for one in situation.self_starters if one.cluster in {"", fence.name if fence else ""})
+    remembered = {**situation.record.held, **{str(one): one.setting for one in held if not one.held}}
     decision = MoveDecision(
         request=request,
         reached=reached,
@@ -111,6 +117,8 @@ def decide_move(environment: Environment, request: MoveRequest, situation: Traff
         origin=situation.record.came_from[-1] if request.back and situation.record.came_from else "",
         workloads=workloads,
         argocd=situation.argocd,
+        held=held,
+        released=to_release(situation.self_starters, remembered, serving=reached.name),
         plan=Plan(operation=request.operation, environment=environment.name, facts={}, steps=()),
     )
     return replace(
@@ -201,6 +209,11 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
             f"The Service points to {situation.external_name}, which is no Cluster here: nothing is kept from writing "
             "there. See to it that nobody does."
         )
+    for pooler in (one for one in decision.held if one.cluster):
+        yield (
+            f"{pooler} leads to {pooler.cluster} and stays paused: a Pooler's Cluster cannot be changed. Its clients "
+            "wait until it is made anew for the other one, which finalize does."
+        )
     if decision.fence and situation.later is None:
         yield f"What was committed in {decision.fence.name} meanwhile could not be counted; it stays there."
     if situation.later and situation.later.count and decision.request.back and decision.fence:
@@ -221,6 +234,7 @@ def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
         f"{environment.namespace}/postgres-dr-{environment.name}",
     )
     yield from pause_step(decision.argocd)
+    yield from hold_step(decision.held)
     yield stop_step(environment, decision.workloads, undo=back)
     if fence:
         how = "hibernate" if request.hibernate else "fence"
@@ -252,6 +266,7 @@ def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
         detail=", ".join(f"{workload.name} {workload.return_to}" for workload in decision.workloads) + ", and wait",
         undo=tuple(scale_commands(environment, decision.workloads, replicas=0)),
     )
+    yield from release_step(decision.released)
     if request.back and decision.argocd:
         yield Step(
             key="release-argocd",

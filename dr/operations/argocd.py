@@ -1,10 +1,11 @@
 """Keeping Argo CD from undoing an operation, and giving back to it what it manages."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dr.clients import argocd
 from dr.model.argocd import Manager, ObjectKey, managers_of
 from dr.model.config import Environment
+from dr.model.self_starters import SelfStarter
 from dr.operations.session import Session
 
 _HOLD_SECONDS = 2
@@ -12,19 +13,22 @@ _HOLD_SECONDS = 2
 _SYNC_SECONDS = 180
 
 
-def touched_by(environment: Environment) -> list[ObjectKey]:
-    """The objects that operations on ``environment`` change."""
+def touched_by(environment: Environment, clusters: Iterable[str]) -> list[ObjectKey]:
+    """The objects that operations on ``environment`` change, besides what starts by itself."""
     workloads, namespace = environment.workloads, environment.namespace
     return [
         *(ObjectKey("apps", "Deployment", workloads.namespace, name) for name in workloads.deployments),
         ObjectKey("", "Service", namespace, environment.service),
-        ObjectKey("postgresql.cnpg.io", "Cluster", namespace, environment.source_cluster),
+        *(ObjectKey("postgresql.cnpg.io", "Cluster", namespace, name) for name in clusters),
     ]
 
 
-def managers(session: Session) -> tuple[Manager, ...]:
+def managers(
+    session: Session, *, clusters: Iterable[str], self_starters: Iterable[SelfStarter] = ()
+) -> tuple[Manager, ...]:
     """What of Argo CD manages the touched objects, outermost first; nothing without Argo CD. Raises AccessError."""
-    return managers_of(touched_by(session.environment), argocd.list_managers(session.api))
+    touched = [*touched_by(session.environment, clusters), *(one.key for one in self_starters)]
+    return managers_of(touched, argocd.list_managers(session.api))
 
 
 def pause(session: Session, found: Sequence[Manager]) -> str:
@@ -52,7 +56,7 @@ def release(session: Session) -> str:
     record = session.records.read()
     if record is None or not record.paused:
         return "nothing is paused"
-    present = {str(manager): manager for manager in managers(session)}
+    present = {str(manager): manager for manager in argocd.list_managers(session.api)}
     paused = [present[name] for name in record.paused if name in present]
     # A parent differs from Git by the very pause of its children.
     ours = {str(ObjectKey("argoproj.io", manager.kind, manager.namespace, manager.name)) for manager in paused}

@@ -8,6 +8,7 @@ from dr.clients import volumes, workloads
 from dr.clients.cnpg import find_cluster, gave_up, list_clusters
 from dr.clients.commits import commits_after
 from dr.clients.object_store import read_catalogue
+from dr.clients.self_starters import list_self_starters
 from dr.clients.sql import Psql
 from dr.model.cluster import ClusterSnapshot
 from dr.model.commits import LaterCommits
@@ -50,6 +51,7 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
     environment, api = session.environment, session.api
     namespace, writers = environment.namespace, environment.workloads
     recovered = find_cluster(api, namespace, recovered_name)
+    self_starters = list_self_starters(api, environment, {source.name} if source else ())
     classes = {name for name in (source.storage_classes if source else ()) if name}
     return {
         "recovered": recovered,
@@ -64,7 +66,8 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
         ),
         "volume_refusal": volumes.volume_refusal(api, source) if source and not recovered else "",
         "record": session.records.read(),
-        "argocd": managers(session),
+        "argocd": managers(session, clusters=[source.name] if source else (), self_starters=self_starters),
+        "self_starters": self_starters,
     }
 
 

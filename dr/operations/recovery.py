@@ -27,6 +27,7 @@ from dr.operations.argocd import pause
 from dr.operations.observe import observe
 from dr.operations.operation import Tools, run_operation
 from dr.operations.runner import StepResult
+from dr.operations.self_starters import hold
 from dr.operations.session import Session
 from dr.operations.verify import Finding, judge, verify_database, verify_last_commit
 from dr.operations.writers import stop_writers
@@ -96,6 +97,7 @@ class Recovery:
         doing: dict[str, Callable[[], str]] = {
             "remember": self._remember,
             "pause-argocd": lambda: pause(session, decision.argocd),
+            "hold": lambda: hold(session, decision.self_starters),
             "stop-writers": lambda: stop_writers(session, decision.workloads),
             "seal-wal": self._seal_wal,
             "credentials": self._credentials,

@@ -10,6 +10,7 @@ from dr.clients.cnpg import find_cluster, list_clusters
 from dr.clients.commits import commits_after
 from dr.clients.fencing import fence, unfence
 from dr.clients.name_check import await_same_address, log_in, pod_of
+from dr.clients.self_starters import list_self_starters
 from dr.clients.smoke_test import await_ok
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.commits import LaterCommits
@@ -21,6 +22,7 @@ from dr.model.traffic import MoveDecision, MoveRequest, TrafficSituation, cluste
 from dr.operations.argocd import managers, pause, release
 from dr.operations.operation import Tools, run_operation
 from dr.operations.runner import StepResult
+from dr.operations.self_starters import hold, let_go
 from dr.operations.session import Session
 from dr.operations.writers import start_writers, stop_writers
 
@@ -48,6 +50,8 @@ def _observe(session: Session, request: MoveRequest) -> TrafficSituation:
         wanted = cluster_behind(origin or "", namespace) or environment.source_cluster
     left = find_cluster(api, namespace, pointed_to) if pointed_to else None
     reached = find_cluster(api, namespace, wanted)
+    clusters = {cluster.name for cluster in (left, reached) if cluster}
+    self_starters = list_self_starters(api, environment, clusters)
     return TrafficSituation(
         seen_at=session.clock(),
         external_name=external_name,
@@ -55,7 +59,8 @@ def _observe(session: Session, request: MoveRequest) -> TrafficSituation:
         reached=reached,
         workloads={name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
         record=record,
-        argocd=managers(session),
+        argocd=managers(session, clusters=clusters, self_starters=self_starters),
+        self_starters=self_starters,
         later=_later(session, left, _parted(reached, record, back=request.back)) if left != reached else None,
     )
 
@@ -93,12 +98,14 @@ class Move:
         doing: dict[str, Callable[[], str]] = {
             "remember": self._remember,
             "pause-argocd": lambda: pause(session, decision.argocd),
+            "hold": lambda: hold(session, decision.held),
             "stop-writers": lambda: stop_writers(session, decision.workloads),
             "fence": self._fence,
             "unfence": self._unfence,
             "switch": self._switch,
             "reach": self._reach,
             "start-workloads": lambda: start_writers(session, decision.workloads),
+            "let-go": lambda: let_go(session, decision.reached.name),
             "release-argocd": lambda: release(session),
             "smoke-test": self._smoke_test,
             "back-up": self._back_up,

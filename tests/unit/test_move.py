@@ -38,6 +38,7 @@ from tests.doubles import Asked, Impatient, KubernetesDouble, RanInPod, in_pods,
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
 BACKUPS = "/apis/postgresql.cnpg.io/v1/namespaces/data/backups"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/prod/deployments"
+CRON_JOBS = "/apis/batch/v1/namespaces/prod/cronjobs"
 SERVICE = "/api/v1/namespaces/data/services/prod-postgres"
 RECORD = "/api/v1/namespaces/data/configmaps/postgres-dr-prod"
 FENCED = "cnpg.io/fencedInstances"
@@ -108,6 +109,10 @@ class _World(KubernetesDouble):
             self.did.append(f"{name} {count}")
             done = {"observedGeneration": 1, "replicas": count, "updatedReplicas": count, "availableReplicas": count}
             return self.keep(path, {**there, "spec": {**there["spec"], "replicas": count}, "status": done})
+        if path.startswith(CRON_JOBS):
+            suspended = asked.body["spec"]["suspend"]
+            self.did.append(f"{name} {'suspended' if suspended else 'as before'}")
+            return self.keep(path, {**there, "spec": {"suspend": suspended}})
         given = asked.body["metadata"]["annotations"]
         self.did.append(f"{name} {'fenced' if given.get(FENCED) else 'let go'}")
         merged = {**(there["metadata"].get("annotations") or {}), **given}
@@ -211,6 +216,16 @@ def test_a_switchover_is_remembered_for_the_way_back(bench: _Bench, wire: _World
     )
     assert record.replicas == {"api": 3, "worker": 3}
     assert (record.operations[-1].operation, record.operations[-1].outcome) == ("switchover", Outcome.DONE)
+
+
+def test_what_starts_by_itself_is_held_until_the_workloads_run_again(bench: _Bench, wire: _World) -> None:
+    wire.keep(f"{CRON_JOBS}/report", {"metadata": {"name": "report", "namespace": "prod"}, "spec": {}})
+    report = bench.move()
+    assert wire.did[0] == "report suspended"
+    assert wire.did[-1] == "report as before"
+    keys = [key for key, _, _ in report.steps]
+    assert keys.index("hold") < keys.index("stop-writers") < keys.index("start-workloads") < keys.index("let-go")
+    assert wire.record.held == {}
 
 
 def test_all_recovered_clusters_stay_declared(bench: _Bench) -> None:
