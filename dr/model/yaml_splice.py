@@ -1,0 +1,268 @@
+"""Where to cut a YAML text, and what to put there: the ways of writing mappings and sequences, block and flow.
+
+Positions are those of the parser's marks, in characters. Nothing here knows what the values mean.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+Path = tuple[str | int, ...]
+Aliases = dict[int, yaml.Node]
+"""The nodes that are aliases, by ``id``; each stands where the alias stands."""
+
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
+_REST_OF_LINE = re.compile(r"[ \t]*(?:#[^\r\n]*)?(?:\r?\n|\Z)")
+_NULL = "tag:yaml.org,2002:null"
+_BLOCK_SCALARS = ("|", ">")
+
+
+class YamlTextError(ValueError):
+    """The text is no YAML, or does not let itself be changed in place. Its words say where and why."""
+
+
+class Splicer:
+    """Collects what is to be cut out of ``text`` and put into it. All positions are those of the text as it was."""
+
+    def __init__(self, text: str, aliases: Aliases) -> None:
+        self._text = text
+        self._aliases = aliases
+        self._newline = "\r\n" if "\r\n" in text else "\n"
+        tokens = list(yaml.scan(text, Loader=yaml.SafeLoader))
+        self._dashes = [token.start_mark.index for token in tokens if isinstance(token, yaml.BlockEntryToken)]
+        self._commas = [token.start_mark.index for token in tokens if isinstance(token, yaml.FlowEntryToken)]
+        self._cuts: list[tuple[int, int, str]] = []
+
+    def result(self) -> str:
+        """The text with all cuts made."""
+        parts, reached = [], 0
+        for start, end, new in sorted(self._cuts, key=lambda cut: cut[0]):
+            parts += [self._text[reached : max(start, reached)], new.replace("\n", self._newline)]
+            reached = max(end, reached)
+        return "".join([*parts, self._text[reached:]])
+
+    def put(self, node: yaml.Node, path: Path, value: str | tuple[str, ...], after: str) -> None:
+        """Let the value at ``path`` be ``value``; what is missing on the way is made, behind the key ``after``."""
+        root = node
+        for depth, step in enumerate(path):
+            if self._is_null(node):
+                self._fill(node, _flow(path[depth:], value))
+                return
+            inner = self._child(node, step)
+            if inner is None:
+                self._insert(root, node, path[depth:], value, after)
+                return
+            node = inner
+        if isinstance(value, tuple):
+            self._put_sequence(node, value)
+        elif self._is_null(node):
+            self._fill(node, _scalar(value))
+        elif id(node) in self._aliases or not isinstance(node, yaml.ScalarNode):
+            self._cut(self._start(node), self._end(node), _scalar(value))
+        else:
+            self._cut(self._start(node), self._end(node), self._properties(node) + _scalar(value, node.style))
+
+    def remove(self, node: yaml.Node, path: Path, comment: Sequence[str]) -> None:
+        """Take what is at ``path`` away, with the comments on its last line and below it that are indented deeper."""
+        outer, line = node, self._line_start(self._start(node))
+        for step in path[:-1]:
+            line = self._block_line(outer, step, line)
+            found = self._child(outer, step)
+            if found is None:
+                raise YamlTextError(f"{'.'.join(map(str, path))} comes from a merge key")
+            outer = found
+        value = self._child(outer, path[-1])
+        if value is None:
+            raise YamlTextError(f"{'.'.join(map(str, path))} comes from a merge key")
+        start = self._entry_start(outer, path[-1])
+        if getattr(outer, "flow_style", False):
+            self._remove_from_flow(outer, start, self._end(value))
+            column = len(self._text[line:]) - len(self._text[line:].lstrip(" "))
+            self._cut(line, line, self._comment(comment, column))
+            return
+        first = self._line_start(start)
+        if self._text[first:start].strip():
+            raise YamlTextError(f"line {self._text.count(chr(10), 0, start) + 1}: it does not begin a line of its own")
+        self._cut(first, self._block_end(start - first, self._end(value)), self._comment(comment, start - first))
+
+    # Finding one's way
+
+    def _child(self, node: yaml.Node, step: str | int) -> yaml.Node | None:
+        if id(node) in self._aliases:
+            line = node.start_mark.line + 1
+            raise YamlTextError(f"line {line}: the alias stands for something that has to change: write it out")
+        if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            found: yaml.Node = node.value[step]
+            return found
+        if isinstance(node, yaml.MappingNode):
+            return next((value for key, value in node.value if getattr(key, "value", None) == step), None)
+        raise YamlTextError(f"line {node.start_mark.line + 1}: it is not what a {step!r} can stand in")
+
+    def _entry_start(self, outer: yaml.Node, step: str | int) -> int:
+        """Where the entry begins: its key, the dash of a block sequence, or the item itself."""
+        if isinstance(outer, yaml.MappingNode):
+            return next(self._start(key) for key, _ in outer.value if getattr(key, "value", None) == step)
+        start = self._start(outer.value[step])
+        return start if getattr(outer, "flow_style", False) else max(dash for dash in self._dashes if dash < start)
+
+    def _block_line(self, outer: yaml.Node, step: str | int, line: int) -> int:
+        """The line of the entry when ``outer`` is written in block style, else ``line``, that of an outer one."""
+        return line if getattr(outer, "flow_style", False) else self._line_start(self._entry_start(outer, step))
+
+    @staticmethod
+    def _start(node: yaml.Node) -> int:
+        return int(node.start_mark.index)
+
+    def _end(self, node: yaml.Node) -> int:
+        """Where the last thing of ``node`` ends: the parser's own mark is that of the next thing after it."""
+        if id(node) not in self._aliases:
+            if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+                last = node.value[-1]
+                return max(map(self._end, last)) if isinstance(last, tuple) else self._end(last)
+            if isinstance(node, yaml.ScalarNode) and node.style in _BLOCK_SCALARS:
+                return len(self._text[: node.end_mark.index].rstrip())
+        return int(node.end_mark.index)
+
+    def _line_start(self, position: int) -> int:
+        return self._text.rfind("\n", 0, position) + 1
+
+    def _line_end(self, position: int) -> int:
+        found = self._text.find("\n", position)
+        return len(self._text) if found < 0 else found + 1
+
+    def _block_end(self, column: int, end: int) -> int:
+        """The end of the lines of a block entry at ``column``: comments that are indented deeper are its own."""
+        reached = position = self._line_end(end)
+        while position < len(self._text):
+            line = self._text[position : self._line_end(position)]
+            position += len(line)
+            if line.strip():
+                if not line.lstrip().startswith("#") or len(line) - len(line.lstrip()) <= column:
+                    break
+                reached = position
+        return reached
+
+    def _properties(self, node: yaml.Node) -> str:
+        found = _PROPERTIES.match(self._text, self._start(node))
+        return found.group() if found else ""
+
+    @staticmethod
+    def _is_null(node: yaml.Node) -> bool:
+        return isinstance(node, yaml.ScalarNode) and node.tag == _NULL
+
+    # Cutting
+
+    def _cut(self, start: int, end: int, new: str) -> None:
+        if end == len(self._text) and self._text and not self._text.endswith("\n"):
+            if start == end and new.endswith("\n"):
+                new = "\n" + new
+            new = new.removesuffix("\n")
+        self._cuts.append((start, end, new))
+
+    def _fill(self, node: yaml.Node, new: str) -> None:
+        """A value where none was written, or ``null``."""
+        gap = "" if self._text[self._start(node) - 1].isspace() else " "
+        self._cut(self._start(node), self._end(node), gap + new)
+
+    def _put_sequence(self, node: yaml.Node, values: tuple[str, ...]) -> None:
+        if not isinstance(node, yaml.SequenceNode) or node.flow_style or id(node) in self._aliases or not node.value:
+            new = f"[{', '.join(map(_scalar, values))}]"
+            if self._is_null(node):
+                self._fill(node, new)
+            else:
+                self._cut(self._start(node), self._end(node), new)
+            return
+        first = self._entry_start(node, 0)
+        column = first - self._line_start(first)
+        end = self._block_end(column, self._end(node))
+        known = tuple(getattr(item, "value", None) for item in node.value)
+        kept = len(known) if known == values[: len(known)] else 0
+        lines = "".join(f"{' ' * column}- {_scalar(value)}\n" for value in values[kept:])
+        self._cut(end if kept else self._line_start(first), end, lines)
+
+    def _insert(self, root: yaml.Node, node: yaml.Node, rest: Path, value: str | tuple[str, ...], after: str) -> None:
+        if not isinstance(node, yaml.MappingNode):
+            raise YamlTextError(f"line {node.start_mark.line + 1}: it is not what a {rest[0]!r} can stand in")
+        pairs = {getattr(key, "value", None): (key, inner) for key, inner in node.value}
+        if not node.value:
+            position = self._text.index("{", self._start(node)) + 1
+            self._cut(position, position, _flow(rest, value)[1:-1])
+            return
+        key, inner = pairs[after] if after in pairs else node.value[-1]
+        if node.flow_style:
+            position = self._end(inner)
+            self._cut(position, position, ", " + _flow(rest, value)[1:-1])
+            return
+        column = key.start_mark.column
+        position = self._block_end(column, self._end(inner))
+        self._cut(position, position, _block(rest, value, column, *self._indents(root)))
+
+    def _indents(self, root: yaml.Node) -> tuple[int, int]:
+        """By how much this document indents a mapping below its key, and a dash; 2 where it shows neither."""
+        mapping, dash = [], []
+        waiting = [root]
+        while waiting:
+            node = waiting.pop(0)
+            if id(node) in self._aliases or not isinstance(node, yaml.CollectionNode) or node.flow_style:
+                continue
+            if isinstance(node, yaml.SequenceNode):
+                waiting += node.value
+                continue
+            for key, value in node.value:
+                waiting.append(value)
+                if isinstance(value, yaml.CollectionNode) and not value.flow_style and value.value:
+                    below = value.value[0]
+                    start = self._entry_start(value, 0) if isinstance(value, yaml.SequenceNode) else below[0].start_mark
+                    if isinstance(start, int):
+                        dash.append(start - self._line_start(start) - key.start_mark.column)
+                    elif id(value) not in self._aliases:
+                        mapping.append(start.column - key.start_mark.column)
+        return next(iter(mapping), 2), next(iter(dash), 2)
+
+    def _remove_from_flow(self, outer: yaml.Node, start: int, end: int) -> None:
+        line = self._line_start(start)
+        alone_before = not self._text[line:start].strip()
+        comma = next((at for at in self._commas if at >= end), None)
+        if comma is not None and not self._text[end:comma].strip():
+            end = comma + 1
+            if not alone_before:
+                end += len(self._text[end:]) - len(self._text[end:].lstrip(" "))
+        elif not alone_before:
+            before = max((at for at in self._commas if self._start(outer) < at < start), default=start)
+            start = before if not self._text[before + 1 : start].strip() else start
+        if alone_before and (rest := _REST_OF_LINE.match(self._text, end)):
+            start, end = line, rest.end()
+        self._cut(start, end, "")
+
+    @staticmethod
+    def _comment(lines: Sequence[str], column: int) -> str:
+        return "".join(f"{' ' * column}# {line}\n" for line in lines)
+
+
+def _scalar(value: str, style: str | None = None) -> str:
+    if style == "'":
+        return "'" + value.replace("'", "''") + "'"
+    try:
+        plain = style != '"' and yaml.safe_load(f"[{value}]") == [value]
+    except yaml.YAMLError:
+        plain = False
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+def _flow(rest: Path, value: str | tuple[str, ...]) -> str:
+    new = f"[{', '.join(map(_scalar, value))}]" if isinstance(value, tuple) else _scalar(value)
+    for key in reversed(rest):
+        new = f"{{{key}: {new}}}"
+    return new
+
+
+def _block(rest: Path, value: str | tuple[str, ...], column: int, mapping: int, dash: int) -> str:
+    keys: list[Any] = [f"{' ' * (column + depth * mapping)}{key}:" for depth, key in enumerate(rest)]
+    if isinstance(value, str):
+        keys[-1] += f" {_scalar(value)}"
+        return "".join(f"{line}\n" for line in keys)
+    indent = " " * (column + (len(rest) - 1) * mapping + dash)
+    return "".join(f"{line}\n" for line in [*keys, *(f"{indent}- {_scalar(item)}" for item in value)])
