@@ -1,5 +1,6 @@
-"""An environment that the command line can work on."""
+"""An environment that the command line can work on, and a Git repository with its clone."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.doubles import (
     write_kubeconfig,
     write_pulumi,
 )
+from tests.repositories import git
 
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
 
@@ -45,3 +47,40 @@ def place(
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
         store.add_backup("20240501T030000", "2024-05-01 03:00:33+00:00")
         yield tmp_path
+
+
+@pytest.fixture
+def own_git(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Git that knows nothing of the caller, and its user by a configuration of its own."""
+    for name in [name for name in os.environ if name.startswith(("GIT_", "SSH_", "XDG_"))] + ["EMAIL"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    (own_home / ".gitconfig").write_text(
+        "[user]\nname = Ada Operator\nemail = ada@shop.test\n[init]\ndefaultBranch = main\n[protocol]\nversion = 2\n"
+    )
+
+
+@pytest.fixture
+def remote(tmp_path: Path, own_git: None) -> Path:
+    """A bare repository with two manifests on main."""
+    work, bare = tmp_path / "work", tmp_path / "platform.git"
+    (work / "db" / "inner").mkdir(parents=True)
+    git(work, "init", "-q")
+    (work / "db" / "b.yaml").write_bytes(b"b: 1\r\n")
+    (work / "db" / "inner" / "a.yml").write_text("a: \u00fc\n")
+    (work / "db" / "inner" / "a.yml").chmod(0o755)
+    (work / "db" / "notes.txt").write_text("text\n")
+    (work / "db" / "link.yaml").symlink_to("b.yaml")
+    (work / "other.yaml").write_text("other: 1\n")
+    git(work, "add", "-A")
+    git(work, "commit", "-qm", "first")
+    git(tmp_path, "clone", "-q", "--bare", str(work), str(bare))
+    git(work, "remote", "add", "origin", str(bare))
+    return bare
+
+
+@pytest.fixture
+def clone(remote: Path, tmp_path: Path) -> Path:
+    """A clone of the remote."""
+    git(tmp_path, "clone", "-q", str(remote), "clone")
+    return tmp_path / "clone"

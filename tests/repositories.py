@@ -1,0 +1,34 @@
+"""Git repositories for tests, made with Git itself."""
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dr.model.errors import DrError
+
+
+def git(folder: Path, *arguments: str) -> str:
+    ended = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return ended.stdout.rstrip("\n")
+
+
+@contextlib.contextmanager
+def fails(kind: type[DrError], code: str) -> Iterator[pytest.ExceptionInfo[DrError]]:
+    """What is done in here raises that error."""
+    with pytest.raises(kind) as raised:
+        yield raised
+    assert (raised.value.code, bool(raised.value.remedy)) == (code, True)
+
+
+def commit_at(remote: Path, name: str, text: str = "x: 1\n", *, branch: str = "main") -> str:
+    """Somebody else's commit on the remote; its id."""
+    work = remote.parent / "work"
+    git(work, "checkout", "-qB", branch)
+    (work / name).write_text(text)
+    git(work, "add", "-A")
+    git(work, "commit", "-qm", f"more: {name}")
+    git(work, "push", "-q", "origin", branch)
+    return git(work, "rev-parse", "HEAD")
