@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dr.model.catalogue import BaseBackup, Catalogue
-from dr.model.cluster import ClusterSnapshot
+from dr.model.cluster import Archiving, ClusterSnapshot
 from dr.model.config import Environment, parse_environment
+from dr.model.dependants import Dependant
+from dr.model.finalization_preconditions import FinalizeSituation
 from dr.model.history import OperationEntry
 from dr.model.holder import Holder, LeaseSeen
+from dr.model.manifests import ManifestFile, Rewriting
 from dr.model.plan import Step
 from dr.model.preconditions import RecoveryRequest
 from dr.model.record import Record
@@ -242,6 +245,43 @@ def a_move(
     """What is decided for a switchover to the configured name, in ``situation``."""
     asked = replace(MoveRequest(to="" if request.get("back") else "postgres-prod-recovered"), **request)
     return decide_move(environment or an_environment(), asked, situation or a_traffic_situation())
+
+
+def a_rewriting(*changed: str, documents: tuple[dict[str, Any], ...] = ()) -> Rewriting:
+    """What rewriting Git's manifests gave: these files changed."""
+    return Rewriting(
+        files=tuple(ManifestFile(path=path, text="new\n") for path in changed),
+        changes=tuple(f"{path}: Cluster postgres-prod becomes postgres-prod-recovered" for path in changed),
+        documents=documents,
+        mentions=(),
+    )
+
+
+def a_scheduled_backup(name: str = "postgres-prod", cluster: str = "postgres-prod") -> Dependant:
+    """A ScheduledBackup of ``cluster``."""
+    raw = {
+        "apiVersion": "postgresql.cnpg.io/v1",
+        "metadata": {"name": name, "namespace": "data", "uid": f"uid-of-{name}"},
+        "spec": {"schedule": "0 0 3 * * *", "cluster": {"name": cluster}},
+    }
+    return Dependant.from_object("ScheduledBackup", raw)
+
+
+def a_finalize_situation(**changes: Any) -> FinalizeSituation:
+    """A recovered Cluster that serves and is proven, and the fenced one that it takes the place of."""
+    record = a_record(a_recovered()).with_verified("postgres-prod-recovered", 700)
+    good = FinalizeSituation(
+        external_name=RECOVERED_HOST,
+        serving=replace(as_seen(a_recovered()), archiving=Archiving(working=True)),
+        former=(a_source(),),
+        writable=(),
+        dependants=(a_scheduled_backup(),),
+        secret_users=(),
+        own_backup="20260427T110000",
+        workloads={name: a_workload(name) for name in ("api", "worker")},
+        record=record.leaving(SOURCE_HOST, towards=RECOVERED_HOST).pointing_to(RECOVERED_HOST),
+    )
+    return replace(good, **changes)
 
 
 def config_map_of(record: Record) -> dict[str, Any]:

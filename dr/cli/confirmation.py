@@ -1,44 +1,57 @@
 """Asking before anything is changed."""
 
 import sys
+from dataclasses import dataclass
 
 import click
 
-from dr.model.config import Environment
 from dr.model.errors import DeclinedError, RequestError
-from dr.model.plan import Plan
 
 
-def agree(environment: Environment, plan: Plan, name: str, *, as_json: bool, yes: bool, confirmed: str | None) -> None:
-    """See that the plan is agreed to: by ``--yes``, with ``--confirm NAME`` where the environment wants the name, or by
-    asking. Raises DeclinedError, or RequestError where the options are no agreement and nobody can be asked.
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """What has to be agreed to: ``consequence`` is what a yes brings about ("stops the writers of prod"), ``name`` the
+    Cluster that it is about, which has to be typed when ``by_name``.
     """
+
+    steps: int
+    environment: str
+    name: str
+    consequence: str
+    by_name: bool
+
+
+def agree(wanted: Agreement, *, as_json: bool, yes: bool, confirmed: str | None) -> None:
+    """See that the plan is agreed to: by ``--yes``, with ``--confirm NAME`` where the name is wanted, or by asking.
+
+    Raises DeclinedError, or RequestError where the options are no agreement and nobody can be asked.
+    """
+    name = wanted.name
     if confirmed is not None and confirmed != name:
         raise RequestError(
             "confirmation-wrong",
             f"--confirm {confirmed!r} is not the Cluster that this is about, {name}",
             "look at the plan (--dry-run): is it the right environment?",
         )
-    by_name = environment.confirmation == "name"
-    if yes and (confirmed == name or not by_name):
+    if yes and (confirmed == name or not wanted.by_name):
         return
     if as_json or yes or not sys.stdin.isatty():
         raise RequestError(
             "confirmation-impossible",
-            f"the plan has to be agreed to{', by name' if by_name else ''}, and there is nobody to ask",
-            f"add --yes{f' --confirm {name}' if by_name else ''} if it is agreed to (see it with --dry-run)",
+            f"the plan has to be agreed to{', by name' if wanted.by_name else ''}, and there is nobody to ask",
+            f"add --yes{f' --confirm {name}' if wanted.by_name else ''} if it is agreed to (see it with --dry-run)",
         )
-    confirm(environment, plan, name)
+    _ask(wanted)
 
 
-def confirm(environment: Environment, plan: Plan, name: str) -> None:
-    """Ask, as the environment wants to be asked. Raises DeclinedError."""
-    if environment.confirmation == "name":
-        question = f"This stops the writers of {environment.name}. Type {name} to go on"
-        agreed = click.prompt(question, default="", show_default=False) == name
+def _ask(wanted: Agreement) -> None:
+    """Ask on the terminal. Raises DeclinedError."""
+    if wanted.by_name:
+        question = f"This {wanted.consequence}. Type {wanted.name} to go on"
+        agreed = click.prompt(question, default="", show_default=False) == wanted.name
     else:
-        agreed = click.confirm(f"Go on with {len(plan.steps)} steps on {environment.name}?")
+        agreed = click.confirm(f"Go on with {wanted.steps} steps on {wanted.environment}?")
     if not agreed:
         raise DeclinedError(
-            "declined", "not agreed to; nothing was changed", f"type {name} to agree, or y where asked y/n"
+            "declined", "not agreed to; nothing was changed", f"type {wanted.name} to agree, or y where asked y/n"
         )

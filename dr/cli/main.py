@@ -14,7 +14,9 @@ import click
 from dr import __version__
 from dr.model.errors import DrError, FaultError, InterruptedOperationError, RequestError
 
-_COMMANDS = {name: f"dr.cli.{name}" for name in ("latest", "pitr", "resume", "rollback", "status", "switchover")}
+_COMMANDS = {
+    name: f"dr.cli.{name}" for name in ("finalize", "latest", "pitr", "resume", "rollback", "status", "switchover")
+}
 
 _EPILOG = """\b
 Exit codes: 0 done, 1 a fault of this tool, 2 a request that makes no sense, 3 configuration, 4 refused (a precondition

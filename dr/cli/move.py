@@ -26,14 +26,14 @@ def move(*, back: bool, recovered_name: str | None, hibernate_old: bool, **commo
         from dr.model.traffic import MoveRequest
         from dr.operations.traffic import Move, decide
 
-        to = "" if back else recovered_name or environment.recovered_cluster
-        request = MoveRequest(back=back, to=to, hibernate=hibernate_old)
+        request = MoveRequest(back=back, to=recovered_name or "", hibernate=hibernate_old)
 
         def look(session: "Session") -> Agreed:
             decision = decide(session, request)
             return Agreed(
                 plan=decision.plan,
                 name=decision.reached.name,
+                consequence=f"stops the writers of {environment.name}",
                 run=lambda tools: Move(tools, decision).run(),
                 show=show_move,
             )

@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Agreed:
-    """A decision, ready to be agreed to: its plan, what to type for a yes, and how to do it and tell of it."""
+    """A decision, ready to be agreed to: its plan, what to type for a yes, and how to do it and tell of it.
+
+    ``consequence`` is what a yes brings about, for the question; ``by_name`` wants the name whatever the environment.
+    """
 
     plan: "Plan"
     name: str
+    consequence: str
+    by_name: bool = False
     run: "Callable[[Tools], Report]"
     show: Callable[[Any], None]
 
@@ -66,7 +71,7 @@ def operate(
 ) -> None:
     """Do what ``ask`` makes of the environment. Raises a DrError."""
     from dr.cli import rendering, signals
-    from dr.cli.confirmation import agree
+    from dr.cli.confirmation import Agreement, agree
     from dr.cli.live import reporter_for
     from dr.cli.setup import open_session, open_stack
     from dr.clients.config_files import load_environment
@@ -87,7 +92,14 @@ def operate(
     if dry_run:
         rendering.note("Dry run: nothing was changed.")
         return
-    agree(found, agreed.plan, agreed.name, as_json=as_json, yes=yes, confirmed=confirmed)
+    agreement = Agreement(
+        steps=len(agreed.plan.steps),
+        environment=found.name,
+        name=agreed.name,
+        consequence=agreed.consequence,
+        by_name=agreed.by_name or found.confirmation == "name",
+    )
+    agree(agreement, as_json=as_json, yes=yes, confirmed=confirmed)
     with signals.stopping(session.stop), reporter_for(agreed.plan, quiet=as_json) as reporter:
         report = agreed.run(Tools(session=session, stack=stack, journal=journal, reporter=reporter))
     if as_json:

@@ -37,7 +37,7 @@ def recover(
 ) -> None:
     """Recover to ``target_time``, or to the end of the WAL without one. Raises a DrError."""
 
-    def ask(_environment: "Environment") -> Asked:
+    def ask(environment: "Environment") -> Asked:
         from dr.cli.rendering import show_report
         from dr.model.names import check_cluster_name
         from dr.model.target import RecoveryTarget
@@ -59,6 +59,7 @@ def recover(
             return Agreed(
                 plan=decision.plan,
                 name=decision.cluster.name,
+                consequence=f"stops the writers of {environment.name}",
                 run=lambda tools: Recovery(tools, decision).run(),
                 show=show_report,
             )

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from dr.model.errors import DrError, RefusedError
 from dr.model.plan import Plan
-from dr.model.report import MoveReport, RecoveryReport
+from dr.model.report import FinalizeReport, MoveReport, RecoveryReport
 from dr.model.status import Status
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[2]
@@ -51,9 +51,10 @@ def show_plan(plan: Plan) -> None:
     out.print(Panel(Group(*parts), title=f"Plan: {plan.operation} on {plan.environment}", title_align="left"))
     for warning in plan.warnings:
         out.print(Text(f"! {warning}", style="yellow"), soft_wrap=True)
-    out.print(Text("To take it back:", style="bold"))
-    for command in dict.fromkeys(command for step in plan.steps for command in step.undo):
-        out.print(Text(f"  {command}"), soft_wrap=True)
+    if undo := list(dict.fromkeys(command for step in plan.steps for command in step.undo)):
+        out.print(Text("To take it back:", style="bold"))
+        for command in undo:
+            out.print(Text(f"  {command}"), soft_wrap=True)
 
 
 def show_report(report: RecoveryReport) -> None:
@@ -77,7 +78,7 @@ def show_report(report: RecoveryReport) -> None:
     out.print("or by hand:")
     for line in report.by_hand:
         out.print(Text(f"  {line}", style="dim"), soft_wrap=True)
-    out.print("\n[bold]When it has proved itself[/]")
+    out.print("\n[bold]When it has proved itself[/]: make it the canonical one, in Git too, and delete the old one")
     for line in report.later:
         out.print(Text(f"  {line}"), soft_wrap=True)
     out.print(Text(f"\nJournal: {report.journal}", style="dim"), soft_wrap=True)
@@ -94,6 +95,22 @@ def show_move(report: MoveReport) -> None:
         out.print(Text(f"  {decision.fence.name} keeps its data and takes no more writes"), soft_wrap=True)
     for line in report.next_commands:
         out.print(Text.assemble(("The way back: ", "bold"), line), soft_wrap=True)
+    out.print(Text(f"\nJournal: {report.journal}", style="dim"), soft_wrap=True)
+
+
+def show_finalize(report: FinalizeReport) -> None:
+    """What is canonical now, or what has to be merged first."""
+    decision, git = report.decision, report.decision.git
+    if decision.proposal and git:
+        out.print(Text.assemble(("\nWritten ", "bold green"), f"branch {git.branch} in {git.root}"), soft_wrap=True)
+        out.print("[bold]Next: have it merged, then give the same command again[/] (nothing was deleted)")
+    else:
+        said = f"{decision.canonical.name} is the Cluster of {report.environment.name}, in {report.seconds:.1f} s"
+        out.print(Text.assemble(("\nFinalized ", "bold green"), said), soft_wrap=True)
+        for key, _, fact in report.steps:
+            out.print(Text(f"  {key}: {fact}", style="dim"), soft_wrap=True)
+    for line in report.next_commands:
+        out.print(Text(f"  {line}"), soft_wrap=True)
     out.print(Text(f"\nJournal: {report.journal}", style="dim"), soft_wrap=True)
 
 

@@ -9,7 +9,7 @@ from dr.cli.move import move, move_options
 
 
 @options("switchover")
-@click.option("--recovered-name", help="The Cluster to move to.  [default: recoveredCluster of the environment]")
+@click.option("--recovered-name", help="The Cluster to move to.  [default: the newest that was recovered]")
 @move_options
 def command(**given: Any) -> None:
     """Move the traffic to a recovered Cluster.

@@ -122,3 +122,26 @@ def await_quiet(api: KubernetesApi, managers: Sequence[Manager], *, hold: float,
                 "end it (argocd app terminate-op), and repeat the command",
             )
         stop.wait(0.25)
+
+
+def await_at_rest(api: KubernetesApi, managers: Sequence[Manager], *, limit: float, stop: Event) -> None:
+    """Wait until those of ``managers`` that sync by themselves are in sync with Git, healthy, and at nothing.
+
+    Raises AccessError ``argocd-not-at-rest`` after ``limit`` seconds; returns early when ``stop`` is set.
+    """
+    for manager in managers:
+        compare(api, manager, stop=stop)
+    deadline = time.monotonic() + limit
+    while not stop.is_set():
+        now = [found for manager in managers if (found := read(api, manager)) and not found.paused]
+        waiting = [found for found in now if not found.at_rest or found.syncing or found.refreshing]
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            about = [f"{found} ({', '.join(found.out_of_sync) or 'not healthy'})" for found in waiting]
+            raise AccessError(
+                "argocd-not-at-rest",
+                f"Argo CD has not brought everything in sync within {limit:.0f} s: {'; '.join(about)}",
+                "look at its Applications; repeat the command when they are in sync and healthy",
+            )
+        stop.wait(0.25)

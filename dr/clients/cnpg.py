@@ -1,7 +1,9 @@
 """CloudNativePG's ``Cluster`` objects."""
 
 import time
+from collections.abc import Mapping
 from threading import Event
+from typing import Any
 
 from dr.clients.kubernetes import KubernetesApi
 from dr.model.cluster import UNRECOVERABLE_PHASE, ClusterSnapshot
@@ -63,6 +65,16 @@ def delete_given_up(api: KubernetesApi, namespace: str, name: str, *, limit: flo
     cluster = find_cluster(api, namespace, name)
     if cluster is None or not gave_up(api, cluster):
         return False
+    delete_cluster(api, cluster, limit=limit, stop=stop)
+    return True
+
+
+def delete_cluster(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: float, stop: Event) -> None:
+    """Delete just this Cluster, and wait until it and its volumes are gone. ``limit`` is in seconds.
+
+    Raises AccessError ``cluster-not-gone`` at the limit; returns early when ``stop`` is set.
+    """
+    name, namespace = cluster.name, cluster.namespace
     what = f"delete the Cluster {namespace}/{name}"
     this_one = {"preconditions": {"uid": cluster.uid}}
     api.find(what, api.custom.delete_namespaced_custom_object, GROUP, VERSION, namespace, PLURAL, name, body=this_one)
@@ -75,7 +87,7 @@ def delete_given_up(api: KubernetesApi, namespace: str, name: str, *, limit: flo
             label_selector=f"cnpg.io/cluster={name}",
         )
         if not volumes.items and find_cluster(api, namespace, name) is None:
-            return True
+            return
         if time.monotonic() > deadline:
             raise AccessError(
                 "cluster-not-gone",
@@ -83,7 +95,19 @@ def delete_given_up(api: KubernetesApi, namespace: str, name: str, *, limit: flo
                 f"see what holds it: kubectl describe cluster {name} -n {namespace}",
             )
         stop.wait(0.2)
-    return True
+
+
+def list_objects(api: KubernetesApi, namespace: str, plural: str) -> list[Mapping[str, Any]]:
+    """All objects of another of CloudNativePG's kinds in a namespace; none where this version does not know it."""
+    what = f"list the {plural} in {namespace}"
+    try:
+        answer = api.ask(what, api.custom.list_namespaced_custom_object, GROUP, VERSION, namespace, plural)
+    except AccessError as error:
+        if error.code == "api-group-missing":
+            return []
+        raise
+    found: list[Mapping[str, Any]] = answer["items"]
+    return found
 
 
 def list_clusters(api: KubernetesApi, namespace: str) -> list[ClusterSnapshot]:

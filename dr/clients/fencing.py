@@ -13,6 +13,7 @@ from dr.clients.cnpg import GROUP, PLURAL, VERSION, find_cluster
 from dr.clients.kubernetes import KubernetesApi
 from dr.clients.pod_exec import PodExec
 from dr.clients.sql import CONTAINER
+from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import AccessError
 
 FENCED = "cnpg.io/fencedInstances"
@@ -62,6 +63,12 @@ def unfence(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop
                 f"look: kubectl describe cluster {name} -n {namespace}",
             )
         stop.wait(0.3)
+
+
+def kept_still(cluster: ClusterSnapshot) -> bool:
+    """Whether the Cluster is told to take no writes, on any of its instances."""
+    told = cluster.annotations
+    return told.get(FENCED) == ALL_INSTANCES or told.get(HIBERNATION) == "on"
 
 
 def _annotate(api: KubernetesApi, namespace: str, name: str, annotations: Mapping[str, str | None]) -> None:

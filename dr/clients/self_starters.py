@@ -3,10 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from dr.clients.cnpg import GROUP, VERSION
+from dr.clients.cnpg import GROUP, VERSION, list_objects
 from dr.clients.kubernetes import KubernetesApi
 from dr.model.config import Environment
-from dr.model.errors import AccessError
 from dr.model.self_starters import AUTOSCALER, CRON_JOB, JOB, POOLER, SelfStarter, setting_of
 
 JOB_LABEL = "batch.kubernetes.io/job-name"
@@ -94,19 +93,6 @@ def _ended(raw: Mapping[str, Any]) -> bool:
 
 
 def _poolers(api: KubernetesApi, namespace: str, clusters: Collection[str]) -> tuple[SelfStarter, ...]:
-    try:
-        answer = api.ask(
-            f"list the Poolers in {namespace}",
-            api.custom.list_namespaced_custom_object,
-            GROUP,
-            VERSION,
-            namespace,
-            _POOLERS,
-        )
-    except AccessError as error:
-        if error.code == "api-group-missing":
-            return ()
-        raise
     return tuple(
         SelfStarter(
             kind=POOLER,
@@ -115,6 +101,6 @@ def _poolers(api: KubernetesApi, namespace: str, clusters: Collection[str]) -> t
             setting=setting_of(POOLER, raw),
             cluster=raw["spec"]["cluster"]["name"],
         )
-        for raw in answer["items"]
+        for raw in list_objects(api, namespace, _POOLERS)
         if raw["spec"]["cluster"]["name"] in clusters
     )

@@ -46,6 +46,11 @@ class RecoveryStack:
         self._declaration = declaration
         self._up = _in_background(self._bring_up)
 
+    def forget(self) -> None:
+        """Start taking everything out of the state, touching nothing else. Returns at once, as :meth:`up`."""
+        self.prepare()
+        self._up = _in_background(self._forget)
+
     @property
     def running(self) -> bool:
         """Whether ``up`` was started and has not ended."""
@@ -99,6 +104,11 @@ class RecoveryStack:
         from dr.engine.workspace import bring_up
 
         bring_up(self._environment, self._command, self._opened.result())
+
+    def _forget(self) -> None:
+        from dr.engine.workspace import forget
+
+        forget(self._environment, self._command, self._opened.result())
 
 
 def _in_background(work: Callable[[], Any]) -> Future[Any]:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from pulumi.automation import (
     CommandError,
     ConcurrentUpdateError,
+    Deployment,
     LocalWorkspaceOptions,
     ProjectBackend,
     ProjectSettings,
@@ -20,6 +21,7 @@ from dr.model.config import PROJECT, Environment
 from dr.model.errors import EngineError
 
 _LINES_TO_SHOW = 12
+_OF_THE_STACK = ("pulumi:pulumi:Stack", "pulumi:providers:")
 
 T = TypeVar("T")
 
@@ -64,6 +66,23 @@ def bring_up(environment: Environment, command: InterruptibleCommand, stack: Sta
     _explained(
         environment, command, lambda: stack.up(refresh=True, show_secrets=False, suppress_progress=True, color="never")
     )
+
+
+def forget(environment: Environment, command: InterruptibleCommand, stack: Stack) -> None:
+    """Take every resource out of the stack's state, but for the stack itself and its provider. Raises EngineError.
+
+    None of them is touched. Not ``pulumi destroy``, which would delete what others declare from now on.
+    """
+
+    def work() -> None:
+        state = stack.export_stack()
+        deployment = dict(state.deployment or {})
+        resources = deployment.get("resources") or []
+        kept = [resource for resource in resources if resource["type"].startswith(_OF_THE_STACK)]
+        if kept != resources:
+            stack.import_stack(Deployment(version=state.version, deployment={**deployment, "resources": kept}))
+
+    _explained(environment, command, work)
 
 
 def _variables(environment: Environment, backend: Backend) -> Mapping[str, str]:

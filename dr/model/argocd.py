@@ -7,6 +7,7 @@ paused first, from the outermost inwards, and let go in the opposite order.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 APPLICATION, APPLICATION_SET = "Application", "ApplicationSet"
@@ -34,8 +35,20 @@ class ObjectKey:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GitSource:
+    """Where an Application takes manifests from. ``revision`` is the commit that it has compared with last."""
+
+    repository: str
+    path: str
+    revision: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manager:
-    """An Application or ApplicationSet. ``policy`` is its ``spec.syncPolicy``; ``owner`` the key of what owns it."""
+    """An Application or ApplicationSet. ``policy`` is its ``spec.syncPolicy``; ``owner`` the key of what owns it.
+
+    ``at_rest`` says that all it manages is as in Git, and healthy.
+    """
 
     kind: str
     namespace: str
@@ -46,6 +59,8 @@ class Manager:
     syncing: bool
     refreshing: bool
     out_of_sync: tuple[str, ...]
+    sources: tuple[GitSource, ...] = ()
+    at_rest: bool = True
 
     @classmethod
     def from_object(cls, raw: Mapping[str, Any]) -> "Manager":
@@ -64,6 +79,8 @@ class Manager:
             out_of_sync=tuple(
                 sorted(str(_key(resource)) for resource in resources if resource.get("status") == "OutOfSync")
             ),
+            sources=tuple(_sources(raw)),
+            at_rest=raw["kind"] == APPLICATION_SET or _is_at_rest(status),
         )
 
     @property
@@ -130,6 +147,21 @@ def _upwards(manager: Manager, by_key: Mapping[tuple[str, str, str], Manager]) -
         seen.add(current.key)
         yield current
         current = by_key.get(current.owner) if current.owner else None
+
+
+def _sources(raw: Mapping[str, Any]) -> Iterator[GitSource]:
+    """The sources of an Application with the revisions that its status has for them, in the same order."""
+    spec, sync = raw.get("spec") or {}, (raw.get("status") or {}).get("sync") or {}
+    sources = spec.get("sources") or [spec.get("source") or {}]
+    revisions = sync.get("revisions") or [sync.get("revision")]
+    for source, revision in zip_longest(sources, revisions[: len(sources)]):
+        if source.get("path") is not None:
+            yield GitSource(repository=source["repoURL"], path=source["path"], revision=revision or "")
+
+
+def _is_at_rest(status: Mapping[str, Any]) -> bool:
+    said = [(status.get(key) or {}).get("status") for key in ("sync", "health")]
+    return said == ["Synced", "Healthy"]
 
 
 def _owner(metadata: Mapping[str, Any]) -> tuple[str, str, str] | None:

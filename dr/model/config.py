@@ -7,6 +7,7 @@ names, places or limits. The values are the environment's; no name of a particul
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -33,6 +34,13 @@ def _url(value: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("is not a URL; write one such as https://api.example.org/health")
     return value
+
+
+def _folder(value: str) -> str:
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError("is no folder below the repository's root; write one such as k8s/envs/prod/manifests")
+    return str(path)
 
 
 def _state_url(value: str) -> str:
@@ -93,6 +101,15 @@ class Workloads(_Section):
     """The count to return to when none is remembered."""
 
 
+class GitPlace(_Section):
+    """Where Git declares the Cluster, for ``finalize``."""
+
+    manifests: Annotated[str, AfterValidator(_folder)]
+    """The folder of the Cluster's manifests, below the repository's root."""
+    repository: str | None = None
+    """The repository's URL, to refuse a checkout of another one; where Argo CD is in the cluster, it knows."""
+
+
 class Timeouts(_Section):
     """How long to wait, in minutes. Fractions are allowed."""
 
@@ -128,6 +145,7 @@ class Environment(_Section):
     workloads: Workloads
     timeouts: Timeouts = Timeouts()
     verification: Annotated[tuple[VerificationQuery, ...], Field(min_length=1, strict=False)]
+    git: GitPlace | None = None
     smoke_test_url: Annotated[str, AfterValidator(_url)] | None = None
     confirmation: Literal["answer", "name"] = "name"
     """How to agree to a plan: ``answer`` takes y, ``name`` wants the recovered cluster's name typed."""

@@ -12,9 +12,17 @@ from dr.model.record import Record
 
 
 def source_of(environment: Environment, *, serving: str, record: Record | None) -> str:
-    """The Cluster to recover from: the one that serves, if it is one of ours, else the configured one."""
+    """The Cluster to recover from: the one that serves, if it is one of ours, else the one that the last finalize made
+    the environment's own, else the configured one.
+    """
     recovered = {recovery.cluster.name for recovery in record.recoveries} if record else set()
-    return serving if serving in recovered else environment.source_cluster
+    canonical = (record.canonical if record else "") or environment.source_cluster
+    return serving if serving in recovered else canonical
+
+
+def recovered_last(environment: Environment, record: Record | None) -> str:
+    """The Cluster that a switchover is about when none is named: the newest that was recovered."""
+    return record.recoveries[-1].cluster.name if record and record.recoveries else environment.recovered_cluster
 
 
 def recovered_name(environment: Environment, *, source: str, taken: Collection[str]) -> str:

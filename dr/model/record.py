@@ -38,7 +38,8 @@ class Record(BaseModel):
     switchover that was not rolled back, oldest first; ``verified`` are the recovered Clusters that passed verification,
     each with the transaction ID its next writer would have got; ``fenced`` are the Clusters that this tool keeps from
     writing; ``paused`` maps what was paused of Argo CD to the setting it had, outermost first; ``held`` does so for
-    what would write, or wake writers, by itself.
+    what would write, or wake writers, by itself; ``canonical`` is the Cluster that the last finalize made the
+    environment's own, empty before the first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,6 +55,7 @@ class Record(BaseModel):
     fenced: tuple[str, ...] = ()
     paused: Mapping[str, Any] = {}
     held: Mapping[str, Any] = {}
+    canonical: str = ""
     operations: tuple[OperationEntry, ...] = ()
 
     def declaration(self, present: Collection[str]) -> Declaration:
@@ -67,6 +69,11 @@ class Record(BaseModel):
             clusters=tuple(cluster for cluster in clusters if cluster.name in present),
             external_name=self.external_name,
         )
+
+    @property
+    def finalized(self) -> bool:
+        """Whether a finalize has had the last word: nothing was recovered since."""
+        return bool(self.canonical) and not self.recoveries
 
     @property
     def unfinished(self) -> OperationEntry | None:
@@ -116,6 +123,12 @@ class Record(BaseModel):
         """The record with ``cluster`` kept from writing, or not any more."""
         others = tuple(name for name in self.fenced if name != cluster)
         return self.model_copy(update={"fenced": (*others, cluster) if fenced else others})
+
+    def closed(self, canonical: str) -> "Record":
+        """The record of an incident that is over: ``canonical`` is declared elsewhere from now on, and nothing is left
+        to go back to.
+        """
+        return Record(updated=self.updated, updated_by=self.updated_by, canonical=canonical, operations=self.operations)
 
     def with_recovery(self, cluster: RecoveredCluster) -> "Record":
         """The record with ``cluster`` declared, in place of an earlier declaration of the same name."""

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from dr.model.config import Environment
+from dr.model.finalization import FinalizeDecision
+from dr.model.finalization_preconditions import OPERATION
 from dr.model.recovery import RecoveryDecision
 from dr.model.traffic import MoveDecision
 from dr.model.writer_steps import scale_commands
@@ -55,14 +57,8 @@ class RecoveryReport:
     @property
     def later(self) -> list[str]:
         """What is left to do once the recovered cluster has proved itself."""
-        environment, cluster = self.environment, self.decision.cluster
-        kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
-        in_git = (
-            f"Make {cluster.name} the cluster in Git (its manifest, and the Service's externalName), so that Argo CD "
-            "does not put the old one back."
-        )
-        source = f"{self.decision.source.name} -n {environment.namespace}"
-        return [in_git, f"Then delete the old one: {kubectl} delete cluster {source}"]
+        given = " --checkout FOLDER" if self.environment.git else ""
+        return [f"python -m dr finalize --env {self.environment.name}{given}"]
 
     def as_json(self) -> Mapping[str, Any]:
         """The report as plain values."""
@@ -124,6 +120,44 @@ class MoveReport:
             "seconds": round(self.seconds, 2),
             "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
             "smokeTest": self.smoke,
+            "next": self.next_commands,
+            "journal": self.journal,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalizeReport:
+    """A finished finalize, or its first half: the change to Git. Times are aware UTC, durations in seconds."""
+
+    decision: FinalizeDecision
+    environment: Environment
+    started: datetime
+    seconds: float
+    steps: tuple[tuple[str, float, str], ...]
+    journal: str
+
+    @property
+    def next_commands(self) -> list[str]:
+        """What is left to do: after the first half, to have the change merged, and the same command again."""
+        decision, git = self.decision, self.decision.git
+        if not decision.proposal or git is None:
+            return []
+        push = [] if decision.request.push else [f"git -C {shlex.quote(git.root)} push origin {git.branch}"]
+        return [*push, decision.request.command(self.environment)]
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The report as plain values."""
+        decision, git = self.decision, self.decision.git
+        return {
+            "operation": OPERATION,
+            "environment": self.environment.name,
+            "result": "proposed" if decision.proposal else "finalized",
+            "cluster": decision.canonical.name,
+            "deleted": [] if decision.proposal else [cluster.name for cluster in decision.deleted],
+            "branch": git.branch if git and git.rewriting.files else None,
+            "started": self.started.isoformat(),
+            "seconds": round(self.seconds, 2),
+            "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
             "next": self.next_commands,
             "journal": self.journal,
         }

@@ -60,7 +60,11 @@ class Status:
             go_on = Advice(why=f"to go on with the {last.operation}{done}", command=f"python -m dr resume {env}")
             return (go_on, back)
         if self.record and self.record.came_from and self.record.external_name == self.external_name:
-            return (back,)
+            checkout = " --checkout FOLDER" if self.environment.git else ""
+            keep = Advice(
+                why="to make it the canonical one, and delete the old", command=f"python -m dr finalize {env}{checkout}"
+            )
+            return (back, keep)
         ready = [cluster.name for cluster in self.clusters if self._can_take_over(cluster)]
         if ready:
             name = "" if ready[-1] == self.environment.recovered_cluster else f" --recovered-name {ready[-1]}"
@@ -99,6 +103,7 @@ class Status:
                 for cluster in self.clusters
             ],
             "workloads": {name: workload.replicas if workload else None for name, workload in self.workloads.items()},
+            "canonical": (self.record.canonical if self.record else "") or self.environment.source_cluster,
             "remembered": dict(self.record.replicas) if self.record else {},
             "atWork": self.at_work,
             "operations": [entry.as_json() for entry in (self.record.operations if self.record else ())],

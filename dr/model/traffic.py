@@ -24,8 +24,9 @@ from dr.model.writer_steps import scale_commands, stop_step, with_counts
 
 @dataclass(frozen=True, kw_only=True)
 class MoveRequest:
-    """What was asked for. ``back`` is a rollback; ``to`` is the Cluster to move to, empty for the one that the Service
-    pointed to before the first switchover; ``hibernate`` takes the pods of the Cluster that is left away too.
+    """What was asked for. ``back`` is a rollback; ``to`` is the Cluster to move to, empty for the newest that was
+    recovered, and for the way back, which is remembered; ``hibernate`` takes the pods of the Cluster that is left away
+    too.
     """
 
     back: bool = False
@@ -142,7 +143,13 @@ def _problems(environment: Environment, request: MoveRequest, situation: Traffic
         )
     yield from problems_around(environment, situation.external_name, situation.workloads)
     reached = situation.reached
-    if reached is None:
+    if request.back and situation.record.finalized:
+        yield Problem(
+            code="already-finalized",
+            cause=f"{situation.record.canonical} was made the canonical Cluster, and what it came from was deleted",
+            remedy="there is nothing to go back to; recover instead: python -m dr pitr, or latest",
+        )
+    elif reached is None:
         yield _nothing_to_reach(environment, request)
     elif not request.back:
         yield from _problems_of_recovered(environment, reached, situation.record)

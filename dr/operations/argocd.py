@@ -1,10 +1,11 @@
 """Keeping Argo CD from undoing an operation, and giving back to it what it manages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from dr.clients import argocd
 from dr.model.argocd import Manager, ObjectKey, managers_of
 from dr.model.config import Environment
+from dr.model.errors import AccessError
 from dr.model.self_starters import SelfStarter
 from dr.operations.session import Session
 
@@ -53,17 +54,52 @@ def release(session: Session) -> str:
 
     Where it does not, everything stays paused, and the differences are told: Argo CD would undo them at once.
     """
+    paused = _paused(session)
+    if not paused:
+        return "nothing is paused"
+    if differs := _differences(session, paused):
+        return f"stays paused: Git still has another {', '.join(differs)}"
+    return _put_back(session, paused)
+
+
+def hand_back(session: Session, found: Sequence[Manager], expected: Collection[str]) -> str:
+    """As :func:`release`, for when Git has been changed: then see ``found`` in sync and healthy.
+
+    ``expected`` are the differences that are to be settled by that. Raises AccessError ``git-disagrees`` or
+    ``argocd-not-at-rest``.
+    """
+    paused = _paused(session)
+    if differs := sorted(set(_differences(session, paused)) - set(expected)):
+        raise AccessError(
+            "git-disagrees",
+            f"Git and the cluster do not agree: {', '.join(differs)}; Argo CD stays paused",
+            "make them agree, in Git or in the cluster, and repeat the command",
+        )
+    said = _put_back(session, paused) if paused else "nothing was paused"
+    argocd.await_at_rest(session.api, found, limit=_SYNC_SECONDS, stop=session.stop)
+    return f"{said}; in sync and healthy"
+
+
+def _paused(session: Session) -> list[Manager]:
+    """What is remembered as paused and is still there, outermost first."""
     record = session.records.read()
     if record is None or not record.paused:
-        return "nothing is paused"
+        return []
     present = {str(manager): manager for manager in argocd.list_managers(session.api)}
-    paused = [present[name] for name in record.paused if name in present]
-    # A parent differs from Git by the very pause of its children.
+    return [present[name] for name in record.paused if name in present]
+
+
+def _differences(session: Session, paused: Sequence[Manager]) -> list[str]:
+    """What of ``paused`` differs from Git, but for the pause itself: a parent sees that of its children."""
     ours = {str(ObjectKey("argoproj.io", manager.kind, manager.namespace, manager.name)) for manager in paused}
     compared = [now for manager in paused if (now := argocd.compare(session.api, manager, stop=session.stop))]
-    if differs := sorted({resource for now in compared for resource in now.out_of_sync} - ours):
-        return f"stays paused: Git still has another {', '.join(differs)}"
+    return sorted({resource for now in compared for resource in now.out_of_sync} - ours)
+
+
+def _put_back(session: Session, paused: Sequence[Manager]) -> str:
+    record = session.records.read()
+    settings = record.paused if record else {}
     for manager in reversed(paused):
-        argocd.patch(session.api, manager, manager.release(record.paused[str(manager)]))
+        argocd.patch(session.api, manager, manager.release(settings[str(manager)]))
     session.records.change(lambda record: record.released(), now=session.clock())
     return f"{', '.join(str(manager) for manager in paused)} as before"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from dr.clients import workloads
@@ -15,6 +16,7 @@ from dr.clients.smoke_test import await_ok
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.commits import LaterCommits
 from dr.model.errors import AccessError
+from dr.model.lineage import recovered_last
 from dr.model.record import Record
 from dr.model.report import MoveReport
 from dr.model.target import LATEST
@@ -35,13 +37,15 @@ _BACKUP_SECONDS = 900
 
 def decide(session: Session, request: MoveRequest) -> MoveDecision:
     """Look, and decide. Changes nothing. Raises RefusedError or AccessError."""
-    return decide_move(session.environment, request, _observe(session, request))
+    record = session.records.read() or Record(updated=session.clock(), updated_by=session.holder.operator)
+    if not request.back and not request.to:
+        request = replace(request, to=recovered_last(session.environment, record))
+    return decide_move(session.environment, request, _observe(session, request, record))
 
 
-def _observe(session: Session, request: MoveRequest) -> TrafficSituation:
+def _observe(session: Session, request: MoveRequest, record: Record) -> TrafficSituation:
     environment, api = session.environment, session.api
     namespace, writers = environment.namespace, environment.workloads
-    record = session.records.read() or Record(updated=session.clock(), updated_by=session.holder.operator)
     external_name = workloads.external_name(api, namespace, environment.service)
     pointed_to = cluster_behind(external_name or "", namespace)
     wanted = request.to

@@ -92,6 +92,15 @@ class Seat:
     def kubectl(self, *words: str) -> str:
         return self.run("kubectl", "--context", f"lab-{self.env}", *words)
 
+    def preview_by_hand(self) -> str:
+        """What ``pulumi preview`` says of the recovery stack, which must have nothing to change."""
+        config = self.config_dir / f"Pulumi.{self.env}.yaml"
+        backend = yaml.safe_load(config.read_text())["config"]["postgres-dr:stateBackend"]
+        by_hand = {"PULUMI_BACKEND_URL": backend, "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true"}
+        words = ("--non-interactive", "--stack", f"organization/postgres-dr/{self.env}", "--config-file", str(config))
+        seat = Seat(self.env, {**self.variables, **by_hand}, self.config_dir)
+        return seat.run("pulumi", "preview", "--cwd", str(PROJECT), *words, "--expect-no-changes")
+
     @contextmanager
     def no_more_volumes(self) -> Iterator[None]:
         """A quota that allows the volumes that are there, and no other."""

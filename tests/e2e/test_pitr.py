@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health
+from tests.e2e.operator_seat import Outcome, Seat, await_health
 
 AGREED = ("--yes", "--confirm", "postgres-prod-recovered")
 
@@ -98,25 +97,7 @@ def test_the_recovered_cluster_is_like_its_source_but_archives_for_itself(prod: 
 
 def test_pulumi_by_hand_finds_nothing_to_change(prod: Seat, recovered: Recovered) -> None:
     assert recovered.outcome.code == 0
-    config = prod.config_dir / "Pulumi.prod.yaml"
-    backend = yaml.safe_load(config.read_text())["config"]["postgres-dr:stateBackend"]
-    by_hand = {"PULUMI_BACKEND_URL": backend, "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true"}
-    prod.variables = {**prod.variables, **by_hand}
-    stack = "organization/postgres-dr/prod"
-
-    said = prod.run(
-        "pulumi",
-        "preview",
-        "--cwd",
-        str(PROJECT),
-        "--non-interactive",
-        "--stack",
-        stack,
-        "--config-file",
-        str(config),
-        "--expect-no-changes",
-    )
-
+    said = prod.preview_by_hand()
     assert "3 unchanged" in said
 
 

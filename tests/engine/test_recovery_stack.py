@@ -1,5 +1,6 @@
 """The recovery stack through the Automation API, over a ``pulumi`` double."""
 
+import json
 import os
 import select
 from collections.abc import Iterator
@@ -156,3 +157,29 @@ def test_interrupting_what_was_never_started_is_harmless(tmp_path: Path) -> None
     stack.interrupt()
     stack.result()
     assert not stack.running
+
+
+def test_forgetting_takes_the_resources_out_of_the_state_and_nothing_more(tmp_path: Path) -> None:
+    # GIVEN a state with a Cluster and the Service
+    kinds = ("pulumi:pulumi:Stack", "pulumi:providers:kubernetes", "kubernetes:postgresql.cnpg.io/v1:Cluster")
+    state = {
+        "version": 3,
+        "deployment": {"secrets_providers": {"type": "x"}, "resources": [{"type": k} for k in kinds]},
+    }
+    written = tmp_path / "written.json"
+    code = f"""
+if arguments[:2] == ["stack", "export"]:
+    print({json.dumps(state)!r})
+if arguments[:2] == ["stack", "import"]:
+    text = pathlib.Path(arguments[arguments.index("--file") + 1]).read_text()
+    pathlib.Path({str(written)!r}).write_text(text)
+"""
+    # WHEN
+    stack = _stack(tmp_path, code + ANSWERS)
+    stack.forget()
+    stack.result(60)
+    # THEN
+    now = json.loads(written.read_text())
+    assert [resource["type"] for resource in now["deployment"]["resources"]] == list(kinds[:2])
+    assert now["deployment"]["secrets_providers"] == {"type": "x"}
+    assert not [call for call in calls_of(tmp_path / "pulumi") if call["arguments"][0] in {"up", "destroy"}]

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from dr.cli.confirmation import agree, confirm
+from dr.cli.confirmation import Agreement, agree
 from dr.cli.main import run
 from dr.model.errors import DeclinedError, RequestError
-from tests.builders import a_decision, an_environment
 from tests.doubles import Wire, closed_port, kube_status, nothing_changed, write_environment
 
 TARGET = ["--target-time", "2024-05-01T10:00:00Z"]
@@ -160,10 +159,19 @@ class _Terminal(io.StringIO):
         return True
 
 
+def _wanted(how: str) -> Agreement:
+    return Agreement(
+        steps=3,
+        environment="prod",
+        name="postgres-prod-recovered",
+        consequence="stops the writers of prod",
+        by_name=how == "name",
+    )
+
+
 def _ask(monkeypatch: pytest.MonkeyPatch, typed: str, confirmation: str) -> None:
     monkeypatch.setattr(sys, "stdin", _Terminal(typed))
-    decision = a_decision()
-    confirm(an_environment(confirmation=confirmation), decision.plan, decision.cluster.name)
+    agree(_wanted(confirmation), as_json=False, yes=False, confirmed=None)
 
 
 @pytest.mark.parametrize(("typed", "how"), [("postgres-prod-recovered\n", "name"), ("y\n", "answer")])
@@ -182,8 +190,7 @@ def test_anything_else_declines(monkeypatch: pytest.MonkeyPatch, typed: str, how
 
 
 def _agree(how: str, *, yes: bool, confirmed: str | None = None, as_json: bool = False) -> None:
-    decision, environment = a_decision(), an_environment(confirmation=how)
-    agree(environment, decision.plan, decision.cluster.name, as_json=as_json, yes=yes, confirmed=confirmed)
+    agree(_wanted(how), as_json=as_json, yes=yes, confirmed=confirmed)
 
 
 def test_nobody_is_asked_where_json_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def test_without_a_url_there_is_no_smoke_test() -> None:
 def test_the_old_cluster_is_deleted_only_later() -> None:
     report = _report()
     assert not any("delete" in command for command in report.by_hand)
-    assert "kubectl --context acme-prod delete cluster postgres-prod -n data" in report.later[-1]
+    assert report.later == ["python -m dr finalize --env prod"]
 
 
 def test_the_json_is_plain_and_complete() -> None:

@@ -73,9 +73,9 @@ def test_what_a_switchover_would_refuse_is_not_advised(cluster: Any, record: Rec
     assert not any("switchover" in command for command in _commands(clusters=(a_source(), cluster), record=record))
 
 
-def test_after_a_switchover_only_the_way_back_is_advised() -> None:
+def test_after_a_switchover_the_way_back_is_advised_and_then_the_end() -> None:
     moved = {"clusters": (a_source(), RECOVERED), "external_name": RECOVERED_HOST, "record": MOVED}
-    assert _commands(**moved) == [BACK]
+    assert _commands(**moved) == [BACK, "python -m dr finalize --env prod"]
 
 
 @pytest.mark.parametrize("outcome", [Outcome.RUNNING, Outcome.FAILED, Outcome.INTERRUPTED])

@@ -1,0 +1,281 @@
+"""Making the recovered Cluster the canonical one: Git, what depends on it, the old Cluster's end, Argo CD's return."""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from dr.clients import argocd, dependants, workloads
+from dr.clients.agreement import would_change
+from dr.clients.backups import take_first_backup
+from dr.clients.checkout import Checkout
+from dr.clients.cnpg import delete_cluster, find_cluster
+from dr.clients.fencing import kept_still
+from dr.clients.object_store import read_catalogue
+from dr.model.argocd import GitSource, Manager
+from dr.model.cluster import ClusterSnapshot
+from dr.model.config import GitPlace
+from dr.model.errors import Problem, RefusedError, VerificationError
+from dr.model.finalization import FinalizeDecision, decide_finalization, former_names
+from dr.model.finalization_preconditions import FinalizeRequest, FinalizeSituation, GitSeen
+from dr.model.manifest_edits import Canonical
+from dr.model.manifests import Rewriting, rewrite
+from dr.model.record import Record
+from dr.model.report import FinalizeReport
+from dr.model.traffic import cluster_behind, read_write_host
+from dr.operations.argocd import hand_back, managers
+from dr.operations.operation import Tools, run_operation
+from dr.operations.runner import StepResult
+from dr.operations.session import Session
+
+_BACKUP_SECONDS = 900
+_DELETE_SECONDS = 300
+_DEPENDANT_SECONDS = 60
+_STATE_SECONDS = 120
+_COMPARED_KINDS = ("Cluster", "Service")
+"""What is changed where it stands; everything else that the manifests have is made anew from them."""
+
+
+def decide(session: Session, request: FinalizeRequest) -> FinalizeDecision:
+    """Look, and decide. Changes nothing, but has Argo CD compare with Git anew. Raises RefusedError, RequestError or
+    AccessError.
+    """
+    return decide_finalization(session.environment, request, _observe(session, request))
+
+
+def _observe(session: Session, request: FinalizeRequest) -> FinalizeSituation:
+    environment, api = session.environment, session.api
+    namespace, writers = environment.namespace, environment.workloads
+    record = session.records.read() or Record(updated=session.clock(), updated_by=session.holder.operator)
+    external_name = workloads.external_name(api, namespace, environment.service)
+    pointed_to = cluster_behind(external_name or "", namespace)
+    serving = find_cluster(api, namespace, pointed_to) if pointed_to else None
+    names = former_names(environment, record, pointed_to) if serving else ()
+    former = tuple(cluster for name in names if (cluster := find_cluster(api, namespace, name)))
+    left = {cluster_behind(host, namespace) for host in record.came_from}
+    managing = _compared(session, managers(session, clusters=[*names, pointed_to]))
+    return FinalizeSituation(
+        external_name=external_name,
+        serving=serving,
+        former=former,
+        writable=tuple(cluster.name for cluster in former if cluster.name in left and not kept_still(cluster)),
+        dependants=dependants.list_dependants(api, namespace, {*names, pointed_to}),
+        secret_users=dependants.secret_users(api, namespace, former),
+        own_backup=_own_backup(session, serving) if serving else "",
+        workloads={name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
+        record=record,
+        argocd=managing,
+        out_of_sync=tuple(sorted({resource for manager in managing for resource in manager.out_of_sync})),
+        git=_git(session, request, serving, names, managing) if serving else None,
+    )
+
+
+def _compared(session: Session, found: Collection[Manager]) -> tuple[Manager, ...]:
+    """The managers as they are after a new comparison with Git: what was merged a moment ago has to be seen."""
+    now = (argocd.compare(session.api, manager, stop=session.stop) for manager in found)
+    return tuple(manager for manager in now if manager)
+
+
+def _own_backup(session: Session, serving: ClusterSnapshot) -> str:
+    """The newest base backup in the Cluster's own archive, by what the bucket holds."""
+    if serving.store is None:
+        return ""
+    backups = read_catalogue(session.environment.backup, serving.store.server_name).backups
+    return backups[-1].backup_id if backups else ""
+
+
+def _git(
+    session: Session,
+    request: FinalizeRequest,
+    serving: ClusterSnapshot,
+    formers: Collection[str],
+    managing: Collection[Manager],
+) -> GitSeen | None:
+    place = session.environment.git
+    if place is None or not request.checkout:
+        return None
+    checkout = Checkout(Path(request.checkout).expanduser())
+    source = _source_of(place, managing)
+    branch = request.branch or f"postgres-dr/{session.environment.name}-{serving.name}"
+    repository = (source.repository if source else place.repository) or ""
+    if repository and not checkout.is_of(repository):
+        nothing = Rewriting(files=(), changes=(), documents=(), mentions=())
+        return GitSeen(root=str(checkout.root), revision="", branch=branch, rewriting=nothing, stranger=repository)
+    revision = _revision(checkout, source)
+    rewriting = rewrite(checkout.read(place.manifests, revision), _canonical(session, serving, formers))
+    compared = [document for document in rewriting.documents if document["kind"] in _COMPARED_KINDS]
+    namespace = session.environment.namespace
+    return GitSeen(
+        root=str(checkout.root),
+        revision=revision,
+        branch=branch,
+        rewriting=rewriting,
+        dirty=checkout.dirty(place.manifests),
+        differences=tuple(
+            difference
+            for document in compared
+            for difference in would_change(session.api, document, namespace=namespace)
+        ),
+    )
+
+
+def _source_of(place: GitPlace, managing: Collection[Manager]) -> GitSource | None:
+    """The Application's source that the manifests come from. Raises RefusedError when Argo CD has another."""
+    sources = [source for manager in managing for source in manager.sources]
+    for source in sources:
+        path = source.path.strip("/")
+        if path in {"", "."} or f"{place.manifests}/".startswith(f"{path}/"):
+            return source
+    if not sources:
+        return None
+    paths = ", ".join(f"{source.path} of {source.repository}" for source in sources)
+    raise RefusedError(
+        [
+            Problem(
+                code="manifests-elsewhere",
+                cause=f"git.manifests is {place.manifests}, and Argo CD takes the manifests from {paths}",
+                remedy="correct git.manifests in Pulumi.<env>.yaml",
+            )
+        ]
+    )
+
+
+def _revision(checkout: Checkout, source: GitSource | None) -> str:
+    wanted = source.revision if source else "HEAD"
+    found = checkout.commit_of(wanted)
+    if found is None:
+        raise RefusedError(
+            [
+                Problem(
+                    code="revision-missing",
+                    cause=f"neither {checkout.root} nor its remote has the commit {wanted}, which Argo CD follows",
+                    remedy="is it a checkout of the same repository? fetch what is missing",
+                )
+            ]
+        )
+    return found
+
+
+def _canonical(session: Session, serving: ClusterSnapshot, formers: Collection[str]) -> Canonical:
+    certificates = serving.spec.get("certificates") or {}
+    return Canonical(
+        name=serving.name,
+        namespace=serving.namespace,
+        server_name=serving.store.server_name if serving.store else serving.name,
+        host=read_write_host(serving),
+        service=session.environment.service,
+        alt_dns_names=tuple(certificates.get("serverAltDNSNames") or ()),
+        former=tuple(formers),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finalize:
+    """One finalize that was agreed to."""
+
+    tools: Tools
+    decision: FinalizeDecision
+
+    @property
+    def _session(self) -> Session:
+        return self.tools.session
+
+    def run(self) -> FinalizeReport:
+        """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
+        session, decision, journal = self._session, self.decision, self.tools.journal
+        started, begin = session.clock(), time.monotonic()
+        doing: dict[str, Callable[[], str]] = {
+            "back-up": self._back_up,
+            "prove": self._prove,
+            "propose": self._propose,
+            "carry-over": self._carry_over,
+            "delete-old": self._delete_old,
+            "hand-over": self._hand_over,
+            "release-argocd": self._release,
+            "close": self._close,
+        }
+
+        def report(results: list[StepResult]) -> FinalizeReport:
+            return FinalizeReport(
+                decision=decision,
+                environment=session.environment,
+                started=started,
+                seconds=time.monotonic() - begin,
+                steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
+                journal=str(journal.path),
+            )
+
+        go_on = decision.request.command(session.environment)
+        return run_operation(self.tools, decision.plan, doing, go_on=go_on, report=report)
+
+    def _back_up(self) -> str:
+        session = self._session
+        taken = take_first_backup(session.api, self.decision.canonical, limit=_BACKUP_SECONDS, stop=session.stop)
+        return f"base backup {taken}"
+
+    def _prove(self) -> str:
+        """Look again, at the last moment. Raises VerificationError ``not-proven``."""
+        session, canonical = self._session, self.decision.canonical
+        environment = session.environment
+        now = find_cluster(session.api, canonical.namespace, canonical.name)
+        points_to = workloads.external_name(session.api, environment.namespace, environment.service)
+        backup = _own_backup(session, canonical)
+        users = dependants.secret_users(session.api, environment.namespace, self.decision.deleted)
+        faults = [
+            *([] if now and now.healthy else [f"{canonical.name} is not healthy"]),
+            *([] if now and now.archiving.working else [f"{canonical.name} does not archive"]),
+            *([] if points_to == read_write_host(canonical) else [f"{environment.service} points to {points_to}"]),
+            *([] if backup else [f"the bucket has no base backup of {canonical.name}"]),
+            *users,
+        ]
+        if faults:
+            raise VerificationError(
+                "not-proven",
+                f"nothing is deleted: {'; '.join(faults)}",
+                "mend it and repeat the command: it goes on where it stopped",
+            )
+        return f"serves, healthy, archives, base backup {backup}"
+
+    def _propose(self) -> str:
+        git = self.decision.git
+        if git is None:
+            return "no Git"
+        checkout = Checkout(Path(git.root))
+        commit = checkout.branch(
+            git.branch, base=git.revision, files=git.rewriting.files, message=self.decision.message
+        )
+        pushed = f", pushed to {checkout.push(git.branch, remote_of=None)}" if self.decision.request.push else ""
+        return f"commit {commit[:12]} on branch {git.branch}{pushed}"
+
+    def _carry_over(self) -> str:
+        api, stop = self._session.api, self._session.stop
+        for one in self.decision.retired:
+            dependants.delete_dependant(api, one, limit=_DEPENDANT_SECONDS, stop=stop)
+        for manifest in self.decision.wanted:
+            dependants.create(api, manifest)
+        made = ", ".join(f"{manifest['kind']} {manifest['metadata']['name']}" for manifest in self.decision.wanted)
+        return f"{made or 'nothing more'} made, {len(self.decision.retired)} retired"
+
+    def _delete_old(self) -> str:
+        session = self._session
+        self._prove()
+        for cluster in self.decision.deleted:
+            delete_cluster(session.api, cluster, limit=_DELETE_SECONDS, stop=session.stop)
+        return f"{', '.join(cluster.name for cluster in self.decision.deleted)} gone, with volumes"
+
+    def _hand_over(self) -> str:
+        self.tools.stack.forget()
+        self.tools.stack.result(_STATE_SECONDS)
+        return "the recovery stack holds nothing any more"
+
+    def _release(self) -> str:
+        session = self._session
+        found = managers(session, clusters=[self.decision.canonical.name])
+        return hand_back(session, found, self.decision.expected)
+
+    def _close(self) -> str:
+        session, canonical = self._session, self.decision.canonical
+        for name in self.decision.formers:
+            dependants.delete_leftovers(session.api, session.environment.namespace, name)
+        session.records.change(lambda record: record.closed(canonical.name), now=session.clock())
+        return f"{canonical.name} is the Cluster of {session.environment.name}"
