@@ -102,14 +102,20 @@ def _recorded(where: State) -> Iterator[int]:
 
 
 def _parts(where: State) -> Iterator[int]:
-    """Processes with the mark that `processes.ensure` gives to every part, and so to what a part started."""
+    """Processes with the mark that `processes.ensure` gives to every part, and so to what a part started.
+
+    One that has written its title over its mark, as Redis does, is told by that title if its record is gone as well: it
+    begins with a program of the state folder. What lies in its `bin` is for users, who may run it for other reasons.
+    """
     mark = os.fsencode(f"{processes.MARK}={where.root}")
     for pid in _pids():
         try:
             marked = mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            title = Path(os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].split(b" ")[0]))
         except OSError:
             continue
-        if marked and processes.start_ticks(pid) is not None:
+        ours = title.is_relative_to(where.root) and not title.is_relative_to(where.bin)
+        if (marked or ours) and processes.start_ticks(pid) is not None:
             yield pid
 
 

@@ -123,6 +123,20 @@ def test_parts_are_found_without_their_records(where: State) -> None:
     processes._reap(pid)
 
 
+@pytest.mark.parametrize(("folder", "found"), [("argocd", True), ("bin", False)])
+def test_a_part_that_lost_its_mark_is_known_by_its_program_unless_that_is_for_users(
+    where: State, folder: str, found: bool
+) -> None:
+    program = where.root / folder / "sleep"
+    program.parent.mkdir(parents=True)
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([program, "60"], env={}) as process:
+        try:
+            assert (process.pid in list(down._parts(where))) is found
+        finally:
+            process.kill()
+
+
 def test_other_labs_parts_are_not_found(where: State, tmp_path: Path) -> None:
     processes.ensure(where, "part", ["sleep", "60"])
     assert list(down._parts(State(tmp_path / "other"))) == []
