@@ -152,6 +152,25 @@ def gitops_status(*, as_json: bool) -> None:
         click.echo(f"repository {found['repository']} at {found['revision'][:12]}, clone {found['clone']}")
 
 
+@main.group()
+def fault() -> None:
+    """Let a part fail for a while, to see how what is tried takes it."""
+
+
+@fault.command("bucket")
+@click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="For how long.")
+def fault_bucket(*, seconds: float) -> None:
+    """Have the object store answer 503 to everything; it is back afterwards, and at ctrl-C."""
+    from lab import faults
+
+    with _failures():
+        where, _, console = _here()
+        with lock.held(paths.lock_path(where), console.print):
+            console.print(f"the object store answers 503 for {pretty(seconds)}", highlight=False)
+            faults.fail_bucket(where, seconds)
+            console.print("it is back", highlight=False)
+
+
 @main.command()
 def env() -> None:
     """Print the environment to work on the lab with, for `eval`."""
