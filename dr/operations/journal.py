@@ -17,9 +17,15 @@ from dr.clients.record_store import RecordStore
 from dr.model.errors import AccessError, DrError, FaultError, InterruptedOperationError
 from dr.model.history import OperationEntry, Outcome
 from dr.model.plan import Plan, Step
+from dr.model.record import Record
 
 _LAST_TRIES = 5
 _BETWEEN_SECONDS = 2
+
+
+def unchanged(record: Record) -> Record:
+    """The record as it is."""
+    return record
 
 
 @dataclass(kw_only=True)
@@ -68,13 +74,13 @@ class Journal:
         outcome = Outcome.INTERRUPTED if isinstance(error, InterruptedOperationError) else Outcome.FAILED
         self._change(at, lambda entry: entry.over(outcome, at, error.cause))
 
-    def done(self, report: Mapping[str, Any], at: datetime) -> None:
-        """The operation has ended well."""
+    def done(self, report: Mapping[str, Any], at: datetime, *, at_end: Callable[[Record], Record]) -> None:
+        """The operation has ended well; ``at_end`` changes the record in the very write that says so."""
         self._line("operation-done", at, report=report)
         # Nothing follows that would write it again, and an operation that is not written down as done is offered to be
         # resumed.
         for _ in range(_LAST_TRIES):
-            if self._change(at, lambda entry: entry.over(Outcome.DONE, at)):
+            if self._change(at, lambda entry: entry.over(Outcome.DONE, at), also=at_end):
                 return
             time.sleep(_BETWEEN_SECONDS)
 
@@ -84,7 +90,13 @@ class Journal:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, default=str) + "\n")
 
-    def _change(self, at: datetime, change: Callable[[OperationEntry], OperationEntry]) -> bool:
+    def _change(
+        self,
+        at: datetime,
+        change: Callable[[OperationEntry], OperationEntry],
+        *,
+        also: Callable[[Record], Record] = unchanged,
+    ) -> bool:
         """Keep the changed entry; False when that failed.
 
         A cluster that does not answer is noted, and is no reason to stop a recovery: the next change writes the whole
@@ -94,11 +106,11 @@ class Journal:
             return True
         self._entry = change(self._entry)
         try:
-            self._keep(self._entry, at)
+            self._keep(self._entry, at, also)
         except AccessError as error:
             self._line("record-not-written", at, code=error.code, cause=error.cause)
             return False
         return True
 
-    def _keep(self, entry: OperationEntry, at: datetime) -> None:
-        self.records.change(lambda record: record.with_operation(entry), now=at)
+    def _keep(self, entry: OperationEntry, at: datetime, also: Callable[[Record], Record] = unchanged) -> None:
+        self.records.change(lambda record: also(record).with_operation(entry), now=at)

@@ -6,7 +6,8 @@ from typing import Any, Protocol, TypeVar
 
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.plan import Plan
-from dr.operations.journal import Journal
+from dr.model.record import Record
+from dr.operations.journal import Journal, unchanged
 from dr.operations.lease import held
 from dr.operations.reporting import Reporter
 from dr.operations.runner import Action, StepResult, run_actions
@@ -40,11 +41,13 @@ def run_operation(
     *,
     go_on: str,
     report: Callable[[list[StepResult]], R],
+    at_end: Callable[[Record], Record] = unchanged,
 ) -> R:
     """Do all steps of an agreed plan; ``doing`` has how, by the steps' keys, and ``go_on`` is the command to continue.
 
-    ``report`` makes of the steps what is written down and returned. Raises RefusedError when another operator is at
-    work, and whatever stopped a step, with its ``stopped``.
+    ``report`` makes of the steps what is written down and returned. ``at_end`` changes the record in the write that
+    says that it is done: killed in between, it would be resumed with a record that has ended. Raises RefusedError when
+    another operator is at work, and whatever stopped a step, with its ``stopped``.
     """
     session = tools.session
     with held(
@@ -70,5 +73,5 @@ def run_operation(
             tools.stack.interrupt()
         # The end is written down while nobody else can have begun.
         made = report(results)
-        tools.journal.done(made.as_json(), session.clock())
+        tools.journal.done(made.as_json(), session.clock(), at_end=at_end)
         return made

@@ -116,9 +116,6 @@ class Move:
         }
 
         def report(results: list[StepResult]) -> MoveReport:
-            if decision.request.back:
-                # Only now: a rollback that is resumed has to end where it was going.
-                self._change(lambda record: record.came_back(decision.origin))
             return MoveReport(
                 decision=decision,
                 environment=session.environment,
@@ -129,8 +126,12 @@ class Move:
                 journal=str(journal.path),
             )
 
+        def at_end(record: Record) -> Record:
+            # Only now: a rollback that is resumed has to end where it was going.
+            return record.came_back(decision.origin) if decision.request.back else record
+
         go_on = decision.request.command(session.environment)
-        return run_operation(self._tools, decision.plan, doing, go_on=go_on, report=report)
+        return run_operation(self._tools, decision.plan, doing, go_on=go_on, report=report, at_end=at_end)
 
     def _change(self, change: Callable[[Record], Record]) -> Record:
         return self._session.records.change(change, now=self._session.clock())

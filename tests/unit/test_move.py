@@ -308,6 +308,23 @@ def test_a_rollback_that_stopped_after_the_service_moved_does_not_go_back_furthe
     assert wire.host == RECOVERED_HOST
 
 
+def test_a_rollback_has_come_back_in_the_very_write_that_says_it_is_done(bench: _Bench, wire: _World) -> None:
+    # Killed between two writes it would be resumed, and go back one switchover further.
+    bench.move()
+    bench.move(to="other")
+    bench.move(back=True)
+    written = [
+        Record.model_validate_json(put.body["data"]["record.json"])
+        for put in wire.received("PUT")
+        if put.path == RECORD
+    ]
+    of_the_rollback = [
+        record for record in written if record.operations and record.operations[-1].operation == "rollback"
+    ]
+    arrived = [record for record in of_the_rollback if record.came_from == (SOURCE_HOST,)]
+    assert [record.operations[-1].outcome for record in arrived] == [Outcome.DONE]
+
+
 def test_a_name_that_was_written_otherwise_is_come_back_to(bench: _Bench, wire: _World) -> None:
     # GIVEN a Service that pointed to the source by a name with the root's dot
     wire.points_to(f"{SOURCE_HOST}.")
