@@ -9,8 +9,9 @@ import psutil
 from dr.model.holder import Holder
 
 ENGINE_MARK = "POSTGRES_DR_ENGINE"
-"""The variable that tells an engine that we started from any other."""
-_INIT = 1
+"""The variable that tells an engine that we started, and its plugins, from any other: the process ID of its ``dr``."""
+_PLUGIN, _ENGINE = "pulumi-", "pulumi"
+_END_SECONDS = 5
 
 
 def known_dead(holder: Holder | None) -> bool:
@@ -29,10 +30,7 @@ def orphaned_engine(holder: Holder | None) -> bool:
     if holder is None or holder.host != socket.gethostname():
         return False
     try:
-        process = psutil.Process(holder.pid)
-        parent = process.parent()
-        left_alone = parent is None or (parent.pid == _INIT and "dr" not in parent.cmdline())
-        return ENGINE_MARK in process.environ() and left_alone
+        return _left_alone(psutil.Process(holder.pid))
     except psutil.Error:
         return False
 
@@ -47,3 +45,33 @@ def end_orphan(holder: Holder, *, limit: float) -> None:
         except psutil.TimeoutExpired:
             process.kill()
             process.wait(limit)
+
+
+def end_orphaned_plugins() -> None:
+    """End the plugins whose engine died with its ``dr``: nobody waits for them, and they notice only after minutes."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.name().startswith(_PLUGIN) and _left_alone(process) and not _has_engine(process):
+                process.kill()
+                process.wait(_END_SECONDS)
+
+
+def _left_alone(process: psutil.Process) -> bool:
+    """Whether it was started by a ``dr`` that is gone. Its parent does not tell: what takes orphans in is not always
+    process 1, and ``dr`` itself may be that. Raises psutil.Error.
+    """
+    starter = process.environ().get(ENGINE_MARK, "")
+    if not starter.isdecimal():
+        return False
+    try:
+        found = psutil.Process(int(starter))
+        # A later process may have been given the same ID.
+        return found.status() == psutil.STATUS_ZOMBIE or found.create_time() > process.create_time()
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _has_engine(process: psutil.Process) -> bool:
+    """Whether its engine still runs: one without its ``dr`` ends its plugins itself."""
+    parent = process.parent()
+    return parent is not None and parent.name() == _ENGINE

@@ -9,7 +9,7 @@ from typing import Any
 
 import platformdirs
 
-from dr.clients.processes import end_orphan, known_dead, orphaned_engine
+from dr.clients.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine
 from dr.model.config import PROJECT, Environment
 from dr.model.errors import EngineError
 from dr.model.holder import Holder
@@ -78,6 +78,7 @@ class Backend:
                 end_orphan(holder, limit=_ORPHAN_SECONDS)
             if take_over or known_dead(holder):
                 path.unlink(missing_ok=True)
+        end_orphaned_plugins()
 
     def _locks(self) -> list[Path]:
         if self.folder is None:

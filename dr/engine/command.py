@@ -46,7 +46,7 @@ class InterruptibleCommand(PulumiCommand):
         with subprocess.Popen(
             [self.command, "--non-interactive", *args],
             cwd=cwd,
-            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true", ENGINE_MARK: "1"},
+            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true", ENGINE_MARK: str(os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

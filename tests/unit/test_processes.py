@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from dr.clients import processes
-from dr.clients.processes import end_orphan, known_dead, orphaned_engine
+from dr.clients.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine
 from tests.builders import a_holder
 from tests.doubles import a_dead_process
 
@@ -39,10 +39,12 @@ def test_of_a_holder_in_another_form_nothing_is_known() -> None:
 
 
 class _Orphan:
-    """A program whose parent has ended, that takes SIGINT by ``on_interrupt``, and has our mark or not."""
+    """A program whose parent has ended, that takes SIGINT by ``on_interrupt``, and bears the mark of its ``dr``: that
+    parent, unless given.
+    """
 
-    def __init__(self, folder: Path, on_interrupt: str, *, marked: bool) -> None:
-        program, ready = folder / "pulumi", folder / "ready"
+    def __init__(self, folder: Path, on_interrupt: str, *, name: str, dr: int | str | None) -> None:
+        program, ready = folder / name, folder / f"{name}.ready"
         program.write_text(
             f"#!{sys.executable} -IS\nimport pathlib, signal, sys, time\n"
             f"signal.signal(signal.SIGINT, {on_interrupt})\n"
@@ -50,11 +52,9 @@ class _Orphan:
         )
         program.chmod(0o755)
         apart = "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL"
-        start = f"import subprocess; print(subprocess.Popen([{str(program)!r}], {apart}).pid)"
-        mark = {processes.ENGINE_MARK: "1"} if marked else {}
-        ended = subprocess.run(
-            [sys.executable, "-ISc", start], capture_output=True, text=True, check=True, env={**os.environ, **mark}
-        )
+        mark = f"os.environ[{processes.ENGINE_MARK!r}] = str({'os.getpid()' if dr is None else repr(dr)})"
+        start = f"import os, subprocess; {mark}; print(subprocess.Popen([{str(program)!r}], {apart}).pid)"
+        ended = subprocess.run([sys.executable, "-ISc", start], capture_output=True, text=True, check=True)
         self.holder = a_holder(pid=int(ended.stdout), host=HERE)
         deadline = time.monotonic() + 10
         while not ready.exists():
@@ -62,18 +62,20 @@ class _Orphan:
             time.sleep(0.005)
 
     @property
-    def parent(self) -> int:
-        return psutil.Process(self.holder.pid).ppid()
+    def runs(self) -> bool:
+        with suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.holder.pid).status() != psutil.STATUS_ZOMBIE
+        return False
 
 
 @pytest.fixture
-def orphan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., _Orphan]]:
+def orphan(tmp_path: Path) -> Iterator[Callable[..., _Orphan]]:
     started: list[_Orphan] = []
 
-    def start(on_interrupt: str = "lambda *_: sys.exit(0)", *, marked: bool = True) -> _Orphan:
-        started.append(_Orphan(tmp_path, on_interrupt, marked=marked))
-        # What takes orphans in is not everywhere the process 1.
-        monkeypatch.setattr(processes, "_INIT", started[-1].parent)
+    def start(
+        on_interrupt: str = "lambda *_: sys.exit(0)", *, name: str = "pulumi", dr: int | str | None = None
+    ) -> _Orphan:
+        started.append(_Orphan(tmp_path, on_interrupt, name=name, dr=dr))
         return started[-1]
 
     yield start
@@ -89,13 +91,41 @@ def test_an_engine_whose_parent_was_killed_is_an_orphan(orphan: Callable[..., _O
 
 
 def test_an_engine_that_someone_else_left_running_is_none(orphan: Callable[..., _Orphan]) -> None:
-    assert not orphaned_engine(orphan(marked=False).holder)
+    assert not orphaned_engine(orphan(dr="").holder)
 
 
-def test_an_engine_whose_parent_lives_is_none(orphan: Callable[..., _Orphan], monkeypatch: pytest.MonkeyPatch) -> None:
-    left = orphan()
-    monkeypatch.setattr(processes, "_INIT", -1)
-    assert not orphaned_engine(left.holder)
+def test_an_engine_whose_dr_lives_is_none(orphan: Callable[..., _Orphan]) -> None:
+    # Its parent is gone all the same, as an engine's would be where something stands in between.
+    assert not orphaned_engine(orphan(dr=os.getpid()).holder)
+
+
+def test_an_engine_whose_dr_has_a_successor_with_its_process_id_is_an_orphan(
+    orphan: Callable[..., _Orphan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = orphan(dr=os.getpid())
+    created = psutil.Process.create_time
+    later = {os.getpid(): 3600.0}
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: created(process) + later.get(process.pid, 0))
+    assert orphaned_engine(left.holder)
+
+
+@pytest.mark.parametrize(
+    ("name", "dr", "ended"),
+    [("pulumi-resource-any", None, True), ("pulumi-resource-any", "", False), ("pulumi", None, False)],
+    ids=["a plugin", "another's plugin", "an engine"],
+)
+def test_only_plugins_of_ours_that_are_left_alone_are_ended(
+    orphan: Callable[..., _Orphan], name: str, dr: str | None, ended: bool
+) -> None:
+    left = orphan(name=name, dr=dr)
+    end_orphaned_plugins()
+    assert left.runs is not ended
+
+
+def test_a_plugin_whose_dr_lives_is_not_ended(orphan: Callable[..., _Orphan]) -> None:
+    left = orphan(name="pulumi-resource-any", dr=os.getpid())
+    end_orphaned_plugins()
+    assert left.runs
 
 
 def test_a_process_that_is_gone_or_unknown_is_none() -> None:
@@ -107,8 +137,7 @@ def test_a_process_that_is_gone_or_unknown_is_none() -> None:
 def test_an_orphan_is_ended_one_way_or_the_other(orphan: Callable[..., _Orphan], on_interrupt: str) -> None:
     left = orphan(on_interrupt)
     end_orphan(left.holder, limit=10 if "exit" in on_interrupt else 0.1)
-    with suppress(psutil.NoSuchProcess):
-        assert psutil.Process(left.holder.pid).status() == psutil.STATUS_ZOMBIE
+    assert not left.runs
 
 
 def test_an_orphan_that_ended_by_itself_is_no_failure() -> None:
