@@ -55,14 +55,18 @@ def boot_id() -> str:
 
 
 def start_ticks(pid: int) -> int | None:
-    """When the process with this id started, or None if there is none or it is a zombie."""
+    """When the process with this id started, or None if there is none or it is a zombie.
+
+    While threads of it still end, its first one can be a zombie already: until they are gone too, its ports are taken.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The name in parentheses may itself hold blanks and parentheses: what follows the last one is fields 3 and on.
     fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    ended = fields[0] in "ZX" and int(fields[17]) <= 1
+    return None if ended else int(fields[19])
 
 
 def read(where: State, name: str) -> Record | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,25 @@ def test_changed_settings_restart_the_part(where: State, change: dict[str, list[
     assert processes.ensure(where, "part", ["sleep", "60"], **change)  # type: ignore[arg-type]
     assert not first.alive()
     assert started(where).alive()
+
+
+LAST_THREAD_STAYS = """
+import ctypes, platform, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)  # exit(2): of this thread alone
+"""
+
+
+def test_a_process_whose_first_thread_has_ended_is_alive_until_the_last_has(where: State) -> None:
+    processes.ensure(where, "part", [sys.executable, "-c", LAST_THREAD_STAYS])
+    record = started(where)
+    deadline = time.monotonic() + 10
+    while ") Z " not in Path(f"/proc/{record.pid}/stat").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert record.alive()
+    processes.stop(record)
+    assert not record.alive()
 
 
 def test_id_given_to_a_stranger_is_not_ours(where: State) -> None:
