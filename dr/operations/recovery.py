@@ -30,7 +30,7 @@ from dr.operations.runner import StepResult
 from dr.operations.self_starters import hold
 from dr.operations.session import Session
 from dr.operations.verify import Finding, judge, verify_database, verify_last_commit
-from dr.operations.writers import stop_writers
+from dr.operations.writers import check_stopped, stop_writers
 
 _TICK_SECONDS = 0.5
 _SILENCE_SECONDS = 10
@@ -243,4 +243,5 @@ class Recovery:
 
     def _settle(self) -> str:
         self._stack.result(_SETTLE_SECONDS)
+        check_stopped(self._session, self._decision.workloads)
         return "the recovery stack is up to date"

@@ -26,7 +26,7 @@ from dr.operations.operation import Tools, run_operation
 from dr.operations.runner import StepResult
 from dr.operations.self_starters import hold, let_go
 from dr.operations.session import Session
-from dr.operations.writers import start_writers, stop_writers
+from dr.operations.writers import check_stopped, start_writers, stop_writers
 
 _FENCE_SECONDS = 120
 _SWITCH_SECONDS = 180
@@ -108,7 +108,7 @@ class Move:
             "unfence": self._unfence,
             "switch": self._switch,
             "reach": self._reach,
-            "start-workloads": lambda: start_writers(session, decision.workloads),
+            "start-workloads": self._start,
             "let-go": lambda: let_go(session, decision.reached.name),
             "release-argocd": lambda: release(session),
             "smoke-test": self._smoke_test,
@@ -164,6 +164,8 @@ class Move:
         return f"{old.name} {'hibernates' if hibernate else 'is fenced'}"
 
     def _unfence(self) -> str:
+        # Only now that nothing is written to the old Cluster any more: before, they could still come back after a look.
+        check_stopped(self._session, self._decision.workloads)
         reached = self._decision.reached
         limit = self._session.environment.timeouts.recovery.total_seconds()
         unfence(self._session.api, reached.namespace, reached.name, limit=limit, stop=self._session.stop)
@@ -176,13 +178,18 @@ class Move:
         present = {cluster.name for cluster in list_clusters(self._session.api, namespace)}
         self._tools.stack.up(record.declaration(present))
         self._tools.stack.result(_SWITCH_SECONDS)
+        return self._check_service()
+
+    def _check_service(self) -> str:
+        """See that the Service points to where it was declared to. Raises AccessError ``service-put-back``."""
         environment = self._session.environment
         now = workloads.external_name(self._session.api, environment.namespace, environment.service)
         if now != self._decision.host:
             raise AccessError(
                 "service-put-back",
-                f"the Service {environment.service} points to {now} again, right after it was declared",
-                "something puts it back: pause Argo CD's automated sync of it, then repeat the command",
+                f"the Service {environment.service} points to {now} again, after it was declared to point to "
+                f"{self._decision.host}",
+                "something puts it back (Argo CD? a sync by hand?): keep it away, then repeat the command",
             )
         return f"{environment.service} points to {now}"
 
@@ -201,20 +208,29 @@ class Move:
         server = log_in(pod, host=alias, database=reached.database, secret=secret)
         return f"{alias} leads to {reached.primary} ({server}), and the password is accepted"
 
+    def _start(self) -> str:
+        started = start_writers(self._session, self._decision.workloads)
+        self._check_service()
+        return started
+
     def _smoke_test(self) -> str:
         environment = self._session.environment
         way = f"python -m dr rollback --env {environment.name} is the way back"
         if self._decision.request.back:
             way = f"if that is what was broken, python -m dr switchover --env {environment.name} moves on again"
-        self._smoke = await_ok(
-            environment.smoke_test_url or "",
-            limit=_SMOKE_SECONDS,
-            stop=self._session.stop,
-            remedy=f"look at the application's log; {way}",
-        )
+        try:
+            self._smoke = await_ok(
+                environment.smoke_test_url or "",
+                limit=_SMOKE_SECONDS,
+                stop=self._session.stop,
+                remedy=f"look at the application's log; {way}",
+            )
+        finally:
+            self._check_service()  # where it was put back, that is the cause of a failure too
         return self._smoke
 
     def _back_up(self) -> str:
         session = self._session
         taken = take_first_backup(session.api, self._decision.reached, limit=_BACKUP_SECONDS, stop=session.stop)
+        self._check_service()
         return f"base backup {taken}"

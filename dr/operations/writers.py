@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from dr.clients import workloads
+from dr.model.errors import AccessError
 from dr.model.situation import Workload
 from dr.operations.session import Session
 
@@ -19,6 +20,20 @@ def stop_writers(session: Session, writers: Sequence[Workload]) -> str:
     selectors = {workload.name: workload.selector for workload in writers}
     workloads.await_stopped(session.api, namespace, selectors, limit=_STOP_SECONDS, stop=session.stop)
     return "no pod left"
+
+
+def check_stopped(session: Session, writers: Sequence[Workload]) -> None:
+    """See that nothing has started the writers again. Raises AccessError ``writers-came-back``."""
+    namespace = session.environment.workloads.namespace
+    now = [workloads.read_deployment(session.api, namespace, workload.name) for workload in writers]
+    if back := [f"{found.name} {found.replicas}" for found in now if found and found.replicas]:
+        raise AccessError(
+            "writers-came-back",
+            f"the workloads were started again by somebody else: {', '.join(back)}; what they have written meanwhile "
+            "is in the database they write to, and nowhere else",
+            "find what started them (a sync of Argo CD by hand? an autoscaler?), keep it away, and repeat the command: "
+            "it stops them again",
+        )
 
 
 def start_writers(session: Session, writers: Sequence[Workload]) -> str:

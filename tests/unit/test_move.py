@@ -50,6 +50,8 @@ class _World(KubernetesDouble):
     def __init__(self) -> None:
         super().__init__()
         self.did: list[str] = []
+        self.others_do: dict[str, Callable[[], object]] = {}
+        """What somebody else does right after this or that was done."""
         self.keep(f"{CLUSTERS}/postgres-prod", cluster_object())
         for name in ("postgres-prod-recovered", "other"):
             self.keep(f"{CLUSTERS}/{name}", object_of(a_recovered(name)))
@@ -83,6 +85,10 @@ class _World(KubernetesDouble):
     def counts(self) -> dict[str, int]:
         return {name: self.objects[f"{DEPLOYMENTS}/{name}"]["spec"]["replicas"] for name in ("api", "worker")}
 
+    def scaled(self, name: str, count: int) -> None:
+        there = self.objects[f"{DEPLOYMENTS}/{name}"]
+        self.keep(f"{DEPLOYMENTS}/{name}", {**there, "spec": {**there["spec"], "replicas": count}})
+
     def fenced(self, name: str) -> bool:
         return FENCED in (self.objects[f"{CLUSTERS}/{name}"]["metadata"].get("annotations") or {})
 
@@ -98,7 +104,9 @@ class _World(KubernetesDouble):
                 "items": [{"metadata": {"name": f"{name}-1"}, "status": {"phase": "Running"}}] if there else []
             }
         if asked.method == "PATCH":
-            return 200, self._patched(asked)
+            patched = self._patched(asked)
+            self.others_do.pop(self.did[-1], bool)()
+            return 200, patched
         return super()._answer(asked)
 
     def _patched(self, asked: Asked) -> dict[str, Any]:
@@ -276,6 +284,29 @@ def test_a_service_that_is_put_back_at_once_is_told(bench: _Bench) -> None:
         bench.move()
     assert failed.value.code == "service-put-back"
     assert SOURCE_HOST in failed.value.cause
+
+
+def test_a_service_that_is_put_back_later_is_told_at_the_end(bench: _Bench, wire: _World) -> None:
+    wire.others_do = {"worker 3": lambda: wire.points_to(SOURCE_HOST)}
+    with pytest.raises(AccessError) as failed:
+        bench.move()
+    assert failed.value.code == "service-put-back"
+    # AND going on leads to the end
+    bench.move()
+    assert wire.host == RECOVERED_HOST
+
+
+def test_writers_that_come_back_before_the_name_moves_are_told(bench: _Bench, wire: _World) -> None:
+    wire.others_do = {"worker 0": lambda: wire.scaled("api", 3)}
+    with pytest.raises(AccessError) as failed:
+        bench.move()
+    assert failed.value.code == "writers-came-back"
+    assert "api 3" in failed.value.cause
+    assert "worker" not in failed.value.cause
+    assert (wire.host, wire.fenced("postgres-prod")) == (SOURCE_HOST, True)
+    # AND going on stops them again
+    bench.move()
+    assert (wire.host, wire.counts) == (RECOVERED_HOST, {"api": 3, "worker": 3})
 
 
 def test_an_interruption_while_the_engine_runs_starts_nothing(bench: _Bench, wire: _World) -> None:
