@@ -49,6 +49,11 @@ class Seat:
     def recovered(self) -> str:
         return f"postgres-{self.env}-recovered"
 
+    @property
+    def journal(self) -> Path:
+        """The journal that ``dr`` keeps of this environment on this machine."""
+        return Path(self.variables["DR_STATE_DIR"]) / "journal" / f"{self.env}.jsonl"
+
     def start(self, *arguments: str, variables: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
         """Start ``python -m dr`` with --json, as one does from the project's folder."""
         process = subprocess.Popen(
@@ -208,6 +213,15 @@ class Seat:
             for stream in (process.stdout, process.stderr):
                 if stream:
                     stream.close()
+
+
+def lab(*words: str) -> str:
+    """A command of the lab; returns what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", *words], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+    return done.stdout
 
 
 def await_health(url: str, status: int) -> httpx.Response:

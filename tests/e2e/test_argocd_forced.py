@@ -1,0 +1,131 @@
+"""Under Argo CD: somebody presses Sync in mid-operation. A pause keeps automated syncs away, and not that one.
+
+It must hold, or be found out with a clear word: never silently undo what the operation relies on.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.journal_watch import Watched
+from tests.e2e.operator_seat import Outcome, Seat, await_health, engine_processes, lab
+
+pytestmark = pytest.mark.long
+
+RUNNING, STOPPED = {"tomoda-api": 2, "tomoda-async": 2}, {"tomoda-api": 0, "tomoda-async": 0}
+OURS = ("root", "dev-apps", "dev-postgres")
+
+
+def application(seat: Seat, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        seat.kubectl("get", "applications.argoproj.io", name, "-n", "argocd", "-o", "json")
+    )
+    return found
+
+
+def press_sync(seat: Seat, name: str) -> None:
+    """What Argo CD's Sync button does, with a hard refresh; returns when the sync is over."""
+    before = application(seat, name)["status"].get("operationState", {}).get("startedAt")
+    body = {
+        "metadata": {"annotations": {"argocd.argoproj.io/refresh": "hard"}},
+        "operation": {"initiatedBy": {"username": "somebody"}, "sync": {"prune": True}},
+    }
+    seat.kubectl("patch", "applications.argoproj.io", name, "-n", "argocd", "--type", "merge", "-p", json.dumps(body))
+    deadline = time.monotonic() + 60
+    while True:
+        state = application(seat, name)["status"].get("operationState", {})
+        if state.get("startedAt") != before and state.get("phase") not in {"Running", None}:
+            assert state["phase"] == "Succeeded", state
+            return
+        assert time.monotonic() < deadline, state
+        time.sleep(0.1)
+
+
+def settings(seat: Seat) -> dict[str, tuple[bool, str]]:
+    """Of the Applications that have to do with dev: whether each syncs by itself, and its sync status."""
+    found = {name: application(seat, name) for name in OURS}
+    return {
+        name: (item["spec"]["syncPolicy"]["automated"].get("enabled", True), item["status"]["sync"]["status"])
+        for name, item in found.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def managed(lab_variables: dict[str, str]) -> Iterator[Seat]:
+    dev = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
+    if dev.journal.exists():  # else nothing was done to it since the reset at the start of all tests
+        lab("reset")
+    lab("gitops", "on")
+    yield dev
+    dev.end_started()
+    lab("gitops", "off")
+
+
+@pytest.fixture(scope="module")
+def disturbed(managed: Seat) -> Outcome:
+    """A recovery in whose middle the stopped workloads are synced."""
+    run = Watched(managed, "latest", "--env", "dev", "--yes")
+    assert run.begun("recover"), run.finish()
+    press_sync(managed, "dev-apps")
+    assert managed.replicas() == RUNNING, "the sync has not started them: the test shows nothing"
+    return run.finish()
+
+
+def test_writers_that_a_sync_started_while_recovering_are_found_out(managed: Seat, disturbed: Outcome) -> None:
+    assert (disturbed.code, disturbed.problem_codes) == (5, ["writers-came-back"]), disturbed
+    assert "tomoda-api 2, tomoda-async 2" in disturbed.document["problems"][0]["cause"]
+    assert {name: enabled for name, (enabled, _) in settings(managed).items()} == dict.fromkeys(OURS, False)
+
+
+@pytest.fixture(scope="module")
+def resumed(managed: Seat, disturbed: Outcome) -> Outcome:
+    assert disturbed.code != 0
+    return managed.dr("resume", "--env", "dev", "--yes")
+
+
+def test_the_recovery_is_resumed_to_its_end_with_the_writers_stopped_again(managed: Seat, resumed: Outcome) -> None:
+    assert resumed.code == 0, resumed
+    assert managed.replicas() == STOPPED
+    assert int(managed.psql(managed.recovered, "SELECT count(*) FROM users")) == 100_000
+    found = settings(managed)
+    assert {name: enabled for name, (enabled, _) in found.items()} == dict.fromkeys(OURS, False)
+    assert found["dev-apps"][1] == "OutOfSync", "Argo CD has seen that they are stopped"
+
+
+@pytest.mark.parametrize("step", ["fence", "start-workloads", "back-up"])
+def test_a_service_that_a_sync_puts_back_is_found_out(managed: Seat, resumed: Outcome, step: str) -> None:
+    # GIVEN a switchover in whose middle the Service is synced
+    assert resumed.code == 0
+    run = Watched(managed, "switchover", "--env", "dev", "--yes")
+    assert run.begun(step), run.finish()
+    press_sync(managed, "dev-postgres")
+    disturbed = run.finish()
+    print("SYNC", step, disturbed)
+    # THEN it went on to the recovered database, which the sync came too early for, or says that it was undone
+    if step == "fence":
+        assert disturbed.code == 0, disturbed
+    else:
+        assert (disturbed.code, disturbed.problem_codes) == (5, ["service-put-back"]), disturbed
+        assert managed.dr("resume", "--env", "dev", "--yes").code == 0
+    # AND at its end all is as it has to be
+    assert "postgres-dev-recovered-rw" in managed.external_names()
+    assert managed.replicas() == RUNNING
+    assert await_health(managed.health_url(), 200).json()["users"] == 100_000
+    assert managed.try_psql(managed.source, "SELECT 1").returncode != 0
+    found = settings(managed)
+    assert {name: enabled for name, (enabled, _) in found.items()} == dict.fromkeys(OURS, False)
+    assert engine_processes() == []
+    # AND the way back is there
+    assert managed.dr("rollback", "--env", "dev", "--yes").code == 0
+
+
+def test_in_the_end_argo_cd_manages_as_before(managed: Seat, resumed: Outcome) -> None:
+    assert resumed.code == 0
+    deadline = time.monotonic() + 60
+    while settings(managed) != dict.fromkeys(OURS, (True, "Synced")):
+        assert time.monotonic() < deadline, settings(managed)
+        time.sleep(0.5)

@@ -1,0 +1,170 @@
+"""Killed after every step: each operation gets a signal after each of its steps in turn, and is resumed each time.
+
+The end has to be that of a run that nobody disturbed: nothing lost, nothing done twice, nothing left behind.
+"""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import paths
+from lab.platform.gcs import BUCKET
+from tests.e2e.journal_watch import Chain, stop_after_every_step
+from tests.e2e.operator_seat import Seat, await_health, engine_processes, lab
+
+pytestmark = pytest.mark.long
+
+ROWS, ROWS_LEFT = 100_000, 50_000
+SECOND = "postgres-dev-latest"
+RUNNING, STOPPED = {"tomoda-api": 2, "tomoda-async": 2}, {"tomoda-api": 0, "tomoda-async": 0}
+
+
+@dataclass(frozen=True)
+class Story:
+    """A dev that lost half of its users, and the signal that everything after gets."""
+
+    seat: Seat
+    number: signal.Signals
+    target: str
+    note: Callable[[str, object], None]
+
+    def chain(self, *command: str, cluster: str = "") -> Chain:
+        """The operation to its end, with the signal after every step."""
+        name, *options = command
+        chain = stop_after_every_step(
+            self.seat, self.number, name, "--env", "dev", *options, cluster=cluster or self.seat.recovered
+        )
+        self.note(f"{self.number.name} {name}", str(chain))
+        print(f"\n{self.number.name} {name}: {chain}")
+        assert len(chain.planned) >= 6, chain
+        assert chain.signalled == chain.planned, f"not after every step: {chain}"
+        assert len(chain.stopped) >= len(chain.planned) - 1, f"not stopped every time: {chain}"
+        assert chain.last.code == 0 or chain.stopped == chain.planned, f"{chain}: {chain.last}"
+        assert len(chain.uids) == 1, f"the recovered Cluster was made more than once: {chain}"
+        newest = self.status["operations"][-1]
+        assert (newest["operation"], newest["outcome"]) == (name, "done"), newest
+        assert self.status["remembered"] == RUNNING
+        assert engine_processes() == []
+        return chain
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """What ``dr status`` says."""
+        return self.seat.dr("status", "--env", "dev").document
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The record in the cluster."""
+        path = r"jsonpath={.data.record\.json}"
+        found: dict[str, Any] = json.loads(
+            self.seat.kubectl("get", "configmap", "postgres-dr-dev", "-n", "data", "-o", path)
+        )
+        return found
+
+    def rows(self, cluster: str) -> int:
+        """The users in one database."""
+        return int(self.seat.psql(cluster, "SELECT count(*) FROM users"))
+
+    def rows_served(self) -> int:
+        """The users that the application sees."""
+        answer = await_health(self.seat.health_url(), 200)
+        assert answer.status_code == 200, answer.text
+        return int(answer.json()["users"])
+
+    def made(self, kind: str) -> list[str]:
+        """The names of what this tool has made of a kind."""
+        words = ("get", kind, "-n", "data", "-l", "app.kubernetes.io/managed-by=postgres-dr", "-o", "name")
+        return sorted(line.partition("/")[2] for line in self.seat.kubectl(*words).splitlines())
+
+    def archives(self) -> list[str]:
+        """The folders of the object store that recovered Clusters archive to, one a server name."""
+        folder = paths.state().buckets / BUCKET / "dev"
+        return sorted(entry.name for entry in folder.iterdir() if entry.name != self.seat.source)
+
+
+@pytest.fixture(scope="module", params=[signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def story(
+    request: pytest.FixtureRequest, lab_variables: dict[str, str], record_testsuite_property: Callable[..., None]
+) -> Iterator[Story]:
+    dev = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
+    if dev.journal.exists():  # else nothing was done to it since the reset at the start of all tests
+        lab("reset")
+    target = dev.database_time()
+    time.sleep(0.1)
+    dev.psql(dev.source, "DELETE FROM users WHERE id % 2 = 0")
+    yield Story(dev, request.param, target, record_testsuite_property)
+    dev.end_started()
+
+
+@pytest.fixture(scope="module")
+def recovered(story: Story) -> Chain:
+    return story.chain("pitr", "--target-time", story.target)
+
+
+@pytest.fixture(scope="module")
+def switched(story: Story, recovered: Chain) -> Chain:
+    assert recovered.planned
+    return story.chain("switchover")
+
+
+@pytest.fixture(scope="module")
+def rolled_back(story: Story, switched: Chain) -> Chain:
+    assert switched.planned
+    return story.chain("rollback")
+
+
+@pytest.fixture(scope="module")
+def recovered_again(story: Story, rolled_back: Chain) -> Chain:
+    assert rolled_back.planned
+    return story.chain("latest", "--recovered-name", SECOND, cluster=SECOND)
+
+
+def test_a_recovery_stopped_after_every_step_ends_as_if_undisturbed(story: Story, recovered: Chain) -> None:
+    seat = story.seat
+    assert (story.rows(seat.recovered), story.rows(seat.source)) == (ROWS, ROWS_LEFT), recovered
+    assert story.made("cluster") == [seat.recovered]
+    assert story.made("secret") == [f"{seat.recovered}-app"]
+    assert story.archives() == [seat.recovered]
+    assert seat.replicas() == STOPPED
+    assert story.status["service"]["externalName"] == "postgres-dev-rw.data.svc.cluster.local"
+    assert story.status["next"][0]["command"] == "python -m dr switchover --env dev"
+
+
+def test_a_switchover_stopped_after_every_step_ends_as_if_undisturbed(story: Story, switched: Chain) -> None:
+    seat = story.seat
+    assert story.rows_served() == ROWS, switched
+    assert story.status["service"]["externalName"] == "postgres-dev-recovered-rw.data.svc.cluster.local"
+    assert seat.replicas() == RUNNING
+    assert story.record["came_from"] == ["postgres-dev-rw.data.svc.cluster.local"]
+    assert story.record["fenced"] == [seat.source]
+    assert seat.try_psql(seat.source, "SELECT 1").returncode != 0
+    assert story.made("backup") == [f"{seat.recovered}-first"]
+    assert story.made("cluster") == [seat.recovered]
+
+
+def test_a_rollback_stopped_after_every_step_ends_as_if_undisturbed(story: Story, rolled_back: Chain) -> None:
+    seat = story.seat
+    assert story.rows_served() == ROWS_LEFT, rolled_back
+    assert story.status["service"]["externalName"] == "postgres-dev-rw.data.svc.cluster.local"
+    assert seat.replicas() == RUNNING
+    assert story.record["came_from"] == []
+    assert story.record["fenced"] == [seat.recovered]
+    assert seat.try_psql(seat.recovered, "SELECT 1").returncode != 0
+
+
+def test_a_recovery_of_everything_stopped_after_every_step_ends_as_if_undisturbed(
+    story: Story, recovered_again: Chain
+) -> None:
+    seat = story.seat
+    assert (story.rows(SECOND), story.rows(seat.source)) == (ROWS_LEFT, ROWS_LEFT), recovered_again
+    assert story.made("cluster") == [SECOND, seat.recovered]
+    assert story.made("secret") == [f"{SECOND}-app", f"{seat.recovered}-app"]
+    assert story.archives() == [SECOND, seat.recovered]
+    assert seat.replicas() == STOPPED
+    assert story.status["service"]["externalName"] == "postgres-dev-rw.data.svc.cluster.local"
