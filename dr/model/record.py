@@ -131,10 +131,17 @@ class Record(BaseModel):
         return Record(updated=self.updated, updated_by=self.updated_by, canonical=canonical, operations=self.operations)
 
     def with_recovery(self, cluster: RecoveredCluster) -> "Record":
-        """The record with ``cluster`` declared, in place of an earlier declaration of the same name."""
+        """The record with ``cluster`` declared, in place of an earlier declaration of the same name.
+
+        What is known of another Cluster that had the name, that it was verified or fenced, is not known of this one.
+        """
         declared = DeclaredRecovery(manifest=dict(cluster.manifest), limit_seconds=cluster.limit.total_seconds())
         others = tuple(recovery for recovery in self.recoveries if recovery.cluster.name != cluster.name)
-        return self.model_copy(update={"recoveries": (*others, declared)})
+        known = self
+        if self.recovery(cluster.name) != cluster:
+            verified = {name: first for name, first in self.verified.items() if name != cluster.name}
+            known = self.with_fenced(cluster.name, fenced=False).model_copy(update={"verified": verified})
+        return known.model_copy(update={"recoveries": (*others, declared)})
 
     def with_replicas(self, seen: Mapping[str, int]) -> "Record":
         """The record with the counts of Deployments that run. One that is at 0 keeps what was remembered of it."""

@@ -35,6 +35,14 @@ def test_a_recovery_takes_the_place_of_the_one_of_its_name() -> None:
     assert [(r.cluster.name, r.cluster.server_name) for r in record.recoveries] == [("two", "two"), ("one", "one-2")]
 
 
+def test_what_is_known_of_a_cluster_is_not_known_of_the_next_one_of_its_name() -> None:
+    record = a_record(a_recovered("one")).with_verified("one", 7).with_fenced("one", fenced=True)
+    again = record.with_recovery(a_recovered("one"))
+    assert (again.verified, again.fenced) == ({"one": 7}, ("one",)), "the same one, gone on with"
+    another = record.with_recovery(a_recovered("one", server_name="one-2"))
+    assert (another.verified, another.fenced) == ({}, ())
+
+
 def test_the_declaration_comes_back_as_it_was_through_json() -> None:
     record = a_record(a_recovered("one"), replicas={"api": 3})
     again = Record.model_validate_json(record.model_dump_json())
