@@ -152,7 +152,6 @@ def test_the_api_server_restarts_during_a_switchover(moved_back: Seat, step: str
 
     restart_api_server()
     outcome = run.finish()
-    print("FAULT api switch", step, outcome)
     if outcome.code != 0:
         # THEN it says what it met and how to go on, and going on leads to the end
         assert (outcome.code, outcome.problem_codes[0]) in {(5, "api-unreachable"), (6, "engine-failed")}, outcome
