@@ -71,7 +71,7 @@ def decide_finalization(
     proposal = bool(git and git.rewriting.files and situation.argocd)
     formers = former_names(environment, situation.record, serving.name)
     retired = tuple(one for one in situation.dependants if one.cluster != serving.name)
-    documents = git.rewriting.documents if git else ()
+    documents = git.rewriting.documents if git else situation.record.carried
     wanted = successors(retired, documents, cluster=serving.name, namespace=environment.namespace)
     decision = FinalizeDecision(
         request=request,

@@ -9,7 +9,6 @@ from dr.model.cluster import ClusterSnapshot
 from dr.model.config import Environment
 from dr.model.dependants import GROUP, Dependant
 from dr.model.errors import Problem
-from dr.model.history import OperationEntry, Outcome
 from dr.model.manifests import Rewriting
 from dr.model.preconditions import problems_around
 from dr.model.record import Record
@@ -95,7 +94,7 @@ def finalization_problems(
             remedy=f"end it first: {status}",
         )
     recovered = {recovery.cluster.name for recovery in record.recoveries}
-    if serving is None or (serving.name not in recovered and not _repeated(record, serving, unfinished)):
+    if serving is None or serving.name not in recovered:
         points_to = situation.external_name or "nothing"
         yield Problem(
             code="not-switched-over",
@@ -119,12 +118,6 @@ def finalization_problems(
     yield from _problems_of_git(environment, request, situation)
 
 
-def _repeated(record: Record, serving: ClusterSnapshot, unfinished: OperationEntry | None) -> bool:
-    """Whether this goes on with a finalize that was stopped at its very end."""
-    stopped = unfinished is not None and unfinished.outcome is not Outcome.DONE
-    return stopped and record.finalized and record.canonical == serving.name
-
-
 def _problems_of_serving(serving: ClusterSnapshot, record: Record) -> Iterator[Problem]:
     if not serving.healthy:
         yield Problem(
@@ -132,7 +125,7 @@ def _problems_of_serving(serving: ClusterSnapshot, record: Record) -> Iterator[P
             cause=f"the Cluster {serving.name} is not healthy: {serving.phase or 'it has just been made'}",
             remedy="let it become healthy first; nothing is deleted before",
         )
-    if serving.name not in record.verified and not record.finalized:
+    if serving.name not in record.verified:
         yield Problem(
             code="recovered-not-verified",
             cause=f"the Cluster {serving.name} has not passed its verification",

@@ -5,7 +5,7 @@ declared: dropping it from the program would ask Pulumi to delete the recovered 
 ``pulumi up``, read the same record.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,7 +39,8 @@ class Record(BaseModel):
     each with the transaction ID its next writer would have got; ``fenced`` are the Clusters that this tool keeps from
     writing; ``paused`` maps what was paused of Argo CD to the setting it had, outermost first; ``held`` does so for
     what would write, or wake writers, by itself; ``canonical`` is the Cluster that the last finalize made the
-    environment's own, empty before the first.
+    environment's own, empty before the first; ``carried`` are the manifests of what a finalize makes anew, kept before
+    the objects that they come from are deleted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,6 +57,7 @@ class Record(BaseModel):
     paused: Mapping[str, Any] = {}
     held: Mapping[str, Any] = {}
     canonical: str = ""
+    carried: tuple[Mapping[str, Any], ...] = ()
     operations: tuple[OperationEntry, ...] = ()
 
     def declaration(self, present: Collection[str]) -> Declaration:
@@ -123,6 +125,10 @@ class Record(BaseModel):
         """The record with ``cluster`` kept from writing, or not any more."""
         others = tuple(name for name in self.fenced if name != cluster)
         return self.model_copy(update={"fenced": (*others, cluster) if fenced else others})
+
+    def carrying(self, manifests: Sequence[Mapping[str, Any]]) -> "Record":
+        """The record with what is about to be made anew. Known ones stay: the objects may be gone by now."""
+        return self.model_copy(update={"carried": self.carried or tuple(manifests)})
 
     def closed(self, canonical: str) -> "Record":
         """The record of an incident that is over: ``canonical`` is declared elsewhere from now on, and nothing is left

@@ -205,8 +205,11 @@ class Finalize:
                 journal=str(journal.path),
             )
 
+        def at_end(record: Record) -> Record:
+            return record if decision.proposal else record.closed(decision.canonical.name)
+
         go_on = decision.request.command(session.environment)
-        return run_operation(self.tools, decision.plan, doing, go_on=go_on, report=report)
+        return run_operation(self.tools, decision.plan, doing, go_on=go_on, report=report, at_end=at_end)
 
     def _back_up(self) -> str:
         session = self._session
@@ -249,6 +252,7 @@ class Finalize:
 
     def _carry_over(self) -> str:
         api, stop = self._session.api, self._session.stop
+        self._session.records.change(lambda record: record.carrying(self.decision.wanted), now=self._session.clock())
         for one in self.decision.retired:
             dependants.delete_dependant(api, one, limit=_DEPENDANT_SECONDS, stop=stop)
         for manifest in self.decision.wanted:
@@ -277,5 +281,4 @@ class Finalize:
         session, canonical = self._session, self.decision.canonical
         for name in self.decision.formers:
             dependants.delete_leftovers(session.api, session.environment.namespace, name)
-        session.records.change(lambda record: record.closed(canonical.name), now=session.clock())
         return f"{canonical.name} is the Cluster of {session.environment.name}"

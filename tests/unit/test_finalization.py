@@ -10,7 +10,6 @@ from dr.model.cluster import Archiving
 from dr.model.errors import RefusedError
 from dr.model.finalization import FinalizeDecision, decide_finalization, former_names
 from dr.model.finalization_preconditions import FinalizeRequest, GitSeen
-from dr.model.history import Outcome
 from tests.builders import (
     SOURCE_HOST,
     a_finalize_situation,
@@ -166,14 +165,28 @@ def test_differences_that_this_settles_are_no_reason_to_refuse() -> None:
     assert not decided(git=merged, argocd=(ARGO,), out_of_sync=out_of_sync).proposal
 
 
-def test_a_finalize_that_stopped_at_its_very_end_goes_on() -> None:
-    record = a_finalize_situation().record.closed("postgres-prod-recovered")
-    stopped = record.with_operation(an_entry("finalize"))
-    decision = decided(git=MERGED, record=stopped, former=(), dependants=())
+def test_one_that_stopped_after_the_deletion_goes_on() -> None:
+    decision = decided(git=MERGED, former=(), dependants=())
     assert keys(decision) == ["prove", "hand-over", "close"]
-    # WHEN it is done, there is nothing to repeat
-    done = record.with_operation(an_entry("finalize", outcome=Outcome.DONE))
-    assert refused(record=done, former=(), dependants=()) == ["not-switched-over"]
+    assert decision.to_type == "postgres-prod", "what has to be typed is the same as the first time"
+
+
+def test_what_was_deleted_to_be_made_anew_is_not_forgotten() -> None:
+    # GIVEN a finalize without Git that was stopped between the deletion of a ScheduledBackup and its successor
+    first = decide_finalization(an_environment(), FinalizeRequest(), a_finalize_situation())
+    record = a_finalize_situation().record.carrying(first.wanted)
+    # WHEN
+    again = decide_finalization(
+        an_environment(), FinalizeRequest(), replace(a_finalize_situation(), record=record, dependants=())
+    )
+    # THEN
+    assert again.wanted == first.wanted
+    assert "carry-over" in keys(again)
+
+
+def test_when_it_is_done_there_is_nothing_to_repeat() -> None:
+    record = a_finalize_situation().record.closed("postgres-prod-recovered")
+    assert refused(record=record, former=(), dependants=()) == ["not-switched-over"]
 
 
 def test_the_commit_says_what_happened_and_the_command_is_the_one_that_was_given() -> None:
