@@ -110,7 +110,10 @@ def a_backup(end: datetime = NOW - timedelta(hours=9), backup_id: str = "2026042
         timeline=1,
         begin_wal="000000010000000000000003",
         end_wal="000000010000000000000003",
+        begin_lsn=0x3000028,
+        end_lsn=0x3000138,
         size=64 * 2**20,
+        segment_size=16 * 2**20,
     )
 
 

@@ -74,6 +74,10 @@ class ObjectStoreDouble(Wire):
 
     bucket: str
     objects: dict[str, bytes] = field(default_factory=dict)
+    times: dict[str, str] = field(default_factory=dict)
+    """When an object was made, where a test wants it told."""
+    page: int = 1000
+    """How many objects a page of a listing has; Cloud Storage's own limit."""
 
     def respond(self, asked: Asked) -> tuple[int, bytes]:
         """List, stat or download."""
@@ -121,11 +125,13 @@ class ObjectStoreDouble(Wire):
 
     def _stat(self, name: str) -> dict[str, str]:
         size = str(len(self.objects[name]))
-        return {"kind": "storage#object", "name": name, "bucket": self.bucket, "size": size, "generation": "1"}
+        made = {"timeCreated": self.times[name]} if name in self.times else {}
+        return {"kind": "storage#object", "name": name, "bucket": self.bucket, "size": size, "generation": "1", **made}
 
     def _listing(self, query: dict[str, str]) -> dict[str, Any]:
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
-        items, prefixes = [], set()
+        items: list[dict[str, str]] = []
+        prefixes: set[str] = set()
         for name in sorted(self.objects):
             if name.startswith(prefix):
                 head, cut, _ = name[len(prefix) :].partition(delimiter) if delimiter else (name, "", "")
@@ -133,7 +139,14 @@ class ObjectStoreDouble(Wire):
                     prefixes.add(f"{prefix}{head}{cut}")
                 else:
                     items.append(self._stat(name))
-        return {"kind": "storage#objects", "items": items, "prefixes": sorted(prefixes)}
+        first = int(query.get("pageToken", "0"))
+        more = {"nextPageToken": str(first + self.page)} if len(items) > first + self.page else {}
+        return {
+            "kind": "storage#objects",
+            "items": items[first : first + self.page],
+            "prefixes": sorted(prefixes),
+            **more,
+        }
 
 
 @dataclass(kw_only=True)

@@ -15,7 +15,8 @@ from dr import __version__
 from dr.model.errors import DrError, FaultError, InterruptedOperationError, RequestError
 
 _COMMANDS = {
-    name: f"dr.cli.{name}" for name in ("finalize", "latest", "pitr", "resume", "rollback", "status", "switchover")
+    name: f"dr.cli.{name}"
+    for name in ("finalize", "latest", "pitr", "resume", "rollback", "status", "switchover", "window")
 }
 
 _EPILOG = """\b

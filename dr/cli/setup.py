@@ -4,12 +4,12 @@ import getpass
 import os
 import socket
 
+from dr.cli.context import check_context
 from dr.clients.kubernetes import KubernetesApi
 from dr.engine.backend import Backend, state_folder
 from dr.engine.installation import find_pulumi
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.config import Environment
-from dr.model.errors import RequestError
 from dr.model.holder import Holder
 from dr.operations.journal import Journal
 from dr.operations.session import Session
@@ -19,12 +19,7 @@ def open_session(environment: Environment, context: str | None, *, take_over: bo
     """The session for ``environment``. Raises RequestError when ``context`` is another one, AccessError without a
     kubeconfig.
     """
-    if context is not None and context != environment.kubernetes.context:
-        raise RequestError(
-            "context-not-the-environments",
-            f"--context {context!r} is not the one of {environment.name}, {environment.kubernetes.context!r}",
-            "leave --context out, or correct kubernetes.context in Pulumi.<env>.yaml",
-        )
+    check_context(environment, context)
     return Session(
         environment=environment,
         api=KubernetesApi(environment.kubernetes),

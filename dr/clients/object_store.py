@@ -5,6 +5,8 @@ so barman reads it.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC
 from typing import Any
 
@@ -16,6 +18,7 @@ from google.cloud import storage
 from dr.model.catalogue import BaseBackup, Catalogue
 from dr.model.config import BackupPlace
 from dr.model.errors import AccessError
+from dr.model.wal_names import position_of
 
 _SECONDS = 10
 
@@ -25,9 +28,19 @@ def read_catalogue(place: BackupPlace, server_name: str) -> Catalogue:
 
     Raises AccessError ``bucket-unreachable``, ``bucket-missing`` or ``bucket-forbidden``.
     """
-    try:
-        server_names = _server_names(place)
+    with failures_explained(place):
+        server_names = list_server_names(place)
         backups = _backups(place, server_name) if server_name in server_names else []
+    return Catalogue(server_name=server_name, backups=tuple(backups), server_names=frozenset(server_names))
+
+
+@contextmanager
+def failures_explained(place: BackupPlace) -> Iterator[None]:
+    """Turns a failure of the object store into AccessError ``bucket-unreachable``, ``bucket-missing`` or
+    ``bucket-forbidden``.
+    """
+    try:
+        yield
     except NotFound as error:
         raise AccessError(
             "bucket-missing",
@@ -46,10 +59,9 @@ def read_catalogue(place: BackupPlace, server_name: str) -> Catalogue:
             f"the bucket {place.bucket} cannot be reached: {_first_line(error)}",
             "check the network, and that the object store answers: gcloud storage ls gs://" + place.bucket,
         ) from error
-    return Catalogue(server_name=server_name, backups=tuple(backups), server_names=frozenset(server_names))
 
 
-def _server_names(place: BackupPlace) -> set[str]:
+def list_server_names(place: BackupPlace) -> set[str]:
     """The folders right below the backup path. The first call to the bucket, so it gives up at once rather than
     retry.
     """
@@ -70,10 +82,11 @@ def _backups(place: BackupPlace, server_name: str) -> list[BaseBackup]:
     logging.getLogger("barman").setLevel(logging.ERROR)
     catalogue = CloudBackupCatalog(GoogleCloudInterface(place.url), server_name)
     done = [info for info in catalogue.get_backup_list().values() if info.status == BackupInfo.DONE]
-    return sorted((_base_backup(info) for info in done), key=lambda backup: backup.end)
+    return sorted((base_backup(info) for info in done), key=lambda backup: backup.end)
 
 
-def _base_backup(info: Any) -> BaseBackup:
+def base_backup(info: Any) -> BaseBackup:
+    """The base backup that barman's ``info`` describes."""
     return BaseBackup(
         backup_id=info.backup_id,
         begin=info.begin_time.astimezone(UTC),
@@ -81,6 +94,9 @@ def _base_backup(info: Any) -> BaseBackup:
         timeline=int(info.timeline),
         begin_wal=info.begin_wal,
         end_wal=info.end_wal,
+        begin_lsn=position_of(info.begin_xlog),
+        end_lsn=position_of(info.end_xlog),
+        segment_size=info.xlog_segment_size,
         size=info.size,
     )
 

@@ -12,7 +12,9 @@ from dr.model.target import RecoveryTarget
 
 @dataclass(frozen=True, kw_only=True)
 class BaseBackup:
-    """A completed base backup. ``begin`` and ``end`` are aware UTC; ``size`` is in bytes, None where not recorded."""
+    """A completed base backup. ``begin`` and ``end`` are aware UTC; ``begin_lsn`` and ``end_lsn`` are positions in the
+    WAL, in bytes; ``size`` is in bytes, None where not recorded; ``segment_size`` is that of the server's WAL segments.
+    """
 
     backup_id: str
     begin: datetime
@@ -20,7 +22,10 @@ class BaseBackup:
     timeline: int
     begin_wal: str
     end_wal: str
+    begin_lsn: int
+    end_lsn: int
     size: int | None
+    segment_size: int
 
 
 @dataclass(frozen=True, kw_only=True)

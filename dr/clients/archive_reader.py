@@ -1,0 +1,153 @@
+"""All that lies below the backup path, read by barman's own catalogue: base backups, WAL, timeline histories.
+
+Barman lists names; when the objects were made is kept beside, as the time of the newest WAL is the right end of what
+can be recovered.
+"""
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from google.api_core.exceptions import GoogleAPIError
+from requests.exceptions import RequestException
+
+from dr.clients.object_store import base_backup, failures_explained, list_server_names
+from dr.model.archive import Archive, IncompleteBackup, Switch
+from dr.model.catalogue import BaseBackup
+from dr.model.config import BackupPlace
+from dr.model.errors import AccessError
+from dr.model.wal_names import is_history, timeline_of
+
+_ARCHIVES_AT_ONCE = 4
+_BACKUPS_AT_ONCE = 8
+
+
+def read_archives(place: BackupPlace, server_name: str | None = None) -> tuple[Archive, ...]:
+    """The archives of every serverName below ``place``, by name, or of ``server_name`` alone.
+
+    Raises AccessError ``bucket-unreachable``, ``bucket-missing``, ``bucket-forbidden``, ``archive-empty`` when nothing
+    lies below the path, and ``server-name-missing`` when ``server_name`` does not.
+    """
+    with failures_explained(place):
+        names = sorted(list_server_names(place))
+        if not names:
+            raise AccessError(
+                "archive-empty",
+                f"there is nothing below {place.url}: no serverName, so no base backup and no WAL",
+                "check backup.bucket and backup.path in Pulumi.<env>.yaml: gcloud storage ls gs://" + place.bucket,
+            )
+        if server_name is not None and server_name not in names:
+            raise AccessError(
+                "server-name-missing",
+                f"there is no serverName {server_name} below {place.url}",
+                f"give one of: {', '.join(names)}",
+            )
+        wanted = names if server_name is None else [server_name]
+        with ThreadPoolExecutor(max_workers=_ARCHIVES_AT_ONCE) as pool:
+            return tuple(pool.map(lambda name: _read(place, name), wanted))
+
+
+def _read(place: BackupPlace, server_name: str) -> Archive:
+    # Imported here: barman takes most of a second to import, and a wrong bucket should not have to wait for it.
+    from barman.cloud import CloudBackupCatalog
+
+    logging.getLogger("barman").setLevel(logging.ERROR)
+    store, times = _dated_store(place)
+    catalogue = CloudBackupCatalog(store, server_name)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        listing = pool.submit(catalogue.get_wal_paths)
+        found = list(_backups(catalogue))
+        paths: dict[str, str] = listing.result()
+    histories, unreadable = _histories(store, {name: path for name, path in paths.items() if is_history(name)})
+    return Archive(
+        server_name=server_name,
+        backups=tuple(sorted((one for one in found if isinstance(one, BaseBackup)), key=lambda backup: backup.end)),
+        incomplete=tuple(one for one in found if isinstance(one, IncompleteBackup)),
+        files={name: times.get(path) for name, path in paths.items()},
+        histories=histories,
+        unreadable=unreadable,
+    )
+
+
+def _dated_store(place: BackupPlace) -> tuple[Any, dict[str, datetime | None]]:
+    """Barman's door to the bucket, and the times of the objects that it has listed so far."""
+    from barman.cloud_providers.google_cloud_storage import GoogleCloudInterface
+
+    times: dict[str, datetime | None] = {}
+
+    class Store(GoogleCloudInterface):  # type: ignore[misc]
+        """Lists as barman's own, and notes the times."""
+
+        def list_bucket(self, prefix: str = "", delimiter: str = "/") -> list[str]:
+            listing = self.client.list_blobs(
+                self.container_client,
+                prefix=prefix,
+                delimiter=delimiter,
+                fields="items(name,timeCreated),prefixes,nextPageToken",
+            )
+            times_here = {blob.name: blob.time_created for blob in listing}
+            times.update(times_here)
+            return [*times_here, *listing.prefixes]
+
+    return Store(place.url), times
+
+
+def _backups(catalogue: Any) -> Iterator[BaseBackup | IncompleteBackup]:
+    """Every folder of base backups. Barman's own list leaves out those that cannot be used, and reads one at a time."""
+    listed = catalogue.cloud_interface.list_bucket(f"{catalogue.prefix}/")
+    ids = sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in listed if name.endswith("/"))
+    with ThreadPoolExecutor(max_workers=_BACKUPS_AT_ONCE) as pool:
+        yield from pool.map(lambda backup_id: _backup(catalogue, backup_id), ids)
+
+
+def _backup(catalogue: Any, backup_id: str) -> BaseBackup | IncompleteBackup:
+    from barman.infofile import BackupInfo
+
+    try:
+        info = catalogue.get_backup_info(backup_id)
+        if info is None:
+            return IncompleteBackup(backup_id=backup_id, why="no backup.info: it runs still, or was broken off")
+        if info.status == BackupInfo.DONE:
+            backup = base_backup(info)
+            timeline_of(backup.begin_wal), timeline_of(backup.end_wal)  # fail here unless these are segments
+            return backup
+    except (GoogleAPIError, RequestException):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever barman makes of a damaged file, the others are still good
+        return IncompleteBackup(backup_id=backup_id, why=f"backup.info cannot be read: {error}")
+    why = f"{info.status}: {info.error}" if info.error else str(info.status)
+    begin = info.begin_time.astimezone(UTC) if info.begin_time else None
+    return IncompleteBackup(backup_id=backup_id, why=why, begin=begin)
+
+
+def _histories(store: Any, paths: dict[str, str]) -> tuple[dict[int, tuple[Switch, ...]], dict[int, str]]:
+    """The history files by their timeline, and those that could not be read, with why."""
+    found: dict[int, tuple[Switch, ...]] = {}
+    unreadable: dict[int, str] = {}
+    with TemporaryDirectory(prefix="postgres-dr-") as folder:
+        for name, path in paths.items():
+            timeline = timeline_of(name)
+            try:
+                found[timeline] = tuple(_history(store, name, path, Path(folder)))
+            except (GoogleAPIError, RequestException):
+                raise
+            except Exception as error:  # noqa: BLE001 - as above; a compression may lack its library, too
+                unreadable[timeline] = f"{name} cannot be read: {error}"
+    return found, unreadable
+
+
+def _history(store: Any, name: str, path: str, folder: Path) -> Iterator[Switch]:
+    from barman.cloud import ALLOWED_COMPRESSIONS
+    from barman.infofile import WalFileInfo
+    from barman.xlog import decode_history_file
+
+    local = folder / name
+    store.download_file(path, str(local), ALLOWED_COMPRESSIONS.get(Path(path).suffix))
+    info = WalFileInfo(name=name)
+    info.orig_filename = str(local)
+    for line in decode_history_file(info, comp_manager=None):
+        yield Switch(parent=line.parent_tli, lsn=line.switchpoint, reason=line.reason)

@@ -1,0 +1,109 @@
+"""Archives as the tests need them: as values, and as objects of a bucket as barman-cloud writes them."""
+
+import gzip
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from dr.model.archive import Archive, IncompleteBackup, Switch
+from dr.model.catalogue import BaseBackup
+from dr.model.wal_names import lsn, name_of
+from tests.doubles import ObjectStoreDouble
+
+SEGMENT = 16 * 2**20
+BEGIN = datetime(2026, 4, 20, 0, 0, tzinfo=UTC)
+
+
+def at(minutes: float) -> datetime:
+    """A moment in the life of an archive: a segment is archived every ten minutes, number n at ``at(10 * n)``."""
+    return BEGIN + timedelta(minutes=minutes)
+
+
+def wal(numbers: Iterable[int], *, timeline: int = 1, size: int = SEGMENT) -> dict[str, datetime | None]:
+    """Archived segments by their numbers."""
+    return {name_of(timeline, number, size): at(10 * number) for number in numbers}
+
+
+def backup(number: int, *, timeline: int = 1, segments: int = 1, size: int = SEGMENT, suffix: str = "") -> BaseBackup:
+    """A base backup whose WAL is the segments from ``number`` on; it ended as the last of them was archived."""
+    last = number + segments - 1
+    return BaseBackup(
+        backup_id=f"backup-{number}{suffix}",
+        begin=at(10 * number - 5),
+        end=at(10 * last),
+        timeline=timeline,
+        begin_wal=name_of(timeline, number, size),
+        end_wal=name_of(timeline, last, size),
+        begin_lsn=number * size + 0x28,
+        end_lsn=last * size + 0x138,
+        size=64 * 2**20,
+        segment_size=size,
+    )
+
+
+def switch(parent: int, number: float, *, size: int = SEGMENT) -> Switch:
+    """The leaving of ``parent`` within the segment that ``number`` is in: 5.5 is the middle of segment 5."""
+    return Switch(parent=parent, lsn=int(number * size), reason="no recovery target specified")
+
+
+def archive(
+    *backups: BaseBackup,
+    files: Mapping[str, datetime | None],
+    histories: Mapping[int, tuple[Switch, ...]] | None = None,
+    unreadable: Mapping[int, str] | None = None,
+    incomplete: tuple[IncompleteBackup, ...] = (),
+) -> Archive:
+    """The archive ``postgres-prod``."""
+    return Archive(
+        server_name="postgres-prod",
+        backups=tuple(sorted(backups, key=lambda one: one.end)),
+        incomplete=incomplete,
+        files=files,
+        histories=histories or {},
+        unreadable=unreadable or {},
+    )
+
+
+def put_wal(store: ObjectStoreDouble, server: str, files: Mapping[str, datetime | None], *, suffix: str = "") -> None:
+    """Put WAL files below ``prod/``, with the times of their objects."""
+    for name, time in files.items():
+        path = f"prod/{server}/wals/{name[:16]}/{name}{suffix}" if len(name) > 16 else f"prod/{server}/wals/{name}"
+        store.objects[path] = b"wal"
+        if time:
+            store.times[path] = time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def put_backup(store: ObjectStoreDouble, server: str, made: BaseBackup, **changes: str | None) -> None:
+    """Put a base backup below ``prod/``. ``changes`` are lines of its backup.info; None leaves one out."""
+    lines: dict[str, str | None] = {
+        "backup_label": "None",
+        "begin_time": str(made.begin),
+        "begin_wal": made.begin_wal,
+        "begin_xlog": lsn(made.begin_lsn),
+        "end_time": str(made.end),
+        "end_wal": made.end_wal,
+        "end_xlog": lsn(made.end_lsn),
+        "error": "None",
+        "size": str(made.size),
+        "status": "DONE",
+        "systemid": "7575757575757575757",
+        "timeline": str(made.timeline),
+        "version": "170006",
+        "xlog_segment_size": str(made.segment_size),
+        **changes,
+    }
+    text = "".join(f"{key}={value}\n" for key, value in lines.items() if value is not None)
+    folder = f"prod/{server}/base/{made.backup_id}"
+    store.objects[f"{folder}/backup.info"] = text.encode()
+    store.objects[f"{folder}/data.tar"] = b"tar"
+
+
+def put_history(
+    store: ObjectStoreDouble, server: str, timeline: int, switches: Iterable[Switch], *, compressed: bool = False
+) -> None:
+    """Put a timeline's history file below ``prod/``, as PostgreSQL writes it."""
+    text = "".join(f"{one.parent}\t{lsn(one.lsn)}\t{one.reason}\n\n" for one in switches).encode()
+    path = f"prod/{server}/wals/{timeline:08X}.history"
+    if compressed:
+        store.objects[f"{path}.gz"] = gzip.compress(text)
+    else:
+        store.objects[path] = text
