@@ -94,6 +94,13 @@ def test_a_backup_that_did_not_complete_is_told_apart_with_why(store: ObjectStor
     assert broken.begin == at(25)
 
 
+def test_a_failed_backup_that_cloudnativepg_would_take_is_told_as_such(store: ObjectStoreDouble) -> None:
+    put_backup(store, SERVER, backup(3), status="FAILED")
+    found = _read()
+    assert found.backups == ()
+    assert "CloudNativePG takes it for complete" in found.incomplete[0].why
+
+
 def test_a_backup_without_backup_info_is_told_apart(store: ObjectStoreDouble) -> None:
     store.objects[f"prod/{SERVER}/base/20260420T000000/data.tar"] = b"half"
     (broken,) = _read().incomplete

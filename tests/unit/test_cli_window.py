@@ -35,7 +35,7 @@ def store(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectSto
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
         for number in (3, 14):
             put_backup(store, OLD, backup(number))
-        put_backup(store, OLD, backup(18), status="FAILED", error="the disk is full")
+        put_backup(store, OLD, backup(18), status="FAILED", error="the disk is full", end_time=None)
         put_wal(store, OLD, wal([*range(1, 8), *range(11, 21)]), suffix=".gz")
         put_backup(store, NEW, backup(22, timeline=2))
         put_wal(store, NEW, wal(range(21, 26), timeline=2))
