@@ -23,7 +23,8 @@ from dr.model.target import RecoveryTarget
 from dr.model.traffic import MoveDecision, MoveRequest, TrafficSituation, decide_move
 
 NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
-TARGET = RecoveryTarget(datetime(2026, 4, 27, 9, 55, tzinfo=UTC))
+TARGET_TIME = datetime(2026, 4, 27, 9, 55, tzinfo=UTC)
+TARGET = RecoveryTarget(TARGET_TIME)
 LIMIT = timedelta(minutes=20)
 BUCKET = "backups-of-acme"
 BACKUP_URL = f"gs://{BUCKET}/prod"

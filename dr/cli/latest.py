@@ -18,4 +18,4 @@ def command(**given: Any) -> None:
     committed transaction is missing. The source is left as it is, and traffic is not moved: the commands for that are
     printed.
     """
-    recover(target_time=None, **given)
+    recover(asked=None, **given)

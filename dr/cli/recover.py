@@ -9,6 +9,7 @@ from dr.cli.operate import Agreed, Asked, operate, operation_options
 
 if TYPE_CHECKING:
     from dr.model.config import Environment
+    from dr.model.target_request import TargetOptions
     from dr.operations.session import Session
 
 
@@ -28,26 +29,25 @@ def recovery_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def recover(
     *,
-    target_time: str | None,
+    asked: "TargetOptions | None",
     source: str | None,
     recovered_name: str | None,
     go_on: bool,
     skip_seal: bool,
     **common: Any,
 ) -> None:
-    """Recover to ``target_time``, or to the end of the WAL without one. Raises a DrError."""
+    """Recover to the target that is ``asked`` for, or to the end of the WAL without one. Raises a DrError."""
 
     def ask(environment: "Environment") -> Asked:
         from dr.cli.rendering import show_report
         from dr.model.names import check_cluster_name
-        from dr.model.target import RecoveryTarget
         from dr.operations.recovery import Recovery, Wanted, decide
         from dr.operations.session import utc_now
 
         if recovered_name:
             check_cluster_name(recovered_name)
         wanted = Wanted(
-            target=RecoveryTarget.parse(target_time, now=utc_now()) if target_time is not None else None,
+            target=asked.target(now=utc_now()) if asked is not None else None,
             source=source,
             recovered_name=recovered_name,
             go_on=go_on,
@@ -64,6 +64,6 @@ def recover(
                 show=show_report,
             )
 
-        return Asked(operation="pitr" if target_time is not None else "latest", decide=look)
+        return Asked(operation="pitr" if asked is not None else "latest", decide=look)
 
     operate(ask, **common)

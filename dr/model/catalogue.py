@@ -4,6 +4,7 @@ CloudNativePG makes the same choice inside the recovery Job, where a wrong targe
 here first turns that into a sentence before anything is touched.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,8 +46,22 @@ class Catalogue:
         return self.backups[0].end if self.backups else None
 
     def base_for(self, target: RecoveryTarget | None) -> BaseBackup | None:
-        """The backup that CloudNativePG takes (its ``catalog.go``): the newest that had ended by the target, the newest
-        of all for the end of the WAL, or None when the target precedes them all.
+        """The backup that CloudNativePG takes (barman-cloud's ``catalog.go``): the one that is named, else the newest
+        that had ended by a time or before an LSN, of the target's timeline where it is numbered; the newest of all for
+        the end of the WAL. None when there is none such.
         """
-        ended = [backup for backup in self.backups if target is None or backup.end <= target.time]
-        return max(ended, key=lambda backup: backup.end, default=None)
+        return max(self._possible(target), key=lambda backup: backup.end, default=None)
+
+    def _possible(self, target: RecoveryTarget | None) -> Iterator[BaseBackup]:
+        for backup in self.backups:
+            if target is None:
+                yield backup
+            elif target.backup_id is not None:
+                if backup.backup_id == target.backup_id:
+                    yield backup
+            elif (
+                target.timeline in (None, backup.timeline)
+                and (target.time is None or backup.end <= target.time)
+                and (target.lsn is None or backup.end_lsn < target.lsn)
+            ):
+                yield backup

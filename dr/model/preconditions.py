@@ -3,9 +3,11 @@
 CloudNativePG reports most of these too, minutes later, in the log of a pod that keeps failing.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from dr.model.base_choice import problems_of_base
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.config import Environment
 from dr.model.errors import Problem
@@ -38,8 +40,7 @@ class RecoveryRequest:
     def command(self, environment: Environment, *, go_on: bool) -> str:
         """The command line that asks for this again."""
         parts = [f"python -m dr {self.operation}", "--env", environment.name]
-        if self.target:
-            parts += ["--target-time", self.target.rfc3339]
+        parts += [shlex.quote(word) for word in (self.target.options if self.target else ())]
         if self.source != environment.source_cluster:
             parts += ["--source", self.source]
         if self.recovered_name != environment.recovered_cluster:
@@ -143,13 +144,10 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
                 cause=f"there is no completed base backup of {catalogue.server_name} below {source.store.url}",
                 remedy="check backup.path; without a base backup nothing can be recovered",
             )
-        elif catalogue.base_for(request.target) is None:
-            yield Problem(
-                code="target-before-first-backup",
-                cause=f"the target {request.target} is before the first base backup ended, {RecoveryTarget(first)}",
-                remedy=f"choose a target from {RecoveryTarget(first).rfc3339} on",
-            )
-    if request.target and situation.database_time is not None and request.target.time > situation.database_time:
+        elif request.target is not None:
+            yield from problems_of_base(catalogue, request.target)
+    time = request.target.time if request.target else None
+    if time is not None and situation.database_time is not None and time > situation.database_time:
         yield Problem(
             code="target-after-database-clock",
             cause=f"the target {request.target} is later than the database's own clock, "

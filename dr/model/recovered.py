@@ -100,7 +100,7 @@ def derive_recovered_cluster(
                 "database": source.database,
                 "owner": source.owner,
                 "secret": {"name": app_secret_name(name)},
-                **({"recoveryTarget": {"targetTime": target.rfc3339}} if target else {}),
+                **({"recoveryTarget": target.manifest} if target else {}),
             }
         },
         "externalClusters": [{"name": source.name, "barmanObjectStore": origin}],

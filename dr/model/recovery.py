@@ -20,6 +20,7 @@ from dr.model.target import RecoveryTarget
 from dr.model.writer_steps import scale_commands, stop_step, with_counts
 
 _UNSEALED_TIME = "if no commit after the target was archived, the recovery will fail and say so."
+_UNSEALED_PLACE = "if the target itself was not archived, the recovery will fail and say so."
 _UNSEALED_LATEST = "what was committed but not archived yet will be missing from the recovered cluster."
 
 
@@ -117,19 +118,27 @@ def _facts(
 def _target(target: RecoveryTarget | None, situation: Situation) -> str:
     if target is None:
         return "everything that was committed: the end of the WAL"
+    if target.time is None:
+        return ", ".join(part for part in (str(target), target.how) if part)
     ago = _duration((situation.seen_at - target.time).total_seconds())
-    return f"{target} = {target.time.astimezone():%Y-%m-%d %H:%M:%S %Z}, {ago} ago, inclusive"
+    return f"{target} = {target.time.astimezone():%Y-%m-%d %H:%M:%S %Z}, {ago} ago, {target.how}"
 
 
 def _warnings(request: RecoveryRequest, situation: Situation) -> Iterator[str]:
     if situation.recovered is not None:
         yield f"Going on with the Cluster {situation.recovered.name}, which is there already."
-    if situation.database_time is None or not request.seal:
+    if (situation.database_time is None or not request.seal) and not (request.target and request.target.immediate):
         why = "The WAL is not sealed"
         if situation.database_time is None:
             why = "The source's primary does not answer, so its WAL cannot be sealed"
-        yield f"{why}: {_UNSEALED_TIME if request.target else _UNSEALED_LATEST}"
+        yield f"{why}: {_unsealed(request.target)}"
     yield from argocd_warnings(situation.workloads.values(), situation.argocd)
+
+
+def _unsealed(target: RecoveryTarget | None) -> str:
+    if target is None:
+        return _UNSEALED_LATEST
+    return _UNSEALED_PLACE if target.time is None else _UNSEALED_TIME
 
 
 def _steps(

@@ -72,7 +72,7 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
 
 
 def _later(session: Session, source: ClusterSnapshot | None, target: RecoveryTarget | None) -> LaterCommits | None:
-    if source is None or source.primary is None or target is None:
+    if source is None or source.primary is None or target is None or target.time is None:
         return None
     return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=target.time)
 

@@ -19,7 +19,7 @@ from dr.model.errors import AccessError
 from dr.model.lineage import recovered_last
 from dr.model.record import Record
 from dr.model.report import MoveReport
-from dr.model.target import LATEST
+from dr.model.target import written_time
 from dr.model.traffic import MoveDecision, MoveRequest, TrafficSituation, cluster_behind, decide_move
 from dr.operations.argocd import managers, pause, release
 from dr.operations.operation import Tools, run_operation
@@ -77,7 +77,7 @@ def _parted(reached: ClusterSnapshot | None, record: Record, *, back: bool) -> d
         moved = [entry for entry in record.operations if entry.operation == "switchover"]
         return moved[-1].started if moved else None
     target = reached.annotations.get(TARGET_ANNOTATION) if reached else None
-    return datetime.fromisoformat(target) if target and target != LATEST else None
+    return written_time(target)
 
 
 def _later(session: Session, left: ClusterSnapshot | None, since: datetime | None) -> LaterCommits | None:

@@ -33,13 +33,15 @@ def verify_database(psql: Psql, environment: Environment) -> list[Finding]:
 
 
 def verify_last_commit(last_commit: datetime | None, target: RecoveryTarget | None) -> Finding:
-    """Whether the last transaction that PostgreSQL replayed lies at or before the target.
+    """Whether the last transaction that PostgreSQL replayed lies at or before the target, or before it if exclusive.
 
     PostgreSQL logs its time at the end of recovery, and nothing when it replayed no transaction at all.
     """
     if last_commit is None:
         return Finding(name="last transaction", value="none replayed after the base backup", passed=None)
-    kept = None if target is None else last_commit <= target.time
+    kept = None
+    if target is not None and target.time is not None:
+        kept = last_commit < target.time if target.exclusive else last_commit <= target.time
     return Finding(name="last transaction", value=str(RecoveryTarget(last_commit)), passed=kept)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dr.model.commits import LaterCommits
-from tests.builders import TARGET
+from tests.builders import TARGET, TARGET_TIME
 
 
 @pytest.mark.parametrize(
@@ -18,5 +18,5 @@ from tests.builders import TARGET
     ],
 )
 def test_the_count_is_told_with_how_sure_it_is(count: int, complete: bool, told: str) -> None:
-    last = TARGET.time if count else None
+    last = TARGET_TIME if count else None
     assert str(LaterCommits(count=count, last=last, complete=complete)) == told

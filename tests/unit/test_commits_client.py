@@ -13,10 +13,10 @@ from dr.clients.kubernetes import KubernetesApi
 from dr.clients.pod_exec import Ran
 from dr.model.commits import LaterCommits
 from dr.model.errors import AccessError
-from tests.builders import NOW, TARGET
+from tests.builders import NOW, TARGET_TIME
 from tests.doubles import RanInPod, in_pods, said
 
-SINCE = TARGET.time
+SINCE = TARGET_TIME
 SEGMENT = "0000000100000000000000{:02X}"
 CURRENT = SEGMENT.format(9)
 

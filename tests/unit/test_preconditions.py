@@ -15,7 +15,7 @@ from dr.model.situation import Situation
 from dr.model.target import RecoveryTarget
 from tests.builders import (
     NOW,
-    TARGET,
+    TARGET_TIME,
     a_backup,
     a_decision,
     a_recovered,
@@ -69,7 +69,7 @@ FAULTS: list[tuple[str, Mapping[str, Any], Mapping[str, Any], str]] = [
     ("target-before-first-backup", {"catalogue": _catalogue(timedelta(hours=1))}, {}, "2026-04-27 11:00:00 UTC"),
     (
         "target-after-database-clock",
-        {"database_time": TARGET.time - timedelta(seconds=1)},
+        {"database_time": TARGET_TIME - timedelta(seconds=1)},
         {},
         "2026-04-27 09:54:59 UTC",
     ),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dr.model.errors import RequestError
-from dr.model.target import RecoveryTarget
+from dr.model.target import LATEST, RecoveryTarget, written, written_time
 
 NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
 
@@ -25,6 +25,13 @@ NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
         "2026-04-27 18:55:00+09",  # as PostgreSQL writes it in its log
         "2026-04-27T09:55Z",
         "  2026-04-27T09:55:00Z\n",
+        "2026-04-27 09:55:00 UTC",  # as this tool writes it
+        "2026-04-27 09:55:00 utc",
+        "2026-04-27T09:55:00UTC",
+        "2026-04-27 09:55 GMT",
+        "2026-04-27 11:55:00 Europe/Oslo",
+        "2026-04-27T18:55:00 Asia/Seoul",
+        "2026-04-27 05:55:00.000 America/Port-au-Prince",
     ],
 )
 def test_forms_with_a_zone_are_the_same_moment(text: str) -> None:
@@ -46,7 +53,16 @@ def test_forms_with_a_zone_are_the_same_moment(text: str) -> None:
         ("2026-02-30T09:55:00Z", "target-time-malformed"),
         ("2026-04-27T25:00:00Z", "target-time-malformed"),
         ("2026-04-27T09:55:00+25:00", "target-time-malformed"),
-        ("2026-04-27T09:55:00 Europe/Oslo", "target-time-malformed"),
+        ("2026-04-27 UTC", "target-time-malformed"),
+        ("2026-04-27T09:55:00 Europe/Nowhere", "target-time-malformed"),
+        ("2026-04-27T09:55:00 Europe/", "target-time-malformed"),
+        ("2026-04-27T09:55:00 ../../etc/passwd", "target-time-malformed"),
+        ("2026-04-27T09:55:00 EST", "target-time-malformed"),
+        ("2026-04-27T09:55:00 IST", "target-time-malformed"),
+        ("2026-04-27T09:55:00 Etc/GMT+9", "target-time-malformed"),
+        ("2026-04-27T09:55:00+09:00 UTC", "target-time-malformed"),
+        ("2026-03-29T02:30:00 Europe/Oslo", "target-time-ambiguous"),
+        ("2025-10-26T02:30:00 Europe/Oslo", "target-time-ambiguous"),
         ("1777283700", "target-time-malformed"),
         ("0001-01-01T00:00:00+09:00", "target-time-malformed"),
         ("9999-12-31T23:59:59-09:00", "target-time-malformed"),
@@ -90,3 +106,73 @@ def test_what_is_sent_is_read_back_as_the_same_target() -> None:
 
 def test_people_read_it_in_utc() -> None:
     assert str(RecoveryTarget.parse("2026-04-27T18:55:00+09:00", now=NOW)) == "2026-04-27 09:55:00 UTC"
+
+
+def test_a_time_that_was_shown_twice_is_told_with_both_moments() -> None:
+    # GIVEN the hour that came twice when Oslo went back to winter time
+    with pytest.raises(RequestError) as refused:
+        RecoveryTarget.parse("2025-10-26 02:30:00 Europe/Oslo", now=NOW)
+    # THEN
+    assert "2025-10-26T00:30:00Z or 2025-10-26T01:30:00Z" in refused.value.remedy
+
+
+ALL = [
+    (RecoveryTarget(NOW), {"targetTime": "2026-04-27T12:00:00+00:00"}, "2026-04-27 12:00:00 UTC", "inclusive"),
+    (RecoveryTarget(lsn=0x1_03000028), {"targetLSN": "1/3000028"}, "LSN 1/3000028", "inclusive"),
+    (RecoveryTarget(lsn=1, timeline=2), {"targetLSN": "0/1", "targetTLI": "2"}, "LSN 0/1", "inclusive, timeline 2"),
+    (
+        RecoveryTarget(xid=742, backup_id="b", exclusive=True),
+        {"targetXID": "742", "backupID": "b", "exclusive": True},
+        "transaction 742",
+        "exclusive",
+    ),
+    (
+        RecoveryTarget(name="before the migration", backup_id="b"),
+        {"targetName": "before the migration", "backupID": "b"},
+        "restore point 'before the migration'",
+        "",
+    ),
+    (
+        RecoveryTarget(immediate=True, backup_id="b", timeline=3),
+        {"targetImmediate": True, "backupID": "b", "targetTLI": "3"},
+        "the end of base backup b",
+        "timeline 3",
+    ),
+]
+
+
+@pytest.mark.parametrize(("target", "manifest", "told", "how"), ALL, ids=lambda v: v if isinstance(v, str) else "")
+def test_every_target_has_its_fields_and_its_words(
+    target: RecoveryTarget, manifest: dict[str, object], told: str, how: str
+) -> None:
+    assert target.manifest == manifest
+    assert (str(target), target.how) == (told, how)
+
+
+def test_what_is_written_down_tells_every_target_apart() -> None:
+    targets = [target for target, *_ in ALL]
+    others = [RecoveryTarget(NOW, exclusive=True), RecoveryTarget(NOW, timeline=2), RecoveryTarget(NOW, backup_id="b")]
+    told = [written(target) for target in [*targets, *others, None]]
+    assert len(set(told)) == len(told)
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        (None, LATEST),
+        (RecoveryTarget(NOW), "2026-04-27T12:00:00+00:00"),
+        (RecoveryTarget(NOW, timeline=2, exclusive=True), "2026-04-27T12:00:00+00:00, targetTLI=2, exclusive=true"),
+        (RecoveryTarget(lsn=0x3000028), "targetLSN=0/3000028"),
+        (RecoveryTarget(immediate=True, backup_id="b"), "targetImmediate=true, backupID=b"),
+    ],
+)
+def test_a_target_is_written_down(target: RecoveryTarget | None, text: str) -> None:
+    assert written(target) == text
+
+
+def test_the_time_of_what_is_written_down_is_read_back_where_there_is_one() -> None:
+    assert written_time(written(RecoveryTarget(NOW, exclusive=True))) == NOW
+    assert written_time(written(RecoveryTarget(NOW))) == NOW
+    for target in (None, RecoveryTarget(lsn=1), RecoveryTarget(name="2026-04-27T12:00:00+00:00", backup_id="b")):
+        assert written_time(written(target)) is None
+    assert written_time(None) is None

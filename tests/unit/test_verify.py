@@ -10,7 +10,7 @@ from dr.clients.sql import Psql
 from dr.clients.wal import seal_wal
 from dr.model.errors import AccessError, VerificationError
 from dr.operations.verify import Finding, judge, verify_database, verify_last_commit
-from tests.builders import TARGET, an_environment
+from tests.builders import TARGET, TARGET_TIME, an_environment
 
 SEGMENT = "000000010000000000000007"
 
@@ -93,11 +93,11 @@ def test_all_is_asked_in_one_round_trip() -> None:
 
 @pytest.mark.parametrize(("late", "passed"), [(-1, True), (0, True), (1, False)])
 def test_the_last_transaction_has_to_lie_at_or_before_the_target(late: int, passed: bool) -> None:
-    assert verify_last_commit(TARGET.time + timedelta(seconds=late), TARGET).passed is passed
+    assert verify_last_commit(TARGET_TIME + timedelta(seconds=late), TARGET).passed is passed
 
 
 def test_at_the_end_of_the_wal_the_last_transaction_is_told_and_not_judged() -> None:
-    finding = verify_last_commit(TARGET.time, None)
+    finding = verify_last_commit(TARGET_TIME, None)
     assert (finding.value, finding.passed) == (str(TARGET), None)
 
 
