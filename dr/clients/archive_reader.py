@@ -120,6 +120,8 @@ def _backup(catalogue: Any, backup_id: str) -> BaseBackup | IncompleteBackup:
     except Exception as error:  # noqa: BLE001 - whatever barman makes of a damaged file, the others are still good
         return IncompleteBackup(backup_id=backup_id, why=f"backup.info cannot be read: {error}")
     why = f"{info.status}: {info.error}" if info.error else str(info.status)
+    if info.status == BackupInfo.STARTED:
+        why += ": it runs still, or was broken off"
     if info.begin_time and info.end_time:
         # barman-cloud's catalog.go asks for two times, not for the status.
         why += "; CloudNativePG takes it for complete all the same: name another with --backup-id"

@@ -132,9 +132,9 @@ def _reach(path: Path, backup: BaseBackup) -> Stretch | None:
 
 
 def _contains(path: Path, window: Window) -> bool:
-    """Whether ``path``, which leaves the window's timeline, reads all of it before, from the same base backups."""
+    """Whether ``path`` leaves the window's timeline only after all of it."""
     left_at = path.switch_from(window.timeline)
-    return left_at is not None and window.end.lsn <= left_at and all(_reach(path, backup) for backup in window.backups)
+    return left_at is not None and window.end.lsn <= left_at
 
 
 def _holes(archive: Archive, path: Path) -> Iterator[Hole]:

@@ -84,7 +84,13 @@ def test_the_segment_size_is_what_the_newest_backup_says(store: ObjectStoreDoubl
     assert _read().segment_size == 2**26
 
 
-@pytest.mark.parametrize("status", ["FAILED", "STARTED", "EMPTY"])
+def test_a_backup_that_runs_is_told_apart(store: ObjectStoreDouble) -> None:
+    put_backup(store, SERVER, backup(3), status="STARTED", error="None", end_time=None)
+    (running,) = _read().incomplete
+    assert running.why == "STARTED: it runs still, or was broken off"
+
+
+@pytest.mark.parametrize("status", ["FAILED", "EMPTY"])
 def test_a_backup_that_did_not_complete_is_told_apart_with_why(store: ObjectStoreDouble, status: str) -> None:
     put_backup(store, SERVER, backup(3), status=status, error="the disk is full", end_time=None)
     found = _read()

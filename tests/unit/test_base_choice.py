@@ -28,6 +28,8 @@ MOMENT = timedelta(microseconds=1)
         (RecoveryTarget(lsn=THIRD.end_lsn + 1), THIRD),
         (RecoveryTarget(lsn=THIRD.end_lsn + 1, timeline=1), SECOND),
         (RecoveryTarget(lsn=THIRD.end_lsn + 1, backup_id="backup-10", timeline=2), SECOND),
+        (RecoveryTarget(SECOND.end, backup_id="backup-10"), SECOND),
+        (RecoveryTarget(lsn=SECOND.end_lsn, backup_id="backup-10"), SECOND),
         (RecoveryTarget(xid=742, backup_id="backup-10"), SECOND),
         (RecoveryTarget(name="x", backup_id="backup-20"), THIRD),
         (RecoveryTarget(immediate=True, backup_id="backup-3"), FIRST),

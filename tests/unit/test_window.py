@@ -183,6 +183,36 @@ class TestTimelines:
         found = archive(backup(2), files=files, histories={2: (switch(1, 5),)})
         assert (_only(found).timeline, holes(found)) == (2, ())
 
+    def test_what_the_old_timeline_wrote_after_the_switch_fills_no_hole_of_the_new_one(self) -> None:
+        # GIVEN 6 missing on timeline 2, while timeline 1 has one of its own
+        files = {**wal(range(1, 10)), **wal([5, 7, 8], timeline=2)}
+        found = archive(backup(2), files=files, histories={2: (switch(1, 5.5),)})
+        assert [_number(hole.first) for hole in holes(found)] == [(2, 6)]
+
+    def test_a_switch_at_the_beginning_of_a_segment_takes_that_segment_from_the_new_timeline_only(self) -> None:
+        files = {**wal(range(1, 6)), **wal(range(6, 9), timeline=2)}
+        found = archive(backup(2), files=files, histories={2: (switch(1, 5),)})
+        assert [_number(hole.first) for hole in holes(found)] == [(2, 5)]
+
+    def test_what_the_new_timeline_has_from_before_the_switch_fills_no_hole_of_the_old_one(self) -> None:
+        files = {**wal([1, 2, 4]), **wal([3, 5, 6, 7], timeline=2)}
+        found = archive(backup(2), files=files, histories={2: (switch(1, 5.5),)})
+        assert (1, 3) in [_number(hole.first) for hole in holes(found)]
+        assert {window.end.archived for window in windows(found)} == {at(20)}
+
+    def test_the_way_that_is_gone_by_default_is_told_even_where_another_contains_it(self) -> None:
+        # GIVEN a timeline 3, to which PostgreSQL does not go as there is no history of 2
+        files = {**wal(range(1, 5)), **wal(range(5, 9), timeline=3)}
+        found = archive(backup(2), files=files, histories={3: (switch(1, 5.5),)})
+        assert [(window.timeline, window.by_default) for window in windows(found)] == [(1, True), (3, False)]
+
+    def test_a_hole_is_needed_if_a_backup_of_any_timeline_needs_it(self) -> None:
+        # GIVEN a base backup of timeline 1 that was running at the switch, and lacks 3
+        files = {**wal({*range(1, 10)} - {3}), **wal(range(5, 9), timeline=2)}
+        found = archive(backup(2, segments=6), files=files, histories={2: (switch(1, 5.5),)})
+        (hole,) = holes(found)
+        assert (_number(hole.first), hole.needed) == ((1, 3), True)
+
     def test_a_hole_at_the_switch_is_told_on_both_sides(self) -> None:
         # GIVEN 4 missing on timeline 1, and 5 and 6 on timeline 2
         files = {**wal(range(1, 4)), **wal(range(7, 9), timeline=2)}
@@ -226,7 +256,7 @@ class TestTimelines:
     def test_another_timeline_than_the_newest_wants_the_id_of_an_older_timelines_backup(self) -> None:
         # GIVEN two timelines that both left 1
         files = {**wal(range(1, 5)), **wal(range(5, 9), timeline=2), **wal(range(5, 7), timeline=3)}
-        found = archive(backup(2), files=files, histories={2: (switch(1, 5.5),), 3: (switch(1, 5.6),)})
+        found = archive(backup(2), backup(3), files=files, histories={2: (switch(1, 5.5),), 3: (switch(1, 5.6),)})
         by_timeline = {window.timeline: window for window in windows(found)}
         assert by_timeline[3].by_default
         assert by_timeline[2].options == "--timeline 2 --backup-id backup-2"
