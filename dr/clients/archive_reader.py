@@ -51,6 +51,16 @@ def read_archives(place: BackupPlace, server_name: str | None = None) -> tuple[A
             return tuple(pool.map(lambda name: _read(place, name), wanted))
 
 
+def find_archive(place: BackupPlace, server_name: str) -> tuple[Archive | None, frozenset[str]]:
+    """The archive of ``server_name``, None where there is none, and every serverName below ``place``.
+
+    Raises AccessError ``bucket-unreachable``, ``bucket-missing`` or ``bucket-forbidden``.
+    """
+    with failures_explained(place):
+        names = frozenset(list_server_names(place))
+        return (_read(place, server_name) if server_name in names else None), names
+
+
 def _read(place: BackupPlace, server_name: str) -> Archive:
     # Imported here: barman takes most of a second to import, and a wrong bucket should not have to wait for it.
     from barman.cloud import CloudBackupCatalog

@@ -14,6 +14,7 @@ from dr.model.errors import Problem
 from dr.model.names import check_cluster_name, free_name
 from dr.model.situation import Situation, Workload
 from dr.model.target import RecoveryTarget, written
+from dr.model.wal_holes import problems_of_holes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +147,9 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
             )
         elif request.target is not None:
             yield from problems_of_base(catalogue, request.target)
+        base = catalogue.base_for(request.target)
+        if base is not None and situation.archive is not None:
+            yield from problems_of_holes(situation.archive, base, request.target, seen_at=situation.seen_at)
     time = request.target.time if request.target else None
     if time is not None and situation.database_time is not None and time > situation.database_time:
         yield Problem(

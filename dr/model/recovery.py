@@ -17,6 +17,7 @@ from dr.model.recovered import RecoveredCluster, app_secret_name, derive_recover
 from dr.model.self_starters import SelfStarter, hold_step
 from dr.model.situation import Situation, Workload
 from dr.model.target import RecoveryTarget
+from dr.model.wal_holes import warnings_of_holes
 from dr.model.writer_steps import scale_commands, stop_step, with_counts
 
 _UNSEALED_TIME = "if no commit after the target was archived, the recovery will fail and say so."
@@ -65,7 +66,7 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
             operation=request.operation,
             environment=environment.name,
             facts=_facts(environment, request, situation, base, cluster),
-            warnings=tuple(_warnings(request, situation)),
+            warnings=tuple(_warnings(request, situation, base)),
             steps=tuple(_steps(environment, request, situation, source, base, cluster, workloads)),
         ),
     )
@@ -124,7 +125,7 @@ def _target(target: RecoveryTarget | None, situation: Situation) -> str:
     return f"{target} = {target.time.astimezone():%Y-%m-%d %H:%M:%S %Z}, {ago} ago, {target.how}"
 
 
-def _warnings(request: RecoveryRequest, situation: Situation) -> Iterator[str]:
+def _warnings(request: RecoveryRequest, situation: Situation, base: BaseBackup) -> Iterator[str]:
     if situation.recovered is not None:
         yield f"Going on with the Cluster {situation.recovered.name}, which is there already."
     if (situation.database_time is None or not request.seal) and not (request.target and request.target.immediate):
@@ -132,6 +133,8 @@ def _warnings(request: RecoveryRequest, situation: Situation) -> Iterator[str]:
         if situation.database_time is None:
             why = "The source's primary does not answer, so its WAL cannot be sealed"
         yield f"{why}: {_unsealed(request.target)}"
+    if situation.archive is not None:
+        yield from warnings_of_holes(situation.archive, base, request.target, seen_at=situation.seen_at)
     yield from argocd_warnings(situation.workloads.values(), situation.argocd)
 
 

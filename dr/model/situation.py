@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from dr.model.archive import Archive
 from dr.model.argocd import Manager
 from dr.model.catalogue import Catalogue
 from dr.model.cluster import ClusterSnapshot
@@ -36,7 +37,8 @@ class Situation:
     those that the source names and the cluster lacks; ``volume_refusal`` is why a volume such as the source's would be
     refused, empty when it would not; ``later`` are the transactions committed after the target, None when unknown;
     ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first;
-    ``self_starters`` is what would write, or wake writers, by itself.
+    ``self_starters`` is what would write, or wake writers, by itself; ``archive`` is all that the bucket holds of the
+    source.
     """
 
     seen_at: datetime
@@ -54,4 +56,5 @@ class Situation:
     self_starters: tuple[SelfStarter, ...] = ()
     database_time: datetime | None
     catalogue: Catalogue | None
+    archive: Archive | None = None
     record: Record | None

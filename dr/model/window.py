@@ -86,7 +86,7 @@ def holes(archive: Archive) -> tuple[Hole, ...]:
     """The holes of ``archive``, each once, however many timelines lead across it."""
     found: dict[tuple[int, str, str], Hole] = {}
     for timeline in reversed(archive.timelines):
-        for hole in _holes(archive, archive.path(timeline)):
+        for hole in holes_along(archive, archive.path(timeline)):
             known = found.setdefault((hole.timeline, hole.first, hole.last), hole)
             if hole.needed and not known.needed:
                 found[hole.timeline, hole.first, hole.last] = hole
@@ -137,7 +137,8 @@ def _contains(path: Path, window: Window) -> bool:
     return left_at is not None and window.end.lsn <= left_at
 
 
-def _holes(archive: Archive, path: Path) -> Iterator[Hole]:
+def holes_along(archive: Archive, path: Path) -> Iterator[Hole]:
+    """The holes on ``path``, as they come."""
     size = archive.segment_size
     starts = {backup: number_of(backup.begin_wal, size) for backup in archive.backups if path.passes(backup)}
     for before, after in zip(path.stretches, path.stretches[1:], strict=False):

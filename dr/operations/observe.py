@@ -5,13 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dr.clients import volumes, workloads
+from dr.clients.archive_reader import find_archive
 from dr.clients.cnpg import find_cluster, gave_up, list_clusters
 from dr.clients.commits import commits_after
-from dr.clients.object_store import read_catalogue
 from dr.clients.self_starters import list_self_starters
 from dr.clients.sql import Psql
+from dr.model.catalogue import Catalogue
 from dr.model.cluster import ClusterSnapshot
 from dr.model.commits import LaterCommits
+from dr.model.config import BackupPlace
 from dr.model.errors import AccessError
 from dr.model.preconditions import RecoveryRequest
 from dr.model.situation import Situation
@@ -29,7 +31,7 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
         # The source first and alone: a dead API server or a wrong token should be reported once, and at once.
         source = find_cluster(api, environment.namespace, request.source)
         server_name = source.store.server_name if source and source.store else request.source
-        catalogue = pool.submit(read_catalogue, environment.backup, server_name)
+        archive = pool.submit(_archive, environment.backup, server_name)
         database = pool.submit(_database_time, session, source)
         later = pool.submit(_later, session, source, request.target)
         around = pool.submit(_around, session, request.recovered_name, source)
@@ -38,13 +40,20 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
             source=source,
             database_time=database.result(),
             later=later.result(),
-            **_in_order(catalogue, around),
+            **_in_order(archive, around),
         )
 
 
-def _in_order(catalogue: Future[Any], around: Future[dict[str, Any]]) -> dict[str, Any]:
+def _in_order(archive: Future[dict[str, Any]], around: Future[dict[str, Any]]) -> dict[str, Any]:
     """Both results; Kubernetes' failure before the bucket's, as it is the likelier cause of both."""
-    return {**around.result(), "catalogue": catalogue.result()}
+    return {**around.result(), **archive.result()}
+
+
+def _archive(place: BackupPlace, server_name: str) -> dict[str, Any]:
+    archive, server_names = find_archive(place, server_name)
+    backups = archive.backups if archive else ()
+    catalogue = Catalogue(server_name=server_name, backups=backups, server_names=server_names)
+    return {"archive": archive, "catalogue": catalogue}
 
 
 def _around(session: Session, recovered_name: str, source: ClusterSnapshot | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dr.clients.archive_reader import read_archives
+from dr.clients.archive_reader import find_archive, read_archives
 from dr.model.archive import Archive
 from dr.model.config import BackupPlace
 from dr.model.errors import AccessError
@@ -170,6 +170,20 @@ def test_one_server_name_alone_can_be_asked_for(store: ObjectStoreDouble) -> Non
     put_wal(store, "other", wal([2]))
     assert [found.server_name for found in read_archives(PLACE, "other")] == ["other"]
     assert not any(f"{SERVER}/" in asked.query.get("prefix", "") for asked in store.asked)
+
+
+def test_the_archive_of_a_recovery_is_found_with_the_names_beside_it(store: ObjectStoreDouble) -> None:
+    put_backup(store, SERVER, backup(3))
+    put_wal(store, SERVER, wal([3, 4]))
+    put_wal(store, "other", wal([2]))
+    found, names = find_archive(PLACE, SERVER)
+    assert found is not None
+    assert (found.backups, found.segments) == ((backup(3),), {1: (3, 4)})
+    assert names == {SERVER, "other"}
+
+
+def test_an_archive_that_is_not_there_is_none_for_a_recovery(store: ObjectStoreDouble) -> None:
+    assert find_archive(PLACE, SERVER) == (None, frozenset())
 
 
 def test_times_are_in_utc(store: ObjectStoreDouble) -> None:
