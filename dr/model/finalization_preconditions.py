@@ -163,6 +163,7 @@ def _problems_of_git(
             cause=f"{git.root} is no checkout of {git.stranger}",
             remedy="give one that is, with --checkout",
         )
+        return
     if git.dirty:
         yield Problem(
             code="checkout-dirty",

@@ -143,8 +143,10 @@ def test_where_git_declares_the_cluster_a_checkout_is_asked_for() -> None:
 
 
 def test_a_wrong_or_dirty_checkout_is_not_written_to() -> None:
-    wrong = replace(MERGED, stranger="git@example.test:acme/platform", dirty=("cluster.yaml",))
-    assert refused(git=wrong) == ["checkout-of-another-repository", "checkout-dirty"]
+    wrong = replace(MERGED, stranger="git@example.test:acme/platform")
+    of_another = ("Cluster data/elsewhere",)
+    assert refused(git=wrong, argocd=(ARGO,), out_of_sync=of_another) == ["checkout-of-another-repository"]
+    assert refused(git=replace(MERGED, dirty=("cluster.yaml",))) == ["checkout-dirty"]
 
 
 def test_argo_cd_is_not_let_go_where_it_would_change_the_cluster() -> None:
