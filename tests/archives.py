@@ -37,6 +37,7 @@ def backup(number: int, *, timeline: int = 1, segments: int = 1, size: int = SEG
         end_lsn=last * size + 0x138,
         size=64 * 2**20,
         segment_size=size,
+        major=17,
     )
 
 

@@ -98,6 +98,7 @@ def base_backup(info: Any) -> BaseBackup:
         end_lsn=position_of(info.end_xlog),
         segment_size=info.xlog_segment_size,
         size=info.size,
+        major=int(info.version) // 10000 if info.version else None,
     )
 
 

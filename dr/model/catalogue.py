@@ -14,7 +14,8 @@ from dr.model.target import RecoveryTarget
 @dataclass(frozen=True, kw_only=True)
 class BaseBackup:
     """A completed base backup. ``begin`` and ``end`` are aware UTC; ``begin_lsn`` and ``end_lsn`` are positions in the
-    WAL, in bytes; ``size`` is in bytes, None where not recorded; ``segment_size`` is that of the server's WAL segments.
+    WAL, in bytes; ``size`` is in bytes, None where not recorded; ``segment_size`` is that of the server's WAL segments;
+    ``major`` is PostgreSQL's major version, None where not recorded.
     """
 
     backup_id: str
@@ -27,6 +28,7 @@ class BaseBackup:
     end_lsn: int
     size: int | None
     segment_size: int
+    major: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

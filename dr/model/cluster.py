@@ -43,7 +43,7 @@ class ObjectStore:
 @dataclass(frozen=True, kw_only=True)
 class ClusterSnapshot:
     """What is known of a Cluster. Times are aware UTC; ``spec`` is the live specification, with the webhook's
-    defaults.
+    defaults; ``major`` is PostgreSQL's major version, None while CloudNativePG has not said.
     """
 
     name: str
@@ -60,6 +60,7 @@ class ClusterSnapshot:
     archiving: Archiving
     store: ObjectStore | None
     uses_plugin: bool
+    major: int | None = None
 
     @classmethod
     def from_object(cls, raw: Mapping[str, Any]) -> "ClusterSnapshot":
@@ -80,6 +81,7 @@ class ClusterSnapshot:
             image=spec.get("imageName") or status.get("image") or None,
             archiving=_archiving(conditions.get("ContinuousArchiving")),
             store=_store(spec, metadata["name"]),
+            major=(status.get("pgDataImageInfo") or {}).get("majorVersion"),
             uses_plugin=any(plugin.get("isWALArchiver") for plugin in spec.get("plugins") or ()),
         )
 

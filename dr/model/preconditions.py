@@ -120,6 +120,12 @@ def _problems_of_source(
             cause=f"there is no Secret {source.namespace}/{source.app_secret} with the password of {source.owner}",
             remedy="create it with the keys username and password: the recovered database's owner gets that password",
         )
+    for secret in situation.missing_secrets:
+        yield Problem(
+            code="secret-missing",
+            cause=f"there is no Secret {source.namespace}/{secret}, which {source.name} names",
+            remedy="restore it: Secrets are no part of a backup",
+        )
     for storage_class in situation.missing_storage_classes:
         yield Problem(
             code="storage-class-missing",
@@ -148,6 +154,13 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
         elif request.target is not None:
             yield from problems_of_base(catalogue, request.target)
         base = catalogue.base_for(request.target)
+        if base is not None and base.major and source.major and base.major != source.major:
+            yield Problem(
+                code="major-version-differs",
+                cause=f"base backup {base.backup_id} is of PostgreSQL {base.major}, and {source.name} runs "
+                f"{source.major}: that cannot read its files",
+                remedy="choose a target after the first base backup that was taken since the upgrade",
+            )
         if base is not None and situation.archive is not None:
             yield from problems_of_holes(situation.archive, base, request.target, seen_at=situation.seen_at)
     time = request.target.time if request.target else None

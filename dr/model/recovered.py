@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from dr.model.carried_over import rescheduled
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore
 from dr.model.target import RecoveryTarget, written
 
@@ -78,15 +79,18 @@ def derive_recovered_cluster(
     target: RecoveryTarget | None,
     limit: timedelta,
     aliases: Sequence[str] = (),
+    base: str = "",
 ) -> RecoveredCluster:
     """The Cluster ``name`` that recovers ``source`` to ``target``, or to the end of the WAL, from ``store``.
 
     It archives to ``server_name``, which has to be an empty folder of the same store: two writers in one WAL archive
     would make both useless, and CloudNativePG refuses an archive that is not empty. ``aliases`` are other names that
-    clients reach it by: its certificate is made for those too.
+    clients reach it by: its certificate is made for those too. ``base`` is the base backup to start from, so that it is
+    the one that was agreed to: CloudNativePG by itself would also take one that has failed.
     """
     origin = {**deepcopy(dict(store.definition)), "serverName": store.server_name}
     spec = deepcopy({key: value for key, value in source.spec.items() if key not in _SOURCE_ONLY})
+    spec = rescheduled(spec, source=source.name, name=name)
     if source.image and "imageCatalogRef" not in spec:
         spec["imageName"] = source.image
     if managed := spec.get("managed"):
@@ -100,7 +104,7 @@ def derive_recovered_cluster(
                 "database": source.database,
                 "owner": source.owner,
                 "secret": {"name": app_secret_name(name)},
-                **({"recoveryTarget": target.manifest} if target else {}),
+                **({"recoveryTarget": _target_from(target, base)} if target else {}),
             }
         },
         "externalClusters": [{"name": source.name, "barmanObjectStore": origin}],
@@ -127,3 +131,9 @@ def derive_recovered_cluster(
         "spec": spec,
     }
     return RecoveredCluster(manifest=manifest, limit=limit)
+
+
+def _target_from(target: RecoveryTarget, base: str) -> Mapping[str, Any]:
+    """The ``recoveryTarget``, with the base backup's ID where CloudNativePG would choose one by itself."""
+    chosen = target.time is not None or target.lsn is not None
+    return {**({"backupID": base} if base and chosen else {}), **target.manifest}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dr.model.argocd import Manager
 from dr.model.argocd_steps import argocd_warnings, pause_step
+from dr.model.carried_over import identity_warning
 from dr.model.catalogue import BaseBackup
 from dr.model.cluster import ClusterSnapshot, ObjectStore
 from dr.model.config import Environment
@@ -52,7 +53,7 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
     workloads = tuple(with_counts(environment, situation.workloads.values(), situation.record))
     if problems or source is None or store is None or catalogue is None or base is None:
         raise RefusedError(problems)
-    cluster = _recovered(environment, request, situation, source, store)
+    cluster = _recovered(environment, request, situation, source, store, base)
     return RecoveryDecision(
         request=request,
         source=source,
@@ -66,7 +67,7 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
             operation=request.operation,
             environment=environment.name,
             facts=_facts(environment, request, situation, base, cluster),
-            warnings=tuple(_warnings(request, situation, base)),
+            warnings=tuple(_warnings(environment, request, situation, base)),
             steps=tuple(_steps(environment, request, situation, source, base, cluster, workloads)),
         ),
     )
@@ -78,6 +79,7 @@ def _recovered(
     situation: Situation,
     source: ClusterSnapshot,
     store: ObjectStore,
+    base: BaseBackup,
 ) -> RecoveredCluster:
     """The declaration of an earlier run for the same Cluster, else a new one with a serverName that nobody used."""
     name = request.recovered_name
@@ -94,6 +96,7 @@ def _recovered(
         target=request.target,
         limit=environment.timeouts.recovery,
         aliases=environment.service_hosts,
+        base=base.backup_id,
     )
 
 
@@ -125,7 +128,9 @@ def _target(target: RecoveryTarget | None, situation: Situation) -> str:
     return f"{target} = {target.time.astimezone():%Y-%m-%d %H:%M:%S %Z}, {ago} ago, {target.how}"
 
 
-def _warnings(request: RecoveryRequest, situation: Situation, base: BaseBackup) -> Iterator[str]:
+def _warnings(
+    environment: Environment, request: RecoveryRequest, situation: Situation, base: BaseBackup
+) -> Iterator[str]:
     if situation.recovered is not None:
         yield f"Going on with the Cluster {situation.recovered.name}, which is there already."
     if (situation.database_time is None or not request.seal) and not (request.target and request.target.immediate):
@@ -135,6 +140,13 @@ def _warnings(request: RecoveryRequest, situation: Situation, base: BaseBackup) 
         yield f"{why}: {_unsealed(request.target)}"
     if situation.archive is not None:
         yield from warnings_of_holes(situation.archive, base, request.target, seen_at=situation.seen_at)
+    if situation.source is not None:
+        yield from identity_warning(
+            situation.source.spec,
+            namespace=environment.namespace,
+            name=request.recovered_name,
+            project=environment.gcp_project,
+        )
     yield from argocd_warnings(situation.workloads.values(), situation.argocd)
 
 

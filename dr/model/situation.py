@@ -54,6 +54,7 @@ class Situation:
     later: LaterCommits | None = None
     argocd: tuple[Manager, ...] = ()
     self_starters: tuple[SelfStarter, ...] = ()
+    missing_secrets: tuple[str, ...] = ()
     database_time: datetime | None
     catalogue: Catalogue | None
     archive: Archive | None = None

@@ -10,6 +10,7 @@ from dr.clients.cnpg import find_cluster, gave_up, list_clusters
 from dr.clients.commits import commits_after
 from dr.clients.self_starters import list_self_starters
 from dr.clients.sql import Psql
+from dr.model.carried_over import named_by
 from dr.model.catalogue import Catalogue
 from dr.model.cluster import ClusterSnapshot
 from dr.model.commits import LaterCommits
@@ -77,6 +78,11 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
         "record": session.records.read(),
         "argocd": managers(session, clusters=[source.name] if source else (), self_starters=self_starters),
         "self_starters": self_starters,
+        "missing_secrets": tuple(
+            name
+            for name in (named_by(source.spec) if source else ())
+            if workloads.read_secret(api, namespace, name) is None
+        ),
     }
 
 

@@ -88,7 +88,9 @@ def test_the_target_is_declared_and_written_down_and_asked_for_again(target: Rec
     decision = a_decision(target=target)
     # THEN
     recovery = decision.cluster.manifest["spec"]["bootstrap"]["recovery"]
-    assert recovery["recoveryTarget"] == target.manifest
+    told = recovery["recoveryTarget"]
+    assert told | target.manifest == told
+    assert told["backupID"] == decision.base.backup_id if target.time or target.lsn else told == target.manifest
     words = shlex.split(decision.request.command(an_environment(), go_on=True))
     assert words[3:] == ["pitr", "--env", "prod", *target.options, "--continue"]
     # AND a Cluster that was made for it is known again, and one for another is not

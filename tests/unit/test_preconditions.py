@@ -63,6 +63,16 @@ FAULTS: list[tuple[str, Mapping[str, Any], Mapping[str, Any], str]] = [
     ),
     ("archiving-failing", {"source": FAILING}, {}, "403 from the bucket"),
     ("secret-missing", {"app_secret_exists": False}, {}, "data/shop-owner"),
+    ("secret-missing", {"missing_secrets": ("role",)}, {}, "Secret data/role"),
+    (
+        "major-version-differs",
+        {
+            "source": replace(a_source(), major=18),
+            "catalogue": Catalogue(server_name="x", backups=(replace(a_backup(), major=17),), server_names=frozenset()),
+        },
+        {},
+        "is of PostgreSQL 17, and postgres-prod runs 18",
+    ),
     ("storage-class-missing", {"missing_storage_classes": ("fast",)}, {}, "StorageClass fast"),
     ("volume-refused", {"volume_refusal": "exceeded quota: small"}, {}, "exceeded quota: small"),
     ("no-backup", {"catalogue": _catalogue()}, {}, "gs://backups-of-acme/prod"),
