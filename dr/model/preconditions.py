@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from dr.model.archive_end import problems_of_end
 from dr.model.base_choice import problems_of_base
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.config import Environment
@@ -163,6 +164,8 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
             )
         if base is not None and situation.archive is not None:
             yield from problems_of_holes(situation.archive, base, request.target, seen_at=situation.seen_at)
+            if situation.database_time is None:
+                yield from problems_of_end(situation.archive, base, request.target)
     time = request.target.time if request.target else None
     if time is not None and situation.database_time is not None and time > situation.database_time:
         yield Problem(
