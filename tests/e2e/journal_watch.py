@@ -7,7 +7,7 @@ between two steps, or in the very writing of its record.
 import json
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,9 +100,12 @@ class Chain:
         )
 
 
-def stop_after_every_step(seat: Seat, number: signal.Signals, *command: str, cluster: str) -> Chain:
+def stop_after_every_step(
+    seat: Seat, number: signal.Signals, *command: str, cluster: str, agreed: Sequence[str] = ("--yes",)
+) -> Chain:
     """Run ``command``, which works on ``cluster``; send ``number`` after its first step; resume, send it after the
-    next; and so on until it ends. What has to hold after each stop is asserted here.
+    next; and so on until it ends. ``agreed`` are the words that say yes. What has to hold after each stop is asserted
+    here.
     """
     began = time.monotonic()
     planned: list[str] = []
@@ -111,7 +114,7 @@ def stop_after_every_step(seat: Seat, number: signal.Signals, *command: str, clu
     uids: set[str] = set()
     arguments = command
     while True:
-        run = Watched(seat, *arguments, "--yes")
+        run = Watched(seat, *arguments, *agreed)
         step = run.done_with_another(signalled)
         if step is not None:
             run.process.send_signal(number)

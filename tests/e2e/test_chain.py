@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lab import paths
+from lab.data.repository import files
 from lab.platform.gcs import BUCKET
 from tests.e2e.journal_watch import Chain, stop_after_every_step
 from tests.e2e.operator_seat import Seat, await_health, engine_processes, lab
@@ -34,12 +35,12 @@ class Story:
     target: str
     note: Callable[[str, object], None]
 
-    def chain(self, *command: str, cluster: str = "") -> Chain:
+    def chain(self, *command: str, cluster: str = "", agreed: tuple[str, ...] = ("--yes",)) -> Chain:
         """The operation to its end, with the signal after every step."""
         name, *options = command
-        chain = stop_after_every_step(
-            self.seat, self.number, name, "--env", "dev", *options, cluster=cluster or self.seat.recovered
-        )
+        words = (name, "--env", "dev", *options)
+        worked_on = cluster or self.seat.recovered
+        chain = stop_after_every_step(self.seat, self.number, *words, cluster=worked_on, agreed=agreed)
         self.note(f"{self.number.name} {name}", str(chain))
         print(f"\n{self.number.name} {name}: {chain}")
         assert len(chain.planned) >= 6, chain
@@ -49,7 +50,7 @@ class Story:
         assert len(chain.uids) == 1, f"the recovered Cluster was made more than once: {chain}"
         newest = self.status["operations"][-1]
         assert (newest["operation"], newest["outcome"]) == (name, "done"), newest
-        assert self.status["remembered"] == RUNNING
+        assert self.status["remembered"] == ({} if name == "finalize" else RUNNING)
         assert engine_processes() == []
         return chain
 
@@ -125,6 +126,25 @@ def recovered_again(story: Story, rolled_back: Chain) -> Chain:
     return story.chain("latest", "--recovered-name", SECOND, cluster=SECOND)
 
 
+@pytest.fixture(scope="module")
+def finalized(story: Story, recovered_again: Chain, tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    """The end, with the platform's manifests in a repository of their own; nobody but a person applies them here."""
+    assert recovered_again.planned
+    moved = story.seat.dr("switchover", "--env", "dev", "--yes")
+    assert moved.code == 0, moved
+    assert moved.document["cluster"] == SECOND, "the newest recovery is what a switchover is about"
+    repository = tmp_path_factory.mktemp("platform")
+    for path, text in files("https://git.example.test/platform", declares_enabled=False).items():
+        (repository / path).parent.mkdir(parents=True, exist_ok=True)
+        (repository / path).write_text(text)
+    for words in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "--message=The platform")):
+        story.seat.run("git", "-C", str(repository), "-c", "user.name=ann", "-c", "user.email=ann@example.test", *words)
+    for key, value in (("user.name", "ann"), ("user.email", "ann@example.test")):
+        story.seat.run("git", "-C", str(repository), "config", key, value)
+    agreed = ("--yes", "--confirm", story.seat.source)
+    return story.chain("finalize", "--checkout", str(repository), cluster=SECOND, agreed=agreed)
+
+
 def test_a_recovery_stopped_after_every_step_ends_as_if_undisturbed(story: Story, recovered: Chain) -> None:
     seat = story.seat
     assert (story.rows(seat.recovered), story.rows(seat.source)) == (ROWS, ROWS_LEFT), recovered
@@ -168,3 +188,16 @@ def test_a_recovery_of_everything_stopped_after_every_step_ends_as_if_undisturbe
     assert story.archives() == [SECOND, seat.recovered]
     assert seat.replicas() == STOPPED
     assert story.status["service"]["externalName"] == "postgres-dev-rw.data.svc.cluster.local"
+
+
+def test_an_end_stopped_after_every_step_is_the_end(story: Story, finalized: Chain) -> None:
+    seat = story.seat
+    assert finalized.planned == ["prove", "propose", "carry-over", "delete-old", "hand-over", "close"]
+    assert (story.rows_served(), story.rows(SECOND)) == (ROWS_LEFT, ROWS_LEFT), finalized
+    assert (seat.cluster(seat.source), seat.cluster(seat.recovered)) == (None, None)
+    assert story.made("secret") == [f"{SECOND}-app"]
+    schedules = seat.kubectl("get", "scheduledbackup", "-n", "data", "-o", "name").splitlines()
+    assert [name.partition("/")[2] for name in schedules if "dev" in name] == [SECOND]
+    assert story.archives() == [SECOND, seat.recovered], "what lies in the bucket is kept"
+    assert story.status["canonical"] == SECOND
+    assert story.record["recoveries"] == []

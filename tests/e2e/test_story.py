@@ -5,10 +5,11 @@ Each test is one chapter, and the next one begins where it ended.
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health
-from tests.e2e.test_argocd import automated, lab, states
+from tests.e2e.journal_watch import stop_after_every_step
+from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health, engine_processes, lab
+from tests.e2e.test_argocd import automated, states
 
 pytestmark = pytest.mark.long
 
@@ -90,9 +92,10 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(lab_variables: dict[str, str]) -> Iterator[Story]:
-    lab("reset")
-    lab("gitops", "on")
     seat = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
+    if seat.journal.exists():  # else nothing was done to it since the reset at the start of all tests
+        lab("reset")
+    lab("gitops", "on")
     said = subprocess.run(
         [sys.executable, "-m", "lab", "gitops", "status", "--json"],
         cwd=PROJECT,
@@ -185,11 +188,19 @@ def test_once_merged_the_old_ones_name_has_to_be_typed(story: Story) -> None:
     assert story.seat.footprint() == before
 
 
-def test_the_end(story: Story) -> None:
-    ended = story.finalize("--yes", "--confirm", "postgres-dev")
-    assert ended.code == 0, ended
-    assert ended.document["result"] == "finalized"
-    assert ended.document["deleted"] == ["postgres-dev", "postgres-dev-recovered"]
+def test_the_end_though_it_is_killed_after_every_step(
+    story: Story, record_testsuite_property: Callable[..., None]
+) -> None:
+    command = ("finalize", "--env", "dev", "--checkout", str(story.clone))
+    agreed = ("--yes", "--confirm", "postgres-dev")
+    chain = stop_after_every_step(story.seat, signal.SIGKILL, *command, cluster=SECOND, agreed=agreed)
+    record_testsuite_property("SIGKILL finalize", str(chain))
+    assert chain.planned == ["prove", "carry-over", "delete-old", "hand-over", "release-argocd", "close"]
+    assert chain.signalled == chain.planned, chain
+    assert len(chain.uids) == 1, "the Cluster that serves was never touched"
+    newest = story.seat.dr("status", "--env", "dev").document["operations"][-1]
+    assert (newest["operation"], newest["outcome"]) == ("finalize", "done")
+    assert engine_processes() == []
 
 
 def test_argo_cd_manages_all_of_it_again_and_is_content(story: Story) -> None:
