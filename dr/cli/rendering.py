@@ -46,7 +46,8 @@ def show_plan(plan: Plan) -> None:
         facts.add_row(Text(name, style="bold"), Text(value))
     steps = Table.grid(padding=(0, 2))
     for number, step in enumerate(plan.steps, start=1):
-        steps.add_row(str(number), Text(step.title, style="bold"), Text(step.detail))
+        done = (f"; done when {step.done_when}", "dim") if step.done_when else ""
+        steps.add_row(str(number), Text(step.title, style="bold"), Text.assemble(step.detail, done))
     parts: list[Any] = [facts, "", steps]
     out.print(Panel(Group(*parts), title=f"Plan: {plan.operation} on {plan.environment}", title_align="left"))
     for warning in plan.warnings:

@@ -12,6 +12,7 @@ def pause_step(managers: Collection[Manager]) -> Iterator[Step]:
     if any(not manager.paused for manager in managers):
         yield Step(
             key="pause-argocd",
+            done_when="none of them syncs, and the pause has stayed",
             title="Keep Argo CD away",
             detail=f"pause {', '.join(str(manager) for manager in managers if not manager.paused)}, see that it holds",
         )

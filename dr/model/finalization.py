@@ -135,6 +135,7 @@ def _propose_step(decision: FinalizeDecision, git: GitSeen) -> Step:
     pushed = ", and push it" if decision.request.push else ""
     return Step(
         key="propose",
+        done_when="the branch has the commit",
         title="Change Git",
         detail=f"commit {', '.join(file.path for file in git.rewriting.files)} on branch {git.branch}{pushed}",
         undo=(f"git -C {git.root} branch -D {git.branch}",),
@@ -150,10 +151,14 @@ def _steps(environment: Environment, decision: FinalizeDecision, situation: Fina
     canonical, git = decision.canonical, decision.git
     if not situation.own_backup:
         yield Step(
-            key="back-up", title="Back it up", detail=f"take a first base backup of {canonical.name} into its archive"
+            key="back-up",
+            done_when="CloudNativePG calls the base backup completed",
+            title="Back it up",
+            detail=f"take a first base backup of {canonical.name} into its archive",
         )
     yield Step(
         key="prove",
+        done_when="each of these was seen again",
         title="Prove it",
         detail=f"{canonical.name} serves, is healthy, archives, and has a base backup in the bucket",
     )
@@ -164,28 +169,33 @@ def _steps(environment: Environment, decision: FinalizeDecision, situation: Fina
         made = ", ".join(f"{one['kind']} {one['metadata']['name']}" for one in decision.wanted)
         yield Step(
             key="carry-over",
+            done_when="the old ones are gone and the new ones there",
             title="Carry over",
             detail=f"make {made or 'nothing'} for {canonical.name}" + (f" in place of {gone}" if gone else ""),
         )
     if decision.deleted:
         yield Step(
             key="delete-old",
+            done_when="the Clusters and their volumes are gone",
             title="Delete the old",
             detail=f"see once more that nobody uses their Secrets, then delete {_names(decision)} with their volumes",
         )
     yield Step(
         key="hand-over",
+        done_when="the state holds the stack and its provider, and nothing else",
         title="Hand over",
         detail="take the recovered Clusters and the Service out of Pulumi's state; nothing of them is touched",
     )
     if situation.argocd:
         yield Step(
             key="release-argocd",
+            done_when="the settings are as they were",
             title="Give it back",
             detail="let Argo CD manage again what was paused, and see all in sync and healthy",
         )
     yield Step(
         key="close",
+        done_when="the record says so",
         title="Close",
         detail=f"clear away what the old leaves without an owner; {canonical.name} is the Cluster of "
         f"{environment.name} now",

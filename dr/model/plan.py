@@ -13,13 +13,14 @@ from typing import Any
 class Step:
     """One step, in the order of the plan.
 
-    ``key`` is its name in the journal and in JSON; ``undo`` says how to take it back, in a form that can be pasted
-    where there is a command for it.
+    ``key`` is its name in the journal and in JSON; ``done_when`` is how it is known to be done; ``undo`` says how to
+    take it back, in a form that can be pasted where there is a command for it.
     """
 
     key: str
     title: str
     detail: str
+    done_when: str = ""
     undo: tuple[str, ...] = ()
 
 
@@ -42,7 +43,13 @@ class Plan:
             "facts": dict(self.facts),
             "warnings": list(self.warnings),
             "steps": [
-                {"key": step.key, "title": step.title, "detail": step.detail, "undo": list(step.undo)}
+                {
+                    "key": step.key,
+                    "title": step.title,
+                    "detail": step.detail,
+                    "doneWhen": step.done_when,
+                    "undo": list(step.undo),
+                }
                 for step in self.steps
             ],
         }

@@ -168,6 +168,7 @@ def _steps(
     kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
     yield Step(
         key="remember",
+        done_when="the record is written",
         title="Remember",
         detail=f"replica counts and this recovery, in ConfigMap {environment.namespace}/postgres-dr-{environment.name}",
     )
@@ -177,11 +178,13 @@ def _steps(
     if request.seal and situation.database_time is not None:
         yield Step(
             key="seal-wal",
+            done_when="PostgreSQL reports the segment as archived",
             title="Seal the WAL",
             detail=f"one commit on {source.primary}, a new WAL segment, and the old one in the archive",
         )
     yield Step(
         key="credentials",
+        done_when="the Secret is there",
         title="Keep the password",
         detail=f"copy Secret {source.app_secret} to {app_secret_name(cluster.name)} for the recovered cluster",
         undo=(f"{kubectl} delete secret {app_secret_name(cluster.name)} -n {cluster.namespace}",),
@@ -189,11 +192,13 @@ def _steps(
     if situation.recovered_gave_up:
         yield Step(
             key="clear",
+            done_when="the Cluster and its volumes are gone",
             title="Clear away",
             detail=f"delete the Cluster {cluster.name}, whose recovery failed and which never ran, and its volume",
         )
     yield Step(
         key="recover",
+        done_when="CloudNativePG calls the Cluster healthy",
         title="Recover",
         detail=f"Pulumi creates the Cluster {cluster.name} from base backup {base.backup_id} and WAL up to "
         + ("the target" if request.target else "its end"),
@@ -201,6 +206,7 @@ def _steps(
     )
     yield Step(
         key="verify",
+        done_when="every question was answered as it should be",
         title="Verify",
         detail=", ".join(
             [
@@ -211,7 +217,7 @@ def _steps(
             ]
         ),
     )
-    yield Step(key="settle", title="Settle", detail="Pulumi writes its state")
+    yield Step(key="settle", done_when="Pulumi has ended", title="Settle", detail="Pulumi writes its state")
 
 
 def _duration(seconds: float) -> str:

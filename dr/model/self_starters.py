@@ -87,6 +87,7 @@ def hold_step(found: Collection[SelfStarter]) -> Iterator[Step]:
     if starting := [one for one in found if not one.held]:
         yield Step(
             key="hold",
+            done_when="each is set so, and no pod of their Jobs is left",
             title="Hold what starts by itself",
             detail=", ".join(f"{_WORDS[one.kind]} {one}" for one in starting),
         )
@@ -97,6 +98,7 @@ def release_step(released: Collection[SelfStarter]) -> Iterator[Step]:
     if released:
         yield Step(
             key="let-go",
+            done_when="each is set as it was",
             title="Let them start again",
             detail=f"as before: {', '.join(str(one) for one in released)}",
         )

@@ -236,6 +236,7 @@ def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
     back = () if request.back else (f"python -m dr rollback --env {environment.name}",)
     yield Step(
         key="remember",
+        done_when="the record is written",
         title="Remember",
         detail=f"replica counts and where the Service points, in ConfigMap "
         f"{environment.namespace}/postgres-dr-{environment.name}",
@@ -247,28 +248,33 @@ def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
         how = "hibernate" if request.hibernate else "fence"
         yield Step(
             key="fence",
+            done_when="none of its instances serves any more",
             title="Keep the old one still",
             detail=f"{how} {fence.name}, so that nothing is written there unseen",
             undo=back,
         )
     yield Step(
         key="unfence",
+        done_when="CloudNativePG calls it healthy, and it serves",
         title="Let it write",
         detail=f"see that {reached.name} is not fenced and is healthy",
     )
     yield Step(
         key="switch",
+        done_when="the Service was read again and points there",
         title="Switch",
         detail=f"Pulumi declares the externalName of {environment.service}: {decision.host}",
         undo=back,
     )
     yield Step(
         key="reach",
+        done_when="both were seen from a pod",
         title="Reach it",
         detail="see from inside the cluster that the name has moved, and log in by it with the workloads' password",
     )
     yield Step(
         key="start-workloads",
+        done_when="every pod is of the newest template and available",
         title="Start the workloads",
         detail=", ".join(f"{workload.name} {workload.return_to}" for workload in decision.workloads) + ", and wait",
         undo=tuple(scale_commands(environment, decision.workloads, replicas=0)),
@@ -277,14 +283,21 @@ def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
     if request.back and decision.argocd:
         yield Step(
             key="release-argocd",
+            done_when="the settings are as they were",
             title="Give it back",
             detail="let Argo CD manage again what was paused, if Git agrees with the cluster",
         )
     if environment.smoke_test_url:
-        yield Step(key="smoke-test", title="Smoke test", detail=f"{environment.smoke_test_url} answers 200")
+        yield Step(
+            key="smoke-test",
+            done_when="it has answered",
+            title="Smoke test",
+            detail=f"{environment.smoke_test_url} answers 200",
+        )
     if not request.back:
         yield Step(
             key="back-up",
+            done_when="CloudNativePG calls the base backup completed",
             title="Back it up",
             detail=f"take a first base backup of {reached.name}, without which it could not be recovered itself",
         )

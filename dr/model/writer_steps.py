@@ -26,6 +26,7 @@ def stop_step(environment: Environment, workloads: Sequence[Workload], *, undo: 
     names = ", ".join(workload.name for workload in workloads)
     return Step(
         key="stop-writers",
+        done_when="no pod of them is left, terminating ones included",
         title="Stop the writers",
         detail=f"scale {names} in {environment.workloads.namespace} to 0 and wait until their pods are gone",
         undo=tuple(undo),
