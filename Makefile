@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test test-long static unit e2e lab lab-down lock clean
+.PHONY: help demo test test-story test-long static unit e2e lab lab-down lock clean
 
 help:  ## these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  %-10s %s\n", $$1, $$2 }'
@@ -34,7 +34,11 @@ e2e: $(VENV)/ready  ## the end-to-end tests, on the lab
 	$(RUN) -m lab up
 	$(RUN) -m pytest -m "e2e and not long"
 
-test-long: $(VENV)/ready  ## the end-to-end tests that take minutes each
+test-story: $(VENV)/ready  ## a whole incident under Argo CD, and every operation killed after each of its steps
+	$(RUN) -m lab up
+	$(RUN) -m pytest tests/e2e/test_story.py tests/e2e/test_chain.py -k "not SIGINT and not SIGTERM"
+
+test-long: $(VENV)/ready  ## all end-to-end tests that take minutes each
 	$(RUN) -m lab up
 	$(RUN) -m pytest -m "e2e and long"
 
