@@ -1,6 +1,7 @@
 """What ``pitr`` and ``latest`` have in common."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,11 @@ def recovery_options(function: Callable[..., None]) -> Callable[..., None]:
             "--recovered-name",
             help="The recovered Cluster's name.  [default: recoveredCluster; with a number after a switchover]",
         ),
+        click.option(
+            "--source-manifest",
+            type=click.Path(exists=True, dir_okay=False),
+            help="The source's manifest, from Git, where the Cluster is gone.  [default: the copy beside its backups]",
+        ),
         click.option("--source", help="The Cluster to recover from.  [default: the one that serves the traffic]"),
     ):
         function = option(function)
@@ -34,6 +40,7 @@ def recover(
     recovered_name: str | None,
     go_on: bool,
     skip_seal: bool,
+    source_manifest: str | None,
     **common: Any,
 ) -> None:
     """Recover to the target that is ``asked`` for, or to the end of the WAL without one. Raises a DrError."""
@@ -52,6 +59,7 @@ def recover(
             recovered_name=recovered_name,
             go_on=go_on,
             seal=not skip_seal,
+            source_manifest=str(Path(source_manifest).resolve()) if source_manifest else None,
         )
 
         def look(session: "Session") -> Agreed:

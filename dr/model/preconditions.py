@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from dr.model.archive_end import problems_of_end
 from dr.model.base_choice import problems_of_base
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
+from dr.model.cluster_copy import StandIn
 from dr.model.config import Environment
 from dr.model.errors import Problem
 from dr.model.names import check_cluster_name, free_name
@@ -21,7 +22,8 @@ from dr.model.wal_holes import problems_of_holes
 @dataclass(frozen=True, kw_only=True)
 class RecoveryRequest:
     """What was asked for. ``target`` is None for the end of the WAL; ``source`` is the Cluster to recover from;
-    ``go_on`` agrees to continue with a recovered Cluster that is there already.
+    ``go_on`` agrees to continue with a recovered Cluster that is there already; ``stand_in`` is what the source is
+    known by where it is gone.
     """
 
     target: RecoveryTarget | None
@@ -29,6 +31,7 @@ class RecoveryRequest:
     recovered_name: str
     go_on: bool = False
     seal: bool = True
+    stand_in: StandIn | None = None
 
     def __post_init__(self) -> None:
         """Raise RequestError when the name cannot be a Cluster's."""
@@ -47,6 +50,8 @@ class RecoveryRequest:
             parts += ["--source", self.source]
         if self.recovered_name != environment.recovered_cluster:
             parts += ["--recovered-name", self.recovered_name]
+        if self.stand_in is not None:
+            parts += ["--source-manifest", shlex.quote(self.stand_in.origin)]
         if not self.seal:
             parts.append("--skip-seal")
         return " ".join([*parts, *(["--continue"] if go_on else [])])
@@ -60,7 +65,8 @@ def preconditions(environment: Environment, request: RecoveryRequest, situation:
         yield Problem(
             code="source-missing",
             cause=f"there is no Cluster {environment.namespace}/{request.source} to recover from",
-            remedy=f"correct sourceCluster, or --source; there are: {', '.join(situation.other_clusters) or 'none'}",
+            remedy=f"correct sourceCluster, or --source; there are: {', '.join(situation.other_clusters) or 'none'}. "
+            "If it was deleted, give its manifest with --source-manifest: the bucket has no copy of it",
         )
         return
     yield from _problems_of_source(environment, request, situation, source)

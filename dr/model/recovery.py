@@ -112,7 +112,8 @@ def _facts(
         "Environment": f"{environment.name} (context {environment.kubernetes.context})",
         "Target": _target(request.target, situation),
         **({"Left out": f"{situation.later} after the target"} if situation.later is not None else {}),
-        "Source": f"{environment.namespace}/{request.source}, left as it is",
+        "Source": f"{environment.namespace}/{request.source}, "
+        + (f"which is gone: known by {situation.stands_in}" if situation.stands_in else "left as it is"),
         "Base backup": f"{base.backup_id}, ended {RecoveryTarget(base.end)}{size}",
         "Recovered": f"{cluster.namespace}/{cluster.name}, archiving to {environment.backup.url}/{cluster.server_name}",
         "Limit": f"{_duration(cluster.limit.total_seconds())} from creation to healthy",

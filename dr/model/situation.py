@@ -55,6 +55,7 @@ class Situation:
     argocd: tuple[Manager, ...] = ()
     self_starters: tuple[SelfStarter, ...] = ()
     missing_secrets: tuple[str, ...] = ()
+    stands_in: str = ""
     database_time: datetime | None
     catalogue: Catalogue | None
     archive: Archive | None = None

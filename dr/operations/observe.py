@@ -6,6 +6,7 @@ from typing import Any
 
 from dr.clients import volumes, workloads
 from dr.clients.archive_reader import find_archive
+from dr.clients.cluster_copies import find_copy
 from dr.clients.cnpg import find_cluster, gave_up, list_clusters
 from dr.clients.commits import commits_after
 from dr.clients.self_starters import list_self_starters
@@ -31,6 +32,8 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
     with ThreadPoolExecutor(max_workers=4) as pool:
         # The source first and alone: a dead API server or a wrong token should be reported once, and at once.
         source = find_cluster(api, environment.namespace, request.source)
+        stand_in = None if source else request.stand_in or find_copy(environment.backup, request.source)
+        source = source or (stand_in.cluster if stand_in else None)
         server_name = source.store.server_name if source and source.store else request.source
         archive = pool.submit(_archive, environment.backup, server_name)
         database = pool.submit(_database_time, session, source)
@@ -41,6 +44,7 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
             source=source,
             database_time=database.result(),
             later=later.result(),
+            stands_in=stand_in.origin if stand_in else "",
             **_in_order(archive, around),
         )
 

@@ -5,15 +5,18 @@ The source is never touched, but for one harmless commit that seals its WAL. Tra
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dr.clients import cnpg, workloads
+from dr.clients.cluster_copies import keep_copy
+from dr.clients.manifest_files import read_manifest
 from dr.clients.recovery_watch import RecoveryWatch
 from dr.clients.sql import Psql
 from dr.clients.volumes import volume_refusal
 from dr.clients.wal import seal_wal
 from dr.model.cluster import ClusterSnapshot
-from dr.model.errors import InterruptedOperationError, RecoveryError
+from dr.model.errors import AccessError, InterruptedOperationError, RecoveryError
 from dr.model.lineage import recovered_name, source_of
 from dr.model.preconditions import RecoveryRequest
 from dr.model.progress import RecoveryProgress, Stage, WarningSeen
@@ -42,13 +45,16 @@ _CLEAR_SECONDS = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What was asked for, with None where the lineage decides."""
+    """What was asked for, with None where the lineage decides. ``source_manifest`` is a file with the manifest of a
+    source that is gone.
+    """
 
     target: RecoveryTarget | None
     source: str | None = None
     recovered_name: str | None = None
     go_on: bool = False
     seal: bool = True
+    source_manifest: str | None = None
 
 
 def decide(session: Session, wanted: Wanted) -> RecoveryDecision:
@@ -70,6 +76,9 @@ def _request(session: Session, wanted: Wanted) -> RecoveryRequest:
         recovered_name=wanted.recovered_name or recovered_name(environment, source=source, taken=taken),
         go_on=wanted.go_on,
         seal=wanted.seal,
+        stand_in=read_manifest(wanted.source_manifest, name=source, namespace=environment.namespace)
+        if wanted.source_manifest
+        else None,
     )
 
 
@@ -130,7 +139,15 @@ class Recovery:
             return record.with_replicas(counts).with_recovery(self._decision.cluster)
 
         self._record = self._session.records.change(change, now=self._session.clock())
+        self._keep_copy()
         return ", ".join(f"{name} {self._record.replicas.get(name, count)}" for name, count in counts.items())
+
+    def _keep_copy(self) -> None:
+        """Keep how the source runs beside its backups. Who may only read the bucket can recover all the same."""
+        source = self._decision.source
+        if source.uid:
+            with suppress(AccessError):
+                keep_copy(self._session.environment.backup, source, self._session.clock())
 
     def _seal_wal(self) -> str:
         source = self._decision.source
