@@ -105,10 +105,12 @@ def test_the_rollback_leads_back_and_says_what_the_application_says_there(broken
     assert broken.try_psql(broken.recovered, "SELECT 1").returncode != 0
 
 
-def test_and_forward_again(broken: Seat, switched: Outcome) -> None:
+def test_and_forward_again_this_time_with_the_old_one_hibernated(broken: Seat, switched: Outcome) -> None:
     assert switched.code == 0
-    again = broken.dr("switchover", "--env", "dev", "--yes")
+    again = broken.dr("switchover", "--env", "dev", "--yes", "--hibernate-old")
     assert again.code == 0, again
+    assert broken.kubectl("get", "pods", "-n", "data", "-l", "cnpg.io/cluster=postgres-dev", "-o", "name") == ""
+    assert broken.kubectl("get", "pvc", "-n", "data", "-l", "cnpg.io/cluster=postgres-dev", "-o", "name") != ""
     assert await_health(broken.health_url(), 200).status_code == 200
     status = broken.dr("status", "--env", "dev").document
     assert [cluster["name"] for cluster in status["clusters"] if cluster["serves"]] == [broken.recovered]
