@@ -14,11 +14,13 @@ from dr.cli.recover import recover, recovery_options
 @click.option("--target-xid", help="Instead: a transaction's ID; with --backup-id.")
 @click.option("--target-name", help="Instead: a restore point's name; with --backup-id.")
 @click.option("--target-immediate", is_flag=True, help="Instead: the end of a base backup; with --backup-id.")
+@click.option("--before-drop", metavar="TABLE", help="Instead: just before this table was dropped; dr finds out when.")
 @click.option("--backup-id", help="The base backup to begin from.  [default: the newest before the target]")
 @click.option("--timeline", help="The timeline to follow: its number.  [default: latest]")
 @click.option(
     "--exclusive", is_flag=True, help="Without the transaction at the target itself, which is kept otherwise."
 )
+@click.option("--expect-table", metavar="TABLE", help="Verification is to see that this table is there.")
 @click.option("--skip-seal", is_flag=True, help="Do not archive the newest WAL first: the target is surely archived.")
 @recovery_options
 def command(
@@ -30,6 +32,7 @@ def command(
     backup_id: str | None,
     timeline: str | None,
     exclusive: bool,
+    before_drop: str | None,
     **given: Any,
 ) -> None:
     """Recover the database to a point in time, into a new Cluster.
@@ -49,4 +52,8 @@ def command(
         timeline=timeline,
         exclusive=exclusive,
     )
-    recover(asked=asked, **given)
+    if before_drop is not None:
+        asked.check_alone("--before-drop")
+        recover(asked=None, before_drop=before_drop, **given)
+    else:
+        recover(asked=asked, **given)

@@ -41,13 +41,18 @@ def recover(
     go_on: bool,
     skip_seal: bool,
     source_manifest: str | None,
+    expect_table: str | None = None,
+    before_drop: str | None = None,
     **common: Any,
 ) -> None:
-    """Recover to the target that is ``asked`` for, or to the end of the WAL without one. Raises a DrError."""
+    """Recover to the target that is ``asked`` for, to just before a table was dropped, or to the end of the WAL without
+    either. Raises a DrError.
+    """
 
     def ask(environment: "Environment") -> Asked:
         from dr.cli.rendering import show_report
         from dr.model.names import check_cluster_name
+        from dr.model.table_name import TableName
         from dr.operations.recovery import Recovery, Wanted, decide
         from dr.operations.session import utc_now
 
@@ -60,6 +65,8 @@ def recover(
             go_on=go_on,
             seal=not skip_seal,
             source_manifest=str(Path(source_manifest).resolve()) if source_manifest else None,
+            expects=TableName.parse(expect_table) if expect_table is not None else None,
+            before_drop=TableName.parse(before_drop) if before_drop is not None else None,
         )
 
         def look(session: "Session") -> Agreed:
@@ -72,6 +79,6 @@ def recover(
                 show=show_report,
             )
 
-        return Asked(operation="pitr" if asked is not None else "latest", decide=look)
+        return Asked(operation="latest" if asked is None and before_drop is None else "pitr", decide=look)
 
     operate(ask, **common)

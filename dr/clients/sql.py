@@ -40,3 +40,8 @@ class Psql:
                 f"look at the database: {self._by_hand}",
             )
         return ran.output.splitlines()
+
+
+def literal(text: str) -> str:
+    """``text`` as a string in SQL."""
+    return "'" + text.replace("'", "''") + "'"

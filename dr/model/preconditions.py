@@ -12,9 +12,11 @@ from dr.model.base_choice import problems_of_base
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.cluster_copy import StandIn
 from dr.model.config import Environment
+from dr.model.drops import Drop
 from dr.model.errors import Problem
 from dr.model.names import check_cluster_name, free_name
 from dr.model.situation import Situation, Workload
+from dr.model.table_name import TableName
 from dr.model.target import RecoveryTarget, written
 from dr.model.wal_holes import problems_of_holes
 
@@ -23,7 +25,8 @@ from dr.model.wal_holes import problems_of_holes
 class RecoveryRequest:
     """What was asked for. ``target`` is None for the end of the WAL; ``source`` is the Cluster to recover from;
     ``go_on`` agrees to continue with a recovered Cluster that is there already; ``stand_in`` is what the source is
-    known by where it is gone.
+    known by where it is gone; ``expects`` is a table that has to be there afterwards; ``drop`` is what the target was
+    found by, None where it was given.
     """
 
     target: RecoveryTarget | None
@@ -32,6 +35,8 @@ class RecoveryRequest:
     go_on: bool = False
     seal: bool = True
     stand_in: StandIn | None = None
+    expects: TableName | None = None
+    drop: Drop | None = None
 
     def __post_init__(self) -> None:
         """Raise RequestError when the name cannot be a Cluster's."""
@@ -52,6 +57,8 @@ class RecoveryRequest:
             parts += ["--recovered-name", self.recovered_name]
         if self.stand_in is not None:
             parts += ["--source-manifest", shlex.quote(self.stand_in.origin)]
+        if self.expects is not None:
+            parts += ["--expect-table", shlex.quote(str(self.expects))]
         if not self.seal:
             parts.append("--skip-seal")
         return " ".join([*parts, *(["--continue"] if go_on else [])])

@@ -110,6 +110,7 @@ def _facts(
     size = f", {base.size / 2**20:,.0f} MiB" if base.size else ""
     return {
         "Environment": f"{environment.name} (context {environment.kubernetes.context})",
+        **(request.drop.facts if request.drop else {}),
         "Target": _target(request.target, situation),
         **({"Left out": f"{situation.later} after the target"} if situation.later is not None else {}),
         "Source": f"{environment.namespace}/{request.source}, "
@@ -212,6 +213,7 @@ def _steps(
         detail=", ".join(
             [
                 *(query.name for query in environment.verification),
+                *([str(request.expects)] if request.expects else []),
                 "out of recovery",
                 *(["target kept"] if request.target else []),
                 "archiving",

@@ -48,6 +48,17 @@ class TargetOptions:
         self._check_modifiers()
         return found
 
+    def check_alone(self, option: str) -> None:
+        """Raise RequestError where anything is given that contradicts ``option``, which is a target by itself."""
+        modifiers = {"--backup-id": self.backup_id, "--timeline": self.timeline, "--exclusive": self.exclusive or None}
+        given = [*self._targets, *(name for name, value in modifiers.items() if value is not None)]
+        if given:
+            raise RequestError(
+                "targets-exclude-each-other",
+                f"{' and '.join([option, *given])} are given: {option} finds the whole target by itself",
+                "keep one of them",
+            )
+
     @property
     def _targets(self) -> list[str]:
         """The options that are targets, of those given."""

@@ -19,7 +19,6 @@ from dr.model.config import BackupPlace
 from dr.model.errors import AccessError
 from dr.model.preconditions import RecoveryRequest
 from dr.model.situation import Situation
-from dr.model.target import RecoveryTarget
 from dr.operations.argocd import managers
 from dr.operations.session import Session
 
@@ -37,7 +36,7 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
         server_name = source.store.server_name if source and source.store else request.source
         archive = pool.submit(_archive, environment.backup, server_name)
         database = pool.submit(_database_time, session, source)
-        later = pool.submit(_later, session, source, request.target)
+        later = pool.submit(_later, session, source, request)
         around = pool.submit(_around, session, request.recovered_name, source)
         return Situation(
             seen_at=session.clock(),
@@ -90,10 +89,12 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
     }
 
 
-def _later(session: Session, source: ClusterSnapshot | None, target: RecoveryTarget | None) -> LaterCommits | None:
-    if source is None or source.primary is None or target is None or target.time is None:
+def _later(session: Session, source: ClusterSnapshot | None, request: RecoveryRequest) -> LaterCommits | None:
+    if request.drop is not None:
+        return request.drop.left_out
+    if source is None or source.primary is None or request.target is None or request.target.time is None:
         return None
-    return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=target.time)
+    return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=request.target.time)
 
 
 def _database_time(session: Session, source: ClusterSnapshot | None) -> datetime | None:

@@ -6,7 +6,7 @@ The source is never touched, but for one harmless commit that seals its WAL. Tra
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dr.clients import cnpg, workloads
 from dr.clients.cluster_copies import keep_copy
@@ -24,15 +24,17 @@ from dr.model.record import Record
 from dr.model.recovered import app_secret_name
 from dr.model.recovery import RecoveryDecision, decide_recovery
 from dr.model.report import RecoveryReport
+from dr.model.table_name import TableName
 from dr.model.target import RecoveryTarget
 from dr.model.traffic import cluster_behind
 from dr.operations.argocd import pause
+from dr.operations.drop_search import find_drop
 from dr.operations.observe import observe
 from dr.operations.operation import Tools, run_operation
 from dr.operations.runner import StepResult
 from dr.operations.self_starters import hold
 from dr.operations.session import Session
-from dr.operations.verify import Finding, judge, verify_database, verify_last_commit
+from dr.operations.verify import Finding, judge, verify_database, verify_last_commit, verify_table
 from dr.operations.writers import check_stopped, stop_writers
 
 _TICK_SECONDS = 0.5
@@ -46,7 +48,8 @@ _CLEAR_SECONDS = 120
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What was asked for, with None where the lineage decides. ``source_manifest`` is a file with the manifest of a
-    source that is gone.
+    source that is gone; ``before_drop`` is a table whose drop gives the target, ``expects`` one that has to be there
+    afterwards.
     """
 
     target: RecoveryTarget | None
@@ -55,11 +58,16 @@ class Wanted:
     go_on: bool = False
     seal: bool = True
     source_manifest: str | None = None
+    expects: TableName | None = None
+    before_drop: TableName | None = None
 
 
 def decide(session: Session, wanted: Wanted) -> RecoveryDecision:
     """Look, and decide. Changes nothing. Raises RequestError, RefusedError or AccessError."""
     request = _request(session, wanted)
+    if wanted.before_drop is not None:
+        drop = find_drop(session, request.source, wanted.before_drop)
+        request = replace(request, target=drop.target, drop=drop, expects=wanted.before_drop)
     return decide_recovery(session.environment, request, observe(session, request))
 
 
@@ -79,6 +87,7 @@ def _request(session: Session, wanted: Wanted) -> RecoveryRequest:
         stand_in=read_manifest(wanted.source_manifest, name=source, namespace=environment.namespace)
         if wanted.source_manifest
         else None,
+        expects=wanted.expects,
     )
 
 
@@ -234,6 +243,7 @@ class Recovery:
         )
         self._findings = [
             *verify_database(psql, environment),
+            *([verify_table(psql, expects)] if (expects := self._decision.request.expects) else []),
             verify_last_commit(self._progress.last_commit, self._decision.request.target),
             self._await_archiving(),
         ]

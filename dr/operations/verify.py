@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from dr.clients.sql import Psql
+from dr.clients.sql import Psql, literal
 from dr.model.config import Environment, VerificationQuery
-from dr.model.errors import VerificationError
+from dr.model.errors import AccessError, VerificationError
+from dr.model.table_name import TableName
 from dr.model.target import RecoveryTarget
+
+_COUNT_SECONDS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,19 @@ def verify_database(psql: Psql, environment: Environment) -> list[Finding]:
         *findings,
         Finding(name="out of recovery", value="yes" if in_recovery == "f" else "no", passed=in_recovery == "f"),
     ]
+
+
+def verify_table(psql: Psql, table: TableName) -> Finding:
+    """Whether ``table`` is there, and how many rows it has, as far as they can be counted in reasonable time."""
+    there = psql.ask(f"SELECT to_regclass({literal(table.sql)}) IS NOT NULL") == ["t"]
+    if not there:
+        return Finding(name=str(table), value="missing", passed=False)
+    try:
+        limit = f"SET statement_timeout = '{_COUNT_SECONDS}s'"
+        (rows,) = psql.ask(limit, f"SELECT count(*) FROM {table.sql}", limit=_COUNT_SECONDS + 10)  # noqa: S608 - quoted
+    except AccessError:
+        return Finding(name=str(table), value=f"there; not counted within {_COUNT_SECONDS} s", passed=True)
+    return Finding(name=str(table), value=f"{int(rows):,} rows", passed=True)
 
 
 def verify_last_commit(last_commit: datetime | None, target: RecoveryTarget | None) -> Finding:

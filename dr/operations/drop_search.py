@@ -1,0 +1,64 @@
+"""Finding out when a table was dropped, so that nobody has to name a safe time. Only looks, but for a checkpoint."""
+
+from dr.clients.catalog_pages import committed, names_now, read_catalog
+from dr.clients.cnpg import find_cluster
+from dr.clients.sql import Psql
+from dr.clients.wal_scan import Scan, scan_wal
+from dr.model.drop_refusals import drop_too_old, drop_unknown, source_silent, table_exists, table_renamed
+from dr.model.drops import CatalogView, Drop, as_drop, candidates, doubtful, endings
+from dr.model.errors import AccessError, Problem, RefusedError
+from dr.model.table_name import TableName
+from dr.operations.session import Session
+
+
+def find_drop(session: Session, source: str, table: TableName) -> Drop:
+    """The last drop of ``table`` in the Cluster ``source``.
+
+    Raises RefusedError where it cannot be told for certain, with what can be done instead, and AccessError.
+    """
+    environment = session.environment
+    cluster = find_cluster(session.api, environment.namespace, source)
+    if cluster is None or cluster.primary is None:
+        raise RefusedError([source_silent(environment.name, source, "there is no primary of it")])
+    pod = cluster.primary
+    psql = Psql(session.api, namespace=cluster.namespace, pod=pod, database=cluster.database)
+    try:
+        place, catalog = read_catalog(psql, table)
+        scan = scan_wal(
+            session.api,
+            namespace=cluster.namespace,
+            pod=pod,
+            segment=place.segment,
+            relation=place.relation,
+            xids={row.row.ended_by for row in catalog.rows} - {0},
+        )
+        found = endings(catalog, scan.wal, committed(psql, doubtful(catalog, scan.wal)))
+        if not found:
+            rows = (row.oid for row in catalog.rows if row.namespace in catalog.schemas)
+            names = set(names_now(psql, set(rows)).values())
+            raise RefusedError([_why_not(environment.name, table, catalog, scan, names, place.database)])
+    except AccessError as error:
+        raise RefusedError([source_silent(environment.name, source, error.cause)]) from error
+    last = found[-1]
+    if last.commit is None:
+        raise RefusedError([drop_too_old(environment.name, table, last.xid, scan.wal.first_segment)])
+    earlier = [ending.commit.time for ending in found[:-1] if ending.commit]
+    return as_drop(
+        str(table),
+        last.commit,
+        scan.wal,
+        kept=scan.before.get(last.commit.number - 1),
+        earlier=earlier,
+        again=catalog.exists,
+    )
+
+
+def _why_not(
+    environment: str, table: TableName, catalog: CatalogView, scan: Scan, names: set[str], database: int
+) -> Problem:
+    """Why no drop is known: ``names`` are those that tables once called ``table`` have now."""
+    if catalog.exists:
+        return table_exists(environment, table)
+    if names:
+        return table_renamed(table, names)
+    return drop_unknown(environment, table, scan.wal.first_segment, candidates(scan.wal, database))
