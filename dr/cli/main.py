@@ -16,7 +16,7 @@ from dr.model.errors import DrError, FaultError, InterruptedOperationError, Requ
 
 _COMMANDS = {
     name: f"dr.cli.{name}"
-    for name in ("finalize", "latest", "pitr", "resume", "rollback", "status", "switchover", "window")
+    for name in ("finalize", "latest", "mark", "pitr", "resume", "rollback", "status", "switchover", "window")
 }
 
 _EPILOG = """\b

@@ -109,16 +109,18 @@ def endings(catalog: CatalogView, wal: WalView, known: Mapping[int, bool]) -> tu
 def _follow(start: CatalogRow, wal: WalView, known: Mapping[int, bool]) -> Ending | None:
     """The end of the table that ``start`` is a version of the row of."""
     row = start.row
-    place = row.place
+    place, since = row.place, row.page_lsn
     if row.ended_by:
         commit = wal.commit_of(row.ended_by)
         if commit or (row.ended if row.ended is not None else known.get(row.ended_by, False)):
             if row.next_place == place:
                 return Ending(oid=start.oid, xid=row.ended_by, commit=commit)
-            place = row.next_place
+            # What became of the next version may be in the same page already, under another name.
+            replaced = (change.lsn for change in wal.changes if change.at == place and change.xid == row.ended_by)
+            place, since = row.next_place, max(replaced, default=0)
     for change in wal.changes:
         commit = wal.commit_of(change.xid)
-        if change.lsn < row.page_lsn or change.at != place or commit is None:
+        if change.lsn < since or change.at != place or commit is None:
             continue
         if change.to is None:
             return Ending(oid=start.oid, xid=change.xid, commit=commit)

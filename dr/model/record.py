@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from dr.model.declaration import Declaration
 from dr.model.history import OperationEntry, Outcome, with_entry
+from dr.model.marks import Mark
 from dr.model.recovered import RecoveredCluster
 
 
@@ -40,7 +41,7 @@ class Record(BaseModel):
     writing; ``paused`` maps what was paused of Argo CD to the setting it had, outermost first; ``held`` does so for
     what would write, or wake writers, by itself; ``canonical`` is the Cluster that the last finalize made the
     environment's own, empty before the first; ``carried`` are the manifests of what a finalize makes anew, kept before
-    the objects that they come from are deleted.
+    the objects that they come from are deleted; ``marks`` are the restore points that were made, oldest first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +60,7 @@ class Record(BaseModel):
     canonical: str = ""
     carried: tuple[Mapping[str, Any], ...] = ()
     operations: tuple[OperationEntry, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
     def declaration(self, present: Collection[str]) -> Declaration:
         """What the recovery stack holds, when the Clusters ``present`` are there.
@@ -134,7 +136,13 @@ class Record(BaseModel):
         """The record of an incident that is over: ``canonical`` is declared elsewhere from now on, and nothing is left
         to go back to.
         """
-        return Record(updated=self.updated, updated_by=self.updated_by, canonical=canonical, operations=self.operations)
+        return Record(
+            updated=self.updated,
+            updated_by=self.updated_by,
+            canonical=canonical,
+            operations=self.operations,
+            marks=self.marks,
+        )
 
     def with_recovery(self, cluster: RecoveredCluster) -> "Record":
         """The record with ``cluster`` declared, in place of an earlier declaration of the same name.

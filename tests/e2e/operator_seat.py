@@ -127,6 +127,19 @@ class Seat:
             "exec", f"{cluster}-1", "-n", "data", "-c", "postgres", "--", "psql", "-XqAtd", "tomoda", "-c", sql
         )
 
+    def psql_lines(self, cluster: str, *scripts: str) -> list[str]:
+        """The output lines of several scripts, each a command of its own as psql sends them."""
+        commands = [word for script in scripts for word in ("-c", script)]
+        words = ("exec", f"{cluster}-1", "-n", "data", "-c", "postgres", "--", "psql", "-XqAtd", "tomoda", *commands)
+        return self.kubectl(*words).splitlines()
+
+    def apply(self, manifest: str) -> None:
+        """``kubectl apply`` of a manifest."""
+        words = ["kubectl", "--context", f"lab-{self.env}", "apply", "-f", "-"]
+        subprocess.run(
+            words, env={**os.environ, **self.variables}, input=manifest, capture_output=True, text=True, check=True
+        )
+
     def try_psql(self, cluster: str, sql: str) -> "subprocess.CompletedProcess[str]":
         """SQL that may fail."""
         return self.in_pod(f"{cluster}-1", "psql", "-XqAtd", "tomoda", "-c", sql)

@@ -1,0 +1,113 @@
+"""Nobody knows when the table was dropped: it is found out, exactly."""
+
+import re
+import time
+
+import pytest
+
+from tests.e2e.operator_seat import Outcome, Seat
+
+pytestmark = pytest.mark.long
+
+
+def _look(seat: Seat, table: str) -> Outcome:
+    return seat.dr("pitr", "--env", seat.env, "--before-drop", table, "--dry-run")
+
+
+def _sql(seat: Seat, *statements: str) -> str:
+    return seat.psql(seat.source, "; ".join(statements))
+
+
+def _dropped_by(outcome: Outcome) -> int:
+    assert outcome.code == 0, outcome
+    found = re.search(r"by transaction (\d+),", outcome.document["plan"]["facts"]["Dropped"])
+    assert found, outcome.document
+    return int(found[1])
+
+
+def test_all_that_was_committed_before_the_drop_is_there_and_nothing_after_it(clean_dev: Seat) -> None:
+    # GIVEN a row that is committed right before the drop, and others right after it and by the workloads all the time
+    before, dropped, after = (
+        int(line)
+        for line in clean_dev.psql_lines(
+            clean_dev.source,
+            "INSERT INTO jobs (worker) VALUES ('just before') RETURNING txid_current()",
+            "BEGIN; SAVEPOINT once; DROP TABLE users CASCADE; ROLLBACK TO once; DROP TABLE users CASCADE;"
+            " SELECT txid_current(); COMMIT",
+            "INSERT INTO jobs (worker) VALUES ('just after') RETURNING txid_current()",
+        )
+    )
+    assert before < dropped < after
+    # WHEN
+    started = time.monotonic()
+    outcome = clean_dev.dr("pitr", "--env", "dev", "--before-drop", "public.users", "--yes")
+    seconds = time.monotonic() - started
+    # THEN
+    assert outcome.code == 0, outcome
+    rows = clean_dev.psql(clean_dev.recovered, "SELECT string_agg(worker, ',') FROM jobs WHERE worker LIKE 'just%'")
+    assert rows == "just before"
+    assert int(clean_dev.psql(clean_dev.recovered, "SELECT count(*) FROM users")) >= 100000
+    (finding,) = (one for one in outcome.document["verification"] if one["name"] == "public.users")
+    assert finding["passed"] is True
+    assert finding["value"].endswith("rows")
+    print(
+        f"from the command to verified: {seconds:.1f} s, of which CloudNativePG {outcome.document['clusterSeconds']} s"
+    )
+
+
+def test_the_drop_is_found_whatever_way_the_table_went(dev: Seat) -> None:
+    # GIVEN a table that was dropped, made anew and dropped again, and one that went with its schema
+    first, second = (
+        int(line)
+        for line in dev.psql_lines(
+            dev.source,
+            "CREATE TABLE twice (id int)",
+            "BEGIN; DROP TABLE twice; SELECT txid_current(); COMMIT",
+            "CREATE TABLE twice (id int)",
+            "BEGIN; DROP TABLE twice; SELECT txid_current(); COMMIT",
+        )
+    )
+    (schema,) = dev.psql_lines(
+        dev.source,
+        "CREATE SCHEMA shop CREATE TABLE goods (id int)",
+        "BEGIN; DROP SCHEMA shop CASCADE; SELECT txid_current(); COMMIT",
+    )
+    # THEN it is the last drop that is gone back before, and the earlier one is told
+    looked = _look(dev, "twice")
+    assert first < second == _dropped_by(looked)
+    assert "an earlier one of that name" in looked.document["plan"]["facts"]["Dropped"]
+    assert _dropped_by(_look(dev, "shop.goods")) == int(schema)
+
+
+def test_a_table_that_is_there_or_never_was_is_no_drop(dev: Seat) -> None:
+    dev.psql_lines(
+        dev.source,
+        "CREATE TABLE old_name (id int)",
+        "ALTER TABLE old_name RENAME TO new_name",
+        "TRUNCATE new_name",
+        "BEGIN; DROP TABLE new_name; ROLLBACK",
+    )
+    renamed = _look(dev, "old_name")
+    assert renamed.problem_codes == ["table-renamed"]
+    assert "new_name" in renamed.document["problems"][0]["cause"]
+    assert _look(dev, "new_name").problem_codes == ["table-exists"]
+    dev.psql_lines(dev.source, "DROP TABLE new_name")
+    assert _look(dev, "new_name").code == 0
+
+
+def test_when_a_vacuum_took_the_trace_away_the_candidates_are_told(dev: Seat) -> None:
+    # GIVEN
+    (dropped,) = dev.psql_lines(
+        dev.source,
+        "CREATE TABLE vanished (id int)",
+        "BEGIN; DROP TABLE vanished; SELECT txid_current(); COMMIT",
+        "VACUUM pg_class",
+        "CHECKPOINT",
+    )
+    # WHEN
+    outcome = _look(dev, "vanished")
+    # THEN
+    assert outcome.problem_codes == ["drop-uncertain"]
+    remedy = outcome.document["problems"][0]["remedy"]
+    assert f"# transaction {dropped}," in remedy
+    assert "--exclusive --expect-table public.vanished" in remedy
