@@ -4,7 +4,7 @@ It changes nothing but the WAL, by one record. The lease is held meanwhile: a re
 recovery or switchover would be one in a database that is being left.
 """
 
-from datetime import datetime
+import shlex
 
 from dr.clients import workloads
 from dr.clients.cnpg import find_cluster
@@ -15,6 +15,7 @@ from dr.model.errors import AccessError, RefusedError, Stopped
 from dr.model.lineage import source_of
 from dr.model.marks import Mark, Marks, check_mark_name, problems_of_mark, with_mark
 from dr.model.plan import Step
+from dr.model.record import Record
 from dr.model.traffic import cluster_behind
 from dr.operations.lease import held
 from dr.operations.session import Session
@@ -80,8 +81,10 @@ def _marks(session: Session, serving: str) -> Marks:
 
 
 def _remember(session: Session, mark: Mark) -> None:
-    now: datetime = session.clock()
-    session.records.change(lambda record: record.model_copy(update={"marks": with_mark(record.marks, mark)}), now=now)
+    def change(record: Record) -> Record:
+        return record.model_copy(update={"marks": with_mark(record.marks, mark)})
+
+    session.records.change(change, now=session.clock())
 
 
 def _seal(session: Session, psql: Psql, mark: Mark) -> None:
@@ -91,7 +94,7 @@ def _seal(session: Session, psql: Psql, mark: Mark) -> None:
         error.stopped = Stopped(
             at=_SEAL,
             done=(_MADE,),
-            go_on=f"python -m dr mark {mark.name} --env {session.environment.name}",
+            go_on=f"python -m dr mark {shlex.quote(mark.name)} --env {session.environment.name}",
             journal=f"ConfigMap {session.environment.namespace}/{session.records.name}",
         )
         raise
