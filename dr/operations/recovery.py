@@ -241,10 +241,12 @@ class Recovery:
         psql = Psql(
             self._session.api, namespace=cluster.namespace, pod=primary, database=self._decision.source.database
         )
+        drop = self._decision.request.drop
+        last_kept = drop.kept.time if drop and drop.kept else None
         self._findings = [
             *verify_database(psql, environment),
             *([verify_table(psql, expects)] if (expects := self._decision.request.expects) else []),
-            verify_last_commit(self._progress.last_commit, self._decision.request.target),
+            verify_last_commit(self._progress.last_commit, self._decision.request.target, last_kept),
             self._await_archiving(),
         ]
         judge(self._findings)

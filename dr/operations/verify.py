@@ -48,8 +48,11 @@ def verify_table(psql: Psql, table: TableName) -> Finding:
     return Finding(name=str(table), value=f"{int(rows):,} rows", passed=True)
 
 
-def verify_last_commit(last_commit: datetime | None, target: RecoveryTarget | None) -> Finding:
-    """Whether the last transaction that PostgreSQL replayed lies at or before the target, or before it if exclusive.
+def verify_last_commit(
+    last_commit: datetime | None, target: RecoveryTarget | None, expected: datetime | None = None
+) -> Finding:
+    """Whether the last transaction that PostgreSQL replayed lies at or before the target, or before it if exclusive;
+    for a target that is no time, whether it is that of ``expected``. Another one may have been rolled back since that.
 
     PostgreSQL logs its time at the end of recovery, and nothing when it replayed no transaction at all.
     """
@@ -58,6 +61,8 @@ def verify_last_commit(last_commit: datetime | None, target: RecoveryTarget | No
     kept = None
     if target is not None and target.time is not None:
         kept = last_commit < target.time if target.exclusive else last_commit <= target.time
+    elif expected == last_commit:
+        kept = True
     return Finding(name="last transaction", value=str(RecoveryTarget(last_commit)), passed=kept)
 
 

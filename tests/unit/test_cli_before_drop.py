@@ -16,7 +16,7 @@ from dr.model.preconditions import RecoveryRequest
 from dr.model.table_name import TableName
 from dr.model.wal_lines import Commit
 from dr.operations import recovery
-from dr.operations.verify import verify_table
+from dr.operations.verify import verify_last_commit, verify_table
 from tests.builders import NOW, TARGET_TIME, a_decision, a_situation, an_environment
 from tests.doubles import Wire, nothing_changed
 from tests.unit.test_marks import MARK
@@ -94,8 +94,15 @@ def test_going_on_is_by_the_position_that_was_found_and_sees_to_the_table() -> N
 def test_what_was_found_is_what_the_cluster_is_declared_with() -> None:
     situation = a_situation(later=DROP.left_out)
     decision = a_decision(situation, target=DROP.target, drop=DROP, expects=USERS)
-    wanted = {"targetLSN": "0/4000139", "exclusive": True}
+    wanted = {"targetLSN": "0/4000139", "exclusive": True, "backupID": decision.base.backup_id}
     assert decision.cluster.manifest["spec"]["bootstrap"]["recovery"]["recoveryTarget"] == wanted
+
+
+def test_the_last_transaction_is_judged_by_the_one_that_was_to_be_kept() -> None:
+    assert DROP.kept is not None
+    assert verify_last_commit(DROP.kept.time, DROP.target, DROP.kept.time).passed is True
+    assert verify_last_commit(TARGET_TIME, DROP.target, DROP.kept.time).passed is None
+    assert verify_last_commit(TARGET_TIME, DROP.target).passed is None
 
 
 def test_a_table_that_is_there_passes_with_its_rows() -> None:
