@@ -166,9 +166,10 @@ def show_error(error: DrError) -> None:
     marks = [(("  done  ", "green"), step) for step in stopped.done] + [(("  begun ", "yellow"), stopped.at)]
     for mark, step in marks:
         err.print(Text.assemble(mark, step.title))
-    err.print(Text("To take it back:", style="bold"))
-    for command in dict.fromkeys(command for _, step in marks for command in step.undo):
-        err.print(Text(f"  {command}"), soft_wrap=True)
+    if undo := list(dict.fromkeys(command for _, step in marks for command in step.undo)):
+        err.print(Text("To take it back:", style="bold"))
+        for command in undo:
+            err.print(Text(f"  {command}"), soft_wrap=True)
     err.print(Text.assemble(("To go on: ", "bold"), stopped.go_on), soft_wrap=True)
     err.print(Text(f"Journal: {stopped.journal}", style="dim"), soft_wrap=True)
 

@@ -12,6 +12,9 @@ from dr.model.target import RecoveryTarget
 _COUNT_SECONDS = 20
 
 
+_IN_RECOVERY = "SELECT pg_is_in_recovery()"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """The answer to one question. ``passed`` is None where there is nothing to judge by."""
@@ -22,17 +25,41 @@ class Finding:
 
 
 def verify_database(psql: Psql, environment: Environment) -> list[Finding]:
-    """The configured queries, and whether the server is out of recovery, in one round trip."""
-    statements = [f"SELECT ({query.sql})::text" for query in environment.verification]
-    *answers, in_recovery = psql.ask(*statements, "SELECT pg_is_in_recovery()")
-    findings = [
-        Finding(name=query.name, value=answer, passed=_passes(query, answer))
-        for query, answer in zip(environment.verification, answers, strict=True)
-    ]
+    """The configured queries, and whether the server is out of recovery, in one round trip.
+
+    A query that PostgreSQL refuses, of a table that is not there for one, is a finding too: then each is asked alone.
+    """
+    queries = environment.verification
+    try:
+        *answers, in_recovery = psql.ask(*(_statement(query) for query in queries), _IN_RECOVERY)
+    except AccessError as error:
+        if error.code != "sql-failed":
+            raise
+        (in_recovery,) = psql.ask(_IN_RECOVERY)
+        findings = [_alone(psql, query) for query in queries]
+    else:
+        findings = [
+            Finding(name=query.name, value=answer, passed=_passes(query, answer))
+            for query, answer in zip(queries, answers, strict=True)
+        ]
     return [
         *findings,
         Finding(name="out of recovery", value="yes" if in_recovery == "f" else "no", passed=in_recovery == "f"),
     ]
+
+
+def _statement(query: VerificationQuery) -> str:
+    return f"SELECT ({query.sql})::text"
+
+
+def _alone(psql: Psql, query: VerificationQuery) -> Finding:
+    try:
+        (answer,) = psql.ask(_statement(query))
+    except AccessError as error:
+        if error.code != "sql-failed":
+            raise
+        return Finding(name=query.name, value=f"no answer: {error.cause}", passed=False)
+    return Finding(name=query.name, value=answer, passed=_passes(query, answer))
 
 
 def verify_table(psql: Psql, table: TableName) -> Finding:

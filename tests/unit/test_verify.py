@@ -116,3 +116,25 @@ def test_every_finding_that_failed_is_told() -> None:
     assert failed.value.exit_code == 8
     assert "users is 0; archiving is 0" in failed.value.cause
     assert "do not move traffic" in failed.value.remedy
+
+
+def test_a_query_that_postgresql_refuses_is_a_finding_and_the_others_are_still_asked() -> None:
+    # GIVEN a table that is not there
+    queries = [{"name": "users", "sql": "SELECT count(*) FROM users"}, {"name": "PostGIS", "sql": "SELECT 3"}]
+    psql = PsqlDouble(_failed("sql-failed"), ["f"], _failed("sql-failed"), ["3"])
+    # WHEN
+    findings = verify_database(psql, an_environment(verification=queries))
+    # THEN
+    assert findings == [
+        Finding(name="users", value="no answer: PostgreSQL's words", passed=False),
+        Finding(name="PostGIS", value="3", passed=None),
+        Finding(name="out of recovery", value="yes", passed=True),
+    ]
+    with pytest.raises(VerificationError):
+        judge(findings)
+
+
+def test_a_database_that_does_not_answer_is_no_finding() -> None:
+    with pytest.raises(AccessError) as failed:
+        verify_database(PsqlDouble(_failed("exec-timeout")), an_environment())
+    assert failed.value.code == "exec-timeout"
