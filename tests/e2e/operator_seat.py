@@ -237,6 +237,14 @@ def lab(*words: str) -> str:
     return done.stdout
 
 
+def fresh_dev(variables: Mapping[str, str]) -> Seat:
+    """Dev with fresh data: reset, unless nothing was done to it since the reset at the start of all tests."""
+    dev = Seat("dev", variables, Path(variables["DR_CONFIG_DIR"]))
+    if dev.journal.exists():
+        lab("reset")
+    return dev
+
+
 def await_health(url: str, status: int) -> httpx.Response:
     """The answer once it has the wanted status, or after a minute whatever it is."""
     deadline = time.monotonic() + 60

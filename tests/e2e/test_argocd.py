@@ -4,12 +4,11 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.operator_seat import Outcome, Seat, lab
+from tests.e2e.operator_seat import Outcome, Seat, fresh_dev, lab
 
 pytestmark = pytest.mark.long
 
@@ -48,9 +47,7 @@ class Managed:
 @pytest.fixture(scope="module")
 def managed(lab_variables: dict[str, str]) -> Iterator[Managed]:
     """Git declares the very field that a pause sets; where it does not, test_story.py has the whole incident."""
-    dev = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
-    if dev.journal.exists():  # else nothing was done to it since the reset at the start of all tests
-        lab("reset")
+    dev = fresh_dev(lab_variables)
     lab("gitops", "on", "--git-declares-enabled")
     before = automated(dev)
     assert before["root"]["selfHeal"] is True

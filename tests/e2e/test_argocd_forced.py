@@ -6,13 +6,12 @@ It must hold, or be found out with a clear word: never silently undo what the op
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.journal_watch import Watched
-from tests.e2e.operator_seat import Outcome, Seat, await_health, engine_processes, lab
+from tests.e2e.operator_seat import Outcome, Seat, await_health, engine_processes, fresh_dev, lab
 
 pytestmark = pytest.mark.long
 
@@ -63,9 +62,7 @@ def await_settings(seat: Seat, name: str, wanted: tuple[bool, str]) -> None:
 
 @pytest.fixture(scope="module")
 def managed(lab_variables: dict[str, str]) -> Iterator[Seat]:
-    dev = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
-    if dev.journal.exists():  # else nothing was done to it since the reset at the start of all tests
-        lab("reset")
+    dev = fresh_dev(lab_variables)
     lab("gitops", "on")
     yield dev
     dev.end_started()

@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from lab import paths
 from lab.data.repository import files
 from lab.platform.gcs import BUCKET
 from tests.e2e.journal_watch import Chain, stop_after_every_step
-from tests.e2e.operator_seat import Seat, await_health, engine_processes, lab
+from tests.e2e.operator_seat import Seat, await_health, engine_processes, fresh_dev
 
 pytestmark = pytest.mark.long
 
@@ -93,9 +92,7 @@ class Story:
 def story(
     request: pytest.FixtureRequest, lab_variables: dict[str, str], record_testsuite_property: Callable[..., None]
 ) -> Iterator[Story]:
-    dev = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
-    if dev.journal.exists():  # else nothing was done to it since the reset at the start of all tests
-        lab("reset")
+    dev = fresh_dev(lab_variables)
     target = dev.database_time()
     time.sleep(0.1)
     dev.psql(dev.source, "DELETE FROM users WHERE id % 2 = 0")

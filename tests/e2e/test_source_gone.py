@@ -2,20 +2,17 @@
 
 import base64
 import json
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.operator_seat import Seat, lab
+from tests.e2e.operator_seat import fresh_dev
 
 pytestmark = pytest.mark.long
 
 
 def test_a_deleted_cluster_comes_back_from_its_archive_and_its_copy(lab_variables: dict[str, str]) -> None:
     # GIVEN a recovery, which keeps a copy of how the source runs, and then the deletion of both Clusters
-    dev = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
-    if dev.journal.exists():
-        lab("reset")
+    dev = fresh_dev(lab_variables)
     rows = dev.psql(dev.source, "SELECT count(*) FROM users")
     found = json.loads(dev.kubectl("get", "secret", "postgres-dev-app", "-n", "data", "-o", "json"))["data"]
     recovered = dev.pitr(dev.database_time(), "--yes")

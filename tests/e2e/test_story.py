@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.e2e.journal_watch import stop_after_every_step
-from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health, engine_processes, lab
+from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health, engine_processes, fresh_dev, lab
 from tests.e2e.test_argocd import automated, states
 
 pytestmark = pytest.mark.long
@@ -92,9 +92,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(lab_variables: dict[str, str]) -> Iterator[Story]:
-    seat = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
-    if seat.journal.exists():  # else nothing was done to it since the reset at the start of all tests
-        lab("reset")
+    seat = fresh_dev(lab_variables)
     lab("gitops", "on")
     said = subprocess.run(
         [sys.executable, "-m", "lab", "gitops", "status", "--json"],

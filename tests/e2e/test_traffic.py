@@ -5,12 +5,11 @@ import shlex
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.e2e.operator_seat import Outcome, Seat, await_health, lab
+from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev
 
 pytestmark = pytest.mark.long
 
@@ -18,9 +17,7 @@ pytestmark = pytest.mark.long
 @pytest.fixture(scope="module")
 def broken(lab_variables: dict[str, str]) -> Iterator[Seat]:
     """A dev whose users table was dropped, and that was recovered to just before, with fresh data beforehand."""
-    dev = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
-    if dev.journal.exists():  # else nothing was done to it since the reset at the start of all tests
-        lab("reset")
+    dev = fresh_dev(lab_variables)
     target = dev.database_time()
     time.sleep(0.1)
     dev.psql(dev.source, "DROP TABLE users CASCADE")
