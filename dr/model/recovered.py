@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from dr.model.carried_over import rescheduled
+from dr.model.carried_over import probed_often, rescheduled
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore
 from dr.model.target import RecoveryTarget, written
 
@@ -97,6 +97,7 @@ def derive_recovered_cluster(
         # Managed Services have names of their own, which the source holds; managed roles are database content.
         spec["managed"] = {key: value for key, value in managed.items() if key != "services"}
     spec |= {
+        "probes": probed_often(source.spec),
         "description": f"{source.name} recovered to {target or 'the end of its WAL'}",
         "bootstrap": {
             "recovery": {

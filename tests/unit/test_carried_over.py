@@ -1,6 +1,6 @@
 """What of a source's specification is adapted, or looked at, for another Cluster's name."""
 
-from dr.model.carried_over import identity_warning, named_by, rescheduled
+from dr.model.carried_over import identity_warning, named_by, probed_often, rescheduled
 
 ACCOUNT = "postgres@acme-project.iam.gserviceaccount.com"
 
@@ -63,3 +63,9 @@ def test_one_that_is_given_by_name_is_bound_already() -> None:
     }
     assert list(identity_warning(spec, namespace="data", name="new", project="p")) == []
     assert list(identity_warning({}, namespace="data", name="new", project="p")) == []
+
+
+def test_the_recovered_pods_are_looked_at_every_second_unless_the_source_says_how_often() -> None:
+    own = {"startup": {"periodSeconds": 5}, "liveness": {"timeoutSeconds": 9}}
+    assert probed_often({})["startup"] == {"periodSeconds": 1}
+    assert probed_often({"probes": own}) == {**own, "readiness": {"periodSeconds": 1, "failureThreshold": 30}}
