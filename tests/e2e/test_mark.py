@@ -12,9 +12,9 @@ NAME = "before migration 42"
 
 def test_the_printed_command_comes_back_to_the_mark(clean_dev: Seat) -> None:
     # GIVEN a mark between two rows
-    clean_dev.psql(clean_dev.source, "INSERT INTO jobs (worker) VALUES ('kept')")
+    clean_dev.psql(clean_dev.source, "INSERT INTO jobs (worker) VALUES ('before the mark')")
     made = clean_dev.dr("mark", NAME, "--env", "dev")
-    clean_dev.psql(clean_dev.source, "INSERT INTO jobs (worker) VALUES ('left out')")
+    clean_dev.psql(clean_dev.source, "INSERT INTO jobs (worker) VALUES ('after the mark')")
     assert made.code == 0, made
     (mark,) = made.document["marks"]
     assert mark["archived"] is True
@@ -30,8 +30,10 @@ def test_the_printed_command_comes_back_to_the_mark(clean_dev: Seat) -> None:
     outcome = clean_dev.dr(*words[3:], "--yes")
     # THEN
     assert outcome.code == 0, outcome
-    rows = clean_dev.psql(clean_dev.recovered, "SELECT string_agg(DISTINCT worker, ',') FROM jobs WHERE worker ~ ' |k'")
-    assert rows == "kept"
+    rows = clean_dev.psql(
+        clean_dev.recovered, "SELECT string_agg(DISTINCT worker, ',') FROM jobs WHERE worker ~ ' the mark$'"
+    )
+    assert rows == "before the mark"
 
 
 def test_while_another_operator_is_at_work_no_mark_is_made(dev: Seat) -> None:
