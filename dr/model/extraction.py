@@ -24,6 +24,7 @@ from dr.model.extraction_preconditions import (
 from dr.model.plan import Plan, Step
 from dr.model.scratch import derive_scratch_cluster
 from dr.model.table import identifier
+from dr.model.table_facts import TableFacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ def decide_extraction(
     plan = Plan(
         operation=OPERATION,
         environment=environment.name,
-        facts=_facts(environment, request, situation, base, live),
+        facts=_facts(environment, request, situation, base, live, placed=placed),
         warnings=tuple(_warnings(request, situation, placed=placed)),
         steps=tuple(_steps(environment, request, situation, live, base, seals=seals, placed=placed)),
     )
@@ -91,17 +92,26 @@ def size_of(count: int) -> str:
     return f"{count} bytes"
 
 
+def amount_of(table: TableFacts) -> str:
+    """How much is in a table, for people; PostgreSQL knows about how many rows once it has looked (``ANALYZE``)."""
+    return (f"about {table.rows:,} rows, " if table.rows else "") + size_of(table.size)
+
+
 def _facts(
     environment: Environment,
     request: ExtractRequest,
     situation: ExtractSituation,
     base: BaseBackup,
     live: ClusterSnapshot,
+    *,
+    placed: bool,
 ) -> dict[str, str]:
     seen = situation.live_seen
     present = seen.table if seen else None
-    now = f"about {present.rows:,} rows, {size_of(present.size)}" if present else "not there"
-    if present and request.swap:
+    now = amount_of(present) if present else "not there"
+    if placed:
+        becomes = f"{request.final}, which it is already"
+    elif present and request.swap:
         becomes = f"{request.table}; the present one is kept as {request.kept}"
     else:
         becomes = str(request.final) + (f"; {request.table} stays as it is" if present else "")

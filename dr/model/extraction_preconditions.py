@@ -89,21 +89,19 @@ class ExtractSituation:
 
 
 def has_its_place(environment: Environment, request: ExtractRequest, situation: ExtractSituation) -> bool:
-    """Whether an earlier run of this very command has given the table its place, and was stopped after that."""
-    seen = situation.live_seen
-    if seen is None:
-        return False
-    oid = seen.table.oid if request.swap and seen.table else None if request.swap else seen.recovered
-    if oid is None:
-        return False
-    return situation.loaded == oid or _was_stopped_after(environment, request, situation)
+    """Whether this very command was given before, has given the table its place, and was stopped after that.
 
-
-def _was_stopped_after(environment: Environment, request: ExtractRequest, situation: ExtractSituation) -> bool:
-    """The scratch Cluster is gone already; what remains is the journal."""
+    The scratch Cluster notes which table it is; once that is gone too, the journal tells.
+    """
     last = situation.record.unfinished if situation.record else None
-    mine = last is not None and last.operation == OPERATION and last.go_on == request.command(environment)
-    return situation.recovery.recovered is None and last is not None and mine and "place" in last.done
+    if last is None or (last.operation, last.go_on) != (OPERATION, request.command(environment)):
+        return False
+    seen = situation.live_seen
+    oid = None
+    if seen is not None:
+        oid = (seen.table.oid if seen.table else None) if request.swap else seen.recovered
+    noted = situation.recovery.recovered is None and "place" in last.done
+    return oid is not None and (situation.loaded == oid or noted)
 
 
 def problems_of_extraction(

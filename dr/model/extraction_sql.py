@@ -72,11 +72,6 @@ def ask_digest(table: TableName, *, checksum: bool) -> tuple[str, ...]:
     )
 
 
-def ask_place_of(oid: int) -> str:
-    """The statement whose answer is the schema of the table with ``oid``, or nothing where it is gone."""
-    return f"SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {oid}"
-
-
 def ask_present(relations: Iterable[str], keys: Iterable[ForeignKey]) -> str:
     """The statement whose answers are ``r|name`` and ``c|table constraint`` for those that are there."""
     values = [
@@ -228,6 +223,17 @@ def ask_unchecked(table: TableName) -> str:
 def check(table: str, constraint: str) -> str:
     """Check the rows that are there against a foreign key. ``table`` is qualified as SQL has it."""
     return f"ALTER TABLE {table} VALIDATE CONSTRAINT {identifier(constraint)}"
+
+
+def ask_unfilled(materialized_views: Iterable[str]) -> str:
+    """The statement whose answers are those of the views that were made without their rows."""
+    oids = ", ".join(f"to_regclass({literal(name)})" for name in materialized_views)
+    return f"SELECT oid::regclass FROM pg_class WHERE relkind = 'm' AND NOT relispopulated AND oid IN ({oids})"
+
+
+def fill(materialized_view: str) -> str:
+    """Compute the rows of a materialized view."""
+    return f"REFRESH MATERIALIZED VIEW {materialized_view}"
 
 
 def add_checked(key: ForeignKey) -> str:

@@ -17,10 +17,9 @@ from dr.clients.wal import seal_wal
 from dr.model import extraction_sql as sql
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import AccessError, InterruptedOperationError, VerificationError
-from dr.model.extraction import ExtractDecision, decide_extraction, size_of
+from dr.model.extraction import ExtractDecision, amount_of, decide_extraction, size_of
 from dr.model.extraction_preconditions import ExtractRequest
 from dr.model.extraction_report import Extracted, ExtractReport
-from dr.model.scratch import loaded_by
 from dr.model.table import TableName
 from dr.model.table_facts import Prepared, TableFacts, ask_table
 from dr.operations.extract_observe import observe_extraction
@@ -115,7 +114,7 @@ class Extract:
         self._prepared = prepared
         facts = prepared.facts
         free = self._receiver.free_bytes()
-        if free < facts.size * _ROOM and self._loaded_oid() is None:
+        if free < facts.size * _ROOM and self._staged_facts() is None:
             raise VerificationError(
                 "no-room-for-table",
                 f"{self._request.table} has {size_of(facts.size)}, and the volume of {self._live.name} has "
@@ -124,7 +123,7 @@ class Extract:
             )
         self._done = replace(self._done, size=facts.size)
         hanging_on = [str(one) for one in (*facts.keys_in, *facts.views)]
-        return f"about {facts.rows:,} rows, {size_of(facts.size)}; used by {', '.join(hanging_on) or 'nothing'}"
+        return f"{amount_of(facts)}; used by {', '.join(hanging_on) or 'nothing'}"
 
     def _refuse_what_cannot_be(self, facts: TableFacts | None) -> None:
         """Raise VerificationError for what the scratch Cluster has not, or cannot give, once that is deleted again."""
@@ -151,16 +150,16 @@ class Extract:
     def _load(self) -> str:
         self._receiver.end_copy()
         begin = time.monotonic()
-        if self._loaded_oid() is None:
-            self._copy()
-        loaded = self._staged_facts()
-        if loaded is not None:
-            note_loaded(self._session.api, self._source, self._request.staging, loaded.oid)
+        there = self._staged_facts()
+        if there is None:
+            there = self._copy()
+        # It keeps its oid for good, so a later run knows it in its place.
+        note_loaded(self._session.api, self._source, self._request.staging, there.oid)
         seconds = time.monotonic() - begin
         self._done = replace(self._done, load_seconds=seconds)
-        return f"in {seconds:.1f} s" if loaded else "was done"
+        return f"in {seconds:.1f} s"
 
-    def _copy(self) -> None:
+    def _copy(self) -> TableFacts:
         """Copy, telling how far it is. Raises AccessError ``load-failed`` when nothing came of it."""
         session, receiver = self._session, self._receiver
         password = superuser_password(session.api, self._source, limit=_SECRET_SECONDS, stop=session.stop)
@@ -182,7 +181,8 @@ class Extract:
             raise InterruptedOperationError(
                 "interrupted", "stopped while loading; nothing of it is there", "go on, or undo; see below"
             )
-        if self._staged_facts() is None:
+        loaded = self._staged_facts()
+        if loaded is None:
             failure = copying.exception()
             said = failure.cause if isinstance(failure, AccessError) else "" if failure else copying.result()
             raise AccessError(
@@ -190,6 +190,7 @@ class Extract:
                 f"the table could not be loaded into {self._live.name}: {said or 'the copy was ended'}",
                 "mend what it names (a type, a function or a role that is missing there?), and repeat the command",
             )
+        return loaded
 
     def _follow(self, copying: "Future[str]") -> None:
         """Tell how far the copy is until it is over. The connection to it may break: the database knows better."""
@@ -207,9 +208,6 @@ class Extract:
 
     def _verify(self) -> str:
         """Compare what was loaded with what it was loaded from. Raises VerificationError ``copy-differs``."""
-        staged = self._staged_facts()
-        if staged is None:
-            return "was done before it got its place"
         table = TableName(self._request.staging, self._request.table.table)
         checksum = self._facts_needed.size <= _CHECKSUM_LIMIT
         questions = sql.ask_digest(table, checksum=checksum)
@@ -231,8 +229,7 @@ class Extract:
 
     def _place(self) -> str:
         request, staged = self._request, self._staged_facts()
-        if staged is None:
-            return f"{request.final} was given its place before"
+        assert staged is not None, "the table is loaded first"  # noqa: S101 - for the type checker
         if not request.swap:
             left_out = tuple(f"{key}: {key.definition}" for key in self._facts_needed.keys_out)
             self._done = replace(self._done, left_out=left_out)
@@ -302,11 +299,10 @@ class Extract:
             if (table, name) not in never_checked
         ]
         checks += self._keys_of_partitioned(facts)
-        checks += [
-            (str(view), f"REFRESH MATERIALIZED VIEW {view.name}")
-            for view in facts.views
-            if view.materialized and str(view) in self._done.brought_back
-        ]
+        names = [view.name for view in facts.views if view.materialized]
+        # In the order of the views: one may read another.
+        unfilled = self._receiver.psql.ask(sql.QUALIFIED, sql.ask_unfilled(names)) if names else []
+        checks += [(f"materialized view {name}", sql.fill(name)) for name in names if name in unfilled]
         faults = [fault for what, statement in checks if (fault := self._try(what, statement))]
         self._done = replace(self._done, faults=(*self._done.faults, *faults))
         return f"{len(checks) - len(faults)} of {len(checks)} in order"
@@ -357,14 +353,6 @@ class Extract:
     def _staged_facts(self) -> TableFacts | None:
         """The table as it was loaded, while it has not got its place."""
         return self._facts_of(self._receiver.psql, TableName(self._request.staging, self._request.table.table))
-
-    def _loaded_oid(self) -> int | None:
-        """The oid of the table that was loaded, wherever it is by now; None where it has to be loaded."""
-        if staged := self._staged_facts():
-            return staged.oid
-        scratch = self._scratch.find()
-        noted = loaded_by(scratch, self._request.staging)
-        return noted if noted and self._receiver.psql.ask(sql.ask_place_of(noted)) else None
 
     def _run(self, cluster: ClusterSnapshot, script: str, *, limit: float) -> str:
         database = self._decision.source.database if cluster is self._from else cluster.database

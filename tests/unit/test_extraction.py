@@ -165,13 +165,17 @@ def test_the_command_that_goes_on_asks_for_the_same() -> None:
 def test_a_table_that_an_earlier_run_has_put_there_is_known_by_its_oid(swap: bool) -> None:
     # GIVEN the table in its place, and a scratch Cluster that notes that very table
     there = seen(table=facts(oid=16500), kept=16400) if swap else seen(recovered=16500)
+    scratch = as_seen(a_recovered("postgres-prod-scratch"))
+    entry = an_entry("extract", go_on=request(swap=swap).command(an_environment()))
+    recovery = a_situation(recovered=scratch, record=a_record().with_operation(entry))
     # WHEN
-    decision = decide(situation(there, loaded=16500), swap=swap)
+    decision = decide(situation(there, recovery=recovery, loaded=16500), swap=swap)
     # THEN only tidying up is left; what must not be done twice is not planned
     assert decision.placed
     assert {"recover", "load", "place"} & set(keys(decision)) == set()
-    # AND another table under that name is refused
-    assert refused(situation(there, loaded=16600), swap=swap) == ["recovered-table-exists"]
+    # AND another table under that name is refused, and so is the same when nothing was stopped: it is asked for anew
+    assert refused(situation(there, recovery=recovery, loaded=16600), swap=swap) == ["recovered-table-exists"]
+    assert refused(situation(there, loaded=16500), swap=swap) == ["recovered-table-exists"]
 
 
 def test_the_journal_tells_where_the_scratch_cluster_is_gone_too() -> None:
