@@ -196,7 +196,13 @@ def _steps(
         yield Step(
             key="settle", title="Settle", detail="check foreign keys, fill materialized views; what fails is reported"
         )
-    if not request.keep_scratch:
+    if request.keep_scratch:
+        yield Step(
+            key="put-back",
+            title="Leave it in order",
+            detail=f"in the scratch Cluster {scratch}, which is kept, {request.table} goes back to where it was",
+        )
+    else:
         yield Step(
             key="remove-scratch",
             title="Tidy up",

@@ -11,7 +11,7 @@ they mean what bears that name when they are run again.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from dr.model.table import TableName, all_suffixed, identifier, literal, stamp
+from dr.model.table import STAGING_PREFIX, TableName, all_suffixed, identifier, literal, stamp
 from dr.model.table_facts import ForeignKey, Part, Prepared, TableFacts, View
 from dr.model.target import RecoveryTarget
 
@@ -52,6 +52,22 @@ def preparation(staging: str, prepared: Prepared) -> str:
             f"COMMENT ON SCHEMA {staging} IS {literal(prepared.model_dump_json())}",
         ]
     )
+
+
+def restoration(staging: str, prepared: Prepared) -> str:
+    """In the scratch Cluster: put the table back to where it was. Else what another table there says of it, in views
+    and foreign keys, would name ``staging``.
+    """
+    facts = prepared.facts
+    schema = facts.parts[0].table_schema
+    staged = (part.model_copy(update={"table_schema": staging}) for part in facts.parts)
+    return _transaction([*_moved(staged, schema), *map(add_checked, facts.keys_out), f"DROP SCHEMA {staging}"])
+
+
+def ask_prepared_schemas() -> str:
+    """The statement whose answers are the schemas of all that :func:`preparation` has moved and nobody put back."""
+    like = literal(f"{STAGING_PREFIX}%")
+    return f"SELECT nspname FROM pg_namespace WHERE nspname LIKE {like} AND obj_description(oid) IS NOT NULL"
 
 
 def ask_prepared(staging: str) -> str:

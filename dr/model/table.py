@@ -11,6 +11,8 @@ from dr.model.target import RecoveryTarget
 IDENTIFIER_BYTES = 63
 """The longest identifier, in bytes of UTF-8: ``NAMEDATALEN - 1`` (PostgreSQL manual, "Identifiers and Key Words")."""
 
+STAGING_PREFIX = "postgres_dr_"
+
 _PART = r'(?:[A-Za-z_][A-Za-z0-9_$]*|"(?:[^"\x00]|"")+")'
 _NAME = re.compile(rf"(?:({_PART})\.)?({_PART})")
 
@@ -80,7 +82,7 @@ def staging_schema(table: TableName, target: RecoveryTarget) -> str:
     The same for each try of the same extraction, so that a later one finds what an earlier one left.
     """
     digest = hashlib.sha256(f"{table.sql} {target.rfc3339}".encode()).hexdigest()
-    return f"postgres_dr_{digest[:12]}"
+    return f"{STAGING_PREFIX}{digest[:12]}"
 
 
 def suffixed(name: str, suffix: str) -> str:

@@ -21,7 +21,7 @@ from dr.model.extraction import ExtractDecision, amount_of, decide_extraction, s
 from dr.model.extraction_preconditions import ExtractRequest
 from dr.model.extraction_report import Extracted, ExtractReport
 from dr.model.table import TableName
-from dr.model.table_facts import Prepared, TableFacts, ask_table
+from dr.model.table_facts import ForeignKey, Prepared, TableFacts, ask_table
 from dr.operations.extract_observe import observe_extraction
 from dr.operations.operation import Tools, run_operation
 from dr.operations.runner import StepResult
@@ -73,6 +73,7 @@ class Extract:
             "verify": self._verify,
             "place": self._place,
             "settle": self._settle,
+            "put-back": self._put_back,
             "remove-scratch": self._scratch.remove,
         }
 
@@ -104,7 +105,11 @@ class Extract:
 
     def _find(self) -> str:
         """See what the table was, and put it where it can be taken from. Raises VerificationError."""
-        prepared = self._remembered(self._source)
+        mine = self._request.staging
+        for staging in self._psql_of(self._source).ask(sql.ask_prepared_schemas()):
+            if staging != mine:
+                self._put_back_in(self._source, staging)
+        prepared = self._remembered(self._source, mine)
         if prepared is None:
             facts = self._facts_of(self._psql_of(self._source), self._request.table)
             self._refuse_what_cannot_be(facts)
@@ -286,7 +291,8 @@ class Extract:
     def _settle(self) -> str:
         """Check the foreign keys, and fill materialized views; what fails is reported, and stays as it is."""
         source = self._from or self._scratch.find()
-        prepared = self._prepared or (self._remembered(source) if source and source.primary else None)
+        staging = self._request.staging
+        prepared = self._prepared or (self._remembered(source, staging) if source and source.primary else None)
         if prepared is None:
             return "was done"
         facts = prepared.facts
@@ -298,20 +304,27 @@ class Extract:
             for table, name in unchecked
             if (table, name) not in never_checked
         ]
-        checks += self._keys_of_partitioned(facts)
+        late = self._keys_of_partitioned(facts)
+        checks += [(str(key), sql.add_checked(key)) for key in late]
         names = [view.name for view in facts.views if view.materialized]
         # In the order of the views: one may read another.
         unfilled = self._receiver.psql.ask(sql.QUALIFIED, sql.ask_unfilled(names)) if names else []
         checks += [(f"materialized view {name}", sql.fill(name)) for name in names if name in unfilled]
-        faults = [fault for what, statement in checks if (fault := self._try(what, statement))]
-        self._done = replace(self._done, faults=(*self._done.faults, *faults))
+        faults = {what: fault for what, statement in checks if (fault := self._try(what, statement))}
+        back = (*self._done.brought_back, *(str(key) for key in late if str(key) not in faults))
+        self._done = replace(self._done, brought_back=back, faults=(*self._done.faults, *faults.values()))
         return f"{len(checks) - len(faults)} of {len(checks)} in order"
 
-    def _keys_of_partitioned(self, facts: TableFacts) -> list[tuple[str, str]]:
+    def _keys_of_partitioned(self, facts: TableFacts) -> list[ForeignKey]:
         """Foreign keys that could not be made unchecked, and so not in the transaction of the swap."""
         keys = [key for key in (*facts.keys_out, *facts.keys_in) if key.partitioned]
-        present = self._receiver.psql.ask(sql.QUALIFIED, sql.ask_present((), keys)) if keys else []
-        return [(str(key), sql.add_checked(key)) for key in keys if f"c|{key.table} {key.name}" not in present]
+        if not keys:
+            return []
+        kept = self._request.kept.sql
+        answers = self._receiver.psql.ask(sql.QUALIFIED, sql.ask_present([kept], keys))
+        # Where the former table is kept, nothing was dropped with it.
+        wanted = facts.keys_out if f"r|{kept}" in answers else keys
+        return [key for key in keys if key in wanted and f"c|{key.table} {key.name}" not in answers]
 
     def _try(self, what: str, statement: str) -> str:
         try:
@@ -342,8 +355,22 @@ class Extract:
             database=self._decision.source.database,
         )
 
-    def _remembered(self, scratch: ClusterSnapshot) -> Prepared | None:
-        answer = "\n".join(self._psql_of(scratch).ask(sql.ask_prepared(self._request.staging)))
+    def _put_back(self) -> str:
+        scratch = self._from or self._scratch.find()
+        if scratch is None or not scratch.primary:
+            return "the scratch Cluster is gone"
+        self._put_back_in(scratch, self._request.staging)
+        return f"{self._request.table} is where it was"
+
+    def _put_back_in(self, scratch: ClusterSnapshot, staging: str) -> None:
+        """Safe to repeat: what is back is not remembered any more."""
+        if prepared := self._remembered(scratch, staging):
+            database = self._decision.source.database
+            script = sql.restoration(staging, prepared)
+            run_script(self._session.api, scratch, database, script, limit=_SLOW_SECONDS)
+
+    def _remembered(self, scratch: ClusterSnapshot, staging: str) -> Prepared | None:
+        answer = "\n".join(self._psql_of(scratch).ask(sql.ask_prepared(staging)))
         return Prepared.model_validate_json(answer) if answer else None
 
     def _facts_of(self, psql: Psql, table: TableName) -> TableFacts | None:

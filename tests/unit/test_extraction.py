@@ -99,7 +99,9 @@ def test_what_only_the_traffic_needs_is_no_reason_to_refuse() -> None:
 
 
 def test_a_kept_scratch_cluster_is_not_deleted() -> None:
-    assert "remove-scratch" not in keys(decide(situation(), keep_scratch=True))
+    planned = keys(decide(situation(), keep_scratch=True))
+    assert planned[-1] == "put-back"
+    assert "remove-scratch" not in planned
 
 
 def test_a_dead_source_is_recovered_from_without_sealing_while_another_cluster_lives() -> None:

@@ -14,6 +14,7 @@ from dr.model.extraction_sql import (
     beside,
     check,
     preparation,
+    restoration,
 )
 from dr.model.table import TableName
 from dr.model.table_facts import ForeignKey, Part, Prepared, Sequence, TableFacts, View, ask_live, ask_table
@@ -102,6 +103,15 @@ def test_the_scratch_cluster_keeps_what_the_table_was_and_only_the_table_moves()
     # Indexes and sequences go with their table, and cannot be moved by themselves.
     assert "ALTER INDEX" not in script
     assert "orders_user" not in script.split("COMMENT ON")[0]
+
+
+def test_what_was_moved_in_a_scratch_cluster_is_put_back_as_it_was() -> None:
+    assert in_order(
+        restoration(STAGING, prepared()),
+        f'ALTER TABLE "{STAGING}"."users" SET SCHEMA "public";',
+        'ADD CONSTRAINT "users_country" FOREIGN KEY (country) REFERENCES public.countries(code);',
+        f"DROP SCHEMA {STAGING};",
+    )
 
 
 def test_what_was_prepared_is_read_back_as_it_was() -> None:
