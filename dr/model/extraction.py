@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dr.model.carried_over import identity_warning
 from dr.model.catalogue import BaseBackup
 from dr.model.cluster import ClusterSnapshot
 from dr.model.config import Environment
@@ -25,6 +26,7 @@ from dr.model.plan import Plan, Step
 from dr.model.scratch import derive_scratch_cluster
 from dr.model.table import identifier
 from dr.model.table_facts import TableFacts
+from dr.model.wal_holes import warnings_of_holes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,9 @@ def decide_extraction(
     base = catalogue.base_for(request.target) if catalogue else None
     if problems or source is None or store is None or base is None or live is None:
         raise RefusedError(problems)
-    manifest = derive_scratch_cluster(source, store, name=situation.scratch_name, target=request.target)
+    manifest = derive_scratch_cluster(
+        source, store, name=situation.scratch_name, target=request.target, base=base.backup_id
+    )
     placed = has_its_place(environment, request, situation)
     healthy = recovery.recovered is not None and recovery.recovered.healthy
     seals = request.seal and recovery.database_time is not None and not healthy
@@ -68,7 +72,7 @@ def decide_extraction(
         operation=OPERATION,
         environment=environment.name,
         facts=_facts(environment, request, situation, base, live, placed=placed),
-        warnings=tuple(_warnings(request, situation, placed=placed)),
+        warnings=tuple(_warnings(environment, request, situation, base, placed=placed)),
         steps=tuple(_steps(environment, request, situation, live, base, seals=seals, placed=placed)),
     )
     return ExtractDecision(
@@ -106,7 +110,7 @@ def _facts(
     *,
     placed: bool,
 ) -> dict[str, str]:
-    seen = situation.live_seen
+    seen, stands_in = situation.live_seen, situation.recovery.stands_in
     present = seen.table if seen else None
     now = amount_of(present) if present else "not there"
     if placed:
@@ -120,7 +124,8 @@ def _facts(
         "Table": f"{request.table} as it was at {request.target}, inclusive",
         "Live": f"{live.namespace}/{live.name}, database {live.database}: {request.table} is {now}",
         "Becomes": becomes,
-        "Source": f"{environment.namespace}/{request.source}, left as it is",
+        "Source": f"{environment.namespace}/{request.source}, "
+        + (f"which is gone: known by {stands_in}" if stands_in else "left as it is"),
         "Base backup": f"{base.backup_id}, ended {base.end:%Y-%m-%d %H:%M:%S} UTC",
         "Scratch": f"{environment.namespace}/{situation.scratch_name}, one instance, archives nothing, "
         + ("kept" if request.keep_scratch else "deleted in the end"),
@@ -128,7 +133,9 @@ def _facts(
     }
 
 
-def _warnings(request: ExtractRequest, situation: ExtractSituation, *, placed: bool) -> Iterator[str]:
+def _warnings(
+    environment: Environment, request: ExtractRequest, situation: ExtractSituation, base: BaseBackup, *, placed: bool
+) -> Iterator[str]:
     seen, recovery = situation.live_seen, situation.recovery
     if placed:
         yield f"{request.final} has its place already; what is left is to tidy up."
@@ -140,6 +147,11 @@ def _warnings(request: ExtractRequest, situation: ExtractSituation, *, placed: b
         if recovery.database_time is None:
             why = "The source's primary does not answer, so its WAL cannot be sealed"
         yield f"{why}: if no commit after the target was archived, the recovery will fail and say so."
+    if recovery.archive is not None:
+        yield from warnings_of_holes(recovery.archive, base, request.target, seen_at=recovery.seen_at)
+    if recovery.source is not None:
+        names = {"namespace": environment.namespace, "name": situation.scratch_name}
+        yield from identity_warning(recovery.source.spec, project=environment.gcp_project, **names)
     if request.swap and seen and seen.table:
         yield (
             f"What was written to {request.table} since the target will be in {request.kept} only; it is not merged. "
@@ -173,24 +185,37 @@ def _steps(
         if seals:
             yield Step(
                 key="seal-wal",
+                done_when="PostgreSQL reports the segment as archived",
                 title="Seal the WAL",
                 detail=f"one commit on {recovery.source.primary if recovery.source else ''}, a new WAL segment, and "
                 "the old one in the archive; no writer is stopped",
             )
         yield Step(
             key="recover",
+            done_when="CloudNativePG calls the scratch Cluster healthy",
             title="Recover",
             detail=f"the scratch Cluster {scratch} from base backup {base.backup_id} and WAL up to the target",
             undo=(f"{kubectl} delete cluster {scratch}",),
         )
-        yield Step(key="find", title="Find it", detail=f"{request.table} in {scratch}: rows, size, what depends on it")
+        yield Step(
+            key="find",
+            done_when="the table is there, and there is room for it",
+            title="Find it",
+            detail=f"{request.table} in {scratch}: rows, size, what depends on it",
+        )
         yield Step(
             key="load",
+            done_when="the transaction is committed",
             title="Load",
             detail=f"pg_dump from {scratch} into the schema {request.staging} of {live.name}, in one transaction",
             undo=(psql + shlex.quote(f"DROP SCHEMA IF EXISTS {request.staging} CASCADE"),),
         )
-        yield Step(key="verify", title="Verify", detail="the rows that were loaded are those of the scratch Cluster")
+        yield Step(
+            key="verify",
+            done_when="both sides give the same answer",
+            title="Verify",
+            detail="the rows that were loaded are those of the scratch Cluster",
+        )
         yield _place(request, situation, psql)
     if request.swap:
         yield Step(
@@ -199,12 +224,14 @@ def _steps(
     if request.keep_scratch:
         yield Step(
             key="put-back",
+            done_when="the table is where it was",
             title="Leave it in order",
             detail=f"in the scratch Cluster {scratch}, which is kept, {request.table} goes back to where it was",
         )
     else:
         yield Step(
             key="remove-scratch",
+            done_when="nothing that it owned is left",
             title="Tidy up",
             detail=f"delete the scratch Cluster {scratch}, with its volume and Secrets",
         )
@@ -215,6 +242,7 @@ def _place(request: ExtractRequest, situation: ExtractSituation, psql: str) -> S
         schema, table = identifier(request.recovered.schema), identifier(request.recovered.table)
         return Step(
             key="place",
+            done_when="the transaction is committed",
             title="Give it its name",
             detail=f"{request.recovered}, with indexes and sequences to match",
             undo=(psql + shlex.quote(f"DROP TABLE IF EXISTS {schema}.{table}"),),
@@ -223,6 +251,7 @@ def _place(request: ExtractRequest, situation: ExtractSituation, psql: str) -> S
     kept = f"{request.table} becomes {request.kept}, and " if seen and seen.table else ""
     return Step(
         key="place",
+        done_when="the transaction is committed",
         title="Swap it in",
         detail=f"in one transaction: {kept}the recovered table becomes {request.table}",
     )

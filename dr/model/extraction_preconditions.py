@@ -5,7 +5,7 @@ What the recovery into the scratch Cluster needs is what any recovery needs; onl
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dr.model.cluster import ClusterSnapshot
 from dr.model.config import Environment
@@ -19,8 +19,8 @@ from dr.model.target import RecoveryTarget
 
 OPERATION = "extract"
 
-_NOT_OURS = {"service-missing", "workload-missing", "secret-missing", "recovered-exists"}
-"""No writer is stopped, nobody logs in with the application's password, and a scratch Cluster is used again."""
+_NOT_OURS = {"service-missing", "workload-missing"}
+"""No writer is stopped, and the traffic is not moved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +110,14 @@ def problems_of_extraction(
     """Every precondition that does not hold, in the order in which they are worth mending."""
     yield from _problems_of_live(environment, request, situation)
     asked = RecoveryRequest(
-        target=request.target, source=request.source, recovered_name=situation.scratch_name, seal=request.seal
+        target=request.target,
+        source=request.source,
+        recovered_name=situation.scratch_name,
+        seal=request.seal,
+        go_on=True,
     )
-    found = preconditions(environment, asked, situation.recovery)
+    # Nobody logs in to the scratch Cluster with the application's password.
+    found = preconditions(environment, asked, replace(situation.recovery, app_secret_exists=True))
     yield from (problem for problem in found if problem.code not in _NOT_OURS)
 
 

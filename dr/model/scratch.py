@@ -69,10 +69,14 @@ def loaded_by(cluster: ClusterSnapshot | None, staging: str) -> int | None:
 
 
 def derive_scratch_cluster(
-    source: ClusterSnapshot, store: ObjectStore, *, name: str, target: RecoveryTarget
+    source: ClusterSnapshot, store: ObjectStore, *, name: str, target: RecoveryTarget, base: str = ""
 ) -> Mapping[str, Any]:
-    """The manifest of the scratch Cluster ``name`` with ``source`` as it was at ``target``."""
-    whole = derive_recovered_cluster(source, store, name=name, server_name=name, target=target, limit=timedelta())
+    """The manifest of the scratch Cluster ``name`` with ``source`` as it was at ``target``, from the base backup
+    ``base``.
+    """
+    whole = derive_recovered_cluster(
+        source, store, name=name, server_name=name, target=target, limit=timedelta(), base=base
+    )
     manifest = deepcopy(dict(whole.manifest))
     manifest["metadata"]["labels"][SCRATCH_LABEL] = "true"
     spec: dict[str, Any] = {key: value for key, value in manifest["spec"].items() if key not in _NOT_FOR_SCRATCH}
