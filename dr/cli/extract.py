@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 @click.option("--target-time", required=True, help="The moment to take it from, with its zone: 2026-04-27T09:55:00Z.")
 @click.option("--swap", is_flag=True, help="Let it take its place under its own name; a present one is kept beside it.")
 @click.option("--source", help="The Cluster to recover from.  [default: the one that serves the traffic]")
+@click.option(
+    "--source-manifest",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The manifest of a source that is gone, from Git or a dump.  [default: its copy beside its backups]",
+)
 @click.option("--keep-scratch", is_flag=True, help="Leave the scratch Cluster, to look around in it.")
 @click.option("--skip-seal", is_flag=True, help="Do not archive the newest WAL first: the target is surely archived.")
 @operation_options
@@ -25,6 +30,7 @@ def command(
     target_time: str,
     swap: bool,
     source: str | None,
+    source_manifest: str | None,
     keep_scratch: bool,
     skip_seal: bool,
     **common: Any,
@@ -54,6 +60,7 @@ def command(
                 table=name,
                 target=target,
                 source=source,
+                source_manifest=source_manifest,
                 swap=swap,
                 keep_scratch=keep_scratch,
                 seal=not skip_seal,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from dr.model.cluster import ClusterSnapshot
+from dr.model.cluster_copy import StandIn
 from dr.model.config import Environment
 from dr.model.errors import Problem
 from dr.model.preconditions import RecoveryRequest, preconditions
@@ -26,7 +27,8 @@ _NOT_OURS = {"service-missing", "workload-missing"}
 @dataclass(frozen=True, kw_only=True)
 class ExtractRequest:
     """What was asked for. ``source`` is the Cluster to recover from; ``swap`` lets the table take its place under its
-    own name; ``keep_scratch`` leaves the scratch Cluster for a look around.
+    own name; ``keep_scratch`` leaves the scratch Cluster for a look around; ``stand_in`` is what the source is known by
+    where it is gone.
     """
 
     table: TableName
@@ -36,6 +38,7 @@ class ExtractRequest:
     swap: bool = False
     keep_scratch: bool = False
     seal: bool = True
+    stand_in: StandIn | None = None
 
     @property
     def recovered(self) -> TableName:
@@ -63,6 +66,8 @@ class ExtractRequest:
         parts += ["--target-time", self.target.rfc3339]
         if self.source_given:
             parts += ["--source", self.source]
+        if self.stand_in is not None:
+            parts += ["--source-manifest", shlex.quote(self.stand_in.origin)]
         options = (("--swap", self.swap), ("--keep-scratch", self.keep_scratch), ("--skip-seal", not self.seal))
         return " ".join([*parts, *(option for option, on in options if on)])
 
@@ -115,6 +120,7 @@ def problems_of_extraction(
         recovered_name=situation.scratch_name,
         seal=request.seal,
         go_on=True,
+        stand_in=request.stand_in,
     )
     # Nobody logs in to the scratch Cluster with the application's password.
     found = preconditions(environment, asked, replace(situation.recovery, app_secret_exists=True))

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dr.clients import workloads
 from dr.clients.cnpg import find_cluster, list_clusters
+from dr.clients.manifest_files import read_manifest
 from dr.clients.scratch import list_scratches
 from dr.clients.sql import Psql
 from dr.model.cluster import ClusterSnapshot
@@ -30,16 +31,21 @@ def request_for(
     table: TableName,
     target: RecoveryTarget,
     source: str | None,
+    source_manifest: str | None,
     swap: bool,
     keep_scratch: bool,
     seal: bool,
 ) -> ExtractRequest:
     """What was asked for, with the source that the lineage gives where none is named. Raises AccessError."""
     environment, record = session.environment, session.records.read()
+    found = source or source_of(environment, serving=_serving(session), record=record)
     return ExtractRequest(
         table=table,
         target=target,
-        source=source or source_of(environment, serving=_serving(session), record=record),
+        source=found,
+        stand_in=read_manifest(source_manifest, name=found, namespace=environment.namespace)
+        if source_manifest
+        else None,
         source_given=source is not None,
         swap=swap,
         keep_scratch=keep_scratch,
@@ -55,7 +61,12 @@ def observe_extraction(session: Session, request: ExtractRequest) -> ExtractSitu
     taken = frozenset(cluster.name for cluster in list_clusters(api, environment.namespace))
     name = mine[-1].name if mine else scratch_name(request.source, taken)
     asked = RecoveryRequest(
-        target=request.target, source=request.source, recovered_name=name, seal=request.seal, go_on=True
+        target=request.target,
+        source=request.source,
+        recovered_name=name,
+        seal=request.seal,
+        go_on=True,
+        stand_in=request.stand_in,
     )
     live = find_cluster(api, environment.namespace, _live_name(session, session.records.read()))
     with ThreadPoolExecutor(max_workers=1) as pool:

@@ -33,6 +33,7 @@ def keys(decision: ExtractDecision) -> list[str]:
 def test_the_table_is_loaded_beside_and_the_scratch_cluster_goes() -> None:
     decision = decide(an_extract_situation())
     assert keys(decision) == ["seal-wal", "recover", "find", "load", "verify", "place", "remove-scratch"]
+    assert all(step.done_when for step in decision.plan.steps)
     assert decision.plan.facts["Becomes"] == "public.users_recovered_20260427t095500z"
     assert "not there" in decision.plan.facts["Live"]
     assert any("no foreign keys" in warning for warning in decision.plan.warnings)
@@ -58,6 +59,12 @@ def test_no_step_touches_a_writer_or_the_traffic() -> None:
 
 def test_what_only_the_traffic_needs_is_no_reason_to_refuse() -> None:
     decide(an_extract_situation(recovery=a_situation(workloads={"api": None}, app_secret_exists=False)))
+
+
+def test_the_bucket_has_to_know_the_scratch_clusters_own_service_account() -> None:
+    template = {"metadata": {"annotations": {"iam.gke.io/gcp-service-account": "pg@acme"}}}
+    decision = decide(an_extract_situation(recovery=a_situation(source=a_source(serviceAccountTemplate=template))))
+    assert any("postgres-prod-scratch" in warning and "pg@acme" in warning for warning in decision.plan.warnings)
 
 
 def test_a_kept_scratch_cluster_is_not_deleted() -> None:
