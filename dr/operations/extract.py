@@ -188,8 +188,10 @@ class Extract:
             )
         loaded = self._staged_facts()
         if loaded is None:
-            failure = copying.exception()
-            said = failure.cause if isinstance(failure, AccessError) else "" if failure else copying.result()
+            try:
+                said = copying.result()
+            except AccessError as error:
+                said = error.cause
             raise AccessError(
                 "load-failed",
                 f"the table could not be loaded into {self._live.name}: {said or 'the copy was ended'}",
