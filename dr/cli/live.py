@@ -56,6 +56,9 @@ class _Silent:
     def recovery(self, progress: RecoveryProgress, *, elapsed: float, limit: float) -> None:
         pass
 
+    def progress(self, said: str) -> None:
+        pass
+
 
 class _Lines:
     """A line for each change, for logs and pipes."""
@@ -78,6 +81,11 @@ class _Lines:
             self._said = said
             err.print(Text(f"      {elapsed:6.1f} s of {limit:.0f}  {said}"), soft_wrap=True)
 
+    def progress(self, said: str) -> None:
+        if said != self._said:
+            self._said = said
+            err.print(Text(f"               {said}"), soft_wrap=True)
+
 
 class _Picture:
     """All steps at once: done with their fact and time, the current one turning, the rest waiting."""
@@ -89,16 +97,20 @@ class _Picture:
         self._since = 0.0
         self._spinner = Spinner("dots")
         self._recovery: tuple[RecoveryProgress, float, float] | None = None
+        self._said = ""
 
     def step_started(self, step: Step) -> None:
         self._current, self._since = step.key, time.monotonic()
 
     def step_done(self, step: Step, fact: str, seconds: float) -> None:
         self._done[step.key] = (fact, seconds)
-        self._current, self._recovery = None, None
+        self._current, self._recovery, self._said = None, None, ""
 
     def recovery(self, progress: RecoveryProgress, *, elapsed: float, limit: float) -> None:
         self._recovery = (progress, elapsed, limit)
+
+    def progress(self, said: str) -> None:
+        self._said = said
 
     def __rich__(self) -> Table:
         table = Table.grid(padding=(0, 1))
@@ -118,6 +130,8 @@ class _Picture:
                     progress, spent, limit = self._recovery
                     state = Text.assemble((describe(progress), "cyan"), (f"  ({spent:.0f} of {limit:.0f} s)", "dim"))
                     table.add_row("", "", "", state)
+                if self._said:
+                    table.add_row("", "", "", Text(self._said, style="cyan"))
             else:
                 table.add_row(Text("·", style="dim"), Text(step.title, style="dim"), "", "")
         return table

@@ -16,7 +16,10 @@ from dr.model.errors import DrError, FaultError, InterruptedOperationError, Requ
 
 _COMMANDS = {
     name: f"dr.cli.{name}"
-    for name in ("finalize", "latest", "mark", "pitr", "resume", "rollback", "status", "switchover", "window")
+    for name in (
+        *("extract", "finalize", "latest", "mark", "pitr"),
+        *("resume", "rollback", "status", "switchover", "window"),
+    )
 }
 
 _EPILOG = """\b
@@ -49,6 +52,10 @@ def cli() -> None:
     \b
     A table was dropped, a migration went wrong:
       python -m dr pitr --env prod --target-time 2026-04-27T09:55:00Z
+
+    \b
+    Only one table is gone or damaged, and what was written elsewhere since has to stay:
+      python -m dr extract --env prod --table public.users --target-time 2026-04-27T09:55:00Z
 
     \b
     The database is broken, and its newest good state is wanted:

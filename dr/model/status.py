@@ -6,6 +6,7 @@ from typing import Any
 
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.config import Environment
+from dr.model.extraction_preconditions import OPERATION as EXTRACT
 from dr.model.history import OperationEntry
 from dr.model.holder import LeaseSeen
 from dr.model.record import Record
@@ -58,7 +59,8 @@ class Status:
         if self.record and self.record.unfinished and last:
             done = f" after {last.done[-1]}" if last.done else ""
             go_on = Advice(why=f"to go on with the {last.operation}{done}", command=f"python -m dr resume {env}")
-            return (go_on, back)
+            # An extraction has moved nothing that could be moved back.
+            return (go_on,) if last.operation == EXTRACT else (go_on, back)
         if self.record and self.record.came_from and self.record.external_name == self.external_name:
             checkout = " --checkout FOLDER" if self.environment.git else ""
             keep = Advice(

@@ -17,3 +17,6 @@ class Reporter(Protocol):
 
     def recovery(self, progress: RecoveryProgress, *, elapsed: float, limit: float) -> None:
         """Where the recovery stands, at every change and about twice a second. Times are in seconds."""
+
+    def progress(self, said: str) -> None:
+        """What the step under way is doing right now, in a few words; about once a second."""

@@ -164,7 +164,10 @@ class Seat:
         deadline = time.monotonic() + seconds
         name = f"postgres-dr-{self.env}"
         while time.monotonic() < deadline:
-            text = self.kubectl("get", "configmap", name, "-n", "data", "-o", r"jsonpath={.data.record\.json}")
+            where = ("configmap", name, "-n", "data", "--ignore-not-found")
+            text = self.kubectl("get", *where, "-o", r"jsonpath={.data.record\.json}")
+            if not text:
+                continue  # the first operation on a fresh lab has not begun
             newest = json.loads(text)["operations"][-1]
             keys = [step["key"] for step in newest["steps"]]
             if newest["operation"] == operation and newest["outcome"] == "running" and key in keys:

@@ -35,6 +35,9 @@ class _Listener:
     def recovery(self, progress: RecoveryProgress, *, elapsed: float, limit: float) -> None:
         raise AssertionError("no recovery runs here")
 
+    def progress(self, said: str) -> None:
+        self.told.append(("progress", said))
+
 
 class _Bench:
     """One run with everything it needs."""

@@ -1,0 +1,250 @@
+"""One table comes back into the live database, and everything else goes on as if nothing had happened."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from tests.e2e.operator_seat import Outcome, Seat
+
+pytestmark = pytest.mark.long
+
+REFUSED, VERIFICATION = 4, 8
+WAITS_FOR_MORE = "INSERT INTO ledger DEFAULT VALUES RETURNING id;\n"
+
+
+def extract(seat: Seat, table: str, target: str, *arguments: str) -> Outcome:
+    return seat.dr("extract", "--env", seat.env, "--table", table, "--target-time", target, *arguments, "--yes")
+
+
+def nothing_is_left(seat: Seat) -> bool:
+    """No scratch Cluster, nor anything that one owns."""
+    found = seat.kubectl("get", "cluster,pvc,secret,pod,service", "-n", "data", "-o", "name")
+    return "scratch" not in found
+
+
+def schemas(seat: Seat) -> str:
+    return seat.psql(seat.source, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'postgres_dr%'")
+
+
+@contextmanager
+def writing(seat: Seat) -> Iterator[list[int]]:
+    """A client that inserts into the table ``ledger`` without a pause. Gives what was acknowledged, as it comes."""
+    words = ["exec", "-i", f"{seat.source}-1", "-n", "data", "-c", "postgres", "--", "psql", "-XqAtd", "tomoda"]
+    process = subprocess.Popen(
+        ["kubectl", "--context", f"lab-{seat.env}", *words],
+        env={**os.environ, **seat.variables},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    acknowledged: list[int] = []
+    over = Event()
+
+    def write() -> None:
+        assert process.stdin
+        assert process.stdout
+        while not over.is_set():
+            process.stdin.write(WAITS_FOR_MORE)
+            process.stdin.flush()
+            acknowledged.append(int(process.stdout.readline()))
+        process.stdin.close()
+
+    thread = Thread(target=write)
+    thread.start()
+    try:
+        yield acknowledged
+    finally:
+        over.set()
+        thread.join(30)
+        process.wait(30)
+        if process.stdout:
+            process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def with_tables(lab_variables: dict[str, str]) -> Iterator[Seat]:
+    """Dev with a ledger that is written to, and with what hangs on ``users``: a foreign key, views, grants."""
+    seat = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
+    seat.psql(
+        seat.source,
+        """SET ROLE tomoda;
+        CREATE TABLE ledger (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at timestamptz DEFAULT now());
+        CREATE TABLE orders (id int PRIMARY KEY, user_id bigint CONSTRAINT orders_user REFERENCES users);
+        INSERT INTO orders SELECT n, n FROM generate_series(1, 1000) n;
+        CREATE VIEW emails WITH (security_barrier) AS SELECT id, email FROM users;
+        CREATE MATERIALIZED VIEW domains AS SELECT split_part(email, '@', 2) AS domain, count(*) FROM emails GROUP BY 1;
+        COMMENT ON TABLE users IS 'people; it''s theirs';
+        GRANT SELECT ON users, emails TO pg_monitor;""",
+    )
+    yield seat
+    seat.end_started()
+
+
+def shape(seat: Seat) -> str:
+    """What ``users`` is, but for its rows: by pg_dump, which knows all of it."""
+    ran = seat.in_pod(
+        f"{seat.source}-1",
+        *("pg_dump", "-d", "tomoda", "--schema-only", "-t", "users", "-t", "emails", "-t", "domains", "-t", "orders"),
+    )
+    assert ran.returncode == 0, ran.stderr
+    # The tokens of \restrict are made up each time.
+    return "\n".join(line for line in ran.stdout.splitlines() if "restrict" not in line)
+
+
+def test_a_dropped_table_is_brought_back_under_its_name_while_others_write(with_tables: Seat) -> None:
+    # GIVEN a client that writes to another table, and users dropped with all that hangs on it
+    seat = with_tables
+    shape_before, replicas = shape(seat), seat.replicas()
+    generation = (seat.cluster(seat.source) or {})["metadata"]["generation"]
+    with writing(seat) as acknowledged:
+        rows = int(seat.psql(seat.source, "SELECT count(*) FROM users"))
+        target = seat.database_time()
+        time.sleep(0.2)
+        seat.psql(seat.source, "DROP TABLE users CASCADE")
+        # WHEN it is extracted beside, and then swapped in
+        beside = extract(seat, "users", target)
+        swapped = extract(seat, "public.users", target, "--swap")
+        written = len(acknowledged)
+
+    # THEN beside it has the exact rows, and no foreign key
+    assert beside.code == 0, beside
+    assert beside.document["rows"] == rows
+    recovered = beside.document["recoveredTable"]
+    assert recovered.startswith("public.users_recovered_20")
+    assert int(seat.psql(seat.source, f"SELECT count(*) FROM {recovered}")) == rows
+    assert beside.document["compared"] == "number and checksum"
+    # AND swapped in, it is what it was: indexes, sequences, owner, grants, comments, views, foreign keys
+    assert swapped.code == 0, swapped
+    assert (swapped.document["rows"], swapped.document["faults"]) == (rows, [])
+    assert swapped.document["broughtBack"] == [
+        "foreign key orders_user of public.orders",
+        "view public.emails",
+        "materialized view public.domains",
+    ]
+    assert shape(seat) == shape_before
+    assert seat.psql(seat.source, "SELECT convalidated FROM pg_constraint WHERE conname = 'orders_user'") == "t"
+    assert seat.psql(seat.source, "SELECT sum(count) FROM domains") == str(rows)
+    place = "ST_SetSRID(ST_MakePoint(0, 0), 4326)"
+    insert = f"INSERT INTO users (email, name, location) VALUES ('new@x', 'New', {place}) RETURNING id"
+    assert int(seat.psql(seat.source, insert)) > rows
+    # AND nobody who writes has noticed: not one row is missing, no writer was stopped, the Cluster is as it was
+    assert written > 100
+    assert int(seat.psql(seat.source, "SELECT count(*) FROM ledger")) == len(acknowledged)
+    assert seat.replicas() == replicas
+    assert (seat.cluster(seat.source) or {})["metadata"]["generation"] == generation
+    # AND nothing is left of the scratch Clusters
+    assert nothing_is_left(seat)
+    assert schemas(seat) == "0"
+
+
+def test_a_damaged_table_is_kept_and_what_uses_it_follows(with_tables: Seat) -> None:
+    # GIVEN users with rows deleted and others added since, and a view and a foreign key on it
+    seat = with_tables
+    seat.psql(seat.source, "DROP MATERIALIZED VIEW domains")
+    rows = int(seat.psql(seat.source, "SELECT count(*) FROM users"))
+    target = seat.database_time()
+    time.sleep(0.2)
+    seat.psql(seat.source, "DELETE FROM orders")
+    seat.psql(seat.source, "DELETE FROM users WHERE id % 2 = 0")
+    place = "ST_SetSRID(ST_MakePoint(0, 0), 4326)"
+    seat.psql(seat.source, f"INSERT INTO users (email, name, location) VALUES ('late@x', 'Late', {place})")
+    given = int(seat.psql(seat.source, "SELECT max(id) FROM users"))
+    seat.psql(seat.source, f"INSERT INTO orders VALUES (1, {given})")
+
+    # WHEN
+    outcome = extract(seat, "users", target, "--swap")
+
+    # THEN the rows are back, what was there is kept, the view reads the new one, no number is given out twice
+    assert outcome.code == 0, outcome
+    kept = outcome.document["keptTable"]
+    assert kept.startswith("public.users_before_20")
+    assert int(seat.psql(seat.source, "SELECT count(*) FROM users")) == rows
+    assert seat.psql(seat.source, f"SELECT count(*) FROM {kept} WHERE email = 'late@x'") == "1"
+    assert int(seat.psql(seat.source, "SELECT count(*) FROM emails")) == rows
+    insert = f"INSERT INTO users (email, name, location) VALUES ('next@x', 'Next', {place}) RETURNING id"
+    assert int(seat.psql(seat.source, insert)) > given
+    # AND the row that refers to what is not there any more is reported, with the foreign key there for all others
+    assert ["orders_user" in fault for fault in outcome.document["faults"]] == [True]
+    assert f"({given})" in outcome.document["faults"][0]
+    refers = seat.psql(seat.source, "SELECT confrelid::regclass FROM pg_constraint WHERE conname = 'orders_user'")
+    assert refers == "users"
+    # AND again it is refused, as the name to keep the present one under is taken
+    again = extract(seat, "users", target, "--swap")
+    assert (again.code, again.problem_codes) == (REFUSED, ["recovered-table-exists"])
+    assert nothing_is_left(seat)
+
+
+@pytest.mark.parametrize("moment", ["recover", "load", "place", "remove-scratch"])
+def test_a_killed_extraction_is_resumed_to_its_end(with_tables: Seat, moment: str) -> None:
+    # GIVEN an extraction that is killed in a step
+    seat = with_tables
+    target, rows = seat.database_time(), seat.psql(seat.source, "SELECT count(*) FROM users")
+    process = seat.start("extract", "--env", "dev", "--table", "users", "--target-time", target, "--yes")
+    seat.await_step("extract", moment)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    status = seat.dr("status", "--env", "dev").document
+    assert [advice["command"] for advice in status["next"]] == ["python -m dr resume --env dev"]
+
+    # WHEN
+    resumed = seat.dr("resume", "--env", "dev", "--yes")
+
+    # THEN the table is there, whole, and once; nothing else is
+    assert resumed.code == 0, resumed
+    assert seat.psql(seat.source, f"SELECT count(*) FROM {resumed.document['recoveredTable']}") == rows
+    assert nothing_is_left(seat)
+    assert schemas(seat) == "0"
+    assert seat.dr("status", "--env", "dev").document["operations"][-1]["outcome"] == "done"
+
+
+def test_a_table_that_was_not_there_is_said_so_and_a_kept_scratch_cluster_serves_the_next_one(
+    with_tables: Seat,
+) -> None:
+    seat = with_tables
+    target = seat.database_time()
+
+    # GIVEN a name that was none at the target
+    missing = extract(seat, "public.nobody", target)
+    assert (missing.code, missing.problem_codes) == (VERIFICATION, ["table-missing-at-target"])
+    assert nothing_is_left(seat)
+
+    # WHEN one table is extracted and its scratch Cluster kept, and another is wanted of the same moment
+    first = extract(seat, "orders", target, "--keep-scratch")
+    assert first.code == 0, first
+    assert "foreign key orders_user of public.orders" in first.document["leftOut"][0]
+    look, delete = first.document["scratchCommands"]
+    assert seat.run(*shlex.split(look.replace(" -it ", " ")), "-XqAtc", r"SELECT count(*) FROM orders") != "0"
+    began = time.monotonic()
+    second = extract(seat, "users", target)
+
+    # THEN it is quick, and tidied up by the one that did not ask to keep it
+    assert second.code == 0, second
+    assert time.monotonic() - began < 30
+    assert "delete cluster postgres-dev-scratch" in delete
+    assert nothing_is_left(seat)
+
+
+def test_what_cannot_be_is_refused_before_anything_is_touched(with_tables: Seat) -> None:
+    seat = with_tables
+    before, target = seat.footprint(), seat.database_time()
+    cases = {
+        "schema-missing": extract(seat, "nowhere.users", target),
+        "source-missing": extract(seat, "users", target, "--source", "postgres-unknown"),
+        "target-before-first-backup": extract(seat, "users", "2020-01-01T00:00:00Z"),
+        "table-name-malformed": extract(seat, "users; DROP TABLE users", target),
+        "confirmation-wrong": extract(seat, "users", target, "--confirm", "postgres-prod"),
+    }
+    assert {code: outcome.problem_codes for code, outcome in cases.items()} == {code: [code] for code in cases}
+    with seat.no_more_volumes():
+        refused = extract(seat, "users", target)
+    assert (refused.code, refused.problem_codes) == (REFUSED, ["volume-refused"])
+    assert json.dumps(seat.footprint()) == json.dumps(before)

@@ -1,0 +1,95 @@
+"""``dr extract`` at the command line: what is told of it, and what of a report is shown."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from dr.cli.extraction_rendering import show_extraction
+from dr.cli.main import run
+from dr.model.extraction import ExtractDecision, decide_extraction
+from dr.model.extraction_report import Extracted, ExtractReport
+from dr.model.status import Status
+from tests.builders import NOW, a_record, an_entry, an_environment
+from tests.extractions import an_extract_request, an_extract_situation
+
+DONE = Extracted(
+    rows=100_000,
+    size=25 * 2**20,
+    compared="number and checksum",
+    kept="public.users_before_x",
+    brought_back=("view public.emails",),
+    left_out=("function public.f()",),
+    faults=("foreign key orders_user of sales.orders: Key (5000) is not present",),
+    recover_seconds=44.04,
+    load_seconds=2.0,
+)
+
+
+def decision(**changes: Any) -> ExtractDecision:
+    return decide_extraction(an_environment(), an_extract_request(**changes), an_extract_situation())
+
+
+def report(**changes: Any) -> ExtractReport:
+    return ExtractReport(
+        decision=decision(**changes),
+        environment=an_environment(),
+        started=datetime(2026, 4, 27, 12, tzinfo=UTC),
+        seconds=70.126,
+        extracted=DONE,
+        steps=(("load", 2.0, "in 2.0 s"),),
+        journal="/journal",
+    )
+
+
+def test_the_report_shows_the_rows_what_came_back_and_what_did_not(capsys: pytest.CaptureFixture[str]) -> None:
+    show_extraction(report(swap=True))
+    said = capsys.readouterr().out
+    for part in ("public.users", "100,000 rows, 25.0 MiB", "users_before_x", "emails", "public.f()", "Key (5000)"):
+        assert part in said
+    assert "--swap" not in said
+
+
+def test_beside_the_present_one_the_next_command_is_the_swap(capsys: pytest.CaptureFixture[str]) -> None:
+    show_extraction(report())
+    assert an_extract_request(swap=True).command(an_environment()) in capsys.readouterr().out
+
+
+def test_a_kept_scratch_cluster_comes_with_the_commands_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    kept = report(keep_scratch=True)
+    show_extraction(kept)
+    said = capsys.readouterr().out
+    assert all(command in said for command in kept.scratch_commands)
+    assert kept.as_json()["scratch"] == "postgres-prod-scratch"
+    assert report().scratch_commands == []
+
+
+def test_the_report_as_values() -> None:
+    document = report(swap=True).as_json()
+    assert document["table"] == document["recoveredTable"] == "public.users"
+    assert (document["rows"], document["bytes"], document["recoverSeconds"]) == (100_000, 25 * 2**20, 44.04)
+    assert document["keptTable"] == "public.users_before_x"
+    assert document["faults"] == list(DONE.faults)
+    assert replace(report(), extracted=Extracted()).as_json()["keptTable"] is None
+
+
+@pytest.mark.parametrize(("option", "code"), [("--table", "usage"), ("--target-time", "usage")])
+def test_table_and_target_are_both_wanted(option: str, code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = {"--table": "users", "--target-time": "2026-04-27T09:55:00Z"}
+    given = [word for name, value in words.items() if name != option for word in (name, value)]
+    assert run(["extract", "--env", "prod", *given, "--json"]) == 2
+    assert f'"code": "{code}"' in capsys.readouterr().out
+
+
+def test_an_extraction_that_was_stopped_is_gone_on_with_and_not_rolled_back() -> None:
+    status = Status(
+        environment=an_environment(),
+        clusters=(),
+        external_name=None,
+        workloads={},
+        record=a_record().with_operation(an_entry("extract", started=NOW)),
+        lease=None,
+        holder_dead=False,
+    )
+    assert [advice.command for advice in status.advice] == ["python -m dr resume --env prod"]
