@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from dr.model.cluster import UNRECOVERABLE_PHASE, ClusterSnapshot
-from dr.model.errors import RecoveryError
 
 
 class Stage(StrEnum):
@@ -79,10 +78,6 @@ class Failure:
     cause: str
     remedy: str
     final: bool
-
-    def as_error(self) -> RecoveryError:
-        """The error to raise for it."""
-        return RecoveryError(self.code, self.cause, self.remedy)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,13 +13,10 @@ from dr.clients.cluster_copies import keep_copy
 from dr.clients.manifest_files import read_manifest
 from dr.clients.recovery_watch import RecoveryWatch
 from dr.clients.sql import Psql
-from dr.clients.volumes import volume_refusal
 from dr.clients.wal import seal_wal
-from dr.model.cluster import ClusterSnapshot
-from dr.model.errors import AccessError, InterruptedOperationError, RecoveryError
+from dr.model.errors import AccessError
 from dr.model.lineage import recovered_name, source_of
 from dr.model.preconditions import RecoveryRequest
-from dr.model.progress import RecoveryProgress, Stage, WarningSeen
 from dr.model.record import Record
 from dr.model.recovered import app_secret_name
 from dr.model.recovery import RecoveryDecision, decide_recovery
@@ -31,14 +28,13 @@ from dr.operations.argocd import pause
 from dr.operations.drop_search import find_drop
 from dr.operations.observe import observe
 from dr.operations.operation import Tools, run_operation
+from dr.operations.recovery_wait import RecoveryWait
 from dr.operations.runner import StepResult
 from dr.operations.self_starters import hold
 from dr.operations.session import Session
 from dr.operations.verify import Finding, judge, verify_database, verify_last_commit, verify_table
 from dr.operations.writers import check_stopped, stop_writers
 
-_TICK_SECONDS = 0.5
-_SILENCE_SECONDS = 10
 _SEAL_SECONDS = 120
 _ARCHIVING_SECONDS = 60
 _SETTLE_SECONDS = 120
@@ -99,13 +95,17 @@ class Recovery:
         self._session = tools.session
         self._stack = tools.stack
         self._decision = decision
-        self._progress = RecoveryProgress()
-        self._seen: ClusterSnapshot | None = None
         self._findings: list[Finding] = []
         self._cluster_seconds = 0.0
-        self._asked_about_volumes = False
         self._watch = RecoveryWatch(
             self._session.api, decision.cluster.namespace, decision.cluster.name, since=self._session.clock()
+        )
+        self._wait = RecoveryWait(
+            self._session,
+            tools.reporter,
+            self._watch,
+            what="the Cluster",
+            at_limit="see what it waits for; timeouts.recoveryMinutes is the limit, --continue goes on",
         )
 
     def run(self) -> RecoveryReport:
@@ -178,66 +178,19 @@ class Recovery:
     def _recover(self) -> str:
         limit = self._decision.cluster.limit.total_seconds()
         self._stack.up(self._record.declaration({*self._decision.present, self._decision.cluster.name}))
-        begin = time.monotonic()
-        while self._progress.stage is not Stage.HEALTHY:
-            elapsed = time.monotonic() - begin
-            self._look()
-            if elapsed > _SILENCE_SECONDS:
-                self._ask_about_volumes()
-            self._tools.reporter.recovery(self._progress, elapsed=elapsed, limit=limit)
-            self._give_up_if_hopeless(elapsed, limit)
-        replayed = f"{self._progress.segments} WAL segments" if self._progress.segments else "WAL"
-        if self._seen is not None:
-            self._cluster_seconds = (self._session.clock() - self._seen.created).total_seconds()
-        return f"healthy {self._cluster_seconds:.1f} s after creation, {replayed} replayed"
+        self._wait.until_healthy(limit, check=self._check_engine)
+        created = self._wait.healthy.created
+        self._cluster_seconds = (self._session.clock() - created).total_seconds()
+        return f"healthy {self._cluster_seconds:.1f} s after creation, {self._wait.replayed} replayed"
 
-    def _ask_about_volumes(self) -> None:
-        """Once, when the Cluster is there and nothing comes of it: CloudNativePG tells nobody of a refused volume."""
-        if self._progress.stage is not Stage.CREATING or self._asked_about_volumes or self._seen is None:
-            return
-        self._asked_about_volumes = True
-        if refusal := volume_refusal(self._session.api, self._seen):
-            about = self._decision.cluster.name
-            self._progress = self._progress.after(
-                WarningSeen(about=about, reason="ProvisioningFailed", message=refusal)
-            )
-
-    def _look(self) -> None:
-        """Take in what has been seen since, waiting up to a tick for the first of it."""
-        seen = self._watch.next(_TICK_SECONDS)
-        while seen is not None:
-            self._progress = self._progress.after(seen)
-            if isinstance(seen, ClusterSnapshot):
-                self._seen = seen
-            seen = self._watch.next(0)
-
-    def _give_up_if_hopeless(self, elapsed: float, limit: float) -> None:
-        """Raise when the recovery cannot become healthy any more, or has used up its time."""
-        if self._session.stop.is_set():
-            raise InterruptedOperationError(
-                "interrupted",
-                f"stopped while {self._progress.stage}; CloudNativePG goes on with the Cluster by itself",
-                "go on, or undo what was done; see below",
-            )
-        if self._progress.failure and self._progress.failure.final:
-            raise self._progress.failure.as_error()
-        if not self._stack.running and self._progress.stage is not Stage.HEALTHY:
-            self._stack.result()  # its error is the cause, if it has one
-        if elapsed > limit:
-            why = self._progress.failure
-            held_up = f", waiting: {self._progress.waiting_for}" if self._progress.waiting_for else ""
-            raise RecoveryError(
-                why.code if why else "recovery-timeout",
-                f"not healthy within {limit:.0f} s; it was {self._progress.stage}{held_up}"
-                + (f"; {why.cause}" if why else ""),
-                why.remedy
-                if why
-                else "see what it waits for; timeouts.recoveryMinutes is the limit, --continue goes on",
-            )
+    def _check_engine(self) -> None:
+        """An engine that has ended before the Cluster is healthy has failed: its error is the cause, if it has one."""
+        if not self._stack.running:
+            self._stack.result()
 
     def _verify(self) -> str:
         cluster, environment = self._decision.cluster, self._session.environment
-        primary = (self._seen.primary if self._seen else None) or f"{cluster.name}-1"
+        primary = (self._wait.seen.primary if self._wait.seen else None) or f"{cluster.name}-1"
         psql = Psql(
             self._session.api, namespace=cluster.namespace, pod=primary, database=self._decision.source.database
         )
@@ -246,7 +199,7 @@ class Recovery:
         self._findings = [
             *verify_database(psql, environment),
             *([verify_table(psql, expects)] if (expects := self._decision.request.expects) else []),
-            verify_last_commit(self._progress.last_commit, self._decision.request.target, last_kept),
+            verify_last_commit(self._wait.progress.last_commit, self._decision.request.target, last_kept),
             self._await_archiving(),
         ]
         judge(self._findings)
@@ -262,10 +215,10 @@ class Recovery:
         """
         deadline = time.monotonic() + _ARCHIVING_SECONDS
         while time.monotonic() < deadline and not self._session.stop.is_set():
-            if self._seen is not None and self._seen.archiving.working is not None:
+            if self._wait.seen is not None and self._wait.seen.archiving.working is not None:
                 break
-            self._look()
-        archiving = self._seen.archiving if self._seen else None
+            self._wait.look()
+        archiving = self._wait.seen.archiving if self._wait.seen else None
         working = archiving is not None and archiving.working is True
         said = archiving.message if archiving and archiving.message else "not reported"
         return Finding(name="archiving", value="yes" if working else said, passed=working)
