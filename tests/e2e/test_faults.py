@@ -72,6 +72,9 @@ class Recovering:
         """It is as if nothing had happened."""
         assert outcome.code == 0, outcome
         seat = self.seat
+        # What was lost at the last moment may still be coming back.
+        wait_for(lambda: running(seat, "cnpg.io/podRole=instance"))
+        seat.kubectl("wait", "cluster", seat.recovered, "-n", "data", "--for=condition=Ready", "--timeout=120s")
         assert int(seat.psql(seat.recovered, "SELECT count(*) FROM users")) == self.rows
         status = seat.dr("status", "--env", "dev").document
         assert [cluster["name"] for cluster in status["clusters"]] == [seat.source, seat.recovered]
