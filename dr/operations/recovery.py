@@ -39,6 +39,9 @@ _SEAL_SECONDS = 120
 _ARCHIVING_SECONDS = 60
 _SETTLE_SECONDS = 120
 _CLEAR_SECONDS = 120
+_LOST_SECONDS = 90
+_LOST = {"not-found", "api-error", "sql-failed"}
+"""How a question fails whose pod, or container, or server is on its way out or in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +192,7 @@ class Recovery:
             self._stack.result()
 
     def _verify(self) -> str:
-        cluster, environment = self._decision.cluster, self._session.environment
+        cluster = self._decision.cluster
         primary = (self._wait.seen.primary if self._wait.seen else None) or f"{cluster.name}-1"
         psql = Psql(
             self._session.api, namespace=cluster.namespace, pod=primary, database=self._decision.source.database
@@ -197,7 +200,7 @@ class Recovery:
         drop = self._decision.request.drop
         last_kept = drop.kept.time if drop and drop.kept else None
         self._findings = [
-            *verify_database(psql, environment),
+            *self._ask_database(psql),
             *([verify_table(psql, expects)] if (expects := self._decision.request.expects) else []),
             verify_last_commit(self._wait.progress.last_commit, self._decision.request.target, last_kept),
             self._await_archiving(),
@@ -208,6 +211,17 @@ class Recovery:
             lambda record: record.with_verified(cluster.name, int(next_transaction)), now=self._session.clock()
         )
         return ", ".join(f"{finding.name} {finding.value}" for finding in self._findings)
+
+    def _ask_database(self, psql: Psql) -> list[Finding]:
+        """The answers of the database, whose pod may be lost just when it is healthy: CloudNativePG makes it anew."""
+        deadline = time.monotonic() + _LOST_SECONDS
+        while True:
+            try:
+                return verify_database(psql, self._session.environment)
+            except AccessError as error:
+                if error.code not in _LOST or time.monotonic() > deadline or self._session.stop.is_set():
+                    raise
+            self._wait.look()
 
     def _await_archiving(self) -> Finding:
         """CloudNativePG sets the condition once the first WAL of the new timeline is archived, a little after
