@@ -9,6 +9,7 @@ from dr.cli.operate import Agreed, Asked, operate, operation_options
 
 if TYPE_CHECKING:
     from dr.model.config import Environment
+    from dr.operations.operation import Report
     from dr.operations.session import Session
 
 
@@ -18,7 +19,7 @@ def move_options(function: Callable[..., None]) -> Callable[..., None]:
     return operation_options(option(function))
 
 
-def move(*, back: bool, recovered_name: str | None, hibernate_old: bool, **common: Any) -> None:
+def move(*, back: bool, recovered_name: str | None, hibernate_old: bool, **common: Any) -> "Report | None":
     """Move the traffic forward, or back. Raises a DrError."""
 
     def ask(environment: "Environment") -> Asked:
@@ -40,4 +41,4 @@ def move(*, back: bool, recovered_name: str | None, hibernate_old: bool, **commo
 
         return Asked(operation=request.operation, decide=look)
 
-    operate(ask, **common)
+    return operate(ask, **common)

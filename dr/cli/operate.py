@@ -68,8 +68,12 @@ def operate(
     yes: bool,
     confirmed: str | None,
     take_over: bool,
-) -> None:
-    """Do what ``ask`` makes of the environment. Raises a DrError."""
+    last: bool = True,
+) -> "Report | None":
+    """Do what ``ask`` makes of the environment, and tell of it; as JSON only if it is the ``last`` thing to tell of.
+
+    Returns the report, None after a dry run. Raises a DrError.
+    """
     from dr.cli import rendering, signals
     from dr.cli.confirmation import Agreement, agree
     from dr.cli.live import reporter_for
@@ -86,12 +90,12 @@ def operate(
         agreed = asked.decide(session)
     if dry_run and as_json:
         click.echo(json.dumps({"plan": agreed.plan.as_json(), "dryRun": True}, indent=2))
-        return
+        return None
     if not as_json:
         rendering.show_plan(agreed.plan)
     if dry_run:
         rendering.note("Dry run: nothing was changed.")
-        return
+        return None
     agreement = Agreement(
         steps=len(agreed.plan.steps),
         environment=found.name,
@@ -102,7 +106,8 @@ def operate(
     agree(agreement, as_json=as_json, yes=yes, confirmed=confirmed)
     with signals.stopping(session.stop), reporter_for(agreed.plan, quiet=as_json) as reporter:
         report = agreed.run(Tools(session=session, stack=stack, journal=journal, reporter=reporter))
-    if as_json:
-        click.echo(json.dumps(report.as_json(), indent=2))
-    else:
+    if not as_json:
         agreed.show(report)
+    elif last:
+        click.echo(json.dumps(report.as_json(), indent=2))
+    return report

@@ -1,11 +1,13 @@
 """What ``pitr`` and ``latest`` have in common."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dr.cli.move import move
 from dr.cli.operate import Agreed, Asked, operate, operation_options
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 def recovery_options(function: Callable[..., None]) -> Callable[..., None]:
     """Adds the options of every command that recovers."""
     for option in (
+        click.option(
+            "--switchover", is_flag=True, help="Move the traffic there afterwards: it is planned and asked for in turn."
+        ),
         click.option("--continue", "go_on", is_flag=True, help="Go on with a recovered Cluster that is there already."),
         click.option(
             "--recovered-name",
@@ -40,6 +45,7 @@ def recover(
     recovered_name: str | None,
     go_on: bool,
     skip_seal: bool,
+    switchover: bool,
     source_manifest: str | None,
     expect_table: str | None = None,
     before_drop: str | None = None,
@@ -64,6 +70,7 @@ def recover(
             recovered_name=recovered_name,
             go_on=go_on,
             seal=not skip_seal,
+            switchover=switchover,
             source_manifest=str(Path(source_manifest).resolve()) if source_manifest else None,
             expects=TableName.parse(expect_table) if expect_table is not None else None,
             before_drop=TableName.parse(before_drop) if before_drop is not None else None,
@@ -81,4 +88,9 @@ def recover(
 
         return Asked(operation="latest" if asked is None and before_drop is None else "pitr", decide=look)
 
-    operate(ask, **common)
+    recovered = operate(ask, **common, last=not switchover)
+    if switchover and recovered is not None:
+        told = dict(recovered.as_json())
+        moved = move(back=False, recovered_name=told["cluster"], hibernate_old=False, **common, last=False)
+        if common["as_json"] and moved is not None:
+            click.echo(json.dumps({**told, "switchover": moved.as_json()}, indent=2))

@@ -26,7 +26,7 @@ class RecoveryRequest:
     """What was asked for. ``target`` is None for the end of the WAL; ``source`` is the Cluster to recover from;
     ``go_on`` agrees to continue with a recovered Cluster that is there already; ``stand_in`` is what the source is
     known by where it is gone; ``expects`` is a table that has to be there afterwards; ``drop`` is what the target was
-    found by, None where it was given.
+    found by, None where it was given; ``switchover`` moves the traffic afterwards, by an operation of its own.
     """
 
     target: RecoveryTarget | None
@@ -34,6 +34,7 @@ class RecoveryRequest:
     recovered_name: str
     go_on: bool = False
     seal: bool = True
+    switchover: bool = False
     stand_in: StandIn | None = None
     expects: TableName | None = None
     drop: Drop | None = None
@@ -61,6 +62,8 @@ class RecoveryRequest:
             parts += ["--expect-table", shlex.quote(str(self.expects))]
         if not self.seal:
             parts.append("--skip-seal")
+        if self.switchover:
+            parts.append("--switchover")
         return " ".join([*parts, *(["--continue"] if go_on else [])])
 
 

@@ -117,6 +117,7 @@ def _facts(
         + (f"which is gone: known by {situation.stands_in}" if situation.stands_in else "left as it is"),
         "Base backup": f"{base.backup_id}, ended {RecoveryTarget(base.end)}{size}",
         "Recovered": f"{cluster.namespace}/{cluster.name}, archiving to {environment.backup.url}/{cluster.server_name}",
+        **({"Then": "the switchover, which is planned and asked for in turn"} if request.switchover else {}),
         "Limit": f"{_duration(cluster.limit.total_seconds())} from creation to healthy",
     }
 

@@ -48,7 +48,7 @@ _LOST = {"not-found", "api-error", "sql-failed"}
 class Wanted:
     """What was asked for, with None where the lineage decides. ``source_manifest`` is a file with the manifest of a
     source that is gone; ``before_drop`` is a table whose drop gives the target, ``expects`` one that has to be there
-    afterwards.
+    afterwards; ``switchover`` says that the traffic is to be moved afterwards.
     """
 
     target: RecoveryTarget | None
@@ -56,6 +56,7 @@ class Wanted:
     recovered_name: str | None = None
     go_on: bool = False
     seal: bool = True
+    switchover: bool = False
     source_manifest: str | None = None
     expects: TableName | None = None
     before_drop: TableName | None = None
@@ -83,6 +84,7 @@ def _request(session: Session, wanted: Wanted) -> RecoveryRequest:
         recovered_name=wanted.recovered_name or recovered_name(environment, source=source, taken=taken),
         go_on=wanted.go_on,
         seal=wanted.seal,
+        switchover=wanted.switchover,
         stand_in=read_manifest(wanted.source_manifest, name=source, namespace=environment.namespace)
         if wanted.source_manifest
         else None,
