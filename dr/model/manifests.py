@@ -8,11 +8,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dr.model.cluster import BARMAN_PLUGIN
 from dr.model.errors import Problem, RefusedError
 from dr.model.manifest_edits import (
     OF_A_CLUSTER,
     Canonical,
     Change,
+    archive_of,
     at,
     cluster_changes,
     cluster_of,
@@ -173,8 +175,9 @@ def _problems(objects: Sequence[_Object], wanted: Canonical) -> Iterator[Problem
                 cause=f"{_place(entry)} is not of type ExternalName",
                 remedy="make it one, as it is in the cluster",
             )
-        elif entry.kind == "Cluster" and not isinstance(at(spec, "backup", "barmanObjectStore"), Mapping):
-            yield _not_understood(entry.file, f"{_place(entry)} has no spec.backup.barmanObjectStore")
+        elif entry.kind == "Cluster" and archive_of(spec) is None:
+            why = f"has neither spec.backup.barmanObjectStore nor the plugin {BARMAN_PLUGIN} as its WAL archiver"
+            yield _not_understood(entry.file, f"{_place(entry)} {why}")
 
 
 def _without_cluster(files: Sequence[ManifestFile], wanted: Canonical) -> Problem:

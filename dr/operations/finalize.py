@@ -78,9 +78,9 @@ def _compared(session: Session, found: Collection[Manager]) -> tuple[Manager, ..
 
 def _own_backup(session: Session, serving: ClusterSnapshot) -> str:
     """The newest base backup in the Cluster's own archive, by what the bucket holds."""
-    if serving.store is None:
+    if serving.server_name is None:
         return ""
-    backups = read_catalogue(session.environment.backup, serving.store.server_name).backups
+    backups = read_catalogue(session.environment.backup, serving.server_name).backups
     return backups[-1].backup_id if backups else ""
 
 
@@ -161,7 +161,7 @@ def _canonical(session: Session, serving: ClusterSnapshot, formers: Collection[s
     return Canonical(
         name=serving.name,
         namespace=serving.namespace,
-        server_name=serving.store.server_name if serving.store else serving.name,
+        server_name=serving.server_name or serving.name,
         host=read_write_host(serving),
         service=session.environment.service,
         alt_dns_names=tuple(certificates.get("serverAltDNSNames") or ()),
