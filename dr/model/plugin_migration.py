@@ -122,7 +122,8 @@ def _problems(subject: ManifestObject, folder: str, files: Sequence[ManifestFile
             cause=f"the Cluster {name} in {subject.file.path} archives by the plugin {BARMAN_PLUGIN} already",
             remedy="nothing is left to migrate; is it merged? then see that it archives: python -m dr window",
         )
-    elif spec.get("plugins"):
+        return
+    if spec.get("plugins"):
         yield not_understood(subject.file, f"the Cluster {name} has spec.plugins, for something else")
     if join(folder, FILE) in {file.path for file in files}:
         yield not_understood(subject.file, f"the file of the new ObjectStore, {join(folder, FILE)}, is there already")
