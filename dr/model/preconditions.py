@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dr.model.archive_end import problems_of_end
+from dr.model.archive_problems import problems_of_archive
 from dr.model.base_choice import problems_of_base
-from dr.model.cluster import BARMAN_PLUGIN, TARGET_ANNOTATION, ClusterSnapshot
+from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.cluster_copy import StandIn
 from dr.model.config import Environment
 from dr.model.drops import Drop
@@ -109,18 +110,8 @@ def problems_around(
 def _problems_of_source(
     environment: Environment, request: RecoveryRequest, situation: Situation, source: ClusterSnapshot
 ) -> Iterator[Problem]:
-    yield from _problems_of_plugin(source, situation.plugin_fault)
-    if source.store is None and source.plugin is None:
-        what = f"archives by the plugin {source.other_archiver}" if source.other_archiver else "has no backup section"
-        yield Problem(
-            code="no-object-store",
-            cause=f"the Cluster {source.name} {what}; recovery is from an in-tree barmanObjectStore, or by the plugin "
-            f"{BARMAN_PLUGIN}",
-            remedy="recover by hand as CloudNativePG's documentation on recovery says",
-        )
-    elif source.store is None:
-        return
-    elif source.store.url != environment.backup.url:
+    yield from problems_of_archive(source, plugin_fault=situation.plugin_fault)
+    if source.store is not None and source.store.url != environment.backup.url:
         yield Problem(
             code="backup-place-differs",
             cause=f"{source.name} archives to {source.store.url}, and the configuration says {environment.backup.url}",
@@ -156,25 +147,6 @@ def _problems_of_source(
             cause=situation.volume_refusal,
             remedy=f"raise the quota of {environment.namespace}, or free some of it: kubectl describe quota "
             f"-n {environment.namespace}",
-        )
-
-
-def _problems_of_plugin(source: ClusterSnapshot, fault: str) -> Iterator[Problem]:
-    """What is missing around a Cluster that archives by the plugin: CloudNativePG would wait for it without a word."""
-    if source.plugin is None:
-        return
-    if fault:
-        yield Problem(
-            code="plugin-unavailable",
-            cause=f"{source.name} archives by the plugin {BARMAN_PLUGIN}, and {fault}",
-            remedy="install it, or bring its Deployment up, beside CloudNativePG's operator",
-        )
-    if source.store is None:
-        name = source.plugin.object_store or "(barmanObjectName is not given)"
-        yield Problem(
-            code="object-store-missing",
-            cause=f"there is no ObjectStore {source.namespace}/{name}, to which {source.name} archives",
-            remedy="create it as it was (Git?): the recovered cluster is restored from it, and archives to it",
         )
 
 

@@ -85,7 +85,7 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
         "self_starters": self_starters,
         "missing_secrets": tuple(
             name
-            for name in (named_by(source.spec) if source else ())
+            for name in (named_by(source.spec, source.store.definition if source.store else {}) if source else ())
             if workloads.read_secret(api, namespace, name) is None
         ),
     }
