@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from lab import paths
+from lab.platform.gcs import BUCKET
 from tests.e2e.operator_seat import Outcome, Seat, await_health, lab
 
 pytestmark = pytest.mark.long
@@ -104,6 +106,17 @@ def test_a_target_behind_the_archive_fails_within_seconds(plugged: Plugged) -> N
     print(f"\nbad target recognised {since_creation.total_seconds():.0f} s after creation")
     assert since_creation.total_seconds() < 60
     seat.delete_recovered()
+
+
+def test_one_table_comes_out_of_the_plugins_archive(plugged: Plugged) -> None:
+    seat = plugged.seat
+    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=120s")
+    words = ("--env", "dev", "--table", "public.users", "--target-time", seat.database_time())
+    outcome = seat.dr("extract", *words, *AGREED)
+    assert outcome.code == 0, outcome
+    assert "scratch" not in seat.kubectl("get", "cluster,pvc", "-n", "data", "-o", "name")
+    folders = sorted(entry.name for entry in (paths.state().buckets / BUCKET / "dev").iterdir() if entry.is_dir())
+    assert not any("scratch" in name for name in folders), "the scratch Cluster archived"
 
 
 def test_a_dropped_table_comes_back(plugged: Plugged) -> None:
