@@ -14,7 +14,7 @@ import pytest
 
 from lab.cluster import MANAGER
 from lab.data import repository
-from tests.e2e.operator_seat import Outcome, Seat, await_health, lab
+from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab
 
 pytestmark = pytest.mark.long
 
@@ -54,9 +54,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    seat = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
-    if seat.journal.exists():  # else nothing was done to it since the reset at the start of all tests
-        lab("reset")
+    seat = fresh_dev(lab_variables)
     folder = tmp_path_factory.mktemp("platform")
     for path, text in repository.files(folder.as_uri(), declares_enabled=False).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
