@@ -67,14 +67,15 @@ def down(*, drop_cache: bool) -> None:
 
 
 @main.command()
-def reset() -> None:
+@click.option("--plugin", "by_plugin", is_flag=True, help="Let dev's database archive by the Barman Cloud plugin.")
+def reset(*, by_plugin: bool) -> None:
     """Put the lab's data back: databases, backups, workloads, Pulumi state. The platform stays up."""
     from lab import reset as action
 
     with _failures():
         where, cache, console = _here()
         with lock.held(paths.lock_path(where), console.print):
-            action.reset(where, cache, console)
+            action.reset(where, cache, console, by_plugin=by_plugin)
 
 
 @main.command()

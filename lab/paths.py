@@ -131,6 +131,11 @@ class State:
         return self.root / "machine-before.json"
 
     @property
+    def plugin_mark(self) -> Path:
+        """There while the data is that of `reset --plugin`."""
+        return self.root / "data-by-plugin"
+
+    @property
     def data_mark(self) -> Path:
         """Written when the lab's data is complete; holds the key of the sources that it was made from."""
         return self.root / "data-made"

@@ -13,8 +13,8 @@ from lab.paths import Cache, State
 from lab.steps import Runner, Step, Task
 
 
-def reset(where: State, cache: Cache, console: Console) -> None:
-    """Put the data back.
+def reset(where: State, cache: Cache, console: Console, *, by_plugin: bool = False) -> None:
+    """Put the data back; with `by_plugin`, one database of it archives by the Barman Cloud plugin.
 
     Raises:
         LabError: the lab is not up, or its data could not be removed or made.
@@ -29,7 +29,7 @@ def reset(where: State, cache: Cache, console: Console) -> None:
         def note(text: str) -> None:
             task.note = text
 
-        content.make(where, task.cancelled, note)
+        content.make(where, task.cancelled, note, by_plugin=by_plugin)
 
     steps = [
         *gitops.off_steps(where),  # else Argo CD would make anew what is removed

@@ -12,7 +12,7 @@ from lab.data.environments import DATABASES, ENVIRONMENTS
 from lab.errors import LabError
 from lab.node import kubernetes, namespace
 from lab.paths import Cache, State
-from lab.platform import argocd, cnpg
+from lab.platform import argocd, barman_plugin, cnpg
 from lab.tools import pulumi
 
 PARTS = {
@@ -82,6 +82,7 @@ def status(where: State, cache: Cache) -> Status:
         versions={
             "kubernetes": versions.KUBERNETES,
             "cnpg": versions.CNPG,
+            "barman-plugin": versions.BARMAN_PLUGIN,
             "coredns": versions.COREDNS,
             "argocd": versions.ARGOCD,
             "postgresql": versions.POSTGRES,
@@ -119,8 +120,12 @@ def _in_cluster(where: State) -> list[Part]:
     cluster = Cluster(where)
     ready = cnpg.is_ready(cluster)
     parts = [Part("cnpg", f"CNPG operator {versions.CNPG}", healthy=ready, detail="ready" if ready else "not ready")]
-    made = where.data_mark.exists() and where.data_mark.read_text() == content.key()
-    detail = "as these sources make it" if made else "missing, incomplete or of other sources: run `reset`"
+    ready = barman_plugin.is_ready(cluster)
+    what = f"Barman Cloud plugin {versions.BARMAN_PLUGIN}"
+    parts.append(Part("plugin", what, healthy=ready, detail="ready" if ready else "not ready"))
+    made = content.as_sources_make_it(where)
+    archives = f", {content.PLUGIN_ENVIRONMENT} archiving by the plugin" if content.by_plugin(where) else ""
+    detail = f"as these sources make it{archives}" if made else "missing, incomplete or of other sources: run `reset`"
     parts.append(Part("data", "the lab's data", healthy=made, detail=detail))
     parts.append(_gitops(cluster))
     for environment in ENVIRONMENTS:

@@ -10,14 +10,14 @@ from rich.console import Console
 from lab import config, down, machine, processes
 from lab.cluster import Cluster
 from lab.data import content
-from lab.images import postgres
-from lab.images.binaries import OPERATOR, PAUSE_CONTAINER
+from lab.images import postgres, sidecar
+from lab.images.binaries import OPERATOR, PAUSE_CONTAINER, PLUGIN
 from lab.node import containerd, kubernetes, namespace, network, settling
 from lab.paths import Cache, State
-from lab.platform import argocd, cnpg, dns, gcs, storage
+from lab.platform import argocd, barman_plugin, cnpg, dns, gcs, storage
 from lab.steps import Runner, Step, Task
 from lab.tools import programs, pulumi
-from lab.tools.programs import CNPG_MANIFEST
+from lab.tools.programs import CNPG_MANIFEST, PLUGIN_MANIFEST
 from lab.tools.toolchain import toolchain
 
 
@@ -59,9 +59,18 @@ class _Lab:
             self._build(programs.CNPG, programs.KUBE.name),
             self._build(programs.COREDNS, programs.CNPG.name),
             Step("pulumi", "have Pulumi with its Kubernetes provider", 1020, self._pulumi, (programs.COREDNS.name,)),
-            self._build(programs.ARGOCD, "pulumi"),
+            self._build(programs.BARMAN_PLUGIN, "pulumi"),
+            self._build(programs.ARGOCD, programs.BARMAN_PLUGIN.name),
             Step("image-postgres", "make the PostgreSQL image", 150, self._postgres_image, ("packages",)),
             Step("image-operator", "make the operator's image", 1, self._operator_image, (programs.CNPG.name,)),
+            Step("image-plugin", "make the plugin's image", 1, self._plugin_image, (programs.BARMAN_PLUGIN.name,)),
+            Step(
+                "image-sidecar",
+                "make the plugin's sidecar image",
+                1,
+                lambda _: sidecar.build(self.cache, self.go),
+                (programs.BARMAN_PLUGIN.name, "image-postgres"),
+            ),
             Step("image-pause", "make the pause image", 1, self._pause_image, (programs.PAUSE.name,)),
             Step("network", "make the bridge", 0.3, lambda _: network.up(self.where), ("packages",)),
             Step("containerd", "start containerd", 1, self._containerd, ("network",)),
@@ -76,12 +85,14 @@ class _Lab:
             Step(
                 "load-operator", "load the operator's image", 2, self._load_operator, ("load-pause", "image-operator")
             ),
+            Step("load-plugin", "load the plugin's images", 3, self._load_plugin, ("load-postgres", *_PLUGIN_IMAGES)),
             Step("control-plane", "start the control plane", 8, self._control_plane, ("kube", "network")),
             Step("kubelet", "start the node", 3, self._node, ("control-plane", "load-pause")),
             Step("dns", "start cluster DNS", 2, self._dns, ("coredns", "control-plane")),
             Step("gcs", "start the GCS server", 1, lambda _: gcs.up(self.where), ("network",)),
             Step("storage", "start the volume provisioner", 2, self._storage, ("control-plane",)),
             Step("cnpg", "start the CNPG operator", 20, self._cnpg, ("kubelet", "dns", "load-operator")),
+            Step("plugin", "start the Barman Cloud plugin", 10, self._plugin, ("cnpg", "load-plugin")),
             Step("gitops", "start Argo CD", 6, self._argocd, (programs.ARGOCD.name, "control-plane", "packages")),
             Step("data", "make the databases, their backups and workloads", 60, self._data, _DATA_NEEDS),
             Step("settings", "write configuration and links", 0.1, self._settings, ("pulumi", "control-plane")),
@@ -102,6 +113,9 @@ class _Lab:
     def _operator_image(self, _task: Task) -> str | None:
         return OPERATOR.build(self.cache, self.go)
 
+    def _plugin_image(self, _task: Task) -> str | None:
+        return PLUGIN.build(self.cache, self.go)
+
     def _pause_image(self, _task: Task) -> str | None:
         return PAUSE_CONTAINER.build(self.cache, self.go)
 
@@ -121,6 +135,11 @@ class _Lab:
 
     def _load_operator(self, task: Task) -> str | None:
         return containerd.load(self.where, OPERATOR.archive(self.cache, self.go), task)
+
+    def _load_plugin(self, task: Task) -> str | None:
+        images = (PLUGIN.archive(self.cache, self.go), sidecar.archive(self.cache, self.go))
+        outcomes = [containerd.load(self.where, image, task) for image in images]
+        return None if None in outcomes else "already loaded"
 
     @property
     def _kube(self) -> Path:
@@ -146,6 +165,11 @@ class _Lab:
         image_key = OPERATOR.archive(self.cache, self.go).stem
         return cnpg.up(self.where, manifest, image_key, Cluster(self.where, task.cancelled))
 
+    def _plugin(self, task: Task) -> str | None:
+        manifest = programs.BARMAN_PLUGIN.folder(self.cache, self.go) / PLUGIN_MANIFEST
+        image_key = PLUGIN.archive(self.cache, self.go).stem
+        return barman_plugin.up(self.where, manifest, image_key, Cluster(self.where, task.cancelled))
+
     def _argocd(self, task: Task) -> str | None:
         folder = programs.ARGOCD.folder(self.cache, self.go)
         return argocd.up(self.where, folder, Cluster(self.where, task.cancelled))
@@ -155,8 +179,11 @@ class _Lab:
             if self.node_restarted:
                 task.note = "waiting for the pods"
                 settling.settle(self.where, Cluster(self.where, task.cancelled))
-            same = self.where.data_mark.read_text() == content.key()
-            return "is there" if same else "is there, of other sources than these: `reset` renews it"
+            return (
+                "is there"
+                if content.as_sources_make_it(self.where)
+                else "is there, of other sources than these: `reset` renews it"
+            )
 
         def note(text: str) -> None:
             task.note = text
@@ -170,6 +197,7 @@ class _Lab:
         return None
 
 
+_PLUGIN_IMAGES = ("image-plugin", "image-sidecar")
 _DATA_NEEDS = ("cnpg", "storage", "gcs", "load-postgres")
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 KUBERNETES: Final = "1.34.4"
 CNPG: Final = "1.30.0"
+BARMAN_PLUGIN: Final = "0.14.0"
 COREDNS: Final = "1.15.0"
 ARGOCD: Final = "3.2.11"
 PULUMI: Final = "3.250.0"
@@ -29,4 +30,7 @@ POSTGRES_UID: Final = 26
 
 POSTGRES_IMAGE: Final = f"lab.local/postgis:{POSTGRES}"
 OPERATOR_IMAGE: Final = f"lab.local/cloudnative-pg:{CNPG}"
+PLUGIN_IMAGE: Final = f"lab.local/plugin-barman-cloud:{BARMAN_PLUGIN}"
+PLUGIN_SIDECAR_IMAGE: Final = f"lab.local/plugin-barman-cloud-sidecar:{BARMAN_PLUGIN}"
+"""Beside PostgreSQL in its pods. It has a fixed tag, as `latest` would be asked for from a registry each time."""
 PAUSE_IMAGE: Final = "lab.local/pause:1"

@@ -102,6 +102,26 @@ def a_source(**spec: Any) -> ClusterSnapshot:
     return ClusterSnapshot.from_object(cluster_object(**spec))
 
 
+STORE_CONFIGURATION = {"destinationPath": BACKUP_URL, "googleCredentials": {"gkeEnvironment": True}}
+"""The ``spec.configuration`` of the ObjectStore ``prod-store``."""
+
+
+def by_plugin(**parameters: str) -> dict[str, Any]:
+    """The spec's keys of a Cluster that archives by the Barman Cloud plugin, for :func:`cluster_object`."""
+    entry = {
+        "name": "barman-cloud.cloudnative-pg.io",
+        "enabled": True,
+        "isWALArchiver": True,
+        "parameters": {"barmanObjectName": "prod-store", **parameters},
+    }
+    return {"backup": None, "plugins": [entry]}
+
+
+def a_plugin_source(**parameters: str) -> ClusterSnapshot:
+    """The source Cluster, archiving by the plugin, with its ObjectStore."""
+    return a_source(**by_plugin(**parameters)).with_object_store(STORE_CONFIGURATION)
+
+
 def a_backup(end: datetime = NOW - timedelta(hours=9), backup_id: str = "20260427T030000") -> BaseBackup:
     """A base backup that took a minute; by default it ended at 03:00."""
     return BaseBackup(

@@ -15,9 +15,9 @@ from dr import __version__
 from dr.model.errors import DrError, FaultError, InterruptedOperationError, RequestError
 
 _COMMANDS = {
-    name: f"dr.cli.{name}"
+    name: f"dr.cli.{name.replace('-', '_')}"
     for name in (
-        *("extract", "finalize", "latest", "mark", "pitr"),
+        *("extract", "finalize", "latest", "mark", "migrate-to-plugin", "pitr"),
         *("resume", "rollback", "status", "switchover", "window"),
     )
 }

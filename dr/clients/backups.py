@@ -26,7 +26,7 @@ def take_first_backup(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: fl
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": "Backup",
             "metadata": {"name": name, "labels": MANAGED_BY},
-            "spec": {"cluster": {"name": cluster.name}, "method": "barmanObjectStore"},
+            "spec": {"cluster": {"name": cluster.name}, **cluster.backup_method},
         }
         api.ask(f"create {what}", api.custom.create_namespaced_custom_object, *where, body)
     deadline = time.monotonic() + limit

@@ -6,6 +6,7 @@ from threading import Event
 from typing import Any
 
 from dr.clients.kubernetes import KubernetesApi
+from dr.clients.object_stores import read_object_store
 from dr.model.cluster import UNRECOVERABLE_PHASE, ClusterSnapshot
 from dr.model.errors import AccessError
 
@@ -16,7 +17,9 @@ RECOVERY_JOB_LABEL, RECOVERY_JOB_ROLE = "cnpg.io/jobRole", "full-recovery"
 
 
 def find_cluster(api: KubernetesApi, namespace: str, name: str) -> ClusterSnapshot | None:
-    """The Cluster as it is now, or None. Raises AccessError ``cnpg-missing`` where CloudNativePG is not installed."""
+    """The Cluster as it is now, with its object store, or None. Raises AccessError ``cnpg-missing`` where CloudNativePG
+    is not installed.
+    """
     try:
         raw = api.find(
             f"read the Cluster {namespace}/{name}",
@@ -33,7 +36,14 @@ def find_cluster(api: KubernetesApi, namespace: str, name: str) -> ClusterSnapsh
                 "cnpg-missing", "CloudNativePG's CRD is not installed in this cluster", error.remedy
             ) from error
         raise
-    return ClusterSnapshot.from_object(raw) if raw else None
+    return with_object_store(api, ClusterSnapshot.from_object(raw)) if raw else None
+
+
+def with_object_store(api: KubernetesApi, seen: ClusterSnapshot) -> ClusterSnapshot:
+    """The Cluster with the ObjectStore that it archives to by the plugin, if so and it is there. Raises AccessError."""
+    if seen.plugin is None:
+        return seen
+    return seen.with_object_store(read_object_store(api, seen.namespace, seen.plugin.object_store))
 
 
 def _recovery_pod_phases(api: KubernetesApi, namespace: str, name: str) -> list[str]:
@@ -111,7 +121,7 @@ def list_objects(api: KubernetesApi, namespace: str, plural: str) -> list[Mappin
 
 
 def list_clusters(api: KubernetesApi, namespace: str) -> list[ClusterSnapshot]:
-    """All Clusters in a namespace, oldest first."""
+    """All Clusters in a namespace, oldest first, without the object stores of those that archive by a plugin."""
     found = api.ask(
         f"list the Clusters in {namespace}", api.custom.list_namespaced_custom_object, GROUP, VERSION, namespace, PLURAL
     )

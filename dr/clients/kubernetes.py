@@ -70,6 +70,11 @@ class KubernetesApi:
         return client.CoordinationV1Api(self._client)
 
     @cached_property
+    def discovery(self) -> Any:
+        """Endpoints of Services."""
+        return client.DiscoveryV1Api(self._client)
+
+    @cached_property
     def batch(self) -> Any:
         """CronJobs and Jobs."""
         return client.BatchV1Api(self._client)

@@ -22,6 +22,7 @@ from dr.model.progress import LogSeen, Observation, PodSeen, WarningSeen
 
 _WATCH_SECONDS = 60
 _RETRY_SECONDS = 0.5
+_SIDECAR = "plugin-barman-cloud"
 
 
 class RecoveryWatch:
@@ -101,7 +102,8 @@ class RecoveryWatch:
             if recovery and pod.status.phase not in {None, "Pending"} and pod.metadata.name not in self._followed:
                 self._followed.add(pod.metadata.name)
                 stale = pod.metadata.creation_timestamp < self._since
-                self._in_background(self._follow_log, pod.metadata.name, stale)
+                for container in _told_by(pod):
+                    self._in_background(self._follow_log, pod.metadata.name, container, stale)
 
     def _warnings(self) -> None:
         core: Any = client.CoreV1Api(self._api.new_client())
@@ -110,11 +112,11 @@ class RecoveryWatch:
             if about.startswith(self._name) and when and when >= self._since:
                 self._seen.put(WarningSeen(about=about, reason=event.reason or "", message=event.message or ""))
 
-    def _follow_log(self, pod: str, stale: bool) -> None:
+    def _follow_log(self, pod: str, container: str, stale: bool) -> None:
         core: Any = client.CoreV1Api(self._api.new_client())
         with contextlib.suppress(ApiException, urllib3.exceptions.HTTPError, OSError):
             log = core.read_namespaced_pod_log(
-                pod, self._namespace, container=RECOVERY_JOB_ROLE, follow=True, _preload_content=False
+                pod, self._namespace, container=container, follow=True, _preload_content=False
             )
             rest = b""
             for chunk in log.stream(decode_content=True):
@@ -123,6 +125,14 @@ class RecoveryWatch:
                     self._seen.put(LogSeen(pod=pod, line=line.decode(errors="replace"), stale=stale))
                 if self._over.is_set():
                     return
+
+
+def _told_by(pod: Any) -> list[str]:
+    """The containers whose logs tell of a recovery. The Barman Cloud plugin fetches the base backup, and looks at the
+    new archive, in a sidecar: an init container that goes on.
+    """
+    known = [container.name for container in pod.spec.init_containers or ()]
+    return [RECOVERY_JOB_ROLE, *(name for name in known if name == _SIDECAR)]
 
 
 def _waiting_for(pod: Any) -> str:

@@ -48,14 +48,14 @@ def _renamed(value: Any, source: str, name: str) -> Any:
     return changed
 
 
-def named_by(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """The Secrets that a specification needs besides the owner's password: without one of them nothing starts, or
-    nothing is archived.
+def named_by(spec: Mapping[str, Any], store: Mapping[str, Any]) -> tuple[str, ...]:
+    """The Secrets that a specification, and the definition of its object store, need besides the owner's password:
+    without one of them nothing starts, or nothing is archived.
     """
-    return tuple(sorted({name for name in _secrets(spec) if name}))
+    return tuple(sorted({name for name in _secrets(spec, store) if name}))
 
 
-def _secrets(spec: Mapping[str, Any]) -> Iterator[str | None]:
+def _secrets(spec: Mapping[str, Any], store: Mapping[str, Any]) -> Iterator[str | None]:
     yield (spec.get("superuserSecret") or {}).get("name")
     for role in (spec.get("managed") or {}).get("roles") or ():
         yield (role.get("passwordSecret") or {}).get("name")
@@ -63,7 +63,6 @@ def _secrets(spec: Mapping[str, Any]) -> Iterator[str | None]:
         yield (spec.get("certificates") or {}).get(key)
     for pull in spec.get("imagePullSecrets") or ():
         yield pull.get("name")
-    store = (spec.get("backup") or {}).get("barmanObjectStore") or {}
     for credentials in ("googleCredentials", "s3Credentials", "azureCredentials"):
         for reference in (store.get(credentials) or {}).values():
             if isinstance(reference, Mapping):

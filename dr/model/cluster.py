@@ -4,8 +4,8 @@ Code decides on this snapshot, never on the raw object, so that the knowledge of
 what it defaults to when the fact is missing) stands in one place.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,15 @@ HEALTHY_PHASE = "Cluster in healthy state"
 
 UNRECOVERABLE_PHASE = "Cluster is unrecoverable and needs manual intervention"
 """``PhaseUnrecoverable``: reached only after the recovery Job gave up, some 11 minutes after its first failure."""
+
+PLUGIN_PHASES = (
+    "Cluster cannot proceed to reconciliation due to an unknown plugin being required",
+    "Cluster cannot proceed to reconciliation due to an error while interacting with plugins",
+)
+"""``PhaseUnknownPlugin`` and ``PhaseFailurePlugin``: the operator does not reach a plugin, and tries again."""
+
+BARMAN_PLUGIN = "barman-cloud.cloudnative-pg.io"
+"""The name by which a Cluster calls for the Barman Cloud plugin (``plugin-barman-cloud``)."""
 
 TARGET_ANNOTATION = "postgres-dr/recovery-target"
 """On a Cluster that this tool made: the target, as sent. Tells whether a later run means the same recovery."""
@@ -29,10 +38,10 @@ class Archiving:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectStore:
-    """Where a Cluster archives to, by CloudNativePG's in-tree Barman support.
+    """Where a Cluster archives to.
 
-    ``definition`` is the ``barmanObjectStore`` mapping; ``server_name`` the folder below ``url`` that is this
-    Cluster's.
+    ``definition`` is the ``barmanObjectStore`` mapping, or the ``configuration`` of the plugin's ObjectStore, which is
+    of the same type; ``server_name`` the folder below ``url`` that is this Cluster's.
     """
 
     url: str
@@ -41,9 +50,24 @@ class ObjectStore:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PluginArchive:
+    """How a Cluster archives by the Barman Cloud plugin.
+
+    ``entry`` is that of ``spec.plugins``; ``object_store`` the name of an ObjectStore in the Cluster's namespace;
+    ``server_name`` its folder there, by default the Cluster's name (the plugin's ``operator/config``).
+    """
+
+    entry: Mapping[str, Any]
+    object_store: str
+    server_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterSnapshot:
     """What is known of a Cluster. Times are aware UTC; ``spec`` is the live specification, with the webhook's
-    defaults; ``major`` is PostgreSQL's major version, None while CloudNativePG has not said.
+    defaults; ``major`` is PostgreSQL's major version, None while CloudNativePG has not said. ``store`` is None where it
+    archives to none, or by the plugin to one that is not there or was not read; ``other_archiver`` names a plugin that
+    archives and is not understood here.
     """
 
     name: str
@@ -59,12 +83,15 @@ class ClusterSnapshot:
     image: str | None
     archiving: Archiving
     store: ObjectStore | None
-    uses_plugin: bool
+    plugin: PluginArchive | None
+    other_archiver: str
     major: int | None = None
 
     @classmethod
     def from_object(cls, raw: Mapping[str, Any]) -> "ClusterSnapshot":
-        """Read the object as the Kubernetes API returns it."""
+        """Read the object as the Kubernetes API returns it. The plugin's ObjectStore is another object:
+        :meth:`with_object_store`.
+        """
         metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
         conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
         return cls(
@@ -82,8 +109,29 @@ class ClusterSnapshot:
             archiving=_archiving(conditions.get("ContinuousArchiving")),
             store=_store(spec, metadata["name"]),
             major=(status.get("pgDataImageInfo") or {}).get("majorVersion"),
-            uses_plugin=any(plugin.get("isWALArchiver") for plugin in spec.get("plugins") or ()),
+            plugin=_plugin(spec, metadata["name"]),
+            other_archiver=next((one["name"] for one in _archivers(spec) if one["name"] != BARMAN_PLUGIN), ""),
         )
+
+    def with_object_store(self, configuration: Mapping[str, Any] | None) -> "ClusterSnapshot":
+        """With the ``spec.configuration`` of the ObjectStore that ``plugin`` names; None when it is not there."""
+        if self.plugin is None or configuration is None:
+            return self
+        return replace(self, store=_object_store(configuration, self.plugin.server_name))
+
+    @property
+    def server_name(self) -> str | None:
+        """The folder that it archives to, below the object store's path; None when it archives to none."""
+        if self.plugin is not None:
+            return self.plugin.server_name
+        return self.store.server_name if self.store else None
+
+    @property
+    def backup_method(self) -> Mapping[str, Any]:
+        """The part of a Backup's ``spec`` that says how to take one into this Cluster's archive."""
+        if self.plugin is None:
+            return {"method": "barmanObjectStore"}
+        return {"method": "plugin", "pluginConfiguration": {"name": self.plugin.entry["name"]}}
 
     @property
     def healthy(self) -> bool:
@@ -129,10 +177,26 @@ def _archiving(condition: Mapping[str, Any] | None) -> Archiving:
 
 def _store(spec: Mapping[str, Any], name: str) -> ObjectStore | None:
     definition = (spec.get("backup") or {}).get("barmanObjectStore")
-    if not definition:
-        return None
-    return ObjectStore(
-        url=definition["destinationPath"].rstrip("/"),
-        server_name=definition.get("serverName") or name,
-        definition=definition,
-    )
+    return _object_store(definition, definition.get("serverName") or name) if definition else None
+
+
+def _object_store(definition: Mapping[str, Any], server_name: str) -> ObjectStore:
+    return ObjectStore(url=definition["destinationPath"].rstrip("/"), server_name=server_name, definition=definition)
+
+
+def _archivers(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for plugin in spec.get("plugins") or ():
+        if plugin.get("isWALArchiver") and plugin.get("enabled") is not False:
+            yield plugin
+
+
+def _plugin(spec: Mapping[str, Any], name: str) -> PluginArchive | None:
+    for entry in _archivers(spec):
+        parameters = entry.get("parameters") or {}
+        if entry["name"] == BARMAN_PLUGIN:
+            return PluginArchive(
+                entry=entry,
+                object_store=parameters.get("barmanObjectName") or "",
+                server_name=parameters.get("serverName") or name,
+            )
+    return None

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dr.model.cluster import BARMAN_PLUGIN
 from dr.model.yaml_splice import Path
 from dr.model.yaml_text import Edit
 
@@ -59,6 +60,29 @@ def cluster_of(value: Any) -> str:
     return str(at(value, "spec", "cluster", "name") or "")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ArchivePlace:
+    """Where a Cluster's manifest says which folder it archives to, and the key that stands before it."""
+
+    path: Path
+    after: str
+    server_name: str | None
+
+
+def archive_of(spec: Any) -> ArchivePlace | None:
+    """The place in the ``spec`` of a Cluster: of the in-tree object store, or of the Barman Cloud plugin."""
+    store = at(spec, "backup", "barmanObjectStore")
+    if isinstance(store, Mapping):
+        path: Path = ("spec", "backup", "barmanObjectStore", "serverName")
+        return ArchivePlace(path=path, after="destinationPath", server_name=store.get("serverName"))
+    plugins = at(spec, "plugins")
+    for number, entry in enumerate(plugins if isinstance(plugins, list) else ()):
+        if at(entry, "name") == BARMAN_PLUGIN and at(entry, "isWALArchiver"):
+            path = ("spec", "plugins", number, "parameters", "serverName")
+            return ArchivePlace(path=path, after="barmanObjectName", server_name=at(entry, "parameters", "serverName"))
+    return None
+
+
 def cluster_changes(value: Mapping[str, Any], wanted: Canonical, *, in_use: Collection[Any]) -> Sequence[Change]:
     """The changes of the Cluster. ``in_use`` are the external clusters that something else needs."""
     spec, changes = value["spec"], []
@@ -69,9 +93,9 @@ def cluster_changes(value: Mapping[str, Any], wanted: Canonical, *, in_use: Coll
     if name_of(value) != wanted.name:
         edit = Edit(path=("metadata", "name"), value=wanted.name)
         changes.append(Change(edit=edit, words=f"Cluster {name_of(value)} becomes {wanted.name}"))
-    if spec["backup"]["barmanObjectStore"].get("serverName") != wanted.server_name:
-        store = ("spec", "backup", "barmanObjectStore", "serverName")
-        change(f"archives to the folder {wanted.server_name}", store, wanted.server_name, after="destinationPath")
+    place = archive_of(spec)
+    if place is not None and place.server_name != wanted.server_name:
+        change(f"archives to the folder {wanted.server_name}", place.path, wanted.server_name, after=place.after)
     names = wanted.alt_dns_names
     if names and at(spec, "certificates", "serverAltDNSNames") != [*names]:
         certificate = ("spec", "certificates", "serverAltDNSNames")

@@ -8,11 +8,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dr.model.cluster import BARMAN_PLUGIN
 from dr.model.errors import Problem, RefusedError
 from dr.model.manifest_edits import (
     OF_A_CLUSTER,
     Canonical,
     Change,
+    archive_of,
     at,
     cluster_changes,
     cluster_of,
@@ -55,7 +57,7 @@ class Rewriting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Object:
+class ManifestObject:
     """One object that has to do with the Cluster, and where it stands."""
 
     file: ManifestFile
@@ -70,23 +72,7 @@ def rewrite(files: Sequence[ManifestFile], wanted: Canonical) -> Rewriting:
     Raises RefusedError with every reason: ``manifest-missing``, ``manifest-not-understood``,
     ``manifest-without-cluster``, ``manifest-ambiguous``, ``manifest-service-not-external``.
     """
-    if not files:
-        missing = "no manifest was found in Git"
-        raise RefusedError(
-            [Problem(code="manifest-missing", cause=missing, remedy="correct the folder of the manifests")]
-        )
-    objects: list[_Object] = []
-    problems: list[Problem] = []
-    for file in files:
-        try:
-            objects += _objects(file, wanted)
-        except YamlTextError as error:
-            problems.append(_not_understood(file, error))
-    problems += _problems(objects, wanted)
-    if not problems and not any(entry.kind == "Cluster" for entry in objects):
-        problems.append(_without_cluster(files, wanted))
-    if problems:
-        raise RefusedError(problems)
+    objects, problems = objects_of(files, wanted), list[Problem]()
     in_use = [at(entry.value, "spec", "externalClusterName") for entry in objects if entry.kind == "Subscription"]
     texts: list[str] = []
     changes: list[str] = []
@@ -96,7 +82,7 @@ def rewrite(files: Sequence[ManifestFile], wanted: Canonical) -> Rewriting:
         try:
             texts.append(edited(file.text, [(number, change.edit) for number, change in made]) if made else file.text)
         except YamlTextError as error:
-            problems.append(_not_understood(file, error))
+            problems.append(not_understood(file, error))
         changes += [f"{file.path}: {change.words}" for _, change in made]
     if problems:
         raise RefusedError(problems)
@@ -109,7 +95,31 @@ def rewrite(files: Sequence[ManifestFile], wanted: Canonical) -> Rewriting:
     )
 
 
-def _objects(file: ManifestFile, wanted: Canonical) -> Iterator[_Object]:
+def objects_of(files: Sequence[ManifestFile], wanted: Canonical) -> tuple[ManifestObject, ...]:
+    """The objects in ``files`` that have to do with the Cluster, which is one of them. Raises RefusedError as
+    :func:`rewrite` does.
+    """
+    if not files:
+        missing = "no manifest was found in Git"
+        raise RefusedError(
+            [Problem(code="manifest-missing", cause=missing, remedy="correct the folder of the manifests")]
+        )
+    objects: list[ManifestObject] = []
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            objects += _objects(file, wanted)
+        except YamlTextError as error:
+            problems.append(not_understood(file, error))
+    problems += _problems(objects, wanted)
+    if not problems and not any(entry.kind == "Cluster" for entry in objects):
+        problems.append(_without_cluster(files, wanted))
+    if problems:
+        raise RefusedError(problems)
+    return tuple(objects)
+
+
+def _objects(file: ManifestFile, wanted: Canonical) -> Iterator[ManifestObject]:
     """The objects of the Cluster in ``file``. Raises YamlTextError when it may hold some that cannot be understood."""
     try:
         documents = read_documents(file.text)
@@ -122,7 +132,7 @@ def _objects(file: ManifestFile, wanted: Canonical) -> Iterator[_Object]:
         if document.fault and _may_hold_the_cluster(document.text, wanted):
             raise YamlTextError(document.fault)
         if kind := _kind(value, wanted):
-            yield _Object(file=file, number=number, value=value, kind=kind)
+            yield ManifestObject(file=file, number=number, value=value, kind=kind)
         elif any(_kind(item, wanted) for item in _items(value)):
             raise YamlTextError(f"the objects stand in a {value['kind']}: write them as documents of their own")
 
@@ -149,18 +159,18 @@ def _may_hold_the_cluster(text: str, wanted: Canonical) -> bool:
     return bool(_CLUSTER_KIND.search(text) and re.search(rf"(?<![\w-])(?:{names})(?![\w-])", text))
 
 
-def _changes(entry: _Object, wanted: Canonical, *, in_use: Collection[Any]) -> Sequence[Change]:
+def _changes(entry: ManifestObject, wanted: Canonical, *, in_use: Collection[Any]) -> Sequence[Change]:
     if entry.kind == "Cluster":
         return cluster_changes(entry.value, wanted, in_use=in_use)
     return (service_changes if entry.kind == "Service" else dependent_changes)(entry.value, wanted)
 
 
-def _problems(objects: Sequence[_Object], wanted: Canonical) -> Iterator[Problem]:
+def _problems(objects: Sequence[ManifestObject], wanted: Canonical) -> Iterator[Problem]:
     """Why ``objects`` cannot be rewritten."""
     clusters = [entry for entry in objects if entry.kind == "Cluster"]
     if len(clusters) > 1:
         yield _ambiguous(f"more than one Cluster could be meant: {', '.join(map(_place, clusters))}")
-    taken: dict[str, _Object] = {}
+    taken: dict[str, ManifestObject] = {}
     for entry in objects:
         spec = entry.value.get("spec")
         if entry.kind == "ScheduledBackup":
@@ -173,8 +183,9 @@ def _problems(objects: Sequence[_Object], wanted: Canonical) -> Iterator[Problem
                 cause=f"{_place(entry)} is not of type ExternalName",
                 remedy="make it one, as it is in the cluster",
             )
-        elif entry.kind == "Cluster" and not isinstance(at(spec, "backup", "barmanObjectStore"), Mapping):
-            yield _not_understood(entry.file, f"{_place(entry)} has no spec.backup.barmanObjectStore")
+        elif entry.kind == "Cluster" and archive_of(spec) is None:
+            why = f"has neither spec.backup.barmanObjectStore nor the plugin {BARMAN_PLUGIN} as its WAL archiver"
+            yield not_understood(entry.file, f"{_place(entry)} {why}")
 
 
 def _without_cluster(files: Sequence[ManifestFile], wanted: Canonical) -> Problem:
@@ -199,11 +210,12 @@ def _readable(file: ManifestFile) -> bool:
         return False
 
 
-def _place(entry: _Object) -> str:
+def _place(entry: ManifestObject) -> str:
     return f"{entry.kind} {name_of(entry.value)} in {entry.file.path}"
 
 
-def _not_understood(file: ManifestFile, why: object) -> Problem:
+def not_understood(file: ManifestFile, why: object) -> Problem:
+    """The problem of a file that cannot be changed safely."""
     return Problem(
         code="manifest-not-understood",
         cause=f"{file.path} cannot be changed safely: {why}",

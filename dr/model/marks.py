@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from dr.model.archive_problems import problems_of_archive
 from dr.model.catalogue import Catalogue
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import Problem, RequestError
@@ -105,13 +106,8 @@ def problems_of_mark(
             remedy="see what is wrong with it: python -m dr status; a restore point is made while all is well",
         )
         return
-    if source.store is None:
-        yield Problem(
-            code="no-object-store",
-            cause=f"the Cluster {source.name} archives to no barmanObjectStore, which this version recovers from",
-            remedy="recover by hand as CloudNativePG's documentation on recovery says",
-        )
-    elif catalogue is None or not catalogue.backups:
+    yield from problems_of_archive(source)
+    if source.store is not None and (catalogue is None or not catalogue.backups):
         yield Problem(
             code="no-backup",
             cause=f"there is no completed base backup of {source.store.server_name} below {source.store.url}",

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dr.model.archive_end import problems_of_end
+from dr.model.archive_problems import problems_of_archive
 from dr.model.base_choice import problems_of_base
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.cluster_copy import StandIn
@@ -112,14 +113,8 @@ def problems_around(
 def _problems_of_source(
     environment: Environment, request: RecoveryRequest, situation: Situation, source: ClusterSnapshot
 ) -> Iterator[Problem]:
-    if source.store is None:
-        what = "archives through a plugin" if source.uses_plugin else "has no backup section"
-        yield Problem(
-            code="no-object-store",
-            cause=f"the Cluster {source.name} {what}; this version recovers from an in-tree barmanObjectStore",
-            remedy="recover by hand as CloudNativePG's documentation on recovery says",
-        )
-    elif source.store.url != environment.backup.url:
+    yield from problems_of_archive(source, plugin_fault=situation.plugin_fault)
+    if source.store is not None and source.store.url != environment.backup.url:
         yield Problem(
             code="backup-place-differs",
             cause=f"{source.name} archives to {source.store.url}, and the configuration says {environment.backup.url}",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from dr.model.cluster import UNRECOVERABLE_PHASE, ClusterSnapshot
+from dr.model.cluster import PLUGIN_PHASES, UNRECOVERABLE_PHASE, ClusterSnapshot
 
 
 class Stage(StrEnum):
@@ -82,7 +82,10 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class RecoveryProgress:
-    """The state of one recovery. ``segments`` counts WAL segments replayed; ``attempt`` starts at 1."""
+    """The state of one recovery. ``segments`` counts WAL segments replayed; ``attempt`` starts at 1.
+
+    ``restored_in`` are the pods that were seen to begin with a base backup: a pod may have two logs, in any order.
+    """
 
     stage: Stage = Stage.CREATING
     attempt: int = 1
@@ -91,6 +94,7 @@ class RecoveryProgress:
     last_commit: datetime | None = None
     waiting_for: str = ""
     failed_pods: frozenset[str] = frozenset()
+    restored_in: frozenset[str] = frozenset()
     failure: Failure | None = None
 
     def after(self, seen: Observation) -> "RecoveryProgress":
@@ -113,6 +117,10 @@ class RecoveryProgress:
             return replace(self, stage=Stage.HEALTHY, waiting_for="", failure=None)
         if cluster.phase == UNRECOVERABLE_PHASE:
             return replace(self, failure=replace(self.failure or _unexplained(cluster.phase_reason), final=True))
+        if cluster.phase in PLUGIN_PHASES:
+            return replace(self, stage=self._at_least(Stage.WAITING), failure=_plugin_unavailable(cluster.phase_reason))
+        if self.failure is not None and self.failure.code == _PLUGIN_UNAVAILABLE:
+            return replace(self, failure=None)
         return replace(self, stage=self._at_least(Stage.WAITING)) if cluster.phase else self
 
     def _after_pod(self, pod: PodSeen) -> "RecoveryProgress":
@@ -143,8 +151,11 @@ class RecoveryProgress:
         if failure := explain(message):
             return replace(self, failure=replace(failure, final=failure.final and not log.stale))
         if message.startswith("Starting barman-cloud-restore"):
+            if log.pod in self.restored_in:
+                return self
             # A new attempt begins from nothing.
-            return replace(self, stage=Stage.BASE_BACKUP, wal="", segments=0, failure=None)
+            restored_in = self.restored_in | {log.pod}
+            return replace(self, stage=Stage.BASE_BACKUP, wal="", segments=0, failure=None, restored_in=restored_in)
         if message.startswith("Restore completed"):
             return replace(self, stage=self._at_least(Stage.REPLAY))
         if found := re.match(r'restored log file "([0-9A-F]{24})" from archive', message):
@@ -228,6 +239,18 @@ def _unexplained(reason: str) -> Failure:
         code="recovery-failed",
         cause=f"the recovery failed: {reason}",
         remedy="read the recovery pod's log for the cause; CloudNativePG goes on trying until its Job gives up",
+        final=False,
+    )
+
+
+_PLUGIN_UNAVAILABLE = "plugin-unavailable"
+
+
+def _plugin_unavailable(reason: str) -> Failure:
+    return Failure(
+        code=_PLUGIN_UNAVAILABLE,
+        cause=f"the operator does not reach the Barman Cloud plugin: {reason or 'no reason given'}",
+        remedy="bring the plugin's Deployment up, beside CloudNativePG's operator; the recovery then goes on by itself",
         final=False,
     )
 

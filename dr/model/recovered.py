@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from dr.model.carried_over import probed_often, rescheduled
-from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore
+from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore, PluginArchive
 from dr.model.target import RecoveryTarget, written
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-dr"}
@@ -53,7 +53,10 @@ class RecoveredCluster:
     @property
     def server_name(self) -> str:
         """The folder of the object store that this Cluster archives to."""
-        return str(self.manifest["spec"]["backup"]["barmanObjectStore"]["serverName"])
+        spec = self.manifest["spec"]
+        if plugins := spec.get("plugins"):
+            return str(plugins[0]["parameters"]["serverName"])
+        return str(spec["backup"]["barmanObjectStore"]["serverName"])
 
     @property
     def host(self) -> str:
@@ -84,11 +87,11 @@ def derive_recovered_cluster(
     """The Cluster ``name`` that recovers ``source`` to ``target``, or to the end of the WAL, from ``store``.
 
     It archives to ``server_name``, which has to be an empty folder of the same store: two writers in one WAL archive
-    would make both useless, and CloudNativePG refuses an archive that is not empty. ``aliases`` are other names that
-    clients reach it by: its certificate is made for those too. ``base`` is the base backup to start from, so that it is
-    the one that was agreed to: CloudNativePG by itself would also take one that has failed.
+    would make both useless, and CloudNativePG refuses an archive that is not empty. It archives in the way the source
+    does, in-tree or by the plugin. ``aliases`` are other names that clients reach it by: its certificate is made for
+    those too. ``base`` is the base backup to start from, so that it is the one that was agreed to: CloudNativePG by
+    itself would also take one that has failed.
     """
-    origin = {**deepcopy(dict(store.definition)), "serverName": store.server_name}
     spec = deepcopy({key: value for key, value in source.spec.items() if key not in _SOURCE_ONLY})
     spec = rescheduled(spec, source=source.name, name=name)
     if source.image and "imageCatalogRef" not in spec:
@@ -108,12 +111,8 @@ def derive_recovered_cluster(
                 **({"recoveryTarget": _target_from(target, base)} if target else {}),
             }
         },
-        "externalClusters": [{"name": source.name, "barmanObjectStore": origin}],
-        "backup": {
-            **deepcopy({key: value for key, value in source.spec["backup"].items() if key != "volumeSnapshot"}),
-            "barmanObjectStore": {**deepcopy(dict(store.definition)), "serverName": server_name},
-        },
     }
+    spec |= _by_plugin(source, source.plugin, server_name) if source.plugin else _in_tree(source, store, server_name)
     certificates = deepcopy(dict(spec.get("certificates") or {}))
     if aliases and "serverTLSSecret" not in certificates:
         # A certificate that is given is given with its names.
@@ -138,3 +137,31 @@ def _target_from(target: RecoveryTarget, base: str) -> Mapping[str, Any]:
     """The ``recoveryTarget``, with the base backup's ID where CloudNativePG would choose one by itself."""
     chosen = target.time is not None or target.lsn is not None
     return {**({"backupID": base} if base and chosen else {}), **target.manifest}
+
+
+def _in_tree(source: ClusterSnapshot, store: ObjectStore, server_name: str) -> dict[str, Any]:
+    """Where it comes from and where it archives to, by CloudNativePG's own Barman support."""
+    origin = {**deepcopy(dict(store.definition)), "serverName": store.server_name}
+    own = {**deepcopy(dict(store.definition)), "serverName": server_name}
+    return {
+        "externalClusters": [{"name": source.name, "barmanObjectStore": origin}],
+        "backup": {**_rest_of_backup(source), "barmanObjectStore": own},
+    }
+
+
+def _by_plugin(source: ClusterSnapshot, plugin: PluginArchive, server_name: str) -> dict[str, Any]:
+    """The same by the Barman Cloud plugin. Without a serverName it would take the new Cluster's own name for both."""
+    entry = deepcopy(dict(plugin.entry))
+    known = entry.get("parameters") or {}
+    origin = {"name": entry["name"], "parameters": {**known, "serverName": plugin.server_name}}
+    backup = _rest_of_backup(source)
+    return {
+        "externalClusters": [{"name": source.name, "plugin": origin}],
+        "plugins": [{**entry, "parameters": {**known, "serverName": server_name}}],
+        **({"backup": backup} if backup else {}),
+    }
+
+
+def _rest_of_backup(source: ClusterSnapshot) -> dict[str, Any]:
+    own = ("volumeSnapshot", "barmanObjectStore")
+    return deepcopy({key: value for key, value in (source.spec.get("backup") or {}).items() if key not in own})

@@ -86,13 +86,13 @@ def _recovered(
     declared = situation.record.recovery(name) if situation.record else None
     if situation.recovered is not None and declared is not None:
         return declared
-    existing = situation.recovered.store if situation.recovered else None
+    existing = situation.recovered.server_name if situation.recovered else None
     used = situation.catalogue.server_names if situation.catalogue else frozenset()
     return derive_recovered_cluster(
         source,
         store,
         name=name,
-        server_name=existing.server_name if existing else free_name(name, used),
+        server_name=existing or free_name(name, used),
         target=request.target,
         limit=environment.timeouts.recovery,
         aliases=environment.service_hosts,

@@ -25,6 +25,7 @@ _SUFFIX = "-scratch"
 
 _NOT_FOR_SCRATCH = {
     "backup": "it archives nothing",
+    "plugins": "it archives nothing; what it is restored from, its external cluster says",
     "monitoring": "nobody scrapes it",
     "managed": "roles are database content, and Services have names of their own",
     "superuserSecret": "CloudNativePG makes one of its own, which is deleted with it",

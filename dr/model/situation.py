@@ -34,9 +34,10 @@ class Situation:
     ``recovered_gave_up`` says that recovery pods of the recovered Cluster have failed and none runs or has succeeded;
     ``other_clusters`` are all the Clusters of the namespace; ``external_name`` is empty for a Service of another type;
     ``database_time`` is the source's own clock, None when its primary does not answer; ``missing_storage_classes`` are
-    those that the source names and the cluster lacks; ``volume_refusal`` is why a volume such as the source's would be
-    refused, empty when it would not; ``later`` are the transactions committed after the target, None when unknown;
-    ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first;
+    those that the source names and the cluster lacks; ``plugin_fault`` is why the operator does not reach the plugin
+    that the source archives by, empty when nothing is known against it; ``volume_refusal`` is why a volume such as the
+    source's would be refused, empty when it would not; ``later`` are the transactions committed after the target, None
+    when unknown; ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first;
     ``self_starters`` is what would write, or wake writers, by itself; ``archive`` is all that the bucket holds of the
     source.
     """
@@ -51,6 +52,7 @@ class Situation:
     app_secret_exists: bool
     missing_storage_classes: tuple[str, ...]
     volume_refusal: str
+    plugin_fault: str = ""
     later: LaterCommits | None = None
     argocd: tuple[Manager, ...] = ()
     self_starters: tuple[SelfStarter, ...] = ()

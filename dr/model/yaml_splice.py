@@ -5,12 +5,13 @@ Positions are those of the parser's marks, in characters. Nothing here knows wha
 
 import json
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
 
 Path = tuple[str | int, ...]
+Value = str | bool | Sequence["Value"] | Mapping[str, "Value"]
+"""What can be put in. A sequence is a tuple; strings are written so that they are read as strings."""
 Aliases = dict[int, yaml.Node]
 """The nodes that are aliases, by ``id``; each stands where the alias stands."""
 
@@ -44,7 +45,7 @@ class Splicer:
             reached = max(end, reached)
         return "".join([*parts, self._text[reached:]])
 
-    def put(self, node: yaml.Node, path: Path, value: str | tuple[str, ...], after: str) -> None:
+    def put(self, node: yaml.Node, path: Path, value: Value, after: str) -> None:
         """Let the value at ``path`` be ``value``; what is missing on the way is made, behind the key ``after``."""
         root = node
         for depth, step in enumerate(path):
@@ -56,10 +57,14 @@ class Splicer:
                 self._insert(root, node, path[depth:], value, after)
                 return
             node = inner
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
             self._put_sequence(node, value)
         elif self._is_null(node):
-            self._fill(node, _scalar(value))
+            self._fill(node, _flow((), value))
+        elif not isinstance(value, str):
+            raise YamlTextError(
+                f"line {node.start_mark.line + 1}: there is something already: {'.'.join(map(str, path))}"
+            )
         elif id(node) in self._aliases or not isinstance(node, yaml.ScalarNode):
             self._cut(self._start(node), self._end(node), _scalar(value))
         else:
@@ -87,6 +92,22 @@ class Splicer:
         if self._text[first:start].strip():
             raise YamlTextError(f"line {self._text.count(chr(10), 0, start) + 1}: it does not begin a line of its own")
         self._cut(first, self._block_end(start - first, self._end(value)), self._comment(comment, start - first))
+
+    def block(self, node: yaml.Node, path: Path) -> str | None:
+        """The lines of a mapping in block style, comments and all, or None where it is written in another way."""
+        key: yaml.Node | None = None
+        for step in path:
+            if id(node) in self._aliases or not isinstance(node, yaml.MappingNode) or node.flow_style:
+                return None
+            key, node = next((pair for pair in node.value if pair[0].value == step), (None, node))
+            if key is None:
+                return None
+        if key is None or id(node) in self._aliases or not isinstance(node, yaml.MappingNode) or node.flow_style:
+            return None
+        if self._properties(node):
+            return None
+        start = self._line_end(self._start(key))
+        return self._text[start : self._block_end(key.start_mark.column, self._end(node))]
 
     # Finding one's way
 
@@ -183,7 +204,7 @@ class Splicer:
         lines = "".join(f"{' ' * column}- {_scalar(value)}\n" for value in values[kept:])
         self._cut(end if kept else self._line_start(first), end, lines)
 
-    def _insert(self, root: yaml.Node, node: yaml.Node, rest: Path, value: str | tuple[str, ...], after: str) -> None:
+    def _insert(self, root: yaml.Node, node: yaml.Node, rest: Path, value: Value, after: str) -> None:
         if not isinstance(node, yaml.MappingNode):
             raise YamlTextError(f"line {node.start_mark.line + 1}: it is not what a {rest[0]!r} can stand in")
         pairs = {getattr(key, "value", None): (key, inner) for key, inner in node.value}
@@ -252,17 +273,43 @@ def _scalar(value: str, style: str | None = None) -> str:
     return value if plain else json.dumps(value, ensure_ascii=False)
 
 
-def _flow(rest: Path, value: str | tuple[str, ...]) -> str:
-    new = f"[{', '.join(map(_scalar, value))}]" if isinstance(value, tuple) else _scalar(value)
+def _nested(rest: Path, value: Value) -> Value:
     for key in reversed(rest):
-        new = f"{{{key}: {new}}}"
-    return new
+        value = {str(key): value}
+    return value
 
 
-def _block(rest: Path, value: str | tuple[str, ...], column: int, mapping: int, dash: int) -> str:
-    keys: list[Any] = [f"{' ' * (column + depth * mapping)}{key}:" for depth, key in enumerate(rest)]
-    if isinstance(value, str):
-        keys[-1] += f" {_scalar(value)}"
-        return "".join(f"{line}\n" for line in keys)
-    indent = " " * (column + (len(rest) - 1) * mapping + dash)
-    return "".join(f"{line}\n" for line in [*keys, *(f"{indent}- {_scalar(item)}" for item in value)])
+def _flow(rest: Path, value: Value) -> str:
+    value = _nested(rest, value)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_flow((), inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_flow((), item) for item in value)}]"
+    return _plain(value)
+
+
+def _plain(value: Value) -> str:
+    return ("true" if value else "false") if isinstance(value, bool) else _scalar(str(value))
+
+
+def _block(rest: Path, value: Value, column: int, mapping: int, dash: int) -> str:
+    return "".join(f"{line}\n" for line in _lines(_nested(rest, value), column, mapping, dash))
+
+
+def _lines(value: Value, column: int, mapping: int, dash: int) -> Iterator[str]:
+    """The lines of a mapping or a sequence in block style, ``column`` spaces in."""
+    indent = " " * column
+    if not isinstance(value, Mapping):
+        for item in value if isinstance(value, tuple) else ():
+            if isinstance(item, Mapping):
+                first, *others = _lines(item, column + 2, mapping, dash)
+                yield from (f"{indent}- {first.lstrip()}", *others)
+            else:
+                yield f"{indent}- {_flow((), item)}"
+        return
+    for key, inner in value.items():
+        if isinstance(inner, Mapping | tuple) and inner:
+            deeper = mapping if isinstance(inner, Mapping) else dash
+            yield from (f"{indent}{key}:", *_lines(inner, column + deeper, mapping, dash))
+        else:
+            yield f"{indent}{key}: {_flow((), inner)}"

@@ -8,13 +8,14 @@ changed there. What came of it is read again and has to say exactly what was mea
 
 import copy
 import re
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from dr.model.yaml_splice import Aliases, Path, Splicer, YamlTextError
+from dr.model.yaml_splice import Aliases, Path, Splicer, Value, YamlTextError
 
 _STRING = "tag:yaml.org,2002:str"
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
@@ -54,7 +55,7 @@ class Edit:
     """
 
     path: Path
-    value: str | tuple[str, ...] | None
+    value: Value | None
     comment: tuple[str, ...] = ()
     after: str = ""
 
@@ -144,12 +145,34 @@ def _repeated_keys(node: yaml.Node, aliases: Aliases) -> Iterator[yaml.ScalarNod
             yield from _repeated_keys(item, aliases)
 
 
+def block_text(text: str, number: int, path: Path) -> str | None:
+    """The mapping at ``path`` of that document as it is written, with its comments and without its indentation; None
+    where it is not written in block style. Raises YamlTextError when ``text`` is no YAML.
+    """
+    nodes, aliases = _compose(text)
+    found = Splicer(text, aliases).block(nodes[number], path)
+    if found is None:
+        return None
+    lines = textwrap.dedent(found.replace("\r\n", "\n"))
+    value: Any = read_documents(text)[number].value
+    for step in path:
+        value = value[step]
+    written = read_documents(lines)
+    return lines if len(written) == 1 and written[0].value == value else None
+
+
+def _as_read(value: Value) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _as_read(inner) for key, inner in value.items()}
+    return [_as_read(item) for item in value] if isinstance(value, tuple) else value
+
+
 def _applied(value: Any, edit: Edit) -> Any:
     """``value`` with ``edit`` done; what is taken away is only marked, so that the places of others stay."""
     if not edit.path:
         if edit.value is None:
             return _GONE
-        return list(edit.value) if isinstance(edit.value, tuple) else edit.value
+        return _as_read(edit.value)
     first, rest = edit.path[0], Edit(path=edit.path[1:], value=edit.value)
     if isinstance(first, int):
         return [*value[:first], _applied(value[first], rest), *value[first + 1 :]]

@@ -12,10 +12,9 @@ from dr.clients.checkout import Checkout
 from dr.clients.cnpg import delete_cluster, find_cluster
 from dr.clients.fencing import kept_still
 from dr.clients.object_store import read_catalogue
-from dr.model.argocd import GitSource, Manager
+from dr.model.argocd import Manager
 from dr.model.cluster import ClusterSnapshot
-from dr.model.config import GitPlace
-from dr.model.errors import Problem, RefusedError, VerificationError
+from dr.model.errors import VerificationError
 from dr.model.finalization import FinalizeDecision, decide_finalization, former_names
 from dr.model.finalization_preconditions import FinalizeRequest, FinalizeSituation, GitSeen
 from dr.model.manifest_edits import Canonical
@@ -24,6 +23,7 @@ from dr.model.record import Record
 from dr.model.report import FinalizeReport
 from dr.model.traffic import cluster_behind, read_write_host
 from dr.operations.argocd import hand_back, managers
+from dr.operations.git_place import revision_of, source_of
 from dr.operations.operation import Tools, run_operation
 from dr.operations.runner import StepResult
 from dr.operations.session import Session
@@ -78,9 +78,9 @@ def _compared(session: Session, found: Collection[Manager]) -> tuple[Manager, ..
 
 def _own_backup(session: Session, serving: ClusterSnapshot) -> str:
     """The newest base backup in the Cluster's own archive, by what the bucket holds."""
-    if serving.store is None:
+    if serving.server_name is None:
         return ""
-    backups = read_catalogue(session.environment.backup, serving.store.server_name).backups
+    backups = read_catalogue(session.environment.backup, serving.server_name).backups
     return backups[-1].backup_id if backups else ""
 
 
@@ -95,13 +95,13 @@ def _git(
     if place is None or not request.checkout:
         return None
     checkout = Checkout(Path(request.checkout).expanduser())
-    source = _source_of(place, managing)
+    source = source_of(place, managing)
     branch = request.branch or f"postgres-dr/{session.environment.name}-{serving.name}"
     repository = (source.repository if source else place.repository) or ""
     if repository and not checkout.is_of(repository):
         nothing = Rewriting(files=(), changes=(), documents=(), mentions=())
         return GitSeen(root=str(checkout.root), revision="", branch=branch, rewriting=nothing, stranger=repository)
-    revision = _revision(checkout, source)
+    revision = revision_of(checkout, source)
     rewriting = rewrite(checkout.read(place.manifests, revision), _canonical(session, serving, formers))
     compared = [document for document in rewriting.documents if document["kind"] in _COMPARED_KINDS]
     namespace = session.environment.namespace
@@ -119,49 +119,12 @@ def _git(
     )
 
 
-def _source_of(place: GitPlace, managing: Collection[Manager]) -> GitSource | None:
-    """The Application's source that the manifests come from. Raises RefusedError when Argo CD has another."""
-    sources = [source for manager in managing for source in manager.sources]
-    for source in sources:
-        path = source.path.strip("/")
-        if path in {"", "."} or f"{place.manifests}/".startswith(f"{path}/"):
-            return source
-    if not sources:
-        return None
-    paths = ", ".join(f"{source.path} of {source.repository}" for source in sources)
-    raise RefusedError(
-        [
-            Problem(
-                code="manifests-elsewhere",
-                cause=f"git.manifests is {place.manifests}, and Argo CD takes the manifests from {paths}",
-                remedy="correct git.manifests in Pulumi.<env>.yaml",
-            )
-        ]
-    )
-
-
-def _revision(checkout: Checkout, source: GitSource | None) -> str:
-    wanted = source.revision if source else "HEAD"
-    found = checkout.commit_of(wanted)
-    if found is None:
-        raise RefusedError(
-            [
-                Problem(
-                    code="revision-missing",
-                    cause=f"neither {checkout.root} nor its remote has the commit {wanted}, which Argo CD follows",
-                    remedy="is it a checkout of the same repository? fetch what is missing",
-                )
-            ]
-        )
-    return found
-
-
 def _canonical(session: Session, serving: ClusterSnapshot, formers: Collection[str]) -> Canonical:
     certificates = serving.spec.get("certificates") or {}
     return Canonical(
         name=serving.name,
         namespace=serving.namespace,
-        server_name=serving.store.server_name if serving.store else serving.name,
+        server_name=serving.server_name or serving.name,
         host=read_write_host(serving),
         service=session.environment.service,
         alt_dns_names=tuple(certificates.get("serverAltDNSNames") or ()),

@@ -7,8 +7,9 @@ from typing import Any
 from dr.clients import volumes, workloads
 from dr.clients.archive_reader import find_archive
 from dr.clients.cluster_copies import find_copy
-from dr.clients.cnpg import find_cluster, gave_up, list_clusters
+from dr.clients.cnpg import find_cluster, gave_up, list_clusters, with_object_store
 from dr.clients.commits import commits_after
+from dr.clients.object_stores import plugin_fault
 from dr.clients.self_starters import list_self_starters
 from dr.clients.sql import Psql
 from dr.model.carried_over import named_by
@@ -32,8 +33,8 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
         # The source first and alone: a dead API server or a wrong token should be reported once, and at once.
         source = find_cluster(api, environment.namespace, request.source)
         stand_in = None if source else request.stand_in or find_copy(environment.backup, request.source)
-        source = source or (stand_in.cluster if stand_in else None)
-        server_name = source.store.server_name if source and source.store else request.source
+        source = source or (with_object_store(api, stand_in.cluster) if stand_in else None)
+        server_name = (source.server_name if source else None) or request.source
         archive = pool.submit(_archive, environment.backup, server_name)
         database = pool.submit(_database_time, session, source)
         later = pool.submit(_later, session, source, request)
@@ -78,12 +79,13 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
             sorted(name for name in classes if not volumes.storage_class_exists(api, name))
         ),
         "volume_refusal": volumes.volume_refusal(api, source) if source and not recovered else "",
+        "plugin_fault": plugin_fault(api) if source and source.plugin else "",
         "record": session.records.read(),
         "argocd": managers(session, clusters=[source.name] if source else (), self_starters=self_starters),
         "self_starters": self_starters,
         "missing_secrets": tuple(
             name
-            for name in (named_by(source.spec) if source else ())
+            for name in (named_by(source.spec, source.store.definition if source.store else {}) if source else ())
             if workloads.read_secret(api, namespace, name) is None
         ),
     }

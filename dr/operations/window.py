@@ -67,4 +67,4 @@ def _serving(environment: Environment) -> str | None:
     api, namespace = KubernetesApi(environment.kubernetes), environment.namespace
     name = cluster_behind(external_name(api, namespace, environment.service) or "", namespace)
     cluster = find_cluster(api, namespace, name) if name else None
-    return cluster.store.server_name if cluster and cluster.store else None
+    return cluster.server_name if cluster else None

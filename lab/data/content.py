@@ -24,8 +24,13 @@ from lab.paths import State
 from lab.platform import gcs
 
 FOLDER = Path(__file__).parent
+DATABASE_FOLDER = "postgres"
 MANIFESTS = FOLDER / "manifests"
 """One folder for each Application of an environment: what the lab applies by itself, and what it puts into Git."""
+BY_PLUGIN = FOLDER / "by_plugin"
+"""What stands in for manifests of `postgres`, or beside them, where the Barman Cloud plugin archives."""
+PLUGIN_ENVIRONMENT = "dev"
+"""The environment that archives by the plugin after `reset --plugin`."""
 CNPG = "postgresql.cnpg.io/v1"
 HEALTHY = "Cluster in healthy state"
 UNRECOVERABLE = "Cluster is unrecoverable and needs manual intervention"
@@ -38,20 +43,40 @@ WORKLOADS_WITHIN = 120.0
 Note = Callable[[str], None]
 
 
-def key() -> str:
+def key(*, by_plugin: bool = False) -> str:
     """Of everything that the data is made from; a comment in a manifest is no part of it."""
-    objects = json.dumps([objects_of(environment) for environment in ENVIRONMENTS], sort_keys=True)
+    objects = json.dumps([objects_of(environment, by_plugin=by_plugin) for environment in ENVIRONMENTS], sort_keys=True)
     return content_key(FOLDER / "seed.sql", objects, FOLDER / "app", versions.POSTGRES_IMAGE)
 
 
-def objects_of(environment: Environment) -> list[Document]:
+def files_of(environment: Environment, folder: str, *, by_plugin: bool = False) -> list[Path]:
+    """The manifests of one folder of `MANIFESTS` for an environment, by name."""
+    found = {file.name: file for file in (MANIFESTS / folder).glob("*.yaml")}
+    if by_plugin and folder == DATABASE_FOLDER and environment.name == PLUGIN_ENVIRONMENT:
+        found |= {file.name: file for file in BY_PLUGIN.glob("*.yaml")}
+    return [found[name] for name in sorted(found)]
+
+
+def objects_of(environment: Environment, *, by_plugin: bool = False) -> list[Document]:
     """Every object of an environment that a manifest describes."""
     values = values_of(environment)
-    return [found for file in sorted(MANIFESTS.rglob("*.yaml")) for found in manifests.read(file, **values)]
+    folders = sorted(folder.name for folder in MANIFESTS.iterdir())
+    files = [file for folder in folders for file in files_of(environment, folder, by_plugin=by_plugin)]
+    return [found for file in files for found in manifests.read(file, **values)]
 
 
-def make(where: State, cancelled: threading.Event, note: Note) -> None:
-    """Make both environments, side by side.
+def by_plugin(where: State) -> bool:
+    """Whether the data was made with one database that archives by the plugin."""
+    return where.plugin_mark.exists()
+
+
+def as_sources_make_it(where: State) -> bool:
+    """Whether the data is complete, and of these very sources."""
+    return where.data_mark.exists() and where.data_mark.read_text() == key(by_plugin=by_plugin(where))
+
+
+def make(where: State, cancelled: threading.Event, note: Note, *, by_plugin: bool = False) -> None:
+    """Make both environments, side by side; with `by_plugin`, `PLUGIN_ENVIRONMENT` archives by the plugin.
 
     Raises:
         LabError: a database, its first backup or its workloads did not come up in time.
@@ -61,10 +86,15 @@ def make(where: State, cancelled: threading.Event, note: Note) -> None:
     seed = {"seed.sql": (FOLDER / "seed.sql").read_text()}
     cluster.apply([_config_map("postgres-seed", DATABASES, seed)])
     with ThreadPoolExecutor() as pool:
-        made = [pool.submit(_make_environment, Cluster(where, cancelled), found, note) for found in ENVIRONMENTS]
+        made = [
+            pool.submit(_make_environment, Cluster(where, cancelled), found, note, by_plugin=by_plugin)
+            for found in ENVIRONMENTS
+        ]
     for outcome in made:
         outcome.result()
-    where.data_mark.write_text(key())
+    if by_plugin:
+        where.plugin_mark.touch()
+    where.data_mark.write_text(key(by_plugin=by_plugin))
 
 
 def values_of(environment: Environment) -> dict[str, str]:
@@ -84,10 +114,13 @@ def values_of(environment: Environment) -> dict[str, str]:
     }
 
 
-def _make_environment(cluster: Cluster, environment: Environment, note: Note) -> None:
+def _make_environment(cluster: Cluster, environment: Environment, note: Note, *, by_plugin: bool) -> None:
     values = values_of(environment)
+    database = {file.name: file for file in files_of(environment, DATABASE_FOLDER, by_plugin=by_plugin)}
     note("starting the databases")
-    cluster.apply(manifests.read(MANIFESTS / "postgres" / "cluster.yaml", **values))
+    for name in ("objectstore.yaml", "cluster.yaml"):
+        if name in database:
+            cluster.apply(manifests.read(database[name], **values))
     cluster.wait(
         CNPG,
         "Cluster",
@@ -99,11 +132,11 @@ def _make_environment(cluster: Cluster, environment: Environment, note: Note) ->
         explain=lambda found: str((found.get("status") or {}).get("phase")),
     )
     note("backing up, starting the workloads")
-    cluster.apply(manifests.read(MANIFESTS / "postgres" / "backup.yaml", **values))
+    cluster.apply(manifests.read(database["backup.yaml"], **values))
     _copy_secret(cluster, environment)
     scripts = {file.name: file.read_text() for file in sorted((FOLDER / "app").glob("*.py"))}
     cluster.apply([_config_map("tomoda-app", environment.name, scripts)])
-    for file in (MANIFESTS / "postgres" / "service.yaml", *sorted((MANIFESTS / "apps").glob("*.yaml"))):
+    for file in (database["service.yaml"], *files_of(environment, "apps")):
         cluster.apply(manifests.read(file, **values))
     _await_backup(cluster, environment)
     for name in ("tomoda-api", "tomoda-async"):

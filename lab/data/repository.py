@@ -41,20 +41,21 @@ def applications() -> list[str]:
     return [ROOT, *(name_of(environment, folder) for environment in ENVIRONMENTS for folder in PLACES)]
 
 
-def files(url: str, *, declares_enabled: bool) -> dict[str, str]:
+def files(url: str, *, declares_enabled: bool, by_plugin: bool = False) -> dict[str, str]:
     """Everything in the repository: path -> text.
 
     Args:
         url: of the repository itself, as Argo CD reads it.
         declares_enabled: whether each Application but the root says `enabled: true`. What Git does not say, Argo CD
             leaves alone: so this decides whether the root undoes a pause of one of the others.
+        by_plugin: whether one database archives by the plugin (`content.make`).
     """
     found = {ROOT_FILE: _application(url, ROOT, APPLICATIONS, "argocd")}
     for environment in ENVIRONMENTS:
         values = content.values_of(environment)
         for folder, place in PLACES.items():
             path = f"k8s/envs/{environment.name}/{place}"
-            for file in sorted((content.MANIFESTS / folder).glob("*.yaml")):
+            for file in content.files_of(environment, folder, by_plugin=by_plugin):
                 found[f"{path}/{file.name}"] = Template(file.read_text()).substitute(values)
             name = name_of(environment, folder)
             namespace = DATABASES if folder == "postgres" else environment.name
@@ -93,7 +94,8 @@ def make(where: State, *, declares_enabled: bool) -> None:
     for name, value in (("user.name", "lab"), ("user.email", "lab@lab.local"), ("commit.gpgsign", "false")):
         _git("-C", clone, "config", name, value)
     _git("-C", clone, "remote", "add", "origin", url(where))
-    for path, text in files(url(where), declares_enabled=declares_enabled).items():
+    declared = files(url(where), declares_enabled=declares_enabled, by_plugin=content.by_plugin(where))
+    for path, text in declared.items():
         replace_text(clone / path, text)
     _git("-C", clone, "add", "--all")
     _git("-C", clone, "commit", "--quiet", "--message=Declare the platform as it is")

@@ -1,4 +1,4 @@
-"""The images that hold one static binary: CNPG's operator, and what keeps a pod's namespaces open."""
+"""The images that hold one static binary: CNPG's operator and its Barman plugin, and what keeps a pod's namespaces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lab import versions
 from lab.images.archive import ImageConfig, architecture, write_image, write_layer
 from lab.keys import content_key, publish_file
 from lab.paths import Cache
-from lab.tools.programs import CNPG, PAUSE, Program
+from lab.tools.programs import BARMAN_PLUGIN, CNPG, PAUSE, Program
 from lab.tools.toolchain import Toolchain
 
 
@@ -55,6 +55,13 @@ OPERATOR = BinaryImage(
     path=_MANAGER,
     config=ImageConfig(entrypoint=("/manager",), user="65532:65532"),
     links={"manager": _MANAGER},
+)
+PLUGIN = BinaryImage(
+    name="plugin",
+    tag=versions.PLUGIN_IMAGE,
+    program=BARMAN_PLUGIN,
+    path="manager",
+    config=ImageConfig(entrypoint=("/manager",), user="65532:65532"),
 )
 PAUSE_CONTAINER = BinaryImage(
     name="pause",

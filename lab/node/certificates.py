@@ -48,6 +48,18 @@ def up(folder: Path) -> None:
     complete.touch()
 
 
+def self_signed(name: str, *, server: bool) -> tuple[bytes, bytes]:
+    """A key and a certificate that is its own authority, as PEM, for a server of the DNS name `name` or a client."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _name(name)
+    builder = _builder(subject, subject, key.public_key())
+    purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+    builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+    certificate = builder.sign(key, hashes.SHA256())
+    return _encoded(key), certificate.public_bytes(serialization.Encoding.PEM)
+
+
 def _authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("dr-lab")
@@ -110,10 +122,13 @@ def _name(common: str) -> x509.Name:
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
-    encoded = key.private_bytes(
+    _write(path, _encoded(key))
+
+
+def _encoded(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
-    _write(path, encoded)
 
 
 def _write_certificate(path: Path, certificate: x509.Certificate) -> None:

@@ -103,6 +103,14 @@ def _cnpg_manifest(toolchain: Toolchain, module_root: Path, folder: Path) -> Non
     shutil.copyfile(sources / "releases" / CNPG_MANIFEST, folder / CNPG_MANIFEST)
 
 
+PLUGIN_MANIFEST = "manifest.yaml"
+
+
+def _plugin_manifest(toolchain: Toolchain, module_root: Path, folder: Path) -> None:
+    sources = toolchain.module_folder(module_root, "github.com/cloudnative-pg/plugin-barman-cloud")
+    shutil.copyfile(sources / PLUGIN_MANIFEST, folder / PLUGIN_MANIFEST)
+
+
 def _argocd_manifests(toolchain: Toolchain, module_root: Path, folder: Path) -> None:
     sources = toolchain.module_folder(module_root, "github.com/argoproj/argo-cd/v3") / "manifests"
     for name, place in (("crds", "crds"), ("config", "base/config")):
@@ -150,6 +158,13 @@ CNPG = Program(
     usual=150,
     variables=(f"github.com/cloudnative-pg/cloudnative-pg/pkg/versions.buildVersion={versions.CNPG}",),
     beside=_cnpg_manifest,
+)
+BARMAN_PLUGIN = Program(
+    name="plugin-barman-cloud",
+    module="plugin-barman-cloud",
+    package="github.com/cloudnative-pg/plugin-barman-cloud/cmd/manager",
+    usual=150,
+    beside=_plugin_manifest,
 )
 ARGOCD = Program(
     name="argocd",

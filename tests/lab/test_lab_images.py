@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.images.archive import ImageConfig, architecture, write_image, write_layer
+from lab.images.archive import ImageConfig, architecture, write_image, write_image_on, write_layer
 
 
 @pytest.fixture
@@ -66,3 +66,32 @@ def test_same_content_same_bytes(archive: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.tar"
     write_layer(again, {"opt/app/run": tmp_path / "program"}, {"run": "opt/app/run"})
     assert again.read_bytes() == (tmp_path / "layer.tar").read_bytes()
+
+
+def test_image_on_another_holds_the_layer_on_top_and_names_the_one_below(archive: Path, tmp_path: Path) -> None:
+    layer = tmp_path / "layer.tar"
+    write_layer(layer, {"more": tmp_path / "program"}, {})
+    image = tmp_path / "on-top.tar"
+
+    write_image_on(image, "lab.local/on-top:1", archive, layer, ImageConfig(entrypoint=("/more",)))
+
+    (below,) = json.loads(member(archive, json.loads(member(archive, "manifest.json"))[0]["Config"]))["rootfs"][
+        "diff_ids"
+    ]
+    on_top = f"sha256:{hashlib.sha256(layer.read_bytes()).hexdigest()}"
+    (named,) = json.loads(member(image, "index.json"))["manifests"]
+    manifest = json.loads(blob(image, named["digest"]))
+    assert named["annotations"] == {"io.containerd.image.name": "lab.local/on-top:1"}
+    assert [entry["digest"] for entry in manifest["layers"]] == [below, on_top]
+    assert manifest["layers"][0]["size"] == len(member(archive, "layer.tar"))
+    config = json.loads(blob(image, manifest["config"]["digest"]))
+    assert config["rootfs"]["diff_ids"] == [below, on_top]
+    assert blob(image, on_top) == layer.read_bytes()
+    with tarfile.open(image) as tar:
+        assert f"blobs/sha256/{below.removeprefix('sha256:')}" not in tar.getnames()
+
+
+def blob(archive: Path, digest: str) -> bytes:
+    content = member(archive, f"blobs/sha256/{digest.removeprefix('sha256:')}")
+    assert hashlib.sha256(content).hexdigest() == digest.removeprefix("sha256:")
+    return content

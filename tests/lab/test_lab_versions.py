@@ -26,6 +26,7 @@ from lab.tools.toolchain import Toolchain
     [
         ("kube", "k8s.io/kubernetes", versions.KUBERNETES),
         ("cnpg", "github.com/cloudnative-pg/cloudnative-pg", versions.CNPG),
+        ("plugin-barman-cloud", "github.com/cloudnative-pg/plugin-barman-cloud", versions.BARMAN_PLUGIN),
         ("coredns", "github.com/coredns/coredns", versions.COREDNS),
         ("argocd", "github.com/argoproj/argo-cd/v3", versions.ARGOCD),
         ("pulumi", "github.com/pulumi/pulumi/pkg/v3", versions.PULUMI),

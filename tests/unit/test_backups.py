@@ -7,7 +7,7 @@ import pytest
 from dr.clients.backups import take_first_backup
 from dr.clients.kubernetes import KubernetesApi
 from dr.model.errors import AccessError
-from tests.builders import a_source
+from tests.builders import a_plugin_source, a_source
 from tests.doubles import Wire, kube_status
 
 BACKUPS = "/apis/postgresql.cnpg.io/v1/namespaces/data/backups"
@@ -35,6 +35,19 @@ def test_without_one_it_is_asked_for_of_the_cluster_itself(wire: Wire, api: Kube
         _take(api)
     (asked,) = wire.received("POST")
     assert asked.body["spec"] == {"cluster": {"name": "postgres-prod"}, "method": "barmanObjectStore"}
+
+
+def test_of_a_cluster_that_archives_by_the_plugin_it_is_taken_by_the_plugin(wire: Wire, api: KubernetesApi) -> None:
+    wire.on(FIRST, kube_status(404, "not found", name="postgres-prod-first"), status=404)
+    wire.on(BACKUPS, _backup(), method="POST")
+    with pytest.raises(AccessError):
+        take_first_backup(api, a_plugin_source(), limit=0, stop=Event())
+    (asked,) = wire.received("POST")
+    assert asked.body["spec"] == {
+        "cluster": {"name": "postgres-prod"},
+        "method": "plugin",
+        "pluginConfiguration": {"name": "barman-cloud.cloudnative-pg.io"},
+    }
 
 
 @pytest.mark.parametrize(

@@ -37,16 +37,13 @@ def test_every_secret_that_a_specification_needs_is_named() -> None:
         "managed": {"roles": [{"name": "app", "passwordSecret": {"name": "role"}}, {"name": "bare"}]},
         "certificates": {"serverTLSSecret": "tls", "serverAltDNSNames": ["not-a-secret"]},
         "imagePullSecrets": [{"name": "pull"}],
-        "backup": {
-            "barmanObjectStore": {
-                "googleCredentials": {"applicationCredentials": {"name": "key", "key": "json"}, "gkeEnvironment": False}
-            }
-        },
         "env": [{"name": "A", "value": "x"}, {"name": "B", "valueFrom": {"secretKeyRef": {"name": "b", "key": "k"}}}],
         "envFrom": [{"secretRef": {"name": "all"}}, {"configMapRef": {"name": "map"}}],
     }
-    assert named_by(spec) == ("all", "b", "key", "pull", "role", "super", "tls")
-    assert named_by({"instances": 1}) == ()
+    key = {"applicationCredentials": {"name": "key", "key": "json"}, "gkeEnvironment": False}
+    store = {"destinationPath": "gs://b", "googleCredentials": key}
+    assert named_by(spec, store) == ("all", "b", "key", "pull", "role", "super", "tls")
+    assert named_by({"instances": 1}, {}) == ()
 
 
 def test_a_service_account_that_nobody_has_bound_is_warned_of_with_the_command() -> None:

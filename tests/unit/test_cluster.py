@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dr.model.cluster import ClusterSnapshot
-from tests.builders import BUCKET, HEALTHY, a_source, cluster_object
+from tests.builders import BACKUP_URL, BUCKET, HEALTHY, a_plugin_source, a_source, by_plugin, cluster_object
 
 
 def _with_status(**status: Any) -> ClusterSnapshot:
@@ -64,8 +64,11 @@ def test_a_cluster_without_object_store_has_none(backup: dict[str, Any] | None) 
 
 def test_only_a_plugin_that_archives_wal_counts_as_one() -> None:
     archiver = {"name": "barman-cloud.cloudnative-pg.io", "isWALArchiver": True}
-    assert a_source(plugins=[archiver]).uses_plugin
-    assert not a_source(plugins=[{"name": "something.else"}]).uses_plugin
+    assert a_source(plugins=[archiver]).plugin
+    assert not a_source(plugins=[{**archiver, "isWALArchiver": False}]).plugin
+    assert not a_source(plugins=[{**archiver, "enabled": False}]).plugin
+    assert a_source(plugins=[{"name": "something.else"}]).other_archiver == ""
+    assert a_source(plugins=[{"name": "something.else", "isWALArchiver": True}]).other_archiver == "something.else"
 
 
 def test_the_image_that_runs_is_taken_where_none_is_given() -> None:
@@ -91,3 +94,28 @@ def test_each_volume_has_its_storage_class() -> None:
         None,
         "wal",
     )
+
+
+def test_the_plugins_archive_is_found_by_its_parameters() -> None:
+    seen = a_source(**by_plugin(serverName="postgres-prod-7"))
+    assert seen.plugin is not None
+    assert (seen.plugin.object_store, seen.plugin.server_name, seen.server_name) == (
+        "prod-store",
+        "postgres-prod-7",
+        "postgres-prod-7",
+    )
+    assert a_source(**by_plugin()).server_name == "postgres-prod", "by default the plugin takes the Cluster's name"
+
+
+def test_the_plugins_object_store_is_another_object() -> None:
+    assert a_source(**by_plugin()).store is None
+    assert a_source(**by_plugin()).with_object_store(None).store is None
+    store = a_plugin_source(serverName="x").store
+    assert store is not None
+    assert (store.url, store.server_name) == (BACKUP_URL, "x")
+
+
+def test_a_backup_is_taken_in_the_way_the_cluster_archives() -> None:
+    assert a_source().backup_method == {"method": "barmanObjectStore"}
+    name = {"name": "barman-cloud.cloudnative-pg.io"}
+    assert a_plugin_source().backup_method == {"method": "plugin", "pluginConfiguration": name}

@@ -8,7 +8,20 @@ import pytest
 from dr.model.errors import RefusedError
 from dr.model.manifest_edits import WHY_NO_BOOTSTRAP
 from dr.model.manifests import ManifestFile, rewrite
-from tests.manifests import BACKUP, CLUSTER, HOST, SERVICE, STORE, WANTED, a_cluster, a_dependent, diff, refused, run
+from tests.manifests import (
+    BACKUP,
+    CLUSTER,
+    HOST,
+    SERVICE,
+    STORE,
+    WANTED,
+    a_cluster,
+    a_dependent,
+    diff,
+    only,
+    refused,
+    run,
+)
 
 LAB = Path(__file__).resolve().parents[2] / "lab" / "data" / "manifests" / "postgres"
 
@@ -209,3 +222,57 @@ def test_all_reasons_are_told_at_once() -> None:
     service = SERVICE.replace("ExternalName", "ClusterIP")
     codes = ["manifest-not-understood", "manifest-ambiguous", "manifest-service-not-external"]
     assert refused("a: b: c\nkind: Cluster # postgres-prod\n", a_cluster(), a_cluster(), service) == codes
+
+
+PLUGGED = """\
+apiVersion: postgresql.cnpg.io/v1
+kind: Cluster
+metadata: {name: postgres-prod}
+spec:
+  instances: 3
+  plugins:
+    - name: something.else
+    - name: barman-cloud.cloudnative-pg.io  # the archive
+      isWALArchiver: true
+      parameters:
+        barmanObjectName: prod-store  # where to
+"""
+PLUGGED_BACKUP = """\
+apiVersion: postgresql.cnpg.io/v1
+kind: ScheduledBackup
+metadata: {name: postgres-prod}
+spec:
+  schedule: "0 0 3 * * *"
+  method: plugin
+  pluginConfiguration: {name: barman-cloud.cloudnative-pg.io}
+  cluster: {name: postgres-prod}
+"""
+
+
+def test_of_a_cluster_that_archives_by_the_plugin_the_plugins_parameter_is_changed() -> None:
+    assert diff(PLUGGED, only(PLUGGED)) == [
+        "- metadata: {name: postgres-prod}\n",
+        "+ metadata: {name: postgres-prod-recovered}\n",
+        "+         serverName: postgres-prod-recovered\n",
+    ]
+
+
+def test_parameters_in_one_line_are_changed_in_that_line() -> None:
+    before = PLUGGED.replace(
+        "parameters:\n        barmanObjectName: prod-store  # where to", "parameters: {barmanObjectName: s}"
+    )
+    assert "parameters: {barmanObjectName: s, serverName: postgres-prod-recovered}" in only(before)
+
+
+def test_a_scheduled_backup_by_the_plugin_stays_one() -> None:
+    rewriting = run(PLUGGED, PLUGGED_BACKUP)
+    backup = next(document for document in rewriting.documents if document["kind"] == "ScheduledBackup")
+    assert backup["spec"]["method"] == "plugin"
+    assert backup["spec"]["pluginConfiguration"] == {"name": "barman-cloud.cloudnative-pg.io"}
+    assert backup["spec"]["cluster"] == {"name": "postgres-prod-recovered"}
+
+
+def test_a_cluster_that_archives_by_neither_is_not_understood() -> None:
+    text = PLUGGED.replace("isWALArchiver: true", "isWALArchiver: false")
+    with pytest.raises(RefusedError, match="WAL archiver"):
+        run(text)

@@ -18,6 +18,7 @@ from tests.builders import (
     TARGET_TIME,
     a_backup,
     a_decision,
+    a_plugin_source,
     a_recovered,
     a_request,
     a_situation,
@@ -25,6 +26,7 @@ from tests.builders import (
     a_workload,
     an_environment,
     as_seen,
+    by_plugin,
 )
 
 RECOVERED = as_seen(a_recovered())
@@ -42,6 +44,7 @@ def _problems(situation: Situation, request: RecoveryRequest | None = None) -> l
 
 def test_a_situation_in_order_has_no_problem() -> None:
     assert _problems(a_situation()) == []
+    assert _problems(a_situation(source=a_plugin_source())) == []
 
 
 FAULTS: list[tuple[str, Mapping[str, Any], Mapping[str, Any], str]] = [
@@ -51,9 +54,17 @@ FAULTS: list[tuple[str, Mapping[str, Any], Mapping[str, Any], str]] = [
     ("no-object-store", {"source": a_source(backup=None)}, {}, "no backup section"),
     (
         "no-object-store",
-        {"source": a_source(backup=None, plugins=[{"name": "barman", "isWALArchiver": True}])},
+        {"source": a_source(backup=None, plugins=[{"name": "other.test", "isWALArchiver": True}])},
         {},
-        "plugin",
+        "the plugin other.test",
+    ),
+    ("object-store-missing", {"source": a_source(**by_plugin())}, {}, "ObjectStore data/prod-store"),
+    ("plugin-unavailable", {"source": a_plugin_source(), "plugin_fault": "it is not installed"}, {}, "not installed"),
+    (
+        "backup-place-differs",
+        {"source": a_source(**by_plugin()).with_object_store({"destinationPath": "gs://another/dev"})},
+        {},
+        "gs://another/dev",
     ),
     (
         "backup-place-differs",

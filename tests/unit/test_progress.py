@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dr.model.cluster import UNRECOVERABLE_PHASE, ClusterSnapshot
+from dr.model.cluster import PLUGIN_PHASES, UNRECOVERABLE_PHASE, ClusterSnapshot
 from dr.model.progress import LogSeen, Observation, PodSeen, RecoveryProgress, Stage, WarningSeen, message_of
 from tests.builders import a_recovered, as_seen
 
@@ -39,6 +39,7 @@ def _restored(number: int) -> LogSeen:
 
 
 RESTORING = _cnpg("Starting barman-cloud-restore")
+AGAIN = replace(RESTORING, pod="second")
 RESTORE_DONE = _cnpg("Restore completed")
 INSTANCE = PodSeen(name="postgres-prod-recovered-1", recovery=False, phase="Pending")
 TOO_EARLY = _postgres("recovery ended before configured recovery target was reached", "FATAL")
@@ -164,7 +165,7 @@ def test_a_pod_of_before_this_run_fails_without_the_last_word() -> None:
     assert progress.failure is not None
     assert (progress.failure.code, progress.failure.final) == ("recovery-target-not-reached", False)
     # THEN the next attempt is told as any other, and its own failure is final
-    again = progress.after(_pod("Running", "second")).after(RESTORING)
+    again = progress.after(_pod("Running", "second")).after(AGAIN)
     assert again.failure is None
     failed = again.after(TOO_EARLY).failure
     assert failed is not None
@@ -204,8 +205,35 @@ def test_the_logs_cause_is_kept_whichever_comes_first(order: list[Observation]) 
 
 
 def test_a_new_attempt_forgets_the_failure_and_the_wal_of_the_one_before() -> None:
-    progress = _after(RESTORING, _restored(3), _pod("Failed", "first"), _pod("Running", "second"), RESTORING)
+    progress = _after(RESTORING, _restored(3), _pod("Failed", "first"), _pod("Running", "second"), AGAIN)
     assert (progress.attempt, progress.failure, progress.segments, progress.stage) == (2, None, 0, Stage.BASE_BACKUP)
+
+
+def test_the_sidecars_log_that_comes_late_begins_nothing_anew() -> None:
+    # The Barman Cloud plugin's sidecar tells of the base backup, PostgreSQL of the rest: two logs of one pod.
+    progress = _after(RESTORING, _restored(3), TOO_EARLY, RESTORING)
+    assert (progress.segments, progress.stage) == (1, Stage.REPLAY)
+    assert progress.failure is not None
+    assert progress.failure.code == "recovery-target-not-reached"
+
+
+@pytest.mark.parametrize("phase", PLUGIN_PHASES)
+def test_a_plugin_that_is_not_reached_is_told_until_it_is(phase: str) -> None:
+    down = replace(SETTING_UP, phase=phase, phase_reason="connection refused")
+    failure = _after(down).failure
+    assert failure is not None
+    assert (failure.code, failure.final) == ("plugin-unavailable", False)
+    assert "connection refused" in failure.cause
+    assert _after(down, SETTING_UP).failure is None
+    assert _after(_pod("Failed"), SETTING_UP).failure is not None
+
+
+def test_the_sidecars_word_on_an_archive_in_use_explains_the_failure() -> None:
+    generic = _cnpg("Error while restoring a backup", error="rpc error: code = Unknown desc = unexpected failure")
+    line = "ERROR: WAL archive check failed for server postgres-prod-recovered: Expected empty archive"
+    failure = _after(generic, _pod("Failed"), LogSeen(pod=POD, line=line)).failure
+    assert failure is not None
+    assert (failure.code, failure.final) == ("archive-not-empty", True)
 
 
 def test_a_failed_pod_that_is_seen_twice_is_one_attempt() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from dr.model.cluster import ClusterSnapshot
 from dr.model.recovered import RecoveredCluster, derive_recovered_cluster
-from tests.builders import BUCKET, LIMIT, TARGET, a_source, cluster_object
+from tests.builders import BUCKET, LIMIT, TARGET, a_plugin_source, a_source, by_plugin, cluster_object
 
 KEPT = {
     "instances": 3,
@@ -157,3 +157,55 @@ def test_its_certificate_is_for_the_names_that_clients_use_too() -> None:
 def test_a_certificate_that_is_given_is_left_as_it_is() -> None:
     given = {"serverTLSSecret": "ours", "serverCASecret": "our-ca"}
     assert _certificates(a_source(certificates=given)) == given
+
+
+def test_by_the_plugin_it_is_restored_from_the_sources_server_name_and_archives_to_its_own() -> None:
+    spec = _derived(a_plugin_source(serverName="postgres-prod-7")).manifest["spec"]
+    name = "barman-cloud.cloudnative-pg.io"
+    assert spec["externalClusters"] == [
+        {
+            "name": "postgres-prod",
+            "plugin": {
+                "name": name,
+                "parameters": {"barmanObjectName": "prod-store", "serverName": "postgres-prod-7"},
+            },
+        }
+    ]
+    assert spec["plugins"] == [
+        {
+            "name": name,
+            "enabled": True,
+            "isWALArchiver": True,
+            "parameters": {"barmanObjectName": "prod-store", "serverName": "postgres-prod-recovered-2"},
+        }
+    ]
+    assert "backup" not in spec
+    assert "barmanObjectStore" not in str(spec)
+
+
+def test_by_the_plugin_the_origins_server_name_is_written_even_where_the_source_leaves_it_out() -> None:
+    (origin,) = _derived(a_plugin_source()).manifest["spec"]["externalClusters"]
+    assert origin["plugin"]["parameters"]["serverName"] == "postgres-prod"
+    assert _derived(a_plugin_source()).server_name == "postgres-prod-recovered-2"
+
+
+def test_by_the_plugin_the_rest_of_the_backup_section_is_kept() -> None:
+    keys = {**by_plugin(), "backup": {"target": "primary", "volumeSnapshot": {"className": "fast"}}}
+    source = a_source(**keys).with_object_store({"destinationPath": f"gs://{BUCKET}/prod"})
+    assert _derived(source).manifest["spec"]["backup"] == {"target": "primary"}
+
+
+@pytest.mark.parametrize("source", [a_source(), a_plugin_source()], ids=["in-tree", "plugin"])
+def test_what_was_recovered_can_itself_be_recovered(source: ClusterSnapshot) -> None:
+    # GIVEN a recovered Cluster as it is seen in the cluster
+    first = _derived(source)
+    raw = {**cluster_object(first.name), "spec": deepcopy(dict(first.manifest["spec"]))}
+    seen = ClusterSnapshot.from_object(raw).with_object_store({"destinationPath": f"gs://{BUCKET}/prod"})
+    # WHEN it is recovered in its turn
+    spec = _derived(seen, server_name="third").manifest["spec"]
+    # THEN it comes from the first one's folder, in the same way
+    assert seen.server_name == "postgres-prod-recovered-2"
+    assert (seen.plugin is None) == (source.plugin is None)
+    (origin,) = spec["externalClusters"]
+    known = origin["plugin"]["parameters"] if source.plugin else origin["barmanObjectStore"]
+    assert known["serverName"] == "postgres-prod-recovered-2"

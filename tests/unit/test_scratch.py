@@ -7,7 +7,7 @@ from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.names import CLUSTER_NAME_LIMIT
 from dr.model.recovered import SOURCE_ANNOTATION
 from dr.model.scratch import SCRATCH_LABEL, derive_scratch_cluster, is_scratch_for, loaded_by, scratch_name
-from tests.builders import NOW, TARGET, a_source, cluster_object
+from tests.builders import NOW, TARGET, a_plugin_source, a_source, cluster_object
 
 NOISY: dict[str, Any] = {
     "instances": 3,
@@ -39,6 +39,15 @@ def test_it_reads_the_sources_archive_up_to_the_target_and_writes_none() -> None
     assert spec["externalClusters"][0]["barmanObjectStore"]["serverName"] == "postgres-prod"
     assert "backup" not in spec
     assert "plugins" not in spec
+
+
+def test_of_a_source_that_archives_by_the_plugin_it_reads_by_the_plugin_and_writes_nothing() -> None:
+    source = a_plugin_source(serverName="seven")
+    assert source.store is not None
+    spec = derive_scratch_cluster(source, source.store, name="postgres-prod-scratch", target=TARGET)["spec"]
+    parameters = {"barmanObjectName": "prod-store", "serverName": "seven"}
+    assert spec["externalClusters"][0]["plugin"]["parameters"] == parameters
+    assert {"backup", "plugins"} & set(spec) == set()
 
 
 def test_it_is_one_instance_with_the_sources_room() -> None:

@@ -1,0 +1,130 @@
+"""From the in-tree object store to the Barman Cloud plugin by Git, and what was archived before serves after.
+
+Each test is one chapter, and the next one begins where it ended.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.cluster import MANAGER
+from lab.data import repository
+from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab
+
+pytestmark = pytest.mark.long
+
+MANIFESTS = "k8s/envs/dev/middleware/postgres/manifests"
+SIDECAR = "plugin-barman-cloud"
+
+
+@dataclass(frozen=True)
+class Story:
+    """Dev as the lab makes it, and a checkout of the repository that declares it; nobody applies that by himself."""
+
+    seat: Seat
+    checkout: Path
+
+    def git(self, *words: str) -> str:
+        return self.seat.run("git", "-C", str(self.checkout), *words)
+
+    def apply(self) -> None:
+        """Apply what the checkout has as the one who applied it before, so that what is gone there goes."""
+        folder = str(self.checkout / MANIFESTS)
+        self.seat.kubectl("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "-f", folder)
+
+    def await_sidecar(self) -> dict[str, Any]:
+        """The Cluster once its pod has the plugin's sidecar, and it is healthy and archives."""
+        deadline = time.monotonic() + 180
+        path = "jsonpath={.spec.initContainers[*].name}"
+        while True:
+            cluster = self.seat.cluster(self.seat.source) or {}
+            known = self.seat.kubectl("get", "pod", "postgres-dev-1", "-n", "data", "--ignore-not-found", "-o", path)
+            conditions = {one["type"]: one["status"] for one in cluster["status"].get("conditions") or ()}
+            good = conditions.get("Ready") == conditions.get("ContinuousArchiving") == "True"
+            if SIDECAR in known.split() and good and cluster["status"]["phase"] == "Cluster in healthy state":
+                return cluster
+            assert time.monotonic() < deadline, (known, conditions, cluster["status"].get("phase"))
+            time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def story(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    seat = fresh_dev(lab_variables)
+    folder = tmp_path_factory.mktemp("platform")
+    for path, text in repository.files(folder.as_uri(), declares_enabled=False).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    story = Story(seat, folder)
+    for words in (["init", "--quiet"], ["config", "user.name", "ada"], ["config", "user.email", "ada@lab.local"]):
+        story.git(*words)
+    story.git("add", "--all")
+    story.git("commit", "--quiet", "--message=as it is")
+    yield story
+    seat.end_started()
+    lab("reset")
+
+
+@pytest.fixture(scope="module")
+def migrated(story: Story) -> Outcome:
+    story.seat.psql(story.seat.source, "UPDATE users SET name = 'archived in-tree' WHERE id = 1")
+    return story.seat.dr("migrate-to-plugin", "--env", "dev", "--checkout", str(story.checkout))
+
+
+def test_git_gets_a_branch_and_the_cluster_nothing(story: Story, migrated: Outcome) -> None:
+    assert migrated.code == 0, migrated
+    changed = story.git("diff", "--name-only", f"HEAD..{migrated.document['branch']}").splitlines()
+    assert changed == [f"{MANIFESTS}/{name}.yaml" for name in ("backup", "cluster", "objectstore")]
+    cluster = story.seat.cluster(story.seat.source)
+    assert cluster is not None
+    assert "plugins" not in cluster["spec"]
+
+
+def test_once_it_is_applied_the_database_archives_by_the_plugin(story: Story, migrated: Outcome) -> None:
+    story.git("merge", "--quiet", "--ff-only", migrated.document["branch"])
+    story.apply()
+    cluster = story.await_sidecar()
+    assert "barmanObjectStore" not in json.dumps(cluster["spec"])
+    assert cluster["spec"]["plugins"][0]["parameters"]["serverName"] == "postgres-dev"
+
+
+def test_the_archive_of_before_and_after_is_one(story: Story, migrated: Outcome) -> None:
+    # GIVEN a base backup that was taken in-tree, and WAL archived by the one and then by the other
+    assert migrated.code == 0
+    seat = story.seat
+    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=120s")
+    await_health(seat.health_url(), 200)
+    seat.psql(seat.source, "UPDATE users SET name = 'archived by the plugin' WHERE id = 2")
+    target = seat.database_time()
+    time.sleep(0.1)
+    seat.psql(seat.source, "DROP TABLE users CASCADE")
+    # WHEN it is recovered
+    outcome = seat.pitr(target, "--yes")
+    # THEN what was written before and after is there
+    assert outcome.code == 0, outcome
+    names = seat.psql(seat.recovered, "SELECT string_agg(name, ', ' ORDER BY id) FROM users WHERE id <= 2")
+    assert names == "archived in-tree, archived by the plugin"
+    window = seat.dr("window", "--env", "dev").document
+    assert window["serving"] == "postgres-dev"
+
+
+def test_it_is_finalized_with_the_plugins_own_place_in_git(story: Story, migrated: Outcome) -> None:
+    assert migrated.code == 0
+    seat = story.seat
+    moved = seat.dr("switchover", "--env", "dev", "--yes")
+    assert moved.code == 0, moved
+    words = ("finalize", "--env", "dev", "--checkout", str(story.checkout), "--yes", "--confirm", seat.source)
+    ended = seat.dr(*words)
+    assert ended.code == 0, ended
+    assert ended.document["result"] == "finalized"
+    diff = story.git("diff", "-U0", f"HEAD..postgres-dr/dev-{seat.recovered}", "--", f"{MANIFESTS}/cluster.yaml")
+    assert f"+        serverName: {seat.recovered}" in diff
+    schedule = json.loads(seat.kubectl("get", "scheduledbackup", seat.recovered, "-n", "data", "-o", "json"))
+    assert schedule["spec"]["method"] == "plugin"
+    assert schedule["spec"]["pluginConfiguration"] == {"name": "barman-cloud.cloudnative-pg.io"}
+    stores = seat.kubectl("get", "objectstore", "-n", "data", "-o", "name")
+    assert stores.split() == ["objectstore.barmancloud.cnpg.io/postgres-dev"], "it serves the new one as well"
