@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpx
@@ -17,7 +17,7 @@ import pytest
 from lab import paths, processes
 from lab.platform import gcs
 from tests.e2e.journal_watch import Watched
-from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health, engine_processes, lab
+from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health, engine_processes, lab, wait_for
 
 pytestmark = pytest.mark.long
 
@@ -25,13 +25,6 @@ LATE_ROW = """INSERT INTO users (email, name, location)
 VALUES (gen_random_uuid() || '@example.org', 'Late', ST_SetSRID(ST_MakePoint(139.7, 35.7), 4326))"""
 RUNNING = {"tomoda-api": 2, "tomoda-async": 2}
 SOURCE_HOST, RECOVERED_HOST = (f"postgres-dev{name}-rw.data.svc.cluster.local" for name in ("", "-recovered"))
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.1)
 
 
 def restart_api_server() -> None:

@@ -4,21 +4,13 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.operator_seat import Seat, engine_processes
+from tests.e2e.operator_seat import Seat, engine_processes, wait_for
 
 INTERRUPTED, RECOVERY = 130, 7
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.1)
 
 
 def start(seat: Seat) -> "subprocess.Popen[str]":
