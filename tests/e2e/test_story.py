@@ -35,7 +35,7 @@ spec:
       template:
         spec:
           restartPolicy: Never
-          containers: [{name: main, image: "registry.k8s.io/pause:3.10"}]
+          containers: [{name: main, image: "never-run:1"}]
 ---
 apiVersion: postgresql.cnpg.io/v1
 kind: Pooler
