@@ -24,6 +24,8 @@ FILE = "objectstore.yaml"
 _BACKUP = ("spec", "backup")
 _IN_TREE = "barmanObjectStore"
 _MOVED = {_IN_TREE, "retentionPolicy"}
+_SMART_SHUTDOWN_SECONDS = 180
+"""CloudNativePG's default of ``spec.smartShutdownTimeout``."""
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
 
 
@@ -218,7 +220,9 @@ def _checks(value: Mapping[str, Any], namespace: str, environment: str) -> Itera
     )
     yield (
         "before merging: the whole change goes in one sync, as CloudNativePG refuses a Cluster with both; and its pods "
-        "are restarted for it, the primary too: choose a quiet hour"
+        "are restarted for it, the primary too: choose a quiet hour. While clients stay connected to the primary that "
+        "takes up to smartShutdownTimeout and more, in which it lets nobody new in: "
+        f"{spec.get('smartShutdownTimeout', _SMART_SHUTDOWN_SECONDS)} s here"
     )
     if spec.get("envFrom"):
         yield "before merging: the Cluster's envFrom cannot be moved: give what barman needs of it as env"

@@ -195,7 +195,7 @@ def test_what_is_changed_is_told_and_what_is_to_be_seen_to() -> None:
     assert len(found.changes) == 4
     assert "postgres-prod-7" in " ".join(found.changes)
     checks = " ".join(found.checks)
-    for word in ("restarted", "ContinuousArchiving", "python -m dr window --env prod", "serverRecoveryWindow"):
+    for word in ("restarted", "180 s", "ContinuousArchiving", "python -m dr window --env prod", "serverRecoveryWindow"):
         assert word in checks
     assert found.message("prod").startswith("postgres-prod of prod archives by the Barman Cloud plugin\n\n")
 
