@@ -85,7 +85,7 @@ class Story:
     def archives(self) -> list[str]:
         """The folders of the object store that recovered Clusters archive to, one a server name."""
         folder = paths.state().buckets / BUCKET / "dev"
-        return sorted(entry.name for entry in folder.iterdir() if entry.name != self.seat.source)
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name != self.seat.source)
 
 
 @pytest.fixture(scope="module", params=[signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
