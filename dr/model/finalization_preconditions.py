@@ -1,7 +1,7 @@
 """What would make it wrong to end an incident: found out before anything is changed, and before anything goes. Pure."""
 
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dr.model.argocd import Manager, ObjectKey
@@ -170,7 +170,8 @@ def _problems_of_git(
             cause=f"{git.root} has changes that are not committed: {', '.join(git.dirty)}",
             remedy="commit or stash them",
         )
-    ours = _ours(situation.argocd)
+    # A parent differs from Git by the very pause of its children.
+    ours = {str(manager) for manager in situation.argocd}
     others = (
         ()
         if git.rewriting.files
@@ -197,11 +198,4 @@ def expected_differences(environment: Environment, situation: FinalizeSituation)
     dependants = {str(one.key) for one in situation.dependants}
     return frozenset(
         declared | dependants | {str(ObjectKey(GROUP, "Cluster", one.namespace, one.name)) for one in situation.former}
-    )
-
-
-def _ours(managers: Collection[Manager]) -> frozenset[str]:
-    """The Applications themselves: a parent differs from Git by the very pause of its children."""
-    return frozenset(
-        str(ObjectKey("argoproj.io", manager.kind, manager.namespace, manager.name)) for manager in managers
     )

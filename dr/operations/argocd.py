@@ -91,7 +91,7 @@ def _paused(session: Session) -> list[Manager]:
 
 def _differences(session: Session, paused: Sequence[Manager]) -> list[str]:
     """What of ``paused`` differs from Git, but for the pause itself: a parent sees that of its children."""
-    ours = {str(ObjectKey("argoproj.io", manager.kind, manager.namespace, manager.name)) for manager in paused}
+    ours = {str(manager) for manager in paused}
     compared = [now for manager in paused if (now := argocd.compare(session.api, manager, stop=session.stop))]
     return sorted({resource for now in compared for resource in now.out_of_sync} - ours)
 

@@ -23,8 +23,7 @@ from dr.model.extraction_report import Extracted, ExtractReport
 from dr.model.table import TableName
 from dr.model.table_facts import ForeignKey, Prepared, TableFacts, ask_table
 from dr.operations.extract_observe import observe_extraction
-from dr.operations.operation import Tools, run_operation
-from dr.operations.runner import StepResult
+from dr.operations.operation import Course, Tools, run_operation
 from dr.operations.scratch import Scratch
 from dr.operations.session import Session
 
@@ -63,8 +62,7 @@ class Extract:
 
     def run(self) -> ExtractReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came."""
-        session, decision, journal = self._session, self._decision, self._tools.journal
-        started, begin = session.clock(), time.monotonic()
+        session, decision = self._session, self._decision
         doing: dict[str, Callable[[], str]] = {
             "seal-wal": self._seal_wal,
             "recover": self._recover,
@@ -77,15 +75,15 @@ class Extract:
             "remove-scratch": self._scratch.remove,
         }
 
-        def report(results: list[StepResult]) -> ExtractReport:
+        def report(course: Course) -> ExtractReport:
             return ExtractReport(
                 decision=decision,
                 environment=session.environment,
-                started=started,
-                seconds=time.monotonic() - begin,
+                started=course.started,
+                seconds=course.seconds,
                 extracted=self._done,
-                steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
-                journal=str(journal.path),
+                steps=course.steps,
+                journal=course.journal,
             )
 
         go_on = self._request.command(session.environment)

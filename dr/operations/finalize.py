@@ -1,6 +1,5 @@
 """Making the recovered Cluster the canonical one: Git, what depends on it, the old Cluster's end, Argo CD's return."""
 
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +23,7 @@ from dr.model.report import FinalizeReport
 from dr.model.traffic import cluster_behind, read_write_host
 from dr.operations.argocd import hand_back, managers
 from dr.operations.git_place import revision_of, source_of
-from dr.operations.operation import Tools, run_operation
-from dr.operations.runner import StepResult
+from dr.operations.operation import Course, Tools, run_operation
 from dr.operations.session import Session
 
 _BACKUP_SECONDS = 900
@@ -145,8 +143,7 @@ class Finalize:
 
     def run(self) -> FinalizeReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
-        session, decision, journal = self._session, self.decision, self.tools.journal
-        started, begin = session.clock(), time.monotonic()
+        session, decision = self._session, self.decision
         doing: dict[str, Callable[[], str]] = {
             "back-up": self._back_up,
             "prove": self._prove,
@@ -158,14 +155,14 @@ class Finalize:
             "close": self._close,
         }
 
-        def report(results: list[StepResult]) -> FinalizeReport:
+        def report(course: Course) -> FinalizeReport:
             return FinalizeReport(
                 decision=decision,
                 environment=session.environment,
-                started=started,
-                seconds=time.monotonic() - begin,
-                steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
-                journal=str(journal.path),
+                started=course.started,
+                seconds=course.seconds,
+                steps=course.steps,
+                journal=course.journal,
             )
 
         def at_end(record: Record) -> Record:

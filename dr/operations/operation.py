@@ -1,7 +1,9 @@
 """What all operations have in common: the lease, the engine that is never left behind, the journal, the steps."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from dr.engine.recovery_stack import RecoveryStack
@@ -34,22 +36,38 @@ class Report(Protocol):
 R = TypeVar("R", bound=Report)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How an operation went. ``started`` is aware UTC; ``seconds`` runs from the operator's yes to the end."""
+
+    results: list[StepResult]
+    started: datetime
+    seconds: float
+    journal: str
+
+    @property
+    def steps(self) -> tuple[tuple[str, float, str], ...]:
+        """Each step's key, its seconds, and what it did or found."""
+        return tuple((result.step.key, result.seconds, result.fact) for result in self.results)
+
+
 def run_operation(
     tools: Tools,
     plan: Plan,
     doing: Mapping[str, Callable[[], str]],
     *,
     go_on: str,
-    report: Callable[[list[StepResult]], R],
+    report: Callable[[Course], R],
     at_end: Callable[[Record], Record] = unchanged,
 ) -> R:
     """Do all steps of an agreed plan; ``doing`` has how, by the steps' keys, and ``go_on`` is the command to continue.
 
-    ``report`` makes of the steps what is written down and returned. ``at_end`` changes the record in the write that
+    ``report`` makes of its course what is written down and returned. ``at_end`` changes the record in the write that
     says that it is done: killed in between, it would be resumed with a record that has ended. Raises RefusedError when
     another operator is at work, and whatever stopped a step, with its ``stopped``.
     """
     session = tools.session
+    started, begin = session.clock(), time.monotonic()
     with held(
         session.lease,
         session.holder,
@@ -72,6 +90,9 @@ def run_operation(
         finally:
             tools.stack.interrupt()
         # The end is written down while nobody else can have begun.
-        made = report(results)
+        course = Course(
+            results=results, started=started, seconds=time.monotonic() - begin, journal=str(tools.journal.path)
+        )
+        made = report(course)
         tools.journal.done(made.as_json(), session.clock(), at_end=at_end)
         return made

@@ -27,9 +27,8 @@ from dr.model.traffic import cluster_behind
 from dr.operations.argocd import pause
 from dr.operations.drop_search import find_drop
 from dr.operations.observe import observe
-from dr.operations.operation import Tools, run_operation
+from dr.operations.operation import Course, Tools, run_operation
 from dr.operations.recovery_wait import RecoveryWait
-from dr.operations.runner import StepResult
 from dr.operations.self_starters import hold
 from dr.operations.session import Session
 from dr.operations.verify import Finding, judge, verify_database, verify_last_commit, verify_table
@@ -115,8 +114,7 @@ class Recovery:
 
     def run(self) -> RecoveryReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
-        session, decision, journal = self._session, self._decision, self._tools.journal
-        started, begin = session.clock(), time.monotonic()
+        session, decision = self._session, self._decision
         doing: dict[str, Callable[[], str]] = {
             "remember": self._remember,
             "pause-argocd": lambda: pause(session, decision.argocd),
@@ -130,16 +128,16 @@ class Recovery:
             "settle": self._settle,
         }
 
-        def report(results: list[StepResult]) -> RecoveryReport:
+        def report(course: Course) -> RecoveryReport:
             return RecoveryReport(
                 decision=decision,
                 environment=session.environment,
-                started=started,
-                seconds=time.monotonic() - begin,
+                started=course.started,
+                seconds=course.seconds,
                 cluster_seconds=self._cluster_seconds,
-                steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
+                steps=course.steps,
                 findings=tuple((finding.name, finding.value, finding.passed) for finding in self._findings),
-                journal=str(journal.path),
+                journal=course.journal,
             )
 
         with self._watch:

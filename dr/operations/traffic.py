@@ -1,6 +1,5 @@
 """Moving the traffic: the switchover to a recovered Cluster, and the rollback to where it came from."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -22,8 +21,7 @@ from dr.model.report import MoveReport
 from dr.model.target import written_time
 from dr.model.traffic import MoveDecision, MoveRequest, TrafficSituation, cluster_behind, decide_move
 from dr.operations.argocd import managers, pause, release
-from dr.operations.operation import Tools, run_operation
-from dr.operations.runner import StepResult
+from dr.operations.operation import Course, Tools, run_operation
 from dr.operations.self_starters import hold, let_go
 from dr.operations.session import Session
 from dr.operations.writers import check_stopped, start_writers, stop_writers
@@ -97,8 +95,7 @@ class Move:
 
     def run(self) -> MoveReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
-        session, decision, journal = self._session, self._decision, self._tools.journal
-        started, begin = session.clock(), time.monotonic()
+        session, decision = self._session, self._decision
         doing: dict[str, Callable[[], str]] = {
             "remember": self._remember,
             "pause-argocd": lambda: pause(session, decision.argocd),
@@ -115,15 +112,15 @@ class Move:
             "back-up": self._back_up,
         }
 
-        def report(results: list[StepResult]) -> MoveReport:
+        def report(course: Course) -> MoveReport:
             return MoveReport(
                 decision=decision,
                 environment=session.environment,
-                started=started,
-                seconds=time.monotonic() - begin,
-                steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
+                started=course.started,
+                seconds=course.seconds,
+                steps=course.steps,
                 smoke=self._smoke,
-                journal=str(journal.path),
+                journal=course.journal,
             )
 
         def at_end(record: Record) -> Record:

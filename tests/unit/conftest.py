@@ -84,3 +84,11 @@ def clone(remote: Path, tmp_path: Path) -> Path:
     """A clone of the remote."""
     git(tmp_path, "clone", "-q", str(remote), "clone")
     return tmp_path / "clone"
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStoreDouble]:
+    """An empty bucket, which the storage library is led to."""
+    with serving(ObjectStoreDouble(bucket=BUCKET)) as store:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
+        yield store

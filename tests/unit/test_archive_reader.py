@@ -1,6 +1,5 @@
 """All that lies below the backup path: what is read of it through barman, and each way of failing."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +10,7 @@ from dr.model.config import BackupPlace
 from dr.model.errors import AccessError
 from tests.archives import at, backup, put_backup, put_history, put_wal, switch, wal
 from tests.builders import BUCKET
-from tests.doubles import ObjectStoreDouble, closed_port, serving
+from tests.doubles import ObjectStoreDouble, closed_port
 
 PLACE = BackupPlace(bucket=BUCKET, path="prod")
 LISTING = f"/storage/v1/b/{BUCKET}/o"
@@ -19,13 +18,6 @@ SERVER = "postgres-prod"
 WALS = f"prod/{SERVER}/wals/0000000100000000"
 
 pytestmark = pytest.mark.usefixtures("own_home")
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStoreDouble]:
-    with serving(ObjectStoreDouble(bucket=BUCKET)) as store:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
-        yield store
 
 
 def _read() -> Archive:

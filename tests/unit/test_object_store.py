@@ -1,6 +1,5 @@
 """The object store: what barman's catalogue says through a double, and how each way of failing is told."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,19 +9,12 @@ from dr.clients.object_store import read_catalogue
 from dr.model.config import BackupPlace
 from dr.model.errors import AccessError
 from tests.builders import BUCKET
-from tests.doubles import ObjectStoreDouble, closed_port, serving
+from tests.doubles import ObjectStoreDouble, closed_port
 
 PLACE = BackupPlace(bucket=BUCKET, path="prod")
 LISTING = f"/storage/v1/b/{BUCKET}/o"
 
 pytestmark = pytest.mark.usefixtures("own_home")
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStoreDouble]:
-    with serving(ObjectStoreDouble(bucket=BUCKET)) as store:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
-        yield store
 
 
 def _failure(place: BackupPlace = PLACE) -> AccessError:

@@ -19,7 +19,7 @@ from dr.model.history import Outcome
 from dr.model.plan import Plan
 from dr.operations import lease
 from dr.operations.journal import Journal
-from dr.operations.operation import Tools, run_operation
+from dr.operations.operation import Course, Tools, run_operation
 from dr.operations.runner import StepResult
 from dr.operations.session import Session
 from tests.builders import NOW, a_holder, a_step, an_environment, lease_object
@@ -57,10 +57,10 @@ class _Engine(RecoveryStack):
 class _Told:
     """A report."""
 
-    results: list[StepResult]
+    course: Course
 
     def as_json(self) -> dict[str, object]:
-        return {"steps": [result.fact for result in self.results]}
+        return {"steps": [result.fact for result in self.course.results]}
 
 
 class _Bench:
@@ -90,7 +90,7 @@ class _Bench:
         with reporter_for(PLAN, quiet=True) as reporter:
             tools = Tools(session=session, stack=self.engine, journal=journal, reporter=reporter)
             doing = {"one": self._step("one"), "two": self._step("two", two)}
-            return run_operation(tools, PLAN, doing, go_on=GO_ON, report=_Told).results
+            return run_operation(tools, PLAN, doing, go_on=GO_ON, report=_Told).course.results
 
     def _step(self, key: str, then: Callable[[], object] = lambda: None) -> Callable[[], str]:
         def do() -> str:
