@@ -16,6 +16,8 @@ from typing import Any
 import httpx
 import yaml
 
+from lab import paths
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -272,13 +274,15 @@ def await_health(url: str, status: int) -> httpx.Response:
 
 
 def engine_processes() -> list[str]:
-    """The command lines of Pulumi's processes on this machine: the engine and its plugins."""
+    """The command lines of the Pulumi processes that work on the lab's state: the engine and its plugins."""
+    backend = f"PULUMI_BACKEND_URL=file://{paths.state().pulumi}".encode()
     found: list[str] = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = path.read_bytes().split(b"\0")
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            variables = (process / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        if Path(words[0].decode(errors="replace")).name.startswith("pulumi"):
+        if Path(words[0].decode(errors="replace")).name.startswith("pulumi") and backend in variables:
             found.append(b" ".join(words).decode(errors="replace"))
     return found
