@@ -242,6 +242,11 @@ def lab(*words: str) -> str:
     return done.stdout
 
 
+def clone_of_git() -> Path:
+    """The working tree of what Argo CD reads, while ``gitops`` is on."""
+    return Path(json.loads(lab("gitops", "status", "--json"))["clone"])
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait until ``condition`` holds; a failure after ``seconds``."""
     deadline = time.monotonic() + seconds

@@ -1,18 +1,15 @@
 """Under a real Argo CD whose Applications are made by an ApplicationSet: it is paused before them, and given back."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.e2e.operator_seat import PROJECT, Outcome, Seat, fresh_dev, lab, wait_for
+from tests.e2e.operator_seat import Outcome, Seat, clone_of_git, fresh_dev, lab, wait_for
 from tests.e2e.test_argocd import SETTLED_SECONDS, applications, automated, states
 
 pytestmark = pytest.mark.long
@@ -81,14 +78,7 @@ def managed(lab_variables: dict[str, str]) -> Iterator[Managed]:
     """Git is changed so that a set declares what Applications of their own declared before."""
     dev = fresh_dev(lab_variables)
     lab("gitops", "on")
-    said = subprocess.run(
-        [sys.executable, "-m", "lab", "gitops", "status", "--json"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    clone = Path(json.loads(said.stdout)["clone"])
+    clone = clone_of_git()
     files = [clone / APPLICATIONS / f"{name}.yaml" for name in MEMBERS]
     declared = application_set([yaml.safe_load(file.read_text()) for file in files])
     for file in files:

@@ -3,10 +3,8 @@
 Each test is one chapter, and the next one begins where it ended.
 """
 
-import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ import httpx
 import pytest
 
 from tests.e2e.journal_watch import stop_after_every_step
-from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health, engine_processes, fresh_dev, lab
+from tests.e2e.operator_seat import Outcome, Seat, await_health, clone_of_git, engine_processes, fresh_dev, lab
 from tests.e2e.test_argocd import automated, states
 
 pytestmark = pytest.mark.long
@@ -90,13 +88,6 @@ class Story:
 def story(lab_variables: dict[str, str]) -> Iterator[Story]:
     seat = fresh_dev(lab_variables)
     lab("gitops", "on")
-    said = subprocess.run(
-        [sys.executable, "-m", "lab", "gitops", "status", "--json"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     subprocess.run(
         ["kubectl", "--context", "lab-dev", "apply", "-f", "-"],
         env={**lab_variables},
@@ -105,7 +96,7 @@ def story(lab_variables: dict[str, str]) -> Iterator[Story]:
         check=True,
         capture_output=True,
     )
-    yield Story(seat, Path(json.loads(said.stdout)["clone"]), automated(seat))
+    yield Story(seat, clone_of_git(), automated(seat))
     seat.end_started()
     seat.kubectl("delete", "cronjob,hpa", "--all", "-n", "dev")
     lab("gitops", "off")
