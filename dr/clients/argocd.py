@@ -139,9 +139,32 @@ def await_at_rest(api: KubernetesApi, managers: Sequence[Manager], *, limit: flo
             return
         if time.monotonic() > deadline:
             about = [f"{found} ({', '.join(found.out_of_sync) or 'not healthy'})" for found in waiting]
+            about += [window for found in waiting for window in _sync_windows(api, found)]
             raise AccessError(
                 "argocd-not-at-rest",
-                f"Argo CD has not brought everything in sync within {limit:.0f} s: {'; '.join(about)}",
+                f"Argo CD has not brought everything in sync within {limit:.0f} s: {'; '.join(dict.fromkeys(about))}",
                 "look at its Applications; repeat the command when they are in sync and healthy",
             )
         stop.wait(0.25)
+
+
+def _sync_windows(api: KubernetesApi, manager: Manager) -> list[str]:
+    """The sync windows of an Application's project, which may be what keeps it from syncing. Told, never changed."""
+    try:
+        project = api.find(
+            f"read the AppProject of the {manager}",
+            api.custom.get_namespaced_custom_object,
+            _GROUP,
+            _VERSION,
+            manager.namespace,
+            "appprojects",
+            manager.project,
+        )
+    except AccessError:
+        return []  # What is told already matters more than that this cannot be.
+    windows = (project or {}).get("spec", {}).get("syncWindows") or ()
+    return [
+        f"AppProject {manager.project} has a sync window: {window.get('kind')} {window.get('schedule')} for "
+        f"{window.get('duration')}"
+        for window in windows
+    ]

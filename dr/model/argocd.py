@@ -61,6 +61,7 @@ class Manager:
     out_of_sync: tuple[str, ...]
     sources: tuple[GitSource, ...] = ()
     at_rest: bool = True
+    project: str = ""
 
     @classmethod
     def from_object(cls, raw: Mapping[str, Any]) -> "Manager":
@@ -81,6 +82,7 @@ class Manager:
             ),
             sources=tuple(_sources(raw)),
             at_rest=raw["kind"] == APPLICATION_SET or _is_at_rest(status),
+            project=(raw.get("spec") or {}).get("project") or "",
         )
 
     @property

@@ -1,14 +1,16 @@
 """What of Argo CD has to be paused, in which order, and how its settings come back."""
 
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 import pytest
 
-from dr.clients.argocd import can_disable, list_managers
+from dr.clients.argocd import await_at_rest, can_disable, list_managers
 from dr.clients.kubernetes import KubernetesApi
 from dr.model.argocd import Manager, ObjectKey, managers_of
 from dr.model.argocd_steps import argocd_warnings, pause_step
+from dr.model.errors import AccessError
 from tests.builders import a_workload
 from tests.doubles import Wire
 
@@ -140,3 +142,26 @@ def test_whether_it_can_be_disabled_is_asked_of_the_crd(wire: Wire, api: Kuberne
         schema = {"properties": {field: schema}}
     wire.on(CRD, {"spec": {"versions": [{"schema": {"openAPIV3Schema": schema}}]}})
     assert can_disable(api) is knows
+
+
+@pytest.mark.parametrize("may_read", [True, False])
+def test_what_does_not_come_in_sync_is_told_with_the_window_that_may_forbid_it(
+    wire: Wire, api: KubernetesApi, may_read: bool
+) -> None:
+    # GIVEN an Application that stays out of sync, of a project with a sync window that one may read, or not
+    raw = _raw("child")
+    raw["spec"]["project"] = "shop"
+    path = "/apis/argoproj.io/v1alpha1/namespaces/argocd"
+    wire.on(f"{path}/applications/child", raw)
+    wire.on(f"{path}/applications/child", raw, method="PATCH")
+    window = {"kind": "deny", "schedule": "0 8 * * *", "duration": "10h"}
+    project = {"spec": {"syncWindows": [window]}} if may_read else {"message": "no"}
+    wire.on(f"{path}/appprojects/shop", project, status=200 if may_read else 403)
+    # WHEN it is waited for
+    with pytest.raises(AccessError) as told:
+        await_at_rest(api, [Manager.from_object(raw)], limit=0, stop=Event())
+    # THEN both are named, or what is known
+    assert told.value.code == "argocd-not-at-rest"
+    assert "Application argocd/child (Deployment prod/api)" in told.value.cause
+    said = "AppProject shop has a sync window: deny 0 8 * * * for 10h"
+    assert (said in told.value.cause) is may_read
