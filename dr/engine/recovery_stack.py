@@ -6,14 +6,17 @@ operation waits for Kubernetes.
 """
 
 import contextlib
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from dr.engine.backend import Backend, state_folder
 from dr.engine.installation import Installation
+from dr.model.changes import Changes
 from dr.model.config import Environment
 from dr.model.declaration import Declaration
 from dr.model.errors import EngineError
@@ -51,6 +54,11 @@ class RecoveryStack:
         self.prepare()
         self._up = _in_background(self._forget)
 
+    def preview(self, declaration: Declaration) -> Changes:
+        """What ``up`` with ``declaration`` would do. Changes nothing, and makes no stack. Raises EngineError."""
+        self._declaration = declaration
+        return cast("Changes", _in_background(self._preview).result())
+
     @property
     def running(self) -> bool:
         """Whether ``up`` was started and has not ended."""
@@ -84,15 +92,12 @@ class RecoveryStack:
         return _in_background(self._open)
 
     def _open(self) -> "Stack":
+        return self._open_in(self.backend, state_folder() / "workspace" / self._environment.name, make=True)
+
+    def _open_in(self, backend: Backend, folder: Path, *, make: bool) -> "Stack":
         from dr.engine.workspace import open_stack
 
-        return open_stack(
-            self._environment,
-            self.backend,
-            self._command,
-            folder=state_folder() / "workspace" / self._environment.name,
-            program=self._program,
-        )
+        return open_stack(self._environment, backend, self._command, folder=folder, program=self._program, make=make)
 
     def _program(self) -> None:
         # Imported here: the provider's package takes most of a second, and only this needs it.
@@ -104,6 +109,21 @@ class RecoveryStack:
         from dr.engine.workspace import bring_up
 
         bring_up(self._environment, self._command, self._opened.result())
+
+    def _preview(self) -> Changes:
+        from dr.engine.preview import preview
+
+        # A folder of its own: whoever only looks leaves nothing behind, not even a new stack.
+        with tempfile.TemporaryDirectory(prefix="dr-preview-") as folder:
+            workspace = Path(folder, "workspace")
+            try:
+                stack = self._open_in(self.backend, workspace, make=False)
+            except EngineError as error:
+                if error.code != "stack-missing":
+                    raise
+                nowhere = Backend(url=f"file://{folder}", stack=self._environment.name)
+                stack = self._open_in(nowhere, workspace, make=True)
+            return preview(self._environment, self._command, stack)
 
     def _forget(self) -> None:
         from dr.engine.workspace import forget

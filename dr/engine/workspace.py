@@ -12,7 +12,9 @@ from pulumi.automation import (
     ProjectBackend,
     ProjectSettings,
     Stack,
+    StackNotFoundError,
     create_or_select_stack,
+    select_stack,
 )
 
 from dr.engine.backend import Backend, locked_error
@@ -33,15 +35,18 @@ def open_stack(
     *,
     folder: Path,
     program: Callable[[], None],
+    make: bool = True,
 ) -> Stack:
-    """The environment's stack, made if it is new. ``folder`` holds the workspace's files. Raises EngineError."""
+    """The environment's stack, made if it is new and ``make`` allows it. ``folder`` holds the workspace's files. Raises
+    EngineError, ``stack-missing`` where it would have to be made.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    if backend.folder:
+    if backend.folder and make:
         backend.folder.mkdir(parents=True, exist_ok=True)
-    return _explained(
+    return explained(
         environment,
         command,
-        lambda: create_or_select_stack(
+        lambda: (create_or_select_stack if make else select_stack)(
             stack_name=environment.name,
             project_name=PROJECT,
             program=program,
@@ -63,7 +68,7 @@ def bring_up(environment: Environment, command: InterruptibleCommand, stack: Sta
 
     It refreshes first: a Cluster that was deleted by hand has to be created again, not believed to be there.
     """
-    _explained(
+    explained(
         environment, command, lambda: stack.up(refresh=True, show_secrets=False, suppress_progress=True, color="never")
     )
 
@@ -82,7 +87,7 @@ def forget(environment: Environment, command: InterruptibleCommand, stack: Stack
         if kept != resources:
             stack.import_stack(Deployment(version=state.version, deployment={**deployment, "resources": kept}))
 
-    _explained(environment, command, work)
+    explained(environment, command, work)
 
 
 def _variables(environment: Environment, backend: Backend) -> Mapping[str, str]:
@@ -97,12 +102,18 @@ def _variables(environment: Environment, backend: Backend) -> Mapping[str, str]:
     return variables
 
 
-def _explained(environment: Environment, command: InterruptibleCommand, work: Callable[[], T]) -> T:
+def explained(environment: Environment, command: InterruptibleCommand, work: Callable[[], T]) -> T:
     """Do ``work``; the Automation API's errors, which carry only text, become ours by what the command printed."""
     try:
         return work()
     except ConcurrentUpdateError as error:
         raise locked_error(environment.name, _last_lines(_printed(command))) from error
+    except StackNotFoundError as error:
+        raise EngineError(
+            "stack-missing",
+            f"there is no stack {environment.name} yet",
+            "the first recovery makes it; a preview shows what that would be",
+        ) from error
     except (CommandError, OSError) as error:
         text = _printed(command) or str(error)
         if "incorrect passphrase" in text:
