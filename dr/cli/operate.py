@@ -105,9 +105,12 @@ def operate(
     )
     agree(agreement, as_json=as_json, yes=yes, confirmed=confirmed)
     with signals.stopping(session.stop), reporter_for(agreed.plan, quiet=as_json) as reporter:
-        report = agreed.run(Tools(session=session, stack=stack, journal=journal, reporter=reporter))
+        tools = Tools(session=session, stack=stack, journal=journal, reporter=reporter)
+        report = agreed.run(tools)
+    kept_at = str(tools.evidence.kept_at or "")
     if not as_json:
         agreed.show(report)
+        rendering.show_kept(kept_at)
     elif last:
-        click.echo(json.dumps(report.as_json(), indent=2))
+        click.echo(json.dumps({**report.as_json(), "report": kept_at}, indent=2))
     return report

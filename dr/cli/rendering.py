@@ -115,6 +115,12 @@ def show_finalize(report: FinalizeReport) -> None:
     out.print(Text(f"\nJournal: {report.journal}", style="dim"), soft_wrap=True)
 
 
+def show_kept(path: str) -> None:
+    """Where the report was kept."""
+    if path:
+        out.print(Text(f"Report: {path}", style="dim"), soft_wrap=True)
+
+
 def show_status(status: Status) -> None:
     """Where things stand, at a glance, and the next command."""
     facts = Table.grid(padding=(0, 2))
@@ -172,6 +178,8 @@ def show_error(error: DrError) -> None:
             err.print(Text(f"  {command}"), soft_wrap=True)
     err.print(Text.assemble(("To go on: ", "bold"), stopped.go_on), soft_wrap=True)
     err.print(Text(f"Journal: {stopped.journal}", style="dim"), soft_wrap=True)
+    if stopped.report:
+        err.print(Text(f"Report: {stopped.report}", style="dim"), soft_wrap=True)
 
 
 def error_as_json(error: DrError) -> dict[str, Any]:
@@ -190,5 +198,6 @@ def error_as_json(error: DrError) -> dict[str, Any]:
             "undo": [command for step in (*stopped.done, stopped.at) for command in step.undo],
             "goOn": stopped.go_on,
             "journal": stopped.journal,
+            "report": stopped.report,
         },
     }

@@ -39,6 +39,11 @@ class RecoveryStack:
         self._declaration = Declaration()
         self._up: Future[None] | None = None
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the program that runs it."""
+        return {"Pulumi": str(self._installed.version)}
+
     def prepare(self) -> None:
         """Open the stack in the background, making it if it is new. Takes seconds that nobody has to wait for."""
         _ = self._opened

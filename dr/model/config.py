@@ -122,6 +122,13 @@ class Timeouts(_Section):
         return timedelta(minutes=self.recovery_minutes)
 
 
+class Goals(_Section):
+    """What a recovery should achieve; nothing is refused by it."""
+
+    rto_minutes: Annotated[float, Field(gt=0, le=24 * 60)] = 30
+    """The longest that the database may be away. Reports and predictions are measured by it."""
+
+
 class VerificationQuery(_Section):
     """A question to the recovered database whose answer a person, or ``atLeast``, can judge."""
 
@@ -144,6 +151,7 @@ class Environment(_Section):
     service: Name
     workloads: Workloads
     timeouts: Timeouts = Timeouts()
+    goals: Goals = Goals()
     verification: Annotated[tuple[VerificationQuery, ...], Field(min_length=1, strict=False)]
     git: GitPlace | None = None
     smoke_test_url: Annotated[str, AfterValidator(_url)] | None = None

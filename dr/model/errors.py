@@ -13,12 +13,15 @@ from dr.model.plan import Step
 
 @dataclass(frozen=True, kw_only=True)
 class Stopped:
-    """Where an operation stood when it failed: the step it was in, those done before, and the command to go on with."""
+    """Where an operation stood when it failed: the step it was in, those done before, and the command to go on with.
+    ``report`` is where its report was kept, empty where it was not.
+    """
 
     at: Step
     done: tuple[Step, ...]
     go_on: str
     journal: str
+    report: str = ""
 
 
 class DrError(Exception):

@@ -9,6 +9,7 @@ from dr.model.argocd_steps import argocd_warnings, pause_step
 from dr.model.carried_over import identity_warning
 from dr.model.catalogue import BaseBackup
 from dr.model.cluster import ClusterSnapshot, ObjectStore
+from dr.model.commits import LaterCommits
 from dr.model.config import Environment
 from dr.model.errors import RefusedError
 from dr.model.names import free_name
@@ -30,7 +31,8 @@ _UNSEALED_LATEST = "what was committed but not archived yet will be missing from
 class RecoveryDecision:
     """All that was decided; what the steps need to act, so that they decide nothing themselves.
 
-    ``present`` are the names of all Clusters that were there.
+    ``present`` are the names of all Clusters that were there; ``later`` are the transactions that a target leaves out,
+    None where they could not be counted.
     """
 
     request: RecoveryRequest
@@ -42,6 +44,7 @@ class RecoveryDecision:
     argocd: tuple[Manager, ...]
     self_starters: tuple[SelfStarter, ...]
     plan: Plan
+    later: LaterCommits | None = None
 
 
 def decide_recovery(environment: Environment, request: RecoveryRequest, situation: Situation) -> RecoveryDecision:
@@ -63,6 +66,7 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
         present=situation.other_clusters,
         argocd=situation.argocd,
         self_starters=situation.self_starters,
+        later=situation.later,
         plan=Plan(
             operation=request.operation,
             environment=environment.name,

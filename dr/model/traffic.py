@@ -68,7 +68,8 @@ class TrafficSituation:
 @dataclass(frozen=True, kw_only=True)
 class MoveDecision:
     """All that was decided. ``fence`` is the Cluster to keep from writing, None when there is none to keep; ``origin``
-    is the name that a rollback goes back to, as it was remembered, empty when none is.
+    is the name that a rollback goes back to, as it was remembered, empty when none is; ``later`` are the transactions
+    that stay behind, None where they could not be counted.
     """
 
     request: MoveRequest
@@ -81,6 +82,7 @@ class MoveDecision:
     held: tuple[SelfStarter, ...]
     released: tuple[SelfStarter, ...]
     plan: Plan = field(repr=False)
+    later: LaterCommits | None = None
 
     @property
     def host(self) -> str:
@@ -120,6 +122,7 @@ def decide_move(environment: Environment, request: MoveRequest, situation: Traff
         argocd=situation.argocd,
         held=held,
         released=to_release(situation.self_starters, remembered, serving=reached.name),
+        later=situation.later,
         plan=Plan(operation=request.operation, environment=environment.name, facts={}, steps=()),
     )
     return replace(

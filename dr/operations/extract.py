@@ -16,6 +16,7 @@ from dr.clients.table_copy import TableReceiver, dump_definition, run_script
 from dr.clients.wal import seal_wal
 from dr.model import extraction_sql as sql
 from dr.model.cluster import ClusterSnapshot
+from dr.model.data_loss import loss_by_target
 from dr.model.errors import AccessError, InterruptedOperationError, VerificationError
 from dr.model.extraction import ExtractDecision, amount_of, decide_extraction, size_of
 from dr.model.extraction_preconditions import ExtractRequest
@@ -55,7 +56,7 @@ class Extract:
         self._request = decision.request
         self._live = decision.live
         self._receiver = TableReceiver(tools.session.api, decision.live, name=decision.request.staging)
-        self._scratch = Scratch(tools, decision)
+        self._scratch = Scratch(tools, decision.scratch, clears=decision.clears)
         self._from: ClusterSnapshot | None = None
         self._prepared: Prepared | None = None
         self._done = Extracted()
@@ -86,6 +87,7 @@ class Extract:
                 journal=course.journal,
             )
 
+        self._tools.evidence.until, self._tools.evidence.base = "place", decision.base
         go_on = self._request.command(session.environment)
         return run_operation(self._tools, decision.plan, doing, go_on=go_on, report=report)
 
@@ -99,6 +101,10 @@ class Extract:
         self._from = self._scratch.recover()
         seconds = time.monotonic() - begin
         self._done = replace(self._done, recover_seconds=seconds)
+        loss = loss_by_target(self._scratch.progress.last_commit, None)
+        self._tools.evidence.loss = loss.model_copy(
+            update={"how": "the target; what was written elsewhere since stays"}
+        )
         return f"healthy after {seconds:.1f} s, {self._scratch.replayed} replayed"
 
     def _find(self) -> str:

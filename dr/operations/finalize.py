@@ -168,6 +168,11 @@ class Finalize:
         def at_end(record: Record) -> Record:
             return record if decision.proposal else record.closed(decision.canonical.name)
 
+        evidence = self.tools.evidence
+        evidence.kept.append(f"{decision.canonical.name}, the Cluster of {session.environment.name} from now on")
+        if not decision.proposal:
+            evidence.lost += [f"{cluster.name}, deleted with its volumes" for cluster in decision.deleted]
+        evidence.versions |= self.tools.stack.versions
         go_on = decision.request.command(session.environment)
         return run_operation(self.tools, decision.plan, doing, go_on=go_on, report=report, at_end=at_end)
 

@@ -38,6 +38,11 @@ class Journal:
     user: str
     _entry: OperationEntry | None = field(default=None, init=False)
 
+    @property
+    def entry(self) -> OperationEntry | None:
+        """The operation as it is written down, None before it began."""
+        return self._entry
+
     def begin(self, plan: Plan, go_on: str, at: datetime) -> None:
         """An agreed plan begins; ``go_on`` continues it. Raises AccessError where the record cannot be written."""
         self._entry = OperationEntry(
@@ -83,6 +88,10 @@ class Journal:
             if self._change(at, lambda entry: entry.over(Outcome.DONE, at), also=at_end):
                 return
             time.sleep(_BETWEEN_SECONDS)
+
+    def note(self, event: str, at: datetime, **details: object) -> None:
+        """Something else that is worth knowing later; on this machine only."""
+        self._line(event, at, **details)
 
     def _line(self, event: str, at: datetime, **details: object) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from dr.engine.recovery_stack import RecoveryStack
+from dr.model.errors import DrError
 from dr.model.plan import Plan
 from dr.model.record import Record
+from dr.operations.evidence import Evidence
 from dr.operations.journal import Journal, unchanged
 from dr.operations.lease import held
+from dr.operations.report_keeping import keep_report
 from dr.operations.reporting import Reporter
 from dr.operations.runner import Action, StepResult, run_actions
 from dr.operations.session import Session
@@ -24,6 +27,7 @@ class Tools:
     stack: RecoveryStack
     journal: Journal
     reporter: Reporter
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 class Report(Protocol):
@@ -87,6 +91,11 @@ def run_operation(
                 stop=session.stop,
                 go_on=go_on,
             )
+        except DrError as error:
+            keep_report(session.environment, plan, tools.journal, tools.evidence, error=error)
+            if error.stopped and tools.evidence.kept_at:
+                error.stopped = replace(error.stopped, report=str(tools.evidence.kept_at))
+            raise
         finally:
             tools.stack.interrupt()
         # The end is written down while nobody else can have begun.
@@ -95,4 +104,5 @@ def run_operation(
         )
         made = report(course)
         tools.journal.done(made.as_json(), session.clock(), at_end=at_end)
+        keep_report(session.environment, plan, tools.journal, tools.evidence, result=made.as_json())
         return made

@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 
 from dr.clients import cnpg, workloads
 from dr.clients.cluster_copies import keep_copy
+from dr.clients.last_commit import last_acknowledged
 from dr.clients.manifest_files import read_manifest
 from dr.clients.recovery_watch import RecoveryWatch
 from dr.clients.sql import Psql
+from dr.clients.versions import read_versions
 from dr.clients.wal import seal_wal
+from dr.model.data_loss import loss_at_the_end, loss_by_target, lost_by_target
 from dr.model.errors import AccessError
 from dr.model.lineage import recovered_name, source_of
 from dr.model.preconditions import RecoveryRequest
@@ -110,6 +113,7 @@ class Recovery:
             self._watch,
             what="the Cluster",
             at_limit="see what it waits for; timeouts.recoveryMinutes is the limit, --continue goes on",
+            evidence=tools.evidence,
         )
 
     def run(self) -> RecoveryReport:
@@ -140,6 +144,7 @@ class Recovery:
                 journal=course.journal,
             )
 
+        self._tools.evidence.until, self._tools.evidence.base = "verify", decision.base
         with self._watch:
             go_on = decision.request.command(session.environment, go_on=True)
             return run_operation(self._tools, decision.plan, doing, go_on=go_on, report=report)
@@ -182,6 +187,7 @@ class Recovery:
         limit = self._decision.cluster.limit.total_seconds()
         self._stack.up(self._record.declaration({*self._decision.present, self._decision.cluster.name}))
         self._wait.until_healthy(limit, check=self._check_engine)
+        self._tools.evidence.segments = self._wait.progress.segments
         created = self._wait.healthy.created
         self._cluster_seconds = (self._session.clock() - created).total_seconds()
         return f"healthy {self._cluster_seconds:.1f} s after creation, {self._wait.replayed} replayed"
@@ -205,12 +211,28 @@ class Recovery:
             verify_last_commit(self._wait.progress.last_commit, self._decision.request.target, last_kept),
             self._await_archiving(),
         ]
+        self._tell_of(psql, primary)
         judge(self._findings)
         (next_transaction,) = psql.ask("SELECT pg_snapshot_xmax(pg_current_snapshot())")
         self._session.records.change(
             lambda record: record.with_verified(cluster.name, int(next_transaction)), now=self._session.clock()
         )
         return ", ".join(f"{finding.name} {finding.value}" for finding in self._findings)
+
+    def _tell_of(self, psql: Psql, pod: str) -> None:
+        """What the report has beside the findings."""
+        evidence, decision, last = self._tools.evidence, self._decision, self._wait.progress.last_commit
+        evidence.found_all((finding.name, finding.value, finding.passed) for finding in self._findings)
+        if decision.request.target is None:
+            acknowledged = last_acknowledged(self._session.api, decision.source) if decision.source.uid else None
+            evidence.loss = loss_at_the_end(last, acknowledged, base_end=decision.base.end)
+        else:
+            evidence.loss = loss_by_target(last, decision.later)
+            evidence.lost += lost_by_target(decision.request.target, decision.later)
+        evidence.kept += [f"{decision.source.name} as it is, with all that it has"] if decision.source.uid else []
+        evidence.versions |= (
+            read_versions(self._session.api, psql, namespace=decision.cluster.namespace, pod=pod) | self._stack.versions
+        )
 
     def _ask_database(self, psql: Psql) -> list[Finding]:
         """The answers of the database, whose pod may be lost just when it is healthy: CloudNativePG makes it anew."""

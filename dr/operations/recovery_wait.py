@@ -1,13 +1,17 @@
 """Waiting for a Cluster that recovers, by what is seen of it, until it is healthy or hopeless."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from dr.clients.recovery_watch import RecoveryWatch
 from dr.clients.volumes import volume_refusal
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import InterruptedOperationError, RecoveryError
-from dr.model.progress import RecoveryProgress, Stage, WarningSeen
+from dr.model.phases import Mark
+from dr.model.progress import LogSeen, Observation, RecoveryProgress, Stage, WarningSeen, moment_of
+from dr.operations.evidence import Evidence
 from dr.operations.reporting import Reporter
 from dr.operations.session import Session
 
@@ -29,8 +33,14 @@ class RecoveryWait:
         what: str,
         at_limit: str,
         remedies: Mapping[str, str] | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
+        """``evidence`` gets what is seen: when each stage began, and the log."""
         self.progress = RecoveryProgress()
+        self._marks: list[Mark] = []
+        self._log: deque[str] = deque(maxlen=0)
+        if evidence is not None:
+            evidence.marks, self._log = self._marks, evidence.log
         self.seen: ClusterSnapshot | None = None
         self._session = session
         self._reporter = reporter
@@ -74,10 +84,22 @@ class RecoveryWait:
         """Take in what has been seen since, waiting up to a tick for the first of it."""
         seen = self._watch.next(_TICK_SECONDS)
         while seen is not None:
-            self.progress = self.progress.after(seen)
+            before = self.progress
+            self.progress = before.after(seen)
             if isinstance(seen, ClusterSnapshot):
                 self.seen = seen
+            elif isinstance(seen, LogSeen):
+                self._log.append(f"{seen.pod} {seen.line}")
+            if self.progress.stage is not before.stage:
+                self._marks.append(Mark(self.progress.stage, self._moment(seen)))
             seen = self._watch.next(0)
+
+    def _moment(self, seen: Observation) -> datetime:
+        """When what was seen came to be: by the log itself, as its lines may come late, if the clocks agree."""
+        now = self._session.clock()
+        written = moment_of(seen.line) if isinstance(seen, LogSeen) else None
+        earliest = self._marks[-1].at if self._marks else now
+        return written if written is not None and earliest <= written <= now else now
 
     def _ask_about_volumes(self) -> None:
         """Once, when the Cluster is there and nothing comes of it: CloudNativePG tells nobody of a refused volume."""

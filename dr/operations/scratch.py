@@ -4,11 +4,14 @@ The watch and the fold over it are those of any recovery; only nobody but CloudN
 runs beside.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from dr.clients import cnpg
 from dr.clients.recovery_watch import RecoveryWatch
 from dr.clients.scratch import delete_scratch, make_scratch
 from dr.model.cluster import ClusterSnapshot
-from dr.model.extraction import ExtractDecision
+from dr.model.progress import RecoveryProgress
 from dr.operations.operation import Tools
 from dr.operations.recovery_wait import RecoveryWait
 
@@ -21,14 +24,17 @@ _OTHER_REMEDIES = {
 
 
 class Scratch:
-    """The scratch Cluster of one extraction."""
+    """The scratch Cluster of one operation. ``clears`` says that the one of an earlier run failed for good."""
 
-    def __init__(self, tools: Tools, decision: ExtractDecision) -> None:
+    def __init__(self, tools: Tools, manifest: Mapping[str, Any], *, clears: bool = False) -> None:
         self._tools = tools
         self._session = tools.session
-        self._decision = decision
-        self._name = decision.scratch_name
-        self._namespace = decision.source.namespace
+        self._manifest = manifest
+        self._clears = clears
+        self._name = str(manifest["metadata"]["name"])
+        self._namespace = str(manifest["metadata"]["namespace"])
+        self.progress = RecoveryProgress()
+        """What was seen of its recovery."""
         self.replayed = "WAL"
         """How much WAL was replayed, for people."""
 
@@ -36,10 +42,10 @@ class Scratch:
         """Make it, where it is not there, and wait until it is healthy. Raises RecoveryError, AccessError."""
         session, api = self._session, self._session.api
         limit = session.environment.timeouts.recovery.total_seconds()
-        if self._decision.clears:
+        if self._clears:
             cnpg.delete_given_up(api, self._namespace, self._name, limit=_GONE_SECONDS, stop=session.stop)
         with RecoveryWatch(api, self._namespace, self._name, since=session.clock()) as watch:
-            make_scratch(api, self._decision.scratch, limit=_GONE_SECONDS, stop=session.stop)
+            make_scratch(api, self._manifest, limit=_GONE_SECONDS, stop=session.stop)
             wait = RecoveryWait(
                 session,
                 self._tools.reporter,
@@ -47,9 +53,14 @@ class Scratch:
                 what="the scratch Cluster",
                 at_limit="see what it waits for; repeat the command to go on",
                 remedies=_OTHER_REMEDIES,
+                evidence=self._tools.evidence,
             )
-            wait.until_healthy(limit)
-        self.replayed = wait.replayed
+            self._tools.evidence.by_engine = False
+            try:
+                wait.until_healthy(limit)
+            finally:
+                self.progress, self.replayed = wait.progress, wait.replayed
+                self._tools.evidence.segments = wait.progress.segments
         return wait.healthy
 
     def find(self) -> ClusterSnapshot | None:

@@ -127,8 +127,21 @@ class Move:
             # Only now: a rollback that is resumed has to end where it was going.
             return record.came_back(decision.origin) if decision.request.back else record
 
+        self._tools.evidence.until = next(
+            (step.key for step in reversed(decision.plan.steps) if step.key != "back-up"), ""
+        )
+        self._tell_of_data()
         go_on = decision.request.command(session.environment)
         return run_operation(self._tools, decision.plan, doing, go_on=go_on, report=report, at_end=at_end)
+
+    def _tell_of_data(self) -> None:
+        """What the report has beside the steps."""
+        evidence, decision = self._tools.evidence, self._decision
+        if decision.later is not None and decision.later.count:
+            evidence.lost.append(f"{decision.later} in the Cluster that is left, and not in {decision.reached.name}")
+        if decision.fence is not None:
+            evidence.kept.append(f"{decision.fence.name} with all that it has; it takes no more writes")
+        evidence.versions |= self._tools.stack.versions
 
     def _change(self, change: Callable[[Record], Record]) -> Record:
         return self._session.records.change(change, now=self._session.clock())

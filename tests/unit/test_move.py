@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from semver import Version
 
 from dr.cli.live import reporter_for
 from dr.clients.kubernetes import KubernetesApi
 from dr.clients.pod_exec import Ran
 from dr.engine.backend import Backend
+from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.declaration import Declaration
 from dr.model.errors import AccessError, DrError, InterruptedOperationError
@@ -136,6 +138,7 @@ class _Engine(RecoveryStack):
         self.declared: list[Declaration] = []
         self.puts: Callable[[str], str] = str
         self._world = world
+        self._installed = Installation(program="pulumi", version=Version(3, 250, 0))
 
     def prepare(self) -> None:
         pass

@@ -244,3 +244,14 @@ def test_a_take_over_that_is_refused_leaves_the_others_engine_its_lock(bench: _B
         bench.run(take_over=True, stop=Impatient(renew))
     # THEN their lock still stands
     assert bench.lock.exists()
+
+
+def test_a_report_is_left_by_what_ended_well_and_by_what_failed(bench: _Bench, tmp_path: Path) -> None:
+    bench.run()
+    with pytest.raises(AccessError) as failed:
+        bench.run(_fail)
+    kept = [json.loads(path.read_text()) for path in sorted((tmp_path / "prod").glob("*.json"))]
+    # The clock of this bench stands still, so both have one ID: the failure is the last that was written.
+    assert [(report["outcome"], report["failed"]["step"]) for report in kept] == [("failed", "two")]
+    assert failed.value.stopped is not None
+    assert failed.value.stopped.report == str(tmp_path / "prod" / f"{kept[0]['id']}.json")

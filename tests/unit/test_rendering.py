@@ -76,6 +76,7 @@ def test_a_stopped_operation_as_json() -> None:
         "undo": [LONG, "undo recover"],
         "goOn": "python -m dr pitr --continue",
         "journal": "/state/journal/prod.jsonl",
+        "report": "",
     }
 
 
