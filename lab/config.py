@@ -26,6 +26,8 @@ def overrides(where: State, environment: Environment) -> dict[str, Any]:
         "kubernetes": {"context": environment.context},
         "smokeTestUrl": environment.health_url,
         "stateBackend": f"file://{where.pulumi}",
+        # Nobody listens there: the lab asks nothing of the world outside.
+        "cloudStatusUrl": "http://127.0.0.1:9/incidents.json",
     }
 
 

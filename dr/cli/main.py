@@ -17,7 +17,7 @@ from dr.model.errors import DrError, FaultError, InterruptedOperationError, Requ
 _COMMANDS = {
     name: f"dr.cli.{name.replace('-', '_')}"
     for name in (
-        *("extract", "finalize", "latest", "mark", "migrate-to-plugin", "pitr"),
+        *("diagnose", "extract", "finalize", "latest", "mark", "migrate-to-plugin", "pitr"),
         *("resume", "rollback", "status", "switchover", "window"),
     )
 }
@@ -48,6 +48,10 @@ class _Lazy(click.Group):
 @click.version_option(__version__, prog_name="dr")
 def cli() -> None:
     """Disaster recovery for PostgreSQL on CloudNativePG and GKE.
+
+    \b
+    Something is broken, and nobody knows what:
+      python -m dr diagnose --env prod
 
     \b
     A table was dropped, a migration went wrong:

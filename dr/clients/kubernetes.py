@@ -28,10 +28,16 @@ READ_SECONDS = 30
 class KubernetesApi:
     """Typed doors to the API groups this tool needs, over one connection."""
 
-    def __init__(self, access: KubernetesAccess) -> None:
-        """Read the kubeconfig. Raises AccessError when there is none or it lacks the context; contacts nobody."""
+    def __init__(
+        self, access: KubernetesAccess, *, seconds: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS)
+    ) -> None:
+        """Read the kubeconfig. Raises AccessError when there is none or it lacks the context; contacts nobody.
+
+        ``seconds`` are how long to wait for a connection, and for an answer.
+        """
         self.context = access.context
         self._file = access.kubeconfig
+        self._seconds = seconds
         self._client = self.new_client()
 
     def new_client(self) -> Any:
@@ -99,7 +105,7 @@ class KubernetesApi:
         x".
         """
         try:
-            return call(*args, _request_timeout=(CONNECT_SECONDS, READ_SECONDS), **options)
+            return call(*args, _request_timeout=self._seconds, **options)
         except ApiException as error:
             raise self.explained(error, what) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:

@@ -18,7 +18,7 @@ def await_ok(url: str, *, limit: float, stop: Event, remedy: str) -> str:
     """
     deadline = time.monotonic() + limit
     while True:
-        said = _ask(url)
+        said = ask(url, seconds=_ANSWER_SECONDS)
         if said.startswith("200") or stop.is_set():
             return said
         if time.monotonic() > deadline:
@@ -26,9 +26,10 @@ def await_ok(url: str, *, limit: float, stop: Event, remedy: str) -> str:
         stop.wait(1)
 
 
-def _ask(url: str) -> str:
+def ask(url: str, *, seconds: float) -> str:
+    """What ``url`` answers now, in a line that begins with its status."""
     try:
-        answer = requests.get(url, timeout=_ANSWER_SECONDS)
+        answer = requests.get(url, timeout=seconds)
     except requests.RequestException as error:
         return f"nothing: {error}"[:200]
     return f"{answer.status_code} {' '.join(answer.text.split())}"[:200].strip()

@@ -155,6 +155,8 @@ class Environment(_Section):
     verification: Annotated[tuple[VerificationQuery, ...], Field(min_length=1, strict=False)]
     git: GitPlace | None = None
     smoke_test_url: Annotated[str, AfterValidator(_url)] | None = None
+    cloud_status_url: Annotated[str, AfterValidator(_url)] = "https://status.cloud.google.com/incidents.json"
+    """Google's own list of incidents, for ``diagnose``."""
     confirmation: Literal["answer", "name"] = "name"
     """How to agree to a plan: ``answer`` takes y, ``name`` wants the recovered cluster's name typed."""
     state_backend: Annotated[str, AfterValidator(_state_url)] | None = None

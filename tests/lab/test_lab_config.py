@@ -40,6 +40,7 @@ def test_each_environment_gets_its_own(checkout: Path, tmp_path: Path) -> None:
     assert written == {
         "postgres-dr:kubernetes": {"context": "lab-prod", "kept": "yes"},
         "postgres-dr:namespace": "data",
+        "postgres-dr:cloudStatusUrl": "http://127.0.0.1:9/incidents.json",
         "postgres-dr:smokeTestUrl": "http://10.96.100.11/health",
         "postgres-dr:stateBackend": f"file://{where.pulumi}",
     }

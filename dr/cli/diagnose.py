@@ -1,0 +1,31 @@
+"""``dr diagnose``: which row of the failure table this is, and what to do."""
+
+import json
+from pathlib import Path
+
+import click
+
+from dr.cli.main import options
+
+
+@options("diagnose")
+def command(environment: str, config_dir: str | None, context: str | None, as_json: bool) -> None:
+    """Look at what is broken, and say which failure this is, what recovers by itself, and the command otherwise.
+
+    Changes nothing, and works when everything is down: what does not answer within seconds is itself a symptom.
+    """
+    from dr.cli import rendering
+    from dr.cli.context import check_context
+    from dr.cli.diagnosis_view import show_diagnosis
+    from dr.clients.config_files import load_environment
+    from dr.operations.diagnose import look
+    from dr.operations.session import utc_now
+
+    found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
+    check_context(found, context)
+    with rendering.waiting("looking at the cluster, the bucket, the application and Google's status", quiet=as_json):
+        diagnosis = look(found, clock=utc_now)
+    if as_json:
+        click.echo(json.dumps(diagnosis.as_json(), indent=2))
+    else:
+        show_diagnosis(diagnosis)

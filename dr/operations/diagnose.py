@@ -1,0 +1,116 @@
+"""Looking at a platform that may be down: every part by itself and beside the others, none waited for long."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TypeVar
+
+from dr.clients import workloads
+from dr.clients.cloud_status import incidents_now
+from dr.clients.cnpg import list_clusters
+from dr.clients.kubernetes import KubernetesApi
+from dr.clients.object_store import failures_explained, list_server_names
+from dr.clients.platform_health import list_nodes, list_pods, with_last_words
+from dr.clients.record_store import RecordStore
+from dr.clients.smoke_test import ask
+from dr.model.config import BackupPlace, Environment
+from dr.model.diagnosis import Diagnosis, diagnose
+from dr.model.errors import AccessError
+from dr.model.record import Record
+from dr.model.symptoms import ClustersSeen, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
+from dr.model.traffic import cluster_behind
+
+_SECONDS = (3.0, 8.0)
+"""For a connection, and for an answer: who waits for a diagnosis has no time."""
+
+T = TypeVar("T")
+
+
+def look(environment: Environment, *, clock: Callable[[], datetime]) -> Diagnosis:
+    """Which rows of the failure table apply now. Looks only, and never fails: what cannot be seen is a symptom."""
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        kubernetes = pool.submit(_or_silence, lambda: _kubernetes(environment))
+        bucket = pool.submit(_or_silence, lambda: _bucket(environment.backup))
+        incidents = pool.submit(_or_silence, lambda: incidents_now(environment.cloud_status_url, seconds=_SECONDS[1]))
+        health = pool.submit(_health, environment)
+        seen, silence, going_on = kubernetes.result(), bucket.result(), incidents.result()
+        return diagnose(
+            environment,
+            Symptoms(
+                seen_at=clock(),
+                kubernetes=seen,
+                bucket=silence if isinstance(silence, Silence) else None,
+                incidents=going_on,
+                health=health.result(),
+                region=_region(seen),
+            ),
+        )
+
+
+def _or_silence(look_at: Callable[[], T]) -> T | Silence:
+    try:
+        return look_at()
+    except AccessError as error:
+        return Silence(code=error.code, cause=error.cause)
+
+
+def _health(environment: Environment) -> str:
+    return ask(environment.smoke_test_url, seconds=_SECONDS[1]) if environment.smoke_test_url else ""
+
+
+def _bucket(place: BackupPlace) -> None:
+    with failures_explained(place):
+        list_server_names(place)
+
+
+def _region(seen: KubernetesSeen | Silence) -> str:
+    nodes = seen.nodes if isinstance(seen, KubernetesSeen) else ()
+    return next((node.region for node in nodes if node.region), "")
+
+
+def _kubernetes(environment: Environment) -> KubernetesSeen:
+    """What the environment's cluster says. Raises AccessError when it cannot be asked at all."""
+    api = KubernetesApi(environment.kubernetes, seconds=_SECONDS)
+    namespace, unseen = environment.namespace, list[str]()
+
+    def part(look_at: Callable[[], T], without: T) -> T:
+        """One part; where this user may not look at it, the others are worth having all the same."""
+        try:
+            return look_at()
+        except AccessError as error:
+            if error.code not in {"forbidden", "api-error", "record-unreadable"}:
+                raise
+            unseen.append(error.cause)
+            return without
+
+    # The first question decides whether the API answers; a dead one is met once.
+    external_name = part(lambda: workloads.external_name(api, namespace, environment.service), None)
+    nodes = part(lambda: list_nodes(api), tuple[NodeSeen, ...]())
+    clusters = part(lambda: _clusters(api, namespace), ClustersSeen(looked=False))
+    pods = part(lambda: _pods(api, environment), tuple[PodSeen, ...]())
+    record = part(lambda: RecordStore(api, namespace, environment.name, user="").read(), None)
+    return KubernetesSeen(
+        nodes=nodes,
+        pods=pods,
+        clusters=clusters,
+        serving=cluster_behind(external_name or "", namespace),
+        unfinished=record.unfinished if isinstance(record, Record) else None,
+        unseen=tuple(unseen),
+    )
+
+
+def _clusters(api: KubernetesApi, namespace: str) -> ClustersSeen:
+    try:
+        return ClustersSeen(found=tuple(list_clusters(api, namespace)))
+    except AccessError as error:
+        if error.code == "api-group-missing":
+            return ClustersSeen(installed=False)
+        raise
+
+
+def _pods(api: KubernetesApi, environment: Environment) -> tuple[PodSeen, ...]:
+    """The database's pods and the workloads', those of the database that ended with the end of their log."""
+    writers = environment.workloads
+    database = list_pods(api, environment.namespace, selector="cnpg.io/cluster")
+    others = () if writers.namespace == environment.namespace else list_pods(api, writers.namespace)
+    return tuple(with_last_words(api, pod) if pod.restarts else pod for pod in database) + others
