@@ -49,10 +49,12 @@ class RecoveryStack:
         _ = self._opened
 
     def up(self, declaration: Declaration) -> None:
-        """Start ``pulumi up`` with ``declaration``. Returns at once; :meth:`result` has the outcome."""
+        """Start ``pulumi up`` with ``declaration``, after one that runs. Returns at once; :meth:`result` has the
+        outcome of both.
+        """
         self.prepare()
-        self._declaration = declaration
-        self._up = _in_background(self._bring_up)
+        before = self._up
+        self._up = _in_background(lambda: self._bring_up(before, declaration))
 
     def forget(self) -> None:
         """Start taking everything out of the state, touching nothing else. Returns at once, as :meth:`up`."""
@@ -110,9 +112,12 @@ class RecoveryStack:
 
         declare_recovery_stack(self._environment, self._declaration)
 
-    def _bring_up(self) -> None:
+    def _bring_up(self, before: "Future[None] | None", declaration: Declaration) -> None:
         from dr.engine.workspace import bring_up
 
+        if before is not None:
+            before.result()
+        self._declaration = declaration
         bring_up(self._environment, self._command, self._opened.result())
 
     def _preview(self) -> Changes:

@@ -1,6 +1,6 @@
 """What the recovery stack of an environment holds, as a value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dr.model.recovered import RecoveredCluster
 
@@ -13,3 +13,7 @@ class Declaration:
 
     clusters: tuple[RecoveredCluster, ...] = ()
     external_name: str | None = None
+
+    def with_cluster(self, cluster: RecoveredCluster) -> "Declaration":
+        """The same with ``cluster`` in place of the one of its name."""
+        return replace(self, clusters=tuple(cluster if one.name == cluster.name else one for one in self.clusters))

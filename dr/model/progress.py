@@ -97,6 +97,11 @@ class RecoveryProgress:
     restored_in: frozenset[str] = frozenset()
     failure: Failure | None = None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the pod that recovers has been seen at work."""
+        return _ORDER.index(self.stage) >= _ORDER.index(Stage.BASE_BACKUP)
+
     def after(self, seen: Observation) -> "RecoveryProgress":
         """The state after ``seen``. Observations may come late, twice, or out of order between sources."""
         match seen:

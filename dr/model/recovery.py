@@ -12,6 +12,7 @@ from dr.model.cluster import ClusterSnapshot, ObjectStore
 from dr.model.commits import LaterCommits
 from dr.model.config import Environment
 from dr.model.errors import RefusedError
+from dr.model.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, segments_to_replay
 from dr.model.names import free_name
 from dr.model.plan import Plan, Step
 from dr.model.preconditions import RecoveryRequest, preconditions
@@ -31,8 +32,9 @@ _UNSEALED_LATEST = "what was committed but not archived yet will be missing from
 class RecoveryDecision:
     """All that was decided; what the steps need to act, so that they decide nothing themselves.
 
-    ``present`` are the names of all Clusters that were there; ``later`` are the transactions that a target leaves out,
-    None where they could not be counted.
+    ``present`` are the names of all Clusters that were there; ``segments`` is how many archived WAL segments lie behind
+    the base backup; ``fetches_ahead`` says that they are fetched ahead; ``later`` are the transactions that a target
+    leaves out, None where they could not be counted.
     """
 
     request: RecoveryRequest
@@ -41,6 +43,8 @@ class RecoveryDecision:
     cluster: RecoveredCluster
     workloads: tuple[Workload, ...]
     present: tuple[str, ...]
+    segments: int
+    fetches_ahead: bool
     argocd: tuple[Manager, ...]
     self_starters: tuple[SelfStarter, ...]
     plan: Plan
@@ -57,6 +61,9 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
     if problems or source is None or store is None or catalogue is None or base is None:
         raise RefusedError(problems)
     cluster = _recovered(environment, request, situation, source, store, base)
+    segments = segments_to_replay(situation.archive, base) if situation.archive else 0
+    # One that is there already was begun with what it has.
+    ahead = situation.recovered is None and segments >= WORTH_SEGMENTS and can_fetch_ahead(cluster)
     return RecoveryDecision(
         request=request,
         source=source,
@@ -64,15 +71,17 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
         cluster=cluster,
         workloads=workloads,
         present=situation.other_clusters,
+        segments=segments,
+        fetches_ahead=ahead,
         argocd=situation.argocd,
         self_starters=situation.self_starters,
         later=situation.later,
         plan=Plan(
             operation=request.operation,
             environment=environment.name,
-            facts=_facts(environment, request, situation, base, cluster),
+            facts=_facts(environment, request, situation, base, cluster, segments),
             warnings=tuple(_warnings(environment, request, situation, base)),
-            steps=tuple(_steps(environment, request, situation, source, base, cluster, workloads)),
+            steps=tuple(_steps(environment, request, situation, source, base, cluster, workloads, ahead=ahead)),
         ),
     )
 
@@ -110,8 +119,10 @@ def _facts(
     situation: Situation,
     base: BaseBackup,
     cluster: RecoveredCluster,
+    segments: int,
 ) -> dict[str, str]:
     size = f", {base.size / 2**20:,.0f} MiB" if base.size else ""
+    behind = f", up to {segments} WAL segments to replay" if segments else ""
     return {
         "Environment": f"{environment.name} (context {environment.kubernetes.context})",
         **(request.drop.facts if request.drop else {}),
@@ -119,7 +130,7 @@ def _facts(
         **({"Left out": f"{situation.later} after the target"} if situation.later is not None else {}),
         "Source": f"{environment.namespace}/{request.source}, "
         + (f"which is gone: known by {situation.stands_in}" if situation.stands_in else "left as it is"),
-        "Base backup": f"{base.backup_id}, ended {RecoveryTarget(base.end)}{size}",
+        "Base backup": f"{base.backup_id}, ended {RecoveryTarget(base.end)}{size}{behind}",
         "Recovered": f"{cluster.namespace}/{cluster.name}, archiving to {environment.backup.url}/{cluster.server_name}",
         **({"Then": "the switchover, which is planned and asked for in turn"} if request.switchover else {}),
         "Limit": f"{_duration(cluster.limit.total_seconds())} from creation to healthy",
@@ -171,6 +182,8 @@ def _steps(
     base: BaseBackup,
     cluster: RecoveredCluster,
     workloads: tuple[Workload, ...],
+    *,
+    ahead: bool,
 ) -> Iterator[Step]:
     kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
     yield Step(
@@ -208,7 +221,8 @@ def _steps(
         done_when="CloudNativePG calls the Cluster healthy",
         title="Recover",
         detail=f"Pulumi creates the Cluster {cluster.name} from base backup {base.backup_id} and WAL up to "
-        + ("the target" if request.target else "its end"),
+        + ("the target" if request.target else "its end")
+        + (", which is fetched ahead" if ahead else ""),
         undo=(f"{kubectl} delete cluster {cluster.name} -n {cluster.namespace}",),
     )
     yield Step(

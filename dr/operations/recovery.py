@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from dr.clients import cnpg, workloads
 from dr.clients.cluster_copies import keep_copy
+from dr.clients.fetch_ahead import bring_program, make_as_declared, remove_program
 from dr.clients.last_commit import last_acknowledged
 from dr.clients.manifest_files import read_manifest
 from dr.clients.recovery_watch import RecoveryWatch
@@ -18,6 +19,7 @@ from dr.clients.versions import read_versions
 from dr.clients.wal import seal_wal
 from dr.model.data_loss import loss_at_the_end, loss_by_target, lost_by_target
 from dr.model.errors import AccessError
+from dr.model.fetch_ahead import fetching_ahead
 from dr.model.lineage import recovered_name, source_of
 from dr.model.preconditions import RecoveryRequest
 from dr.model.record import Record
@@ -104,6 +106,7 @@ class Recovery:
         self._decision = decision
         self._findings: list[Finding] = []
         self._cluster_seconds = 0.0
+        self._fetching_ended = False
         self._watch = RecoveryWatch(
             self._session.api, decision.cluster.namespace, decision.cluster.name, since=self._session.clock()
         )
@@ -184,18 +187,33 @@ class Recovery:
         return f"Cluster {cluster.name} is gone" if deleted else "not needed: CloudNativePG's own next try is under way"
 
     def _recover(self) -> str:
-        limit = self._decision.cluster.limit.total_seconds()
-        self._stack.up(self._record.declaration({*self._decision.present, self._decision.cluster.name}))
-        self._wait.until_healthy(limit, check=self._check_engine)
+        cluster, ahead = self._decision.cluster, self._decision.fetches_ahead
+        declaration = self._record.declaration({*self._decision.present, cluster.name})
+        if ahead:
+            bring_program(self._session.api, cluster)
+        self._stack.up(declaration.with_cluster(fetching_ahead(cluster)) if ahead else declaration)
+        self._wait.until_healthy(cluster.limit.total_seconds(), check=self._check)
         self._tools.evidence.segments = self._wait.progress.segments
+        if ahead:
+            self._end_fetching_ahead()
+            self._stack.up(declaration)
         created = self._wait.healthy.created
         self._cluster_seconds = (self._session.clock() - created).total_seconds()
         return f"healthy {self._cluster_seconds:.1f} s after creation, {self._wait.replayed} replayed"
 
-    def _check_engine(self) -> None:
+    def _check(self) -> None:
         """An engine that has ended before the Cluster is healthy has failed: its error is the cause, if it has one."""
         if not self._stack.running:
             self._stack.result()
+        if self._wait.progress.has_begun:
+            self._end_fetching_ahead()
+
+    def _end_fetching_ahead(self) -> None:
+        """Once, when the pod that recovers has what it needs: the instance has to start as declared."""
+        if self._decision.fetches_ahead and not self._fetching_ended:
+            make_as_declared(self._session.api, self._decision.cluster)
+            remove_program(self._session.api, self._decision.cluster.namespace, self._decision.cluster.name)
+            self._fetching_ended = True
 
     def _verify(self) -> str:
         cluster = self._decision.cluster
@@ -261,5 +279,7 @@ class Recovery:
 
     def _settle(self) -> str:
         self._stack.result(_SETTLE_SECONDS)
+        # An earlier run that was killed may have left it.
+        remove_program(self._session.api, self._decision.cluster.namespace, self._decision.cluster.name)
         check_stopped(self._session, self._decision.workloads)
         return "the recovery stack is up to date"

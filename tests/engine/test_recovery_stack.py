@@ -183,3 +183,26 @@ if arguments[:2] == ["stack", "import"]:
     assert [resource["type"] for resource in now["deployment"]["resources"]] == list(kinds[:2])
     assert now["deployment"]["secrets_providers"] == {"type": "x"}
     assert not [call for call in calls_of(tmp_path / "pulumi") if call["arguments"][0] in {"up", "destroy"}]
+
+
+def test_what_is_declared_next_waits_for_what_is_under_way(tmp_path: Path) -> None:
+    # GIVEN an update under way
+    stack = _stack(tmp_path, ANSWERS)
+    stack.up(Declaration(clusters=(a_recovered(),)))
+    # WHEN another is asked for at once
+    stack.up(Declaration(clusters=(a_recovered(),)))
+    stack.result(60)
+    # THEN both were made, the second after the end of the first
+    done = [call["arguments"][0] for call in calls_of(tmp_path / "pulumi")]
+    first, second = (index for index, name in enumerate(done) if name == "up")
+    assert "stack" in done[first:second]
+    assert not stack.running
+
+
+def test_after_a_failure_nothing_more_is_declared(tmp_path: Path) -> None:
+    stack = _stack(tmp_path, f"{ON_UP}print('no', file=sys.stderr); sys.exit(1)\n" + ANSWERS)
+    stack.up(Declaration(clusters=(a_recovered(),)))
+    stack.up(Declaration(clusters=(a_recovered(),)))
+    with pytest.raises(EngineError):
+        stack.result(60)
+    assert [call["arguments"][0] for call in calls_of(tmp_path / "pulumi")].count("up") == 1

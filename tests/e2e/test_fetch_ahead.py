@@ -1,0 +1,85 @@
+"""A recovery with many WAL segments behind its base backup: they are fetched ahead, and nothing of that stays."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dr.model.fetch_ahead import WORTH_SEGMENTS
+from tests.e2e.operator_seat import Outcome, Seat, fresh_dev, wait_for
+
+pytestmark = pytest.mark.long
+
+SEGMENTS = WORTH_SEGMENTS + 8
+FILL = "INSERT INTO jobs (worker) SELECT 'filler' FROM generate_series(1, 500)"
+
+
+@pytest.fixture(scope="module")
+def dev(lab_variables: dict[str, str]) -> Seat:
+    """Dev with so much archived WAL that fetching ahead pays."""
+    seat = fresh_dev(lab_variables)
+    for _ in range(SEGMENTS):
+        seat.psql_lines(seat.source, FILL, "SELECT pg_switch_wal()")
+    newest = seat.psql(seat.source, "SELECT pg_walfile_name(pg_switch_wal())")
+    archived = "SELECT last_archived_wal FROM pg_stat_archiver"
+    wait_for(lambda: seat.psql(seat.source, archived) >= newest, seconds=120)
+    return seat
+
+
+@pytest.fixture(scope="module")
+def jobs(dev: Seat) -> int:
+    """How many jobs there are once nobody writes any more."""
+    dev.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=0")
+    wait_for(lambda: not dev.kubectl("get", "pods", "-n", "dev", "-o", "name"))
+    return int(dev.psql(dev.source, "SELECT count(*) FROM jobs"))
+
+
+@pytest.fixture(scope="module")
+def recovered(dev: Seat, jobs: int) -> Outcome:
+    assert jobs >= SEGMENTS * 500
+    return dev.dr("latest", "--env", "dev", "--yes")
+
+
+def pods(dev: Seat) -> dict[str, Any]:
+    words = ("get", "pods", "-n", "data", "-l", f"cnpg.io/cluster={dev.recovered}", "-o", "json")
+    return {pod["metadata"]["name"]: pod for pod in json.loads(dev.kubectl(*words))["items"]}
+
+
+def variables(pod: dict[str, Any]) -> set[str]:
+    (container, *_) = pod["spec"]["containers"]
+    return {variable["name"] for variable in container["env"]}
+
+
+def test_everything_is_there(dev: Seat, jobs: int, recovered: Outcome) -> None:
+    assert recovered.code == 0, recovered
+    assert int(dev.psql(dev.recovered, "SELECT count(*) FROM jobs")) == jobs
+    assert int(dev.psql(dev.recovered, "SELECT count(*) FROM users")) == 100_000
+
+
+def test_the_plan_says_so(dev: Seat, recovered: Outcome) -> None:
+    planned = dev.dr("latest", "--env", "dev", "--recovered-name", "postgres-dev-other", "--dry-run").document
+    (step,) = [step for step in planned["steps"] if step["key"] == "recover"]
+    assert step["detail"].endswith("fetched ahead")
+    facts = {step["key"]: step["fact"] for step in recovered.document["steps"]}
+    assert int(facts["recover"].split()[-4]) >= SEGMENTS, facts["recover"]
+
+
+def test_only_the_pod_that_recovered_had_it(dev: Seat, recovered: Outcome) -> None:
+    assert recovered.code == 0
+    ours = {"PYTHONPATH", "POSTGRES_DR_FETCHED_AHEAD"}
+    found = pods(dev)
+    instance = found.pop(f"{dev.recovered}-1")
+    assert not ours & variables(instance)
+    assert instance["status"]["containerStatuses"][0]["restartCount"] == 0
+    (recovery,) = found.values()
+    assert ours <= variables(recovery)
+
+
+def test_nothing_of_it_is_left(dev: Seat, recovered: Outcome) -> None:
+    assert recovered.code == 0
+    cluster = dev.cluster(dev.recovered)
+    assert cluster is not None
+    assert "PYTHONPATH" not in json.dumps(cluster["spec"])
+    assert "projectedVolumeTemplate" not in cluster["spec"]
+    assert f"{dev.recovered}-fetch-ahead" not in dev.kubectl("get", "configmap", "-n", "data", "-o", "name")
+    dev.preview_by_hand()

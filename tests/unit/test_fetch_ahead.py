@@ -1,0 +1,152 @@
+"""WAL fetched ahead: when, by which specification, and that nothing of it stays."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dr.clients.fetch_ahead import bring_program, make_as_declared, remove_program
+from dr.clients.kubernetes import KubernetesApi
+from dr.model.archive import Archive
+from dr.model.fetch_ahead import (
+    WORTH_SEGMENTS,
+    as_declared,
+    can_fetch_ahead,
+    fetching_ahead,
+    segments_to_replay,
+)
+from dr.model.recovered import RecoveredCluster
+from dr.model.recovery import RecoveryDecision
+from tests.archives import archive, backup, switch, wal
+from tests.builders import a_decision, a_plugin_source, a_recovered, a_situation, as_seen
+from tests.doubles import Wire, kube_status
+
+CONFIG_MAPS = "/api/v1/namespaces/data/configmaps"
+NAME = "postgres-prod-recovered-fetch-ahead"
+CLUSTER = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters/postgres-prod-recovered"
+
+
+def _with(**spec: Any) -> RecoveredCluster:
+    cluster = a_recovered()
+    return replace(cluster, manifest={**cluster.manifest, "spec": {**cluster.manifest["spec"], **spec}})
+
+
+def _with_segments(count: int) -> Archive:
+    return archive(backup(3), files=wal(range(3, 3 + count)))
+
+
+def _decision(count: int = WORTH_SEGMENTS, **situation: Any) -> RecoveryDecision:
+    return a_decision(a_situation(archive=_with_segments(count), **situation))
+
+
+def _absent(wire: Wire, path: str, *, method: str = "GET") -> None:
+    wire.on(path, kube_status(404, "not found", name="x"), status=404, method=method)
+
+
+def test_segments_are_counted_from_the_base_backup_on_along_the_way_that_postgresql_takes() -> None:
+    # GIVEN a timeline that was left in segment 7, and one behind it
+    files = {**wal(range(1, 10)), **wal(range(7, 12), timeline=2)}
+    found = archive(backup(3), files=files, histories={2: (switch(1, 7.5),)})
+    # THEN what was archived of the old one afterwards is not counted, and the segment of the switch once
+    assert segments_to_replay(found, backup(3)) == len(range(3, 12))
+
+
+def test_it_begins_where_it_pays() -> None:
+    assert _decision(WORTH_SEGMENTS).fetches_ahead
+    assert not _decision(WORTH_SEGMENTS - 1).fetches_ahead
+
+
+def test_the_plan_says_how_much_there_is_and_that_it_is_fetched_ahead() -> None:
+    plan = _decision(30).plan
+    assert plan.facts["Base backup"].endswith("up to 30 WAL segments to replay")
+    (step,) = [step for step in plan.steps if step.key == "recover"]
+    assert step.detail.endswith("fetched ahead")
+
+
+def test_a_cluster_that_is_there_already_goes_on_with_what_it_has() -> None:
+    situation = a_situation(archive=_with_segments(30), recovered=as_seen(a_recovered(), healthy=False))
+    assert not a_decision(situation, go_on=True).fetches_ahead
+
+
+def test_what_is_recorded_and_declared_for_good_has_nothing_of_it() -> None:
+    assert "projectedVolumeTemplate" not in json.dumps(dict(_decision().cluster.manifest))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"env": [{"name": "PYTHONPATH", "value": "/opt"}]},
+        {"ephemeralVolumesSizeLimit": {"temporaryData": "100Mi"}},
+        {"plugins": [{"name": "barman-cloud.cloudnative-pg.io"}]},
+    ],
+    ids=lambda spec: next(iter(spec)),
+)
+def test_where_something_stands_against_it_it_is_left(spec: dict[str, Any]) -> None:
+    assert can_fetch_ahead(a_recovered())
+    assert not can_fetch_ahead(_with(**spec))
+
+
+def test_a_source_with_the_plugin_is_recovered_without_it() -> None:
+    assert not _decision(source=a_plugin_source()).fetches_ahead
+
+
+def test_what_the_source_has_of_its_own_stays_beside_it() -> None:
+    own = {"configMap": {"name": "extra"}}
+    cluster = _with(
+        env=[{"name": "TZ", "value": "UTC"}], projectedVolumeTemplate={"sources": [own], "defaultMode": 256}
+    )
+    spec = fetching_ahead(cluster).manifest["spec"]
+    assert [variable["name"] for variable in spec["env"]] == ["TZ", "PYTHONPATH", "POSTGRES_DR_FETCHED_AHEAD"]
+    first, second = spec["projectedVolumeTemplate"]["sources"]
+    assert first == own
+    assert second["configMap"]["name"] == NAME
+    assert second["configMap"]["optional"] is True, "a pod must not wait for it"
+    assert spec["projectedVolumeTemplate"]["defaultMode"] == 256
+    # AND the file is where Python is told to look
+    (item,) = second["configMap"]["items"]
+    assert f"/projected/{item['path']}" == f"{spec['env'][1]['value']}/sitecustomize.py"
+    # AND the Cluster that is declared for good was not touched
+    assert "PYTHONPATH" not in json.dumps(dict(cluster.manifest))
+
+
+def test_the_patch_takes_away_what_the_source_has_not_and_keeps_what_it_has() -> None:
+    assert as_declared(a_recovered()) == {"spec": {"env": None, "projectedVolumeTemplate": None}}
+    env, projected = [{"name": "TZ", "value": "UTC"}], {"sources": [{"configMap": {"name": "extra"}}]}
+    cluster = _with(env=env, projectedVolumeTemplate=projected)
+    assert as_declared(cluster) == {"spec": {"env": env, "projectedVolumeTemplate": projected}}
+
+
+def test_the_program_is_brought_as_it_stands(wire: Wire, api: KubernetesApi) -> None:
+    _absent(wire, f"{CONFIG_MAPS}/{NAME}")
+    wire.on(CONFIG_MAPS, {}, status=201, method="POST")
+    bring_program(api, a_recovered())
+    (made,) = wire.received("POST")
+    body = made.body
+    assert body["metadata"]["name"] == NAME
+    assert "def hand_over" in body["data"]["sitecustomize.py"]
+    assert wire.received("DELETE") == []
+
+
+def test_the_program_is_taken_away_where_it_is(wire: Wire, api: KubernetesApi) -> None:
+    _absent(wire, f"{CONFIG_MAPS}/{NAME}")
+    remove_program(api, "data", "postgres-prod-recovered")
+    assert wire.received("DELETE") == [], "whoever has none needs no right to delete it"
+    wire.on(f"{CONFIG_MAPS}/{NAME}", {"metadata": {"name": NAME}})
+    wire.on(f"{CONFIG_MAPS}/{NAME}", {}, method="DELETE")
+    remove_program(api, "data", "postgres-prod-recovered")
+    assert [asked.path for asked in wire.received("DELETE")] == [f"{CONFIG_MAPS}/{NAME}"]
+
+
+def test_a_cluster_is_made_as_declared_by_a_merge_patch(wire: Wire, api: KubernetesApi) -> None:
+    wire.on(CLUSTER, {}, method="PATCH")
+    make_as_declared(api, a_recovered())
+    (patched,) = wire.received("PATCH")
+    assert patched.headers["content-type"] == "application/merge-patch+json"
+    assert patched.body == {"spec": {"env": None, "projectedVolumeTemplate": None}}
+
+
+def test_a_cluster_that_is_gone_needs_no_patch(wire: Wire, api: KubernetesApi) -> None:
+    _absent(wire, CLUSTER, method="PATCH")
+    make_as_declared(api, a_recovered())
+    assert len(wire.received("PATCH")) == 1
