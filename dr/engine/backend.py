@@ -10,9 +10,10 @@ from typing import Any
 import platformdirs
 
 from dr.clients.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine
-from dr.model.config import PROJECT, Environment
+from dr.model.config import Environment
 from dr.model.errors import EngineError
 from dr.model.holder import Holder
+from dr.model.stack_file import PROJECT
 
 STATE_FOLDER_VARIABLE = "DR_STATE_DIR"
 _ORPHAN_SECONDS = 30

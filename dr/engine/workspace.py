@@ -19,8 +19,9 @@ from pulumi.automation import (
 
 from dr.engine.backend import Backend, locked_error
 from dr.engine.command import InterruptibleCommand
-from dr.model.config import PROJECT, Environment
+from dr.model.config import Environment
 from dr.model.errors import EngineError
+from dr.model.stack_file import PROJECT
 
 _LINES_TO_SHOW = 12
 _OF_THE_STACK = ("pulumi:pulumi:Stack", "pulumi:providers:")

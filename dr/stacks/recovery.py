@@ -7,9 +7,10 @@ that neither undoes the other.
 import pulumi
 import pulumi_kubernetes as k8s
 
-from dr.model.config import PROJECT, Environment
+from dr.model.config import Environment
 from dr.model.declaration import Declaration
 from dr.model.recovered import RecoveredCluster
+from dr.model.stack_file import PROJECT
 
 _WAIT_FOR_READY = {"pulumi.com/waitFor": "condition=Ready"}
 

@@ -1,12 +1,15 @@
-"""The environment as a Pulumi program sees it: from the stack's own configuration."""
+"""What the running stack is, as a Pulumi program sees it: from the stack's own configuration."""
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 from pulumi.runtime import config as runtime_config
 
 from dr.model.config import Environment, parse_environment
+from dr.model.infrastructure import Durable, Part, Platform
+from dr.model.stack_file import own_keys, read_section
 
 
 def environment_of_stack() -> Environment:
@@ -15,14 +18,30 @@ def environment_of_stack() -> Environment:
     Whatever file the engine was given is what counts (``pulumi up --config-file``), not one that is found here. Raises
     ConfigError.
     """
-    given = _whole_configuration()
-    document = {"config": {key: _value(text) for key, text in given.items()}}
-    return parse_environment(pulumi.get_stack(), document, where=f"the configuration of stack {pulumi.get_stack()}")
+    return parse_environment(pulumi.get_stack(), _document(), where=_where())
 
 
-def _whole_configuration() -> Mapping[str, str]:
+def infrastructure_of_stack() -> Part | None:
+    """The part of the infrastructure that the running stack's configuration says it ``holds``; None where it is an
+    environment's. Raises ConfigError.
+    """
+    document = _document()
+    holds = own_keys(document).get("holds")
+    if holds is None:
+        return None
+    if holds == "durable":
+        return read_section(Durable, pulumi.get_stack(), document, where=_where())
+    return read_section(Platform, pulumi.get_stack(), document, where=_where())
+
+
+def _where() -> str:
+    return f"the configuration of stack {pulumi.get_stack()}"
+
+
+def _document() -> dict[str, Any]:
     """All keys of the stack, so that a misspelt one is refused: ``pulumi.Config`` answers only for keys one knows."""
-    return {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
+    given: Mapping[str, str] = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
+    return {"config": {key: _value(text) for key, text in given.items()}}
 
 
 def _value(text: str) -> object:

@@ -2,80 +2,33 @@
 
 from typing import Any
 
-import pulumi
 import pytest
-from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
 from dr.model.declaration import Declaration
 from dr.model.recovered import RecoveredCluster
 from dr.stacks.recovery import declare_recovery_stack
 from tests.builders import TARGET, a_recovered, an_environment
+from tests.monitor import Monitor, run_program
 
 CLUSTER_TYPE = "kubernetes:postgresql.cnpg.io/v1:Cluster"
 PROVIDER_TYPE = "pulumi:providers:kubernetes"
 
 
-class _Mocks(Mocks):
-    """Every resource becomes what was asked for."""
-
-    def __init__(self) -> None:
-        self.made: list[MockResourceArgs] = []
-
-    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        self.made.append(args)
-        return f"{args.name}-id", args.inputs
-
-    def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        raise AssertionError(f"the program calls {args.token}")
-
-
-class _Monitor(MockMonitor):
-    """Keeps the requests: mocks alone do not see options."""
-
-    def __init__(self, mocks: _Mocks) -> None:
-        super().__init__(mocks)
-        self.mocked = mocks
-        self.requests: dict[str, Any] = {}
-
-    def RegisterResource(self, request: Any) -> Any:
-        if request.type != "pulumi:pulumi:Stack":
-            assert request.name not in self.requests, f"{request.name} is declared twice"
-            self.requests[request.name] = request
-        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
-
-    def inputs(self, name: str) -> dict[str, Any]:
-        """The properties that a resource was asked for with."""
-        return next(made.inputs for made in self.mocked.made if made.name == name)
-
-    def of_type(self, typ: str) -> list[str]:
-        """The names of the resources of one type."""
-        return [name for name, request in self.requests.items() if request.type == typ]
-
-
 @pytest.fixture
-def monitor() -> _Monitor:
-    monitor = _Monitor(_Mocks())
-    pulumi.runtime.set_mocks(monitor.mocked, project="postgres-dr", stack="prod", preview=False, monitor=monitor)
-    return monitor
+def monitor() -> Monitor:
+    return Monitor.installed("prod")
 
 
 def _declare(
     monkeypatch: pytest.MonkeyPatch, *clusters: RecoveredCluster, external_name: str | None = None
 ) -> dict[str, Any]:
     """Run the program to its end, and return what it exports."""
-    exported: dict[str, Any] = {}
-    monkeypatch.setattr(pulumi, "export", exported.__setitem__)
-
-    @pulumi.runtime.test  # type: ignore[untyped-decorator]  # the SDK leaves it untyped
-    def program() -> None:
-        declare_recovery_stack(an_environment(), Declaration(clusters=clusters, external_name=external_name))
-
-    program()
-    return exported
+    declaration = Declaration(clusters=clusters, external_name=external_name)
+    return run_program(monkeypatch, lambda: declare_recovery_stack(an_environment(), declaration))
 
 
 def test_a_recovered_cluster_is_one_resource_with_its_manifest(
-    monitor: _Monitor, monkeypatch: pytest.MonkeyPatch
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster = a_recovered()
     _declare(monkeypatch, cluster)
@@ -88,9 +41,7 @@ def test_a_recovered_cluster_is_one_resource_with_its_manifest(
     assert inputs["metadata"]["labels"] == cluster.manifest["metadata"]["labels"]
 
 
-def test_its_annotations_are_kept_and_pulumi_waits_for_ready(
-    monitor: _Monitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_its_annotations_are_kept_and_pulumi_waits_for_ready(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = a_recovered()
     _declare(monkeypatch, cluster)
     assert monitor.inputs(cluster.name)["metadata"]["annotations"] == {
@@ -99,27 +50,27 @@ def test_its_annotations_are_kept_and_pulumi_waits_for_ready(
     }
 
 
-def test_declaring_does_not_change_the_declaration(monitor: _Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_declaring_does_not_change_the_declaration(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = a_recovered()
     _declare(monkeypatch, cluster)
     assert cluster == a_recovered()
 
 
-def test_it_is_protected_and_has_the_limit_as_its_timeouts(monitor: _Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_protected_and_has_the_limit_as_its_timeouts(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
     _declare(monkeypatch, a_recovered())
     request = monitor.requests["postgres-prod-recovered"]
     assert request.protect is True
     assert (request.customTimeouts.create, request.customTimeouts.update) == ("1200s", "1200s")
 
 
-def test_it_is_declared_through_the_explicit_provider(monitor: _Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_declared_through_the_explicit_provider(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
     _declare(monkeypatch, a_recovered())
     provider = monitor.requests["postgres-prod-recovered"].provider
     assert f"{PROVIDER_TYPE}::cluster::" in provider
 
 
 def test_the_provider_has_the_environments_context_and_an_identity_of_its_own(
-    monitor: _Monitor, monkeypatch: pytest.MonkeyPatch
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _declare(monkeypatch)
     inputs = monitor.inputs("cluster")
@@ -127,28 +78,24 @@ def test_the_provider_has_the_environments_context_and_an_identity_of_its_own(
     assert inputs["clusterIdentifier"] == "acme-prod"
 
 
-def test_no_kubeconfig_gets_into_the_state(
-    monitor: _Monitor, monkeypatch: pytest.MonkeyPatch, own_home: object
-) -> None:
+def test_no_kubeconfig_gets_into_the_state(monitor: Monitor, monkeypatch: pytest.MonkeyPatch, own_home: object) -> None:
     monkeypatch.setenv("KUBECONFIG", "/somewhere/config")
     _declare(monkeypatch)
     assert "kubeconfig" not in monitor.inputs("cluster")
 
 
-def test_all_recoveries_are_declared_and_not_only_the_newest(
-    monitor: _Monitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_recoveries_are_declared_and_not_only_the_newest(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
     _declare(monkeypatch, a_recovered("one"), a_recovered("two"), a_recovered("three"))
     assert monitor.of_type(CLUSTER_TYPE) == ["one", "two", "three"]
 
 
-def test_without_recoveries_there_is_only_the_provider(monitor: _Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_recoveries_there_is_only_the_provider(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
     exported = _declare(monkeypatch)
     assert list(monitor.requests) == ["cluster"]
     assert exported == {"environment": "prod", "clusters": []}
 
 
-def test_the_newest_recovery_is_exported(monitor: _Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_recovery_is_exported(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
     exported = _declare(monkeypatch, a_recovered("one"), a_recovered("two", server_name="two-2"))
     assert exported == {
         "environment": "prod",
@@ -161,7 +108,7 @@ def test_the_newest_recovery_is_exported(monitor: _Monitor, monkeypatch: pytest.
 
 
 def test_traffic_is_a_patch_of_the_external_name_that_takes_the_field_over(
-    monitor: _Monitor, monkeypatch: pytest.MonkeyPatch
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exported = _declare(monkeypatch, a_recovered("one"), external_name="one-rw.data.svc.cluster.local")
     inputs = monitor.inputs("traffic")
@@ -176,6 +123,6 @@ def test_traffic_is_a_patch_of_the_external_name_that_takes_the_field_over(
     assert exported["externalName"] == "one-rw.data.svc.cluster.local"
 
 
-def test_without_a_switchover_the_service_is_not_touched(monitor: _Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_switchover_the_service_is_not_touched(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
     _declare(monkeypatch, a_recovered("one"))
     assert "traffic" not in monitor.requests
