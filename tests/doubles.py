@@ -356,7 +356,8 @@ class RanInPod:
 
     pod: str
     command: list[str]
-    standard_input: str
+    standard_input: Any
+    """Text or bytes."""
 
 
 def in_pods(monkeypatch: pytest.MonkeyPatch, answer: Callable[[RanInPod], Ran | AccessError]) -> list[RanInPod]:
@@ -370,7 +371,7 @@ def in_pods(monkeypatch: pytest.MonkeyPatch, answer: Callable[[RanInPod], Ran | 
         what: str,
         limit: float,
         stop: Event | None = None,
-        standard_input: str = "",
+        standard_input: str | bytes = "",
     ) -> Ran:
         ran.append(RanInPod(pod=self._pod, command=list(command), standard_input=standard_input))
         found = answer(ran[-1])

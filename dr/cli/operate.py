@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +85,8 @@ def operate(
     found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
     asked = ask(found)
     session = open_session(found, context, take_over=take_over)
-    with rendering.waiting("looking at the cluster, the backups and the engine", quiet=as_json):
+    with rendering.waiting("looking at the cluster, the backups and the engine", quiet=as_json) as say:
+        session = replace(session, say=say)
         stack, journal = open_stack(session, asked.operation)
         agreed = asked.decide(session)
     if dry_run and as_json:

@@ -1,6 +1,6 @@
 """Plans, reports and failures, as a person reads them under stress: the fact first, then what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,15 @@ err = Console(stderr=True, highlight=False)
 
 
 @contextmanager
-def waiting(what: str, *, quiet: bool) -> Iterator[None]:
-    """Show that something is going on, on a terminal."""
-    if quiet or not err.is_terminal:
-        yield
-        return
-    with err.status(what):
-        yield
+def waiting(what: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Show that something is going on, on a terminal. Gives a way to say more: in its place, or elsewhere in lines."""
+    if quiet:
+        yield lambda _: None
+    elif err.is_terminal:
+        with err.status(what) as status:
+            yield status.update
+    else:
+        yield lambda said: err.print(Text(said), soft_wrap=True)
 
 
 def note(text: str) -> None:

@@ -5,8 +5,10 @@ can be recovered.
 """
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,7 +63,51 @@ def find_archive(place: BackupPlace, server_name: str) -> tuple[Archive | None, 
         return (_read(place, server_name) if server_name in names else None), names
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenArchive:
+    """An archive as it was listed, and the way to the contents of its WAL files."""
+
+    place: BackupPlace
+    archive: Archive
+    paths: Mapping[str, str]
+    store: Any
+
+    def content(self, name: str) -> bytes:
+        """A WAL file, decompressed as barman does. Raises AccessError ``wal-codec-missing`` or ``wal-unreadable``, and
+        those of the bucket.
+        """
+        with failures_explained(self.place), TemporaryDirectory(prefix="postgres-dr-") as folder:
+            try:
+                return _fetched(self.store, name, self.paths[name], Path(folder)).read_bytes()
+            except (GoogleAPIError, RequestException):
+                raise
+            except ImportError as error:
+                raise AccessError(
+                    "wal-codec-missing",
+                    f"{self.paths[name]} is compressed, and what it is compressed with is not installed here: {error}",
+                    "install what requirements.lock names",
+                ) from error
+            except Exception as error:
+                raise AccessError(
+                    "wal-unreadable",
+                    f"{self.paths[name]} cannot be read: {error}",
+                    "is the object whole? gcloud storage ls -l; give a time: --target-time",
+                ) from error
+
+
+def open_archive(place: BackupPlace, server_name: str) -> OpenArchive:
+    """The archive of ``server_name``, to be read from. Raises AccessError ``bucket-unreachable``, ``bucket-missing`` or
+    ``bucket-forbidden``.
+    """
+    with failures_explained(place):
+        return _open(place, server_name)
+
+
 def _read(place: BackupPlace, server_name: str) -> Archive:
+    return _open(place, server_name).archive
+
+
+def _open(place: BackupPlace, server_name: str) -> OpenArchive:
     # Imported here: barman takes most of a second to import, and a wrong bucket should not have to wait for it.
     from barman.cloud import CloudBackupCatalog
 
@@ -73,14 +119,24 @@ def _read(place: BackupPlace, server_name: str) -> Archive:
         found = list(_backups(catalogue))
         paths: dict[str, str] = listing.result()
     histories, unreadable = _histories(store, {name: path for name, path in paths.items() if is_history(name)})
-    return Archive(
+    archive = Archive(
         server_name=server_name,
         backups=tuple(sorted((one for one in found if isinstance(one, BaseBackup)), key=lambda backup: backup.end)),
         incomplete=tuple(one for one in found if isinstance(one, IncompleteBackup)),
         files={name: times.get(path) for name, path in paths.items()},
         histories=histories,
         unreadable=unreadable,
+        unknown=_unknown(f"{catalogue.wal_prefix}/", times, set(paths.values())),
     )
+    return OpenArchive(place=place, archive=archive, paths=paths, store=store)
+
+
+def _unknown(prefix: str, listed: Mapping[str, object], known: set[str]) -> tuple[str, ...]:
+    """Objects that are named as WAL is, and are in a form that barman does not read: encrypted, or compressed by
+    others.
+    """
+    names = (path.rsplit("/", 1)[-1] for path in listed if path.startswith(prefix) and path not in known)
+    return tuple(sorted(name for name in names if re.fullmatch(r"[0-9A-F]{8}([0-9A-F]{16})?\..+", name)))
 
 
 def _dated_store(place: BackupPlace) -> tuple[Any, dict[str, datetime | None]]:
@@ -156,13 +212,27 @@ def _histories(store: Any, paths: dict[str, str]) -> tuple[dict[int, tuple[Switc
 
 
 def _history(store: Any, name: str, path: str, folder: Path) -> Iterator[Switch]:
-    from barman.cloud import ALLOWED_COMPRESSIONS
     from barman.infofile import WalFileInfo
     from barman.xlog import decode_history_file
 
-    local = folder / name
-    store.download_file(path, str(local), ALLOWED_COMPRESSIONS.get(Path(path).suffix))
     info = WalFileInfo(name=name)
-    info.orig_filename = str(local)
+    info.orig_filename = str(_fetched(store, name, path, folder))
     for line in decode_history_file(info, comp_manager=None):
         yield Switch(parent=line.parent_tli, lsn=line.switchpoint, reason=line.reason)
+
+
+def _fetched(store: Any, name: str, path: str, folder: Path) -> Path:
+    """The WAL file ``name`` in ``folder``. Barman tells a compression by the name of the object.
+
+    Raises ImportError where there is no library for it: barman would end the process.
+    """
+    from barman.cloud import ALLOWED_COMPRESSIONS
+
+    local = folder / name
+    try:
+        store.download_file(path, str(local), ALLOWED_COMPRESSIONS.get(Path(path).suffix))
+    except BaseException as error:
+        if isinstance(error, (Exception, KeyboardInterrupt)):
+            raise
+        raise ImportError(str(error)) from error
+    return local

@@ -14,6 +14,9 @@ from websocket import WebSocketException
 from dr.clients.kubernetes import KubernetesApi
 from dr.model.errors import AccessError
 
+_CHUNK = 2**18
+"""How much of a program's input goes into one message, in bytes: servers on the way have limits."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
@@ -42,9 +45,10 @@ class PodExec:
         what: str,
         limit: float,
         stop: Event | None = None,
-        standard_input: str = "",
+        standard_input: str | bytes = "",
     ) -> Ran:
-        """Run ``command`` to its end. ``what`` says what it is for: "run SQL in data/postgres-1".
+        """Run ``command`` to its end. ``what`` says what it is for: "run SQL in data/postgres-1". It has to read all of
+        ``standard_input`` before it says much, and cannot see its end.
 
         Raises AccessError: ``exec-timeout`` after ``limit`` seconds, ``exec-interrupted`` when ``stop`` is set
         meanwhile, and those of :class:`KubernetesApi`.
@@ -56,7 +60,7 @@ class PodExec:
         except (HTTPError, OSError, WebSocketException) as error:
             raise self._api.unreachable(error, what) from error
 
-    def _run(self, command: list[str], what: str, limit: float, stop: Event | None, standard_input: str) -> Ran:
+    def _run(self, command: list[str], what: str, limit: float, stop: Event | None, standard_input: str | bytes) -> Ran:
         deadline = time.monotonic() + limit
         socket = stream(
             self._core.connect_get_namespaced_pod_exec,
@@ -71,8 +75,9 @@ class PodExec:
         )
         output, errors = "", ""
         try:
-            if standard_input:
-                socket.write_stdin(standard_input)
+            socket.sock.settimeout(limit)
+            for first in range(0, len(standard_input), _CHUNK):
+                socket.write_stdin(standard_input[first : first + _CHUNK])
             while socket.is_open():
                 socket.update(timeout=0.2)
                 output += socket.read_stdout(timeout=0) or ""

@@ -85,6 +85,7 @@ class Archive:
     ``backups`` are the completed ones, oldest first. ``files`` maps the names of WAL files, without a compression's
     suffix, to the time of their objects (aware UTC, None where the store does not tell). ``histories`` maps a timeline
     to its switches, oldest first; ``unreadable`` are the timelines whose history file could not be read, with why.
+    ``unknown`` are the names of objects that seem to be WAL, in a form that barman does not read.
     """
 
     server_name: str
@@ -93,6 +94,7 @@ class Archive:
     files: Mapping[str, datetime | None]
     histories: Mapping[int, tuple[Switch, ...]]
     unreadable: Mapping[int, str]
+    unknown: tuple[str, ...] = ()
 
     @cached_property
     def segment_size(self) -> int:

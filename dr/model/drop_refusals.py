@@ -69,11 +69,12 @@ def drop_unknown(environment: str, table: TableName, since: str, found: Sequence
     )
 
 
-def drop_too_old(environment: str, table: TableName, xid: int, since: str) -> Problem:
-    """Who dropped it is known, but not when."""
+def drop_too_old(environment: str, table: TableName, xid: int, since: str, why: str) -> Problem:
+    """Who dropped it is known, but not when. ``since`` is the oldest segment that was read, ``why`` no other was."""
     return Problem(
         code="drop-too-old",
-        cause=f"{table} was dropped by transaction {xid}, whose commit is older than the WAL on the server ({since})",
+        cause=f"{table} was dropped by transaction {xid}, whose commit is older than all WAL that was read, from "
+        f"{since} on; {why}",
         remedy=f"with a base backup from before it: python -m dr pitr --env {environment} --target-xid {xid} "
         "--exclusive --backup-id ID (python -m dr window lists them)",
     )

@@ -31,7 +31,7 @@ class CatalogView:
 
 @dataclass(frozen=True, kw_only=True)
 class WalView:
-    """What the WAL on the server tells: changes of rows of ``pg_class`` in order, the commits that may have to do with
+    """What the WAL that was read tells: changes of rows of ``pg_class`` in order, the commits that may have to do with
     them, how many commits there are in all, the last one's time, and the segment that reading began with.
     """
 
@@ -65,7 +65,8 @@ class Ending:
 class Drop:
     """A table's disappearance. ``kept`` is the last commit before it, None where it is not in the WAL that was read;
     ``left_out`` counts the drop and what was committed after it; ``earlier`` are the times of earlier drops of the same
-    name, ``again`` whether there is a table of that name now, made after the drop.
+    name, ``again`` whether there is a table of that name now, made after the drop; ``from_archive`` counts the segments
+    that were read in the archive for it.
     """
 
     table: str
@@ -76,6 +77,7 @@ class Drop:
     kept: Commit | None = None
     earlier: tuple[datetime, ...] = ()
     again: bool = False
+    from_archive: int = 0
 
     @property
     def target(self) -> RecoveryTarget:
@@ -91,6 +93,9 @@ class Drop:
             said.append(f"an earlier one of that name at {times}")
         if self.again:
             said.append("a table of that name was made again since")
+        if self.from_archive:
+            plural = "" if self.from_archive == 1 else "s"
+            said.append(f"found by reading {self.from_archive:,} segment{plural} of the archived WAL")
         last = f"transaction {self.kept.xid}, committed at {RecoveryTarget(self.kept.time)}" if self.kept else ""
         return {"Dropped": "; ".join(said), **({"Last kept": last} if last else {})}
 
@@ -147,6 +152,7 @@ def as_drop(
     kept: Commit | None,
     earlier: Iterable[datetime] = (),
     again: bool = False,
+    from_archive: int = 0,
 ) -> Drop:
     """The drop of ``table`` by ``commit``."""
     return Drop(
@@ -158,6 +164,7 @@ def as_drop(
         left_out=LaterCommits(count=wal.total - commit.number + 1, last=wal.last or commit.time, complete=True),
         earlier=tuple(earlier),
         again=again,
+        from_archive=from_archive,
     )
 
 

@@ -97,6 +97,7 @@ class WindowReport:
                 }
                 for timeline in archive.timelines
             ],
+            "unknownObjects": list(archive.unknown),
         }
 
 

@@ -1,4 +1,7 @@
-"""Finding out when a table was dropped, so that nobody has to name a safe time. Only looks, but for a checkpoint."""
+"""Finding out when a table was dropped, so that nobody has to name a safe time. Only looks, but for a checkpoint.
+
+The WAL on the server is read first. Where the drop is older than that, the archive is gone back through.
+"""
 
 from dr.clients.catalog_pages import committed, names_now, read_catalog
 from dr.clients.cnpg import find_cluster
@@ -8,6 +11,7 @@ from dr.model.drop_refusals import drop_too_old, drop_unknown, source_silent, ta
 from dr.model.drops import CatalogView, Drop, as_drop, candidates, doubtful, endings
 from dr.model.errors import AccessError, Problem, RefusedError
 from dr.model.table_name import TableName
+from dr.operations.archive_search import read_further
 from dr.operations.session import Session
 
 
@@ -24,15 +28,29 @@ def find_drop(session: Session, source: str, table: TableName) -> Drop:
     psql = Psql(session.api, namespace=cluster.namespace, pod=pod, database=cluster.database)
     try:
         place, catalog = read_catalog(psql, table)
+        xids = {row.row.ended_by for row in catalog.rows} - {0}
         scan = scan_wal(
             session.api,
             namespace=cluster.namespace,
             pod=pod,
             segment=place.segment,
             relation=place.relation,
-            xids={row.row.ended_by for row in catalog.rows} - {0},
+            xids=xids,
         )
-        found = endings(catalog, scan.wal, committed(psql, doubtful(catalog, scan.wal)))
+        known = committed(psql, doubtful(catalog, scan.wal))
+        found, read, why = endings(catalog, scan.wal, known), 0, ""
+        if found and found[-1].commit is None:
+            # Who dropped it is known; when, an older segment knows.
+            further = read_further(
+                session,
+                cluster,
+                scan,
+                relation=place.relation,
+                xids=xids,
+                enough=lambda wal: endings(catalog, wal, known)[-1].commit is not None,
+            )
+            scan, read, why = further.scan, further.segments, further.why
+            found = endings(catalog, scan.wal, known)
         if not found:
             rows = (row.oid for row in catalog.rows if row.namespace in catalog.schemas)
             names = set(names_now(psql, set(rows)).values())
@@ -41,7 +59,7 @@ def find_drop(session: Session, source: str, table: TableName) -> Drop:
         raise RefusedError([source_silent(environment.name, source, error.cause)]) from error
     last = found[-1]
     if last.commit is None:
-        raise RefusedError([drop_too_old(environment.name, table, last.xid, scan.wal.first_segment)])
+        raise RefusedError([drop_too_old(environment.name, table, last.xid, scan.wal.first_segment, why)])
     earlier = [ending.commit.time for ending in found[:-1] if ending.commit]
     return as_drop(
         str(table),
@@ -50,6 +68,7 @@ def find_drop(session: Session, source: str, table: TableName) -> Drop:
         kept=scan.before.get(last.commit.number - 1),
         earlier=earlier,
         again=catalog.exists,
+        from_archive=read,
     )
 
 

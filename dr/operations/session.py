@@ -17,10 +17,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _say_nothing(_: str) -> None:
+    """For when nobody listens."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """One run against one environment. ``stop`` is set by Ctrl-C or SIGTERM; ``holder`` is who runs it; ``take_over``
-    agrees to take the place of an operator who is not heard of any more.
+    agrees to take the place of an operator who is not heard of any more; ``say`` tells what a long look is doing.
     """
 
     environment: Environment
@@ -29,6 +33,7 @@ class Session:
     clock: Callable[[], datetime] = utc_now
     stop: Event = field(default_factory=Event)
     take_over: bool = False
+    say: Callable[[str], None] = _say_nothing
 
     @property
     def lease(self) -> LeaseStore:

@@ -1,11 +1,13 @@
 """Nobody knows when the table was dropped: it is found out, exactly."""
 
+import json
 import re
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.operator_seat import Outcome, Seat
+from tests.e2e.operator_seat import Outcome, Seat, wait_for
 
 pytestmark = pytest.mark.long
 
@@ -94,6 +96,48 @@ def test_a_table_that_is_there_or_never_was_is_no_drop(dev: Seat) -> None:
     assert _look(dev, "new_name").problem_codes == ["table-exists"]
     dev.psql_lines(dev.source, "DROP TABLE new_name")
     assert _look(dev, "new_name").code == 0
+
+
+def keep_wal(seat: Seat, size: str | None) -> None:
+    """How much WAL the server keeps beyond what it needs itself; None as before."""
+    changed = json.dumps({"spec": {"postgresql": {"parameters": {"wal_keep_size": size}}}})
+    seat.kubectl("patch", "cluster", seat.source, "-n", "data", "--type=merge", "-p", changed)
+
+
+@pytest.fixture
+def forgetful_dev(dev: Seat) -> Iterator[Seat]:
+    """Dev with a server that keeps no more WAL than it has to."""
+    keep_wal(dev, "0MB")
+    wait_for(lambda: _sql(dev, "SHOW wal_keep_size") == "0")
+    yield dev
+    keep_wal(dev, None)
+
+
+def test_a_drop_that_is_older_than_the_wal_on_the_server_is_found_in_the_archive(forgetful_dev: Seat) -> None:
+    # GIVEN a drop whose segment is not on the server any more
+    seat = forgetful_dev
+    before, dropped, segment = seat.psql_lines(
+        seat.source,
+        "CREATE TABLE ancient (id int)",
+        "INSERT INTO jobs (worker) VALUES ('just before') RETURNING txid_current()",
+        "BEGIN; DROP TABLE ancient; SELECT txid_current(); COMMIT",
+        "SELECT pg_walfile_name(pg_current_wal_lsn())",
+    )
+
+    def forgotten() -> bool:
+        seat.psql_lines(seat.source, "SELECT pg_current_xact_id()", "SELECT pg_switch_wal()", "CHECKPOINT")
+        return _sql(seat, f"SELECT count(*) FROM pg_ls_waldir() WHERE name = '{segment}'") == "0"
+
+    wait_for(forgotten, seconds=120)
+    # WHEN
+    looked = _look(seat, "ancient")
+    # THEN it is told all the same, with the last transaction before it, and nothing is left in the pod
+    assert _dropped_by(looked) == int(dropped)
+    facts = looked.document["plan"]["facts"]
+    assert "of the archived WAL" in facts["Dropped"]
+    assert f"transaction {before}," in facts["Last kept"]
+    assert seat.in_pod(f"{seat.source}-1", "sh", "-c", "ls $TMPDIR").stdout == ""
+    print(f"\n{facts['Dropped']}; {facts['Left out']}")
 
 
 def test_when_a_vacuum_took_the_trace_away_the_candidates_are_told(dev: Seat) -> None:

@@ -1,10 +1,18 @@
 """All that lies below the backup path: what is read of it through barman, and each way of failing."""
 
+import bz2
+import gzip
+import lzma
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
+import lz4.frame
 import pytest
+import snappy
+import zstandard
 
-from dr.clients.archive_reader import find_archive, read_archives
+from dr.clients.archive_reader import find_archive, open_archive, read_archives
 from dr.model.archive import Archive
 from dr.model.config import BackupPlace
 from dr.model.errors import AccessError
@@ -221,3 +229,63 @@ def test_a_refusal_of_one_backup_is_a_failure_and_no_incomplete_backup(store: Ob
     path = f"prod/{SERVER}/base/backup-3/backup.info"
     store.on(f"{LISTING}/{path.replace('/', '%2F')}", {"error": {"code": 403, "message": "no"}}, status=403)
     assert _failure().code == "bucket-forbidden"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"),
+    [
+        ("", bytes),
+        (".gz", gzip.compress),
+        (".bz2", bz2.compress),
+        (".xz", lzma.compress),
+        (".zst", zstandard.compress),
+        (".lz4", lz4.frame.compress),
+        (".snappy", lambda content: snappy.StreamCompressor().add_chunk(content)),
+    ],
+)
+def test_the_content_of_wal_is_as_it_was_before_it_was_compressed(
+    store: ObjectStoreDouble, suffix: str, pack: Callable[[bytes], bytes]
+) -> None:
+    content, name = b"wal" * 100_000, "000000010000000000000001"
+    put_wal(store, SERVER, wal([1]), suffix=suffix)
+    store.objects[f"{WALS}/{name}{suffix}"] = pack(content)
+    assert open_archive(PLACE, SERVER).content(name) == content
+
+
+def test_wal_whose_compression_cannot_be_undone_here_is_said(
+    store: ObjectStoreDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN what barman does where a codec's module is not there: it ends the process
+    put_wal(store, SERVER, wal([1]), suffix=".zst")
+    put_history(store, SERVER, 2, [switch(1, 1.5)])
+    store.objects[f"prod/{SERVER}/wals/00000002.history.zst"] = store.objects.pop(
+        f"prod/{SERVER}/wals/00000002.history"
+    )
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    # WHEN
+    opened = open_archive(PLACE, SERVER)
+    with pytest.raises(AccessError) as refused:
+        opened.content("000000010000000000000001")
+    # THEN the content is refused, and of the timeline it is said that it is not known
+    assert refused.value.code == "wal-codec-missing"
+    assert "000000010000000000000001.zst" in refused.value.cause
+    assert "zstandard" in refused.value.cause
+    assert "zstandard" in opened.archive.unreadable[2]
+
+
+def test_damaged_wal_is_said(store: ObjectStoreDouble) -> None:
+    put_wal(store, SERVER, wal([1]), suffix=".gz")
+    opened = open_archive(PLACE, SERVER)
+    with pytest.raises(AccessError) as refused:
+        opened.content("000000010000000000000001")
+    assert refused.value.code == "wal-unreadable"
+
+
+def test_wal_in_a_form_that_barman_does_not_know_is_named_and_not_counted(store: ObjectStoreDouble) -> None:
+    put_wal(store, SERVER, wal([1, 2]))
+    store.objects[f"{WALS}/000000010000000000000003.gpg"] = b"secret"
+    store.objects[f"{WALS}/000000010000000000000004.gz.tmp"] = b"other"
+    store.objects[f"{WALS}/notes.txt"] = b"no WAL"
+    found = _read()
+    assert found.segments == {1: (1, 2)}
+    assert found.unknown == ("000000010000000000000003.gpg", "000000010000000000000004.gz.tmp")

@@ -245,6 +245,17 @@ def test_the_meaning_of_a_hole_and_of_a_failed_backup_is_said(place: Path, capsy
     assert "later than the last commit in it fails" in " ".join(told.split())
 
 
+def test_wal_that_barman_cannot_read_is_named(
+    place: Path, store: ObjectStoreDouble, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strange = "000000010000000000000008.gpg"
+    store.objects[f"prod/{OLD}/wals/0000000100000000/{strange}"] = b"secret"
+    assert _run(place, "--server-name", OLD) == 0
+    assert f"1 object beside the WAL that barman cannot read, such as {strange}" in capsys.readouterr().out
+    (archive,) = _json(capsys, place, "--server-name", OLD)["archives"]
+    assert archive["unknownObjects"] == [strange]
+
+
 def test_where_nothing_can_be_recovered_that_is_said(
     place: Path, store: ObjectStoreDouble, capsys: pytest.CaptureFixture[str]
 ) -> None:

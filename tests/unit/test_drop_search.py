@@ -1,6 +1,7 @@
 """Finding a drop, from the request to the decision, with a double of the pod's programs."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from threading import Event
 
 import pytest
@@ -11,11 +12,14 @@ from dr.model.drops import Drop
 from dr.model.errors import AccessError, RefusedError
 from dr.model.holder import Holder
 from dr.model.table_name import TableName
-from dr.operations import drop_search
+from dr.model.wal_lines import read_commit
+from dr.model.wal_names import name_of
+from dr.operations import archive_search, drop_search
 from dr.operations.session import Session
+from tests.archives import SEGMENT, put_wal, wal
 from tests.builders import NOW, a_source, an_environment
-from tests.doubles import RanInPod, in_pods, said
-from tests.unit.pages import CHANGES, COMMITS, DATABASE, PAGE, PAGE_NUMBER, PUBLIC
+from tests.doubles import ObjectStoreDouble, RanInPod, closed_port, in_pods, said
+from tests.unit.pages import CHANGES, COMMIT_1029, COMMITS, DATABASE, PAGE, PAGE_NUMBER, PUBLIC
 
 
 @dataclass
@@ -28,9 +32,16 @@ class _Pod:
     changes: str = CHANGES
     names: str = ""
     status: str = "1032|committed\n"
+    archived: list[str] = field(default_factory=list)
+    """What is said of WAL that is sent, one piece after the other."""
+    sent: list[list[str]] = field(default_factory=list)
+    """The names of the segments that were sent in each piece."""
 
     def answer(self, ran: RanInPod) -> Ran | AccessError:
         script = " ".join(ran.command)
+        if ran.command[0] == "bash" and ran.standard_input:
+            self.sent.append([line.split()[0].decode() for line in _headers(ran.standard_input)])
+            return said(self.archived.pop(0))
         if ran.command[0] == "bash":
             return said(self._scan())
         if "pg_xact_status" in script:
@@ -49,6 +60,20 @@ class _Pod:
         changes = "".join(f"E|{line}\n" for line in self.changes.splitlines())
         told = told if self.changes else ""
         return f"{changes}{told}T|{len(COMMITS)}|{COMMITS[-1]}\nS|000000010000000000000009\n"
+
+
+def _headers(sent: bytes) -> Iterator[bytes]:
+    """The lines between what is sent, each with a name and a size."""
+    while sent:
+        line, _, sent = sent.partition(b"\n")
+        if line != b". 0":
+            yield line
+            sent = sent[int(line.split()[1]) :]
+
+
+def _scanned(*commits: str, first: int) -> str:
+    told = "".join(f"C|{number}|{line}\n" for number, line in enumerate(commits, start=1))
+    return f"{told}T|{len(commits)}|{commits[-1] if commits else ''}\nS|{name_of(1, first, SEGMENT)}\n"
 
 
 @pytest.fixture
@@ -99,10 +124,66 @@ def test_a_table_without_trace_is_not_guessed(monkeypatch: pytest.MonkeyPatch, s
     assert _refusal(monkeypatch, session, _Pod(changes=""), "nobody").code == "drop-unknown"
 
 
-def test_a_drop_from_before_the_wal_names_its_transaction(monkeypatch: pytest.MonkeyPatch, session: Session) -> None:
+def test_a_drop_from_before_the_wal_on_the_server_is_found_in_the_archive(
+    monkeypatch: pytest.MonkeyPatch, session: Session, store: ObjectStoreDouble
+) -> None:
+    # GIVEN a server with WAL from segment 9 on, an archive with all from 2 on, and the drop in what is read second
+    put_wal(store, "postgres-prod", wal(range(2, 10)))
+    told: list[str] = []
+    session = replace(session, say=told.append)
+    pod = _Pod(changes="", archived=[_scanned(COMMITS[2], first=5), _scanned(COMMITS[0], COMMIT_1029, first=2)])
+    # WHEN
+    drop = _find(monkeypatch, session, pod, "probe")
+    # THEN it was gone back piece by piece, each with the beginning of what follows it
+    names = [name_of(1, number, SEGMENT) for number in range(10)]
+    assert pod.sent == [names[5:10], names[2:6]]
+    assert (drop.xid, drop.time, drop.from_archive) == (1029, read_commit(COMMIT_1029).time, 7)  # type: ignore[union-attr]
+    assert drop.left_out.count == 1 + 1 + len(COMMITS)
+    assert "found by reading 7 segments of the archived WAL" in drop.facts["Dropped"]
+    assert told == ["looking for the drop in the archived WAL: 4 segments, back to 2026-04-20 00:50:00 UTC"]
+
+
+def test_a_drop_from_before_all_wal_names_its_transaction(
+    monkeypatch: pytest.MonkeyPatch, session: Session, store: ObjectStoreDouble
+) -> None:
+    put_wal(store, "postgres-prod", wal([5, 7, 8, 9]))
+    pod = _Pod(changes="", archived=[_scanned(COMMITS[2], first=7)])
+    refused = _refusal(monkeypatch, session, pod, "probe")
+    assert refused.code == "drop-too-old"
+    assert "the segment before it, 000000010000000000000006, is not in the archive" in refused.cause
+    assert "--target-xid 1032 --exclusive --backup-id" in refused.remedy
+
+
+def test_going_back_ends_when_it_has_taken_too_long(
+    monkeypatch: pytest.MonkeyPatch, session: Session, store: ObjectStoreDouble
+) -> None:
+    put_wal(store, "postgres-prod", wal(range(2, 10)))
+    monkeypatch.setattr(archive_search, "_LIMIT_SECONDS", 0)
+    refused = _refusal(monkeypatch, session, _Pod(changes="", archived=[_scanned(first=5)]), "probe")
+    assert refused.code == "drop-too-old"
+    assert "back to 2026-04-20 00:50:00 UTC" in refused.cause
+
+
+@pytest.mark.usefixtures("own_home")
+def test_an_archive_that_cannot_be_read_leaves_what_the_server_has(
+    monkeypatch: pytest.MonkeyPatch, session: Session
+) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{closed_port()}")
     refused = _refusal(monkeypatch, session, _Pod(changes=""), "probe")
     assert refused.code == "drop-too-old"
-    assert "--target-xid 1032 --exclusive --backup-id" in refused.remedy
+    assert "cannot be reached" in refused.cause
+
+
+def test_a_pod_without_room_is_sent_nothing(
+    monkeypatch: pytest.MonkeyPatch, session: Session, store: ObjectStoreDouble
+) -> None:
+    put_wal(store, "postgres-prod", wal(range(2, 10)))
+    in_pods(monkeypatch, _Pod(changes="").answer)
+    small = a_source(ephemeralVolumesSizeLimit={"temporaryData": "32Mi"})
+    monkeypatch.setattr(drop_search, "find_cluster", lambda *_: small)
+    with pytest.raises(RefusedError, match="temporaryData") as refused:
+        drop_search.find_drop(session, "postgres-prod", TableName.parse("probe"))
+    assert refused.value.code == "drop-too-old"
 
 
 def test_a_drop_that_did_not_commit_is_none(monkeypatch: pytest.MonkeyPatch, session: Session) -> None:

@@ -2,14 +2,16 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dr.clients.kubernetes import KubernetesApi
 from dr.clients.pod_exec import Ran
-from dr.clients.wal_scan import Scan, scan_wal
+from dr.clients.wal_scan import Scan, head, packed, scan_sent, scan_wal, segments_at_once
 from dr.model.errors import AccessError
+from dr.model.wal_pieces import Piece
 from tests.doubles import RanInPod, in_pods, said
 from tests.unit.pages import CHANGES, COMMIT_1029, COMMITS
 
@@ -39,7 +41,8 @@ class _Server:
         program = here / "pg_waldump"
         program.write_text(
             f'#!/bin/sh\necho "$*" >> {here}/asked\ncase "$*" in\n--help) echo "{self.help}";;\n'
-            f"*Transaction*) cat {here}/transactions; exit 1;;\n*) cat {here}/changes; exit 1;;\nesac\n"
+            f"*Transaction*) cat {here}/transactions; ls -l > {here}/folder; exit 1;;\n"
+            f"*) cat {here}/changes; exit 1;;\nesac\n"
         )
         program.chmod(0o755)
         variables = {
@@ -47,12 +50,19 @@ class _Server:
             "PATH": f"{here}{os.pathsep}{os.environ['PATH']}",
             "TMPDIR": str(here / "tmp"),
         }
-        ended = subprocess.run(ran.command, env=variables, capture_output=True, text=True, check=False)
-        return said(ended.stdout, code=ended.returncode, errors=ended.stderr)
+        given = ran.standard_input or b""
+        ended = subprocess.run(ran.command, env=variables, input=given, capture_output=True, check=False)
+        return said(ended.stdout.decode(), code=ended.returncode, errors=ended.stderr.decode())
 
     @property
     def asked(self) -> list[str]:
         return (self._folder / "asked").read_text().splitlines()
+
+    @property
+    def folder(self) -> list[tuple[str, int]]:
+        """The files that pg_waldump read in, with their sizes."""
+        lines = [line.split() for line in (self._folder / "folder").read_text().splitlines()[1:]]
+        return [(words[-1], int(words[4])) for words in lines]
 
     @property
     def temporary(self) -> Path:
@@ -138,3 +148,77 @@ def test_wal_that_cannot_be_read_is_said(api: KubernetesApi, monkeypatch: pytest
     with pytest.raises(AccessError, match="no such folder") as raised:
         _scan(api)
     assert raised.value.code == "wal-unreadable"
+
+
+PIECE = Piece(
+    segments=(SEGMENT.format(8), SEGMENT.format(9)),
+    after="00000002000000000000000A",
+    after_as=SEGMENT.format("A"),
+    end=0x0A000000,
+)
+
+
+def _scan_sent(api: KubernetesApi, *xids: int, end: int = PIECE.end, cut: int = 0) -> Scan:
+    sent = [packed(name, name.encode() * 40_000) for name in PIECE.segments]
+    sent.append(packed(PIECE.after_as, head(b"x" * 2**21)))
+    if cut:
+        sent = [b"".join(sent)[:-cut]]
+    piece = replace(PIECE, end=end)
+    return scan_sent(api, namespace="data", pod="postgres-1", piece=piece, sent=sent, relation=RELATION, xids=xids)
+
+
+def test_segments_that_are_sent_are_read_and_nothing_of_them_is_left(api: KubernetesApi, server: _Server) -> None:
+    scan = _scan_sent(api)
+    assert [size for _, size in server.folder] == [960_000, 960_000, 2**20]
+    assert [name for name, _ in server.folder] == [*PIECE.segments, PIECE.after_as]
+    assert f"-R {RELATION} -p . {SEGMENT.format(8)} {SEGMENT.format('A')}" in server.asked
+    assert (scan.wal.first_segment, scan.wal.total, len(scan.wal.changes)) == (SEGMENT.format(8), len(COMMITS), 9)
+    assert list(server.temporary.iterdir()) == []
+
+
+def test_what_begins_in_the_following_segment_is_left_to_it(api: KubernetesApi, server: _Server) -> None:
+    # GIVEN an end between the commits, as pg_waldump prints 0/092DF000 and barman 0/92DF000
+    scan = _scan_sent(api, end=0x92DF000)
+    assert [commit.xid for commit in scan.wal.commits] == [1028, 1029, 1034]
+    assert scan.wal.total == 3
+    assert max(change.lsn for change in scan.wal.changes) < 0x92DF000
+    assert _scan_sent(api, end=0x1_0000_0000).wal.total == len(COMMITS)
+
+
+def test_what_is_cut_off_on_the_way_is_an_error_and_nothing_of_it_is_left(api: KubernetesApi, server: _Server) -> None:
+    for cut in (4, 900):
+        with pytest.raises(AccessError) as raised:
+            _scan_sent(api, cut=cut)
+        assert raised.value.code == "wal-unreadable"
+    assert list(server.temporary.iterdir()) == []
+
+
+def test_what_a_killed_container_has_left_is_taken_away(api: KubernetesApi, server: _Server) -> None:
+    old, new = (server.temporary / f"postgres-dr-wal.{name}" for name in ("old", "new"))
+    for folder in (old, new):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    _scan_sent(api)
+    assert list(server.temporary.iterdir()) == [new]
+
+
+def test_two_scans_are_one(api: KubernetesApi, server: _Server) -> None:
+    # GIVEN the first two commits read after the others
+    whole = _scan(api)
+    server.transactions = server.transactions[:2]
+    older = _scan(api)
+    server.transactions = [line + INVALIDATIONS for line in COMMITS[2:]]
+    # WHEN
+    joined = _scan(api).after(older)
+    # THEN
+    assert joined.wal.commits == whole.wal.commits
+    assert (joined.wal.total, joined.wal.last) == (whole.wal.total, whole.wal.last)
+    assert joined.before[2] == whole.wal.commits[1]
+
+
+def test_the_limit_of_a_pods_scratch_space_is_heeded() -> None:
+    size = 16 * 2**20
+    assert segments_at_once({}, size) == 4
+    assert segments_at_once({"ephemeralVolumesSizeLimit": {"shm": "64Mi"}}, size) == 4
+    assert segments_at_once({"ephemeralVolumesSizeLimit": {"temporaryData": "128Mi"}}, size) == 2
+    assert segments_at_once({"ephemeralVolumesSizeLimit": {"temporaryData": "32Mi"}}, size) == 0
