@@ -1,6 +1,13 @@
-"""Keeps the tests that take the lab down out of every run that does not ask for just them."""
+"""Keeps the tests that take the lab down out of every run that does not ask for just them; a double of Google."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.google import Google
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -11,3 +18,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if taking_down:
         config.hook.pytest_deselected(items=taking_down)
         items[:] = [item for item in items if item not in taking_down]
+
+
+@pytest.fixture
+def google(tmp_path: Path) -> "Iterator[Google]":
+    """A double of Google over an empty cloud."""
+    from tests.google import serving_google  # takes a second to import: only where it is used
+
+    with serving_google(tmp_path / "cloud.json") as found:
+        yield found
