@@ -19,6 +19,7 @@ from dr.model.record import Record
 from dr.model.recovered import RecoveredCluster, derive_recovered_cluster
 from dr.model.recovery import RecoveryDecision, decide_recovery
 from dr.model.situation import Situation, Workload
+from dr.model.snapshots import SnapshotBackup
 from dr.model.target import RecoveryTarget
 from dr.model.traffic import MoveDecision, MoveRequest, TrafficSituation, decide_move
 
@@ -136,6 +137,23 @@ def a_backup(end: datetime = NOW - timedelta(hours=9), backup_id: str = "2026042
         size=64 * 2**20,
         segment_size=16 * 2**20,
     )
+
+
+def a_snapshot(name: str = "nightly", *, end: datetime = NOW - timedelta(hours=5), **changes: Any) -> SnapshotBackup:
+    """A backup by a volume snapshot that took a minute, and begins with segment 3."""
+    good = SnapshotBackup(
+        name=name,
+        storage=name,
+        wal_storage=None,
+        tablespaces={},
+        begin=end - timedelta(minutes=1),
+        end=end,
+        begin_wal="000000010000000000000003",
+        begin_lsn=0x3000028,
+        end_lsn=0x3000138,
+        major=None,
+    )
+    return replace(good, **changes)
 
 
 def a_workload(name: str, replicas: int = 3) -> Workload:

@@ -32,6 +32,13 @@ def recovery_options(function: Callable[..., None]) -> Callable[..., None]:
             type=click.Path(exists=True, dir_okay=False),
             help="The source's manifest, from Git, where the Cluster is gone.  [default: the copy beside its backups]",
         ),
+        click.option(
+            "--snapshot",
+            default="auto",
+            metavar="WHICH",
+            help="Begin from volume snapshots: auto, never, newest, or the name of a Backup.  [default: auto, what "
+            "leaves less to fetch]",
+        ),
         click.option("--source", help="The Cluster to recover from.  [default: the one that serves the traffic]"),
     ):
         function = option(function)
@@ -46,6 +53,7 @@ def recover(
     go_on: bool,
     skip_seal: bool,
     switchover: bool,
+    snapshot: str,
     source_manifest: str | None,
     expect_table: str | None = None,
     before_drop: str | None = None,
@@ -65,12 +73,13 @@ def recover(
         if recovered_name:
             check_cluster_name(recovered_name)
         wanted = Wanted(
-            target=asked.target(now=utc_now()) if asked is not None else None,
+            target=asked.target(now=utc_now(), snapshot=snapshot) if asked is not None else None,
             source=source,
             recovered_name=recovered_name,
             go_on=go_on,
             seal=not skip_seal,
             switchover=switchover,
+            snapshot=snapshot,
             source_manifest=str(Path(source_manifest).resolve()) if source_manifest else None,
             expects=TableName.parse(expect_table) if expect_table is not None else None,
             before_drop=TableName.parse(before_drop) if before_drop is not None else None,

@@ -11,8 +11,9 @@ from dr.model.cluster import UNRECOVERABLE_PHASE, ClusterSnapshot
 from dr.model.errors import AccessError
 
 GROUP, VERSION, PLURAL = "postgresql.cnpg.io", "v1", "clusters"
-RECOVERY_JOB_LABEL, RECOVERY_JOB_ROLE = "cnpg.io/jobRole", "full-recovery"
-"""On the pods of the Job that recovers (CloudNativePG's ``pkg/specs/jobs.go``); the role is its container's name too.
+RECOVERY_JOB_LABEL, RECOVERY_JOB_ROLES = "cnpg.io/jobRole", ("full-recovery", "snapshot-recovery")
+"""On the pods of the Job that recovers (CloudNativePG's ``pkg/specs/jobs.go``), from the object store or from volume
+snapshots; the role is its container's name too.
 """
 
 
@@ -52,7 +53,7 @@ def _recovery_pod_phases(api: KubernetesApi, namespace: str, name: str) -> list[
         f"list the recovery pods of {namespace}/{name}",
         api.core.list_namespaced_pod,
         namespace,
-        label_selector=f"cnpg.io/cluster={name},{RECOVERY_JOB_LABEL}={RECOVERY_JOB_ROLE}",
+        label_selector=f"cnpg.io/cluster={name},{RECOVERY_JOB_LABEL} in ({','.join(RECOVERY_JOB_ROLES)})",
     )
     return [pod.status.phase for pod in found.items]
 

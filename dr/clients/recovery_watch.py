@@ -15,7 +15,7 @@ import urllib3
 from kubernetes import client, watch
 from kubernetes.client.exceptions import ApiException
 
-from dr.clients.cnpg import GROUP, PLURAL, RECOVERY_JOB_LABEL, RECOVERY_JOB_ROLE, VERSION
+from dr.clients.cnpg import GROUP, PLURAL, RECOVERY_JOB_LABEL, RECOVERY_JOB_ROLES, VERSION
 from dr.clients.kubernetes import KubernetesApi
 from dr.model.cluster import ClusterSnapshot
 from dr.model.progress import LogSeen, Observation, PodSeen, WarningSeen
@@ -88,7 +88,7 @@ class RecoveryWatch:
         for pod in self._events(
             core.list_namespaced_pod, self._namespace, label_selector=f"cnpg.io/cluster={self._name}"
         ):
-            recovery = (pod.metadata.labels or {}).get(RECOVERY_JOB_LABEL) == RECOVERY_JOB_ROLE
+            recovery = _role(pod) in RECOVERY_JOB_ROLES
             if recovery and pod.status.phase == "Failed" and pod.metadata.creation_timestamp < self._since:
                 continue  # an attempt that an earlier run has reported
             self._seen.put(
@@ -127,12 +127,16 @@ class RecoveryWatch:
                     return
 
 
+def _role(pod: Any) -> str:
+    return str((pod.metadata.labels or {}).get(RECOVERY_JOB_LABEL, ""))
+
+
 def _told_by(pod: Any) -> list[str]:
     """The containers whose logs tell of a recovery. The Barman Cloud plugin fetches the base backup, and looks at the
     new archive, in a sidecar: an init container that goes on.
     """
     known = [container.name for container in pod.spec.init_containers or ()]
-    return [RECOVERY_JOB_ROLE, *(name for name in known if name == _SIDECAR)]
+    return [_role(pod), *(name for name in known if name == _SIDECAR)]
 
 
 def _waiting_for(pod: Any) -> str:

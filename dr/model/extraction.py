@@ -23,7 +23,9 @@ from dr.model.extraction_preconditions import (
     problems_of_extraction,
 )
 from dr.model.plan import Plan, Step
+from dr.model.recovery_base import RecoveryBase, base_of
 from dr.model.scratch import derive_scratch_cluster
+from dr.model.snapshots import AUTO
 from dr.model.table import identifier
 from dr.model.table_facts import TableFacts
 from dr.model.wal_holes import warnings_of_holes
@@ -57,13 +59,19 @@ def decide_extraction(
     """The decision for ``request``. Raises RefusedError with every precondition that does not hold."""
     problems = list(problems_of_extraction(environment, request, situation))
     recovery, live = situation.recovery, situation.live
-    source, catalogue = recovery.source, recovery.catalogue
+    source = recovery.source
     store = source.store if source else None
-    base = catalogue.base_for(request.target) if catalogue else None
+    found = base_of(request.target, AUTO, recovery)
+    base = found.backup
     if problems or source is None or store is None or base is None or live is None:
         raise RefusedError(problems)
     manifest = derive_scratch_cluster(
-        source, store, name=situation.scratch_name, target=request.target, base=base.backup_id
+        source,
+        store,
+        name=situation.scratch_name,
+        target=request.target,
+        base=base.backup_id,
+        snapshot=found.snapshot,
     )
     placed = has_its_place(environment, request, situation)
     healthy = recovery.recovered is not None and recovery.recovered.healthy
@@ -71,9 +79,9 @@ def decide_extraction(
     plan = Plan(
         operation=OPERATION,
         environment=environment.name,
-        facts=_facts(environment, request, situation, base, live, placed=placed),
-        warnings=tuple(_warnings(environment, request, situation, base, placed=placed)),
-        steps=tuple(_steps(environment, request, situation, live, base, seals=seals, placed=placed)),
+        facts=_facts(environment, request, situation, found, live, placed=placed),
+        warnings=tuple(_warnings(environment, request, situation, found, placed=placed)),
+        steps=tuple(_steps(environment, request, situation, live, found, seals=seals, placed=placed)),
     )
     return ExtractDecision(
         request=request,
@@ -105,7 +113,7 @@ def _facts(
     environment: Environment,
     request: ExtractRequest,
     situation: ExtractSituation,
-    base: BaseBackup,
+    base: RecoveryBase,
     live: ClusterSnapshot,
     *,
     placed: bool,
@@ -126,7 +134,7 @@ def _facts(
         "Becomes": becomes,
         "Source": f"{environment.namespace}/{request.source}, "
         + (f"which is gone: known by {stands_in}" if stands_in else "left as it is"),
-        "Base backup": f"{base.backup_id}, ended {base.end:%Y-%m-%d %H:%M:%S} UTC",
+        "Base backup": base.described,
         "Scratch": f"{environment.namespace}/{situation.scratch_name}, one instance, archives nothing, "
         + ("kept" if request.keep_scratch else "deleted in the end"),
         "Limit": f"{environment.timeouts.recovery_minutes:g} min from creation to healthy",
@@ -134,7 +142,7 @@ def _facts(
 
 
 def _warnings(
-    environment: Environment, request: ExtractRequest, situation: ExtractSituation, base: BaseBackup, *, placed: bool
+    environment: Environment, request: ExtractRequest, situation: ExtractSituation, base: RecoveryBase, *, placed: bool
 ) -> Iterator[str]:
     seen, recovery = situation.live_seen, situation.recovery
     if placed:
@@ -147,8 +155,10 @@ def _warnings(
         if recovery.database_time is None:
             why = "The source's primary does not answer, so its WAL cannot be sealed"
         yield f"{why}: if no commit after the target was archived, the recovery will fail and say so."
-    if recovery.archive is not None:
-        yield from warnings_of_holes(recovery.archive, base, request.target, seen_at=recovery.seen_at)
+    if base.passed_over:
+        yield f"{base.passed_over}."
+    if base.archive is not None and base.backup is not None:
+        yield from warnings_of_holes(base.archive, base.backup, request.target, seen_at=recovery.seen_at)
     if recovery.source is not None:
         names = {"namespace": environment.namespace, "name": situation.scratch_name}
         yield from identity_warning(recovery.source.spec, project=environment.gcp_project, **names)
@@ -173,7 +183,7 @@ def _steps(
     request: ExtractRequest,
     situation: ExtractSituation,
     live: ClusterSnapshot,
-    base: BaseBackup,
+    base: RecoveryBase,
     *,
     seals: bool,
     placed: bool,
@@ -194,7 +204,7 @@ def _steps(
             key="recover",
             done_when="CloudNativePG calls the scratch Cluster healthy",
             title="Recover",
-            detail=f"the scratch Cluster {scratch} from base backup {base.backup_id} and WAL up to the target",
+            detail=f"the scratch Cluster {scratch} from {base} and WAL up to the target",
             undo=(f"{kubectl} delete cluster {scratch}",),
         )
         yield Step(

@@ -16,7 +16,9 @@ from dr.model.config import Environment
 from dr.model.drops import Drop
 from dr.model.errors import Problem
 from dr.model.names import check_cluster_name, free_name
+from dr.model.recovery_base import base_of, problems_of_snapshot
 from dr.model.situation import Situation, Workload
+from dr.model.snapshots import AUTO
 from dr.model.table_name import TableName
 from dr.model.target import RecoveryTarget, written
 from dr.model.wal_holes import problems_of_holes
@@ -27,7 +29,8 @@ class RecoveryRequest:
     """What was asked for. ``target`` is None for the end of the WAL; ``source`` is the Cluster to recover from;
     ``go_on`` agrees to continue with a recovered Cluster that is there already; ``stand_in`` is what the source is
     known by where it is gone; ``expects`` is a table that has to be there afterwards; ``drop`` is what the target was
-    found by, None where it was given; ``switchover`` moves the traffic afterwards, by an operation of its own.
+    found by, None where it was given; ``switchover`` moves the traffic afterwards, by an operation of its own;
+    ``snapshot`` says whether to begin from volume snapshots, and from which.
     """
 
     target: RecoveryTarget | None
@@ -36,6 +39,7 @@ class RecoveryRequest:
     go_on: bool = False
     seal: bool = True
     switchover: bool = False
+    snapshot: str = AUTO
     stand_in: StandIn | None = None
     expects: TableName | None = None
     drop: Drop | None = None
@@ -61,6 +65,8 @@ class RecoveryRequest:
             parts += ["--source-manifest", shlex.quote(self.stand_in.origin)]
         if self.expects is not None:
             parts += ["--expect-table", shlex.quote(str(self.expects))]
+        if self.snapshot != AUTO:
+            parts += ["--snapshot", shlex.quote(self.snapshot)]
         if not self.seal:
             parts.append("--skip-seal")
         if self.switchover:
@@ -154,29 +160,23 @@ def _problems_of_source(
 
 
 def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
-    catalogue, source = situation.catalogue, situation.source
-    if catalogue is not None and source is not None and source.store is not None:
-        first = catalogue.first_recoverable
-        if first is None:
-            yield Problem(
-                code="no-backup",
-                cause=f"there is no completed base backup of {catalogue.server_name} below {source.store.url}",
-                remedy="check backup.path; without a base backup nothing can be recovered",
-            )
-        elif request.target is not None:
-            yield from problems_of_base(catalogue, request.target)
-        base = catalogue.base_for(request.target)
-        if base is not None and base.major and source.major and base.major != source.major:
-            yield Problem(
-                code="major-version-differs",
-                cause=f"base backup {base.backup_id} is of PostgreSQL {base.major}, and {source.name} runs "
-                f"{source.major}: that cannot read its files",
-                remedy="choose a target after the first base backup that was taken since the upgrade",
-            )
-        if base is not None and situation.archive is not None:
-            yield from problems_of_holes(situation.archive, base, request.target, seen_at=situation.seen_at)
-            if situation.database_time is None:
-                yield from problems_of_end(situation.archive, base, request.target)
+    source = situation.source
+    yield from problems_of_snapshot(request.target, request.snapshot, situation)
+    base = base_of(request.target, request.snapshot, situation)
+    if base.snapshot is None:
+        yield from _problems_of_stored(request, situation)
+    backup, archive = base.backup, base.archive
+    if backup is not None and backup.major and source and source.major and backup.major != source.major:
+        yield Problem(
+            code="major-version-differs",
+            cause=f"base backup {backup.backup_id} is of PostgreSQL {backup.major}, and {source.name} runs "
+            f"{source.major}: that cannot read its files",
+            remedy="choose a target after the first base backup that was taken since the upgrade",
+        )
+    if backup is not None and archive is not None:
+        yield from problems_of_holes(archive, backup, request.target, seen_at=situation.seen_at)
+        if situation.database_time is None:
+            yield from problems_of_end(archive, backup, request.target)
     time = request.target.time if request.target else None
     if time is not None and situation.database_time is not None and time > situation.database_time:
         yield Problem(
@@ -185,6 +185,21 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
             f"{RecoveryTarget(situation.database_time)}",
             remedy="wait until the database's clock has passed it, or give an earlier target; then mend the clocks",
         )
+
+
+def _problems_of_stored(request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
+    """What is wrong with the base backups in the object store, where one of them is to be begun from."""
+    catalogue, source = situation.catalogue, situation.source
+    if catalogue is None or source is None or source.store is None:
+        return
+    if catalogue.first_recoverable is None:
+        yield Problem(
+            code="no-backup",
+            cause=f"there is no completed base backup of {catalogue.server_name} below {source.store.url}",
+            remedy="check backup.path; without a base backup nothing can be recovered",
+        )
+    elif request.target is not None:
+        yield from problems_of_base(catalogue, request.target)
 
 
 def _problems_of_existing(

@@ -161,6 +161,8 @@ class RecoveryProgress:
             # A new attempt begins from nothing.
             restored_in = self.restored_in | {log.pod}
             return replace(self, stage=Stage.BASE_BACKUP, wal="", segments=0, failure=None, restored_in=restored_in)
+        if message.startswith("Recovering from volume snapshot"):
+            return replace(self, stage=Stage.REPLAY, wal="", segments=0, failure=None)
         if message.startswith("Restore completed"):
             return replace(self, stage=self._at_least(Stage.REPLAY))
         if found := re.match(r'restored log file "([0-9A-F]{24})" from archive', message):

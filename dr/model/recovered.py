@@ -14,6 +14,7 @@ from typing import Any
 
 from dr.model.carried_over import probed_often, rescheduled
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore, PluginArchive
+from dr.model.snapshots import SnapshotBackup
 from dr.model.target import RecoveryTarget, written
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-dr"}
@@ -83,6 +84,7 @@ def derive_recovered_cluster(
     limit: timedelta,
     aliases: Sequence[str] = (),
     base: str = "",
+    snapshot: SnapshotBackup | None = None,
 ) -> RecoveredCluster:
     """The Cluster ``name`` that recovers ``source`` to ``target``, or to the end of the WAL, from ``store``.
 
@@ -90,7 +92,7 @@ def derive_recovered_cluster(
     would make both useless, and CloudNativePG refuses an archive that is not empty. It archives in the way the source
     does, in-tree or by the plugin. ``aliases`` are other names that clients reach it by: its certificate is made for
     those too. ``base`` is the base backup to start from, so that it is the one that was agreed to: CloudNativePG by
-    itself would also take one that has failed.
+    itself would also take one that has failed. ``snapshot`` is the same where it is made of volume snapshots.
     """
     spec = deepcopy({key: value for key, value in source.spec.items() if key not in _SOURCE_ONLY})
     spec = rescheduled(spec, source=source.name, name=name)
@@ -108,7 +110,8 @@ def derive_recovered_cluster(
                 "database": source.database,
                 "owner": source.owner,
                 "secret": {"name": app_secret_name(name)},
-                **({"recoveryTarget": _target_from(target, base)} if target else {}),
+                **({"recoveryTarget": _target_from(target, "" if snapshot else base)} if target else {}),
+                **({"volumeSnapshots": snapshot.manifest} if snapshot else {}),
             }
         },
     }
@@ -163,5 +166,5 @@ def _by_plugin(source: ClusterSnapshot, plugin: PluginArchive, server_name: str)
 
 
 def _rest_of_backup(source: ClusterSnapshot) -> dict[str, Any]:
-    own = ("volumeSnapshot", "barmanObjectStore")
-    return deepcopy({key: value for key, value in (source.spec.get("backup") or {}).items() if key not in own})
+    backup = source.spec.get("backup") or {}
+    return deepcopy({key: value for key, value in backup.items() if key != "barmanObjectStore"})

@@ -17,6 +17,7 @@ from dr.model.names import free_name
 from dr.model.plan import Plan, Step
 from dr.model.preconditions import RecoveryRequest, preconditions
 from dr.model.recovered import RecoveredCluster, app_secret_name, derive_recovered_cluster
+from dr.model.recovery_base import RecoveryBase, base_of
 from dr.model.self_starters import SelfStarter, hold_step
 from dr.model.situation import Situation, Workload
 from dr.model.target import RecoveryTarget
@@ -54,13 +55,14 @@ class RecoveryDecision:
 def decide_recovery(environment: Environment, request: RecoveryRequest, situation: Situation) -> RecoveryDecision:
     """The decision for ``request``. Raises RefusedError with every precondition that does not hold."""
     problems = list(preconditions(environment, request, situation))
-    source, catalogue = situation.source, situation.catalogue
+    source = situation.source
     store = source.store if source else None
-    base = catalogue.base_for(request.target) if catalogue else None
+    found = base_of(request.target, request.snapshot, situation)
+    base = found.backup
     workloads = tuple(with_counts(environment, situation.workloads.values(), situation.record))
-    if problems or source is None or store is None or catalogue is None or base is None:
+    if problems or source is None or store is None or base is None:
         raise RefusedError(problems)
-    cluster = _recovered(environment, request, situation, source, store, base)
+    cluster = _recovered(environment, request, situation, source, store, found)
     segments = segments_to_replay(situation.archive, base) if situation.archive else 0
     # One that is there already was begun with what it has.
     ahead = situation.recovered is None and segments >= WORTH_SEGMENTS and can_fetch_ahead(cluster)
@@ -79,9 +81,9 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
         plan=Plan(
             operation=request.operation,
             environment=environment.name,
-            facts=_facts(environment, request, situation, base, cluster, segments),
-            warnings=tuple(_warnings(environment, request, situation, base)),
-            steps=tuple(_steps(environment, request, situation, source, base, cluster, workloads, ahead=ahead)),
+            facts=_facts(environment, request, situation, found, cluster, segments),
+            warnings=tuple(_warnings(environment, request, situation, found)),
+            steps=tuple(_steps(environment, request, situation, source, found, cluster, workloads, ahead=ahead)),
         ),
     )
 
@@ -92,7 +94,7 @@ def _recovered(
     situation: Situation,
     source: ClusterSnapshot,
     store: ObjectStore,
-    base: BaseBackup,
+    base: RecoveryBase,
 ) -> RecoveredCluster:
     """The declaration of an earlier run for the same Cluster, else a new one with a serverName that nobody used."""
     name = request.recovered_name
@@ -109,7 +111,8 @@ def _recovered(
         target=request.target,
         limit=environment.timeouts.recovery,
         aliases=environment.service_hosts,
-        base=base.backup_id,
+        base=base.backup.backup_id if base.backup else "",
+        snapshot=base.snapshot,
     )
 
 
@@ -117,11 +120,10 @@ def _facts(
     environment: Environment,
     request: RecoveryRequest,
     situation: Situation,
-    base: BaseBackup,
+    base: RecoveryBase,
     cluster: RecoveredCluster,
     segments: int,
 ) -> dict[str, str]:
-    size = f", {base.size / 2**20:,.0f} MiB" if base.size else ""
     behind = f", up to {segments} WAL segments to replay" if segments else ""
     return {
         "Environment": f"{environment.name} (context {environment.kubernetes.context})",
@@ -130,7 +132,7 @@ def _facts(
         **({"Left out": f"{situation.later} after the target"} if situation.later is not None else {}),
         "Source": f"{environment.namespace}/{request.source}, "
         + (f"which is gone: known by {situation.stands_in}" if situation.stands_in else "left as it is"),
-        "Base backup": f"{base.backup_id}, ended {RecoveryTarget(base.end)}{size}{behind}",
+        "Base backup": f"{base.described}{behind}",
         "Recovered": f"{cluster.namespace}/{cluster.name}, archiving to {environment.backup.url}/{cluster.server_name}",
         **({"Then": "the switchover, which is planned and asked for in turn"} if request.switchover else {}),
         "Limit": f"{_duration(cluster.limit.total_seconds())} from creation to healthy",
@@ -147,7 +149,7 @@ def _target(target: RecoveryTarget | None, situation: Situation) -> str:
 
 
 def _warnings(
-    environment: Environment, request: RecoveryRequest, situation: Situation, base: BaseBackup
+    environment: Environment, request: RecoveryRequest, situation: Situation, base: RecoveryBase
 ) -> Iterator[str]:
     if situation.recovered is not None:
         yield f"Going on with the Cluster {situation.recovered.name}, which is there already."
@@ -156,8 +158,10 @@ def _warnings(
         if situation.database_time is None:
             why = "The source's primary does not answer, so its WAL cannot be sealed"
         yield f"{why}: {_unsealed(request.target)}"
-    if situation.archive is not None:
-        yield from warnings_of_holes(situation.archive, base, request.target, seen_at=situation.seen_at)
+    if base.passed_over:
+        yield f"{base.passed_over}."
+    if base.archive is not None and base.backup is not None:
+        yield from warnings_of_holes(base.archive, base.backup, request.target, seen_at=situation.seen_at)
     if situation.source is not None:
         yield from identity_warning(
             situation.source.spec,
@@ -179,7 +183,7 @@ def _steps(
     request: RecoveryRequest,
     situation: Situation,
     source: ClusterSnapshot,
-    base: BaseBackup,
+    base: RecoveryBase,
     cluster: RecoveredCluster,
     workloads: tuple[Workload, ...],
     *,
@@ -220,7 +224,7 @@ def _steps(
         key="recover",
         done_when="CloudNativePG calls the Cluster healthy",
         title="Recover",
-        detail=f"Pulumi creates the Cluster {cluster.name} from base backup {base.backup_id} and WAL up to "
+        detail=f"Pulumi creates the Cluster {cluster.name} from {base} and WAL up to "
         + ("the target" if request.target else "its end")
         + (", which is fetched ahead" if ahead else ""),
         undo=(f"{kubectl} delete cluster {cluster.name} -n {cluster.namespace}",),

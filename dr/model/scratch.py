@@ -17,6 +17,7 @@ from typing import Any
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore
 from dr.model.names import CLUSTER_NAME_LIMIT, free_name
 from dr.model.recovered import SOURCE_ANNOTATION, derive_recovered_cluster
+from dr.model.snapshots import SnapshotBackup
 from dr.model.target import RecoveryTarget
 
 SCRATCH_LABEL = "postgres-dr/scratch"
@@ -70,13 +71,19 @@ def loaded_by(cluster: ClusterSnapshot | None, staging: str) -> int | None:
 
 
 def derive_scratch_cluster(
-    source: ClusterSnapshot, store: ObjectStore, *, name: str, target: RecoveryTarget, base: str = ""
+    source: ClusterSnapshot,
+    store: ObjectStore,
+    *,
+    name: str,
+    target: RecoveryTarget,
+    base: str = "",
+    snapshot: SnapshotBackup | None = None,
 ) -> Mapping[str, Any]:
     """The manifest of the scratch Cluster ``name`` with ``source`` as it was at ``target``, from the base backup
-    ``base``.
+    ``base``, or from ``snapshot``.
     """
     whole = derive_recovered_cluster(
-        source, store, name=name, server_name=name, target=target, limit=timedelta(), base=base
+        source, store, name=name, server_name=name, target=target, limit=timedelta(), base=base, snapshot=snapshot
     )
     manifest = deepcopy(dict(whole.manifest))
     manifest["metadata"]["labels"][SCRATCH_LABEL] = "true"

@@ -11,6 +11,7 @@ from dr.model.cluster import ClusterSnapshot
 from dr.model.commits import LaterCommits
 from dr.model.record import Record
 from dr.model.self_starters import SelfStarter
+from dr.model.snapshots import SnapshotBackup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class Situation:
     source's would be refused, empty when it would not; ``later`` are the transactions committed after the target, None
     when unknown; ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first;
     ``self_starters`` is what would write, or wake writers, by itself; ``archive`` is all that the bucket holds of the
-    source.
+    source; ``snapshots`` are its backups by volume snapshots, oldest first, None where the cluster knows none such.
     """
 
     seen_at: datetime
@@ -61,4 +62,5 @@ class Situation:
     database_time: datetime | None
     catalogue: Catalogue | None
     archive: Archive | None = None
+    snapshots: tuple[SnapshotBackup, ...] | None = None
     record: Record | None

@@ -86,7 +86,9 @@ class RecoveryTarget:
             return f"LSN {lsn_text(self.lsn)}"
         if self.xid is not None:
             return f"transaction {self.xid}"
-        return f"restore point {self.name!r}" if self.name is not None else f"the end of base backup {self.backup_id}"
+        if self.name is not None:
+            return f"restore point {self.name!r}"
+        return f"the end of base backup {self.backup_id}" if self.backup_id else "the end of the base backup"
 
     @property
     def how(self) -> str:

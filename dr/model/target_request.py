@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dr.model.errors import RequestError
+from dr.model.snapshots import AUTO, NEVER, NEWEST
 from dr.model.target import RecoveryTarget
 from dr.model.wal_names import position_of
 
@@ -32,9 +33,15 @@ class TargetOptions:
     timeline: str | None = None
     exclusive: bool = False
 
-    def target(self, *, now: datetime) -> RecoveryTarget:
-        """The target that is asked for. Raises RequestError."""
+    def target(self, *, now: datetime, snapshot: str = AUTO) -> RecoveryTarget:
+        """The target that is asked for; ``snapshot`` is what ``--snapshot`` says. Raises RequestError."""
         self._check_number()
+        if self.backup_id is not None and snapshot not in {AUTO, NEVER}:
+            raise RequestError(
+                "targets-exclude-each-other",
+                f"--backup-id and --snapshot {snapshot} are given: each says what to begin from",
+                "keep one of them",
+            )
         found = RecoveryTarget(
             time=None if self.target_time is None else RecoveryTarget.parse(self.target_time, now=now).time,
             lsn=None if self.target_lsn is None else _lsn(self.target_lsn),
@@ -45,7 +52,7 @@ class TargetOptions:
             timeline=None if self.timeline is None else _timeline(self.timeline),
             exclusive=self.exclusive,
         )
-        self._check_modifiers()
+        self._check_modifiers(base_named=self.backup_id is not None or snapshot not in {AUTO, NEVER, NEWEST})
         return found
 
     def check_alone(self, option: str) -> None:
@@ -87,13 +94,13 @@ class TargetOptions:
                 "keep one of them",
             )
 
-    def _check_modifiers(self) -> None:
+    def _check_modifiers(self, *, base_named: bool) -> None:
         (given,) = self._targets
-        if given in {"--target-xid", "--target-name", "--target-immediate"} and self.backup_id is None:
+        if given in {"--target-xid", "--target-name", "--target-immediate"} and not base_named:
             raise RequestError(
                 "target-needs-backup-id",
                 f"{given} does not tell which base backup comes before it, so CloudNativePG wants one to be named",
-                "add --backup-id; python -m dr window lists them",
+                "add --backup-id; python -m dr window lists them; or --snapshot with the name of a Backup",
             )
         if self.exclusive and given in {"--target-name", "--target-immediate"}:
             raise RequestError(

@@ -12,6 +12,7 @@ from dr.clients.commits import commits_after
 from dr.clients.object_stores import plugin_fault
 from dr.clients.self_starters import list_self_starters
 from dr.clients.sql import Psql
+from dr.clients.volume_snapshots import list_snapshot_backups
 from dr.model.carried_over import named_by
 from dr.model.catalogue import Catalogue
 from dr.model.cluster import ClusterSnapshot
@@ -80,6 +81,7 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
         ),
         "volume_refusal": volumes.volume_refusal(api, source) if source and not recovered else "",
         "plugin_fault": plugin_fault(api) if source and source.plugin else "",
+        "snapshots": list_snapshot_backups(api, source) if source else None,
         "record": session.records.read(),
         "argocd": managers(session, clusters=[source.name] if source else (), self_starters=self_starters),
         "self_starters": self_starters,

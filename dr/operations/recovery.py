@@ -26,6 +26,7 @@ from dr.model.record import Record
 from dr.model.recovered import app_secret_name
 from dr.model.recovery import RecoveryDecision, decide_recovery
 from dr.model.report import RecoveryReport
+from dr.model.snapshots import AUTO
 from dr.model.table_name import TableName
 from dr.model.target import RecoveryTarget
 from dr.model.traffic import cluster_behind
@@ -52,7 +53,7 @@ _LOST = {"not-found", "api-error", "sql-failed"}
 class Wanted:
     """What was asked for, with None where the lineage decides. ``source_manifest`` is a file with the manifest of a
     source that is gone; ``before_drop`` is a table whose drop gives the target, ``expects`` one that has to be there
-    afterwards; ``switchover`` says that the traffic is to be moved afterwards.
+    afterwards; ``switchover`` says that the traffic is to be moved afterwards; ``snapshot`` is as given.
     """
 
     target: RecoveryTarget | None
@@ -61,6 +62,7 @@ class Wanted:
     go_on: bool = False
     seal: bool = True
     switchover: bool = False
+    snapshot: str = AUTO
     source_manifest: str | None = None
     expects: TableName | None = None
     before_drop: TableName | None = None
@@ -89,6 +91,7 @@ def _request(session: Session, wanted: Wanted) -> RecoveryRequest:
         go_on=wanted.go_on,
         seal=wanted.seal,
         switchover=wanted.switchover,
+        snapshot=wanted.snapshot,
         stand_in=read_manifest(wanted.source_manifest, name=source, namespace=environment.namespace)
         if wanted.source_manifest
         else None,

@@ -135,12 +135,19 @@ class Seat:
         words = ("exec", f"{cluster}-1", "-n", "data", "-c", "postgres", "--", "psql", "-XqAtd", "tomoda", *commands)
         return self.kubectl(*words).splitlines()
 
-    def apply(self, manifest: str) -> None:
-        """``kubectl apply`` of a manifest."""
-        words = ["kubectl", "--context", f"lab-{self.env}", "apply", "-f", "-"]
-        subprocess.run(
-            words, env={**os.environ, **self.variables}, input=manifest, capture_output=True, text=True, check=True
+    def apply(self, manifest: str, *options: str) -> str:
+        """``kubectl apply`` of a manifest; returns what it prints."""
+        words = ["kubectl", "--context", f"lab-{self.env}", "apply", "-f", "-", *options]
+        done = subprocess.run(
+            words, env={**os.environ, **self.variables}, input=manifest, capture_output=True, text=True, check=False
         )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def await_archived(self, segment: str) -> None:
+        """Wait until the source says that this segment, or a later one, is archived."""
+        asked = f"SELECT left(last_archived_wal, 24) >= '{segment}' FROM pg_stat_archiver"
+        wait_for(lambda: self.psql(self.source, asked) == "t")
 
     def try_psql(self, cluster: str, sql: str) -> "subprocess.CompletedProcess[str]":
         """SQL that may fail."""

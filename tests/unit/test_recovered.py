@@ -7,7 +7,7 @@ import pytest
 
 from dr.model.cluster import ClusterSnapshot
 from dr.model.recovered import RecoveredCluster, derive_recovered_cluster
-from tests.builders import BUCKET, LIMIT, TARGET, a_plugin_source, a_source, by_plugin, cluster_object
+from tests.builders import BUCKET, LIMIT, TARGET, a_plugin_source, a_snapshot, a_source, by_plugin, cluster_object
 
 KEPT = {
     "instances": 3,
@@ -192,7 +192,33 @@ def test_by_the_plugin_the_origins_server_name_is_written_even_where_the_source_
 def test_by_the_plugin_the_rest_of_the_backup_section_is_kept() -> None:
     keys = {**by_plugin(), "backup": {"target": "primary", "volumeSnapshot": {"className": "fast"}}}
     source = a_source(**keys).with_object_store({"destinationPath": f"gs://{BUCKET}/prod"})
-    assert _derived(source).manifest["spec"]["backup"] == {"target": "primary"}
+    assert _derived(source).manifest["spec"]["backup"] == keys["backup"]
+
+
+@pytest.mark.parametrize("source", [a_source(), a_plugin_source()], ids=["in-tree", "plugin"])
+def test_from_volume_snapshots_the_wal_still_comes_from_the_object_store(source: ClusterSnapshot) -> None:
+    assert source.store is not None
+    plain = _derived(source).manifest["spec"]
+    spec = derive_recovered_cluster(
+        source,
+        source.store,
+        name="postgres-prod-recovered",
+        server_name="postgres-prod-recovered-2",
+        target=TARGET,
+        limit=LIMIT,
+        base="nightly",
+        snapshot=a_snapshot("nightly", wal_storage="nightly-wal", tablespaces={"cold": "nightly-tbs-cold"}),
+    ).manifest["spec"]
+    recovery = spec["bootstrap"]["recovery"]
+    reference = {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot"}
+    assert recovery.pop("volumeSnapshots") == {
+        "storage": {**reference, "name": "nightly"},
+        "walStorage": {**reference, "name": "nightly-wal"},
+        "tablespaceStorage": {"cold": {**reference, "name": "nightly-tbs-cold"}},
+    }
+    # CloudNativePG's webhook refuses a backupID beside them.
+    assert recovery["recoveryTarget"] == {"targetTime": TARGET.rfc3339}
+    assert spec == plain
 
 
 @pytest.mark.parametrize("source", [a_source(), a_plugin_source()], ids=["in-tree", "plugin"])
