@@ -6,7 +6,7 @@ import socket
 
 from dr.cli.context import check_context
 from dr.clients.kubernetes import KubernetesApi
-from dr.engine.backend import Backend, state_folder
+from dr.engine.backend import state_folder
 from dr.engine.installation import find_pulumi
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.config import Environment
@@ -31,10 +31,9 @@ def open_session(environment: Environment, context: str | None, *, take_over: bo
 def open_stack(session: Session, operation: str) -> tuple[RecoveryStack, Journal]:
     """The recovery stack and the journal, neither touched yet. Raises EngineError when Pulumi could not run."""
     environment = session.environment
-    backend = Backend.of(environment)
-    backend.check_passphrase(environment, os.environ)
-    backend.check_unlocked(take_over=session.take_over)
-    stack = RecoveryStack(environment, backend, find_pulumi())
+    stack = RecoveryStack(environment, find_pulumi())
+    stack.backend.check_passphrase(os.environ)
+    stack.backend.check_unlocked(take_over=session.take_over)
     user = session.holder.operator
     common = {"operation": operation, "environment": environment.name, "user": user, "pid": os.getpid()}
     path = state_folder() / "journal" / f"{environment.name}.jsonl"

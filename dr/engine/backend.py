@@ -3,14 +3,13 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import platformdirs
 
 from dr.clients.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine
-from dr.model.config import Environment
 from dr.model.errors import EngineError
 from dr.model.holder import Holder
 from dr.model.stack_file import PROJECT
@@ -26,32 +25,52 @@ def state_folder() -> Path:
     return Path(given).expanduser() if given else platformdirs.user_state_path(PROJECT)
 
 
+class Kept(Protocol):
+    """What has a stack: an environment, or a part of the infrastructure. The stack has its name."""
+
+    @property
+    def name(self) -> str:
+        """The stack's name."""
+
+    @property
+    def state_backend(self) -> str | None:
+        """Where its state is kept; None for a folder of the user's own."""
+
+    @property
+    def secrets_provider(self) -> str:
+        """What seals the secrets of its state."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """The backend of one environment's stack. ``url`` is what ``PULUMI_BACKEND_URL`` takes."""
+    """Where one stack is kept. ``url`` is what ``PULUMI_BACKEND_URL`` takes; ``variables`` are what its providers read
+    besides.
+    """
 
     url: str
     stack: str
+    secrets_provider: str = "passphrase"
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, environment: Environment) -> "Backend":
+    def of(cls, kept: Kept, variables: Mapping[str, str] | None = None) -> "Backend":
         """The configured backend, or a folder of the user's own."""
-        url = environment.state_backend or f"file://{state_folder() / 'pulumi'}"
+        url = kept.state_backend or f"file://{state_folder() / 'pulumi'}"
         if url.startswith("file://"):
             url = f"file://{Path(url.removeprefix('file://')).expanduser()}"
-        return cls(url=url, stack=environment.name)
+        return cls(url=url, stack=kept.name, secrets_provider=kept.secrets_provider, variables=variables or {})
 
     @property
     def folder(self) -> Path | None:
         """The folder of a file backend, None for a remote one."""
         return Path(self.url.removeprefix("file://")) if self.url.startswith("file://") else None
 
-    def check_passphrase(self, environment: Environment, variables: Mapping[str, str]) -> None:
+    def check_passphrase(self, variables: Mapping[str, str]) -> None:
         """Raise EngineError unless the secrets provider has what it needs. An empty passphrase counts as one."""
-        if environment.secrets_provider == "passphrase" and not any(name in variables for name in PASSPHRASE_VARIABLES):
+        if self.secrets_provider == "passphrase" and not any(name in variables for name in PASSPHRASE_VARIABLES):
             raise EngineError(
                 "passphrase-missing",
-                f"the state of {environment.name} is sealed with a passphrase, and none is given",
+                f"the state of {self.stack} is sealed with a passphrase, and none is given",
                 f"export {PASSPHRASE_VARIABLES[1]}=/path/to/file, or {PASSPHRASE_VARIABLES[0]}; "
                 "or configure secretsProvider: gcpkms://...",
             )

@@ -6,7 +6,7 @@ and judged after the end.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pulumi.automation import CommandError, Stack
@@ -15,15 +15,15 @@ from pulumi.automation.events import EngineEvent, StepEventMetadata
 from dr.engine.command import InterruptibleCommand
 from dr.engine.workspace import explained
 from dr.model.changes import STACK_TYPE, Change, Changes, EngineStep, Op, fold_steps
-from dr.model.config import Environment
 from dr.model.property_path import masked
 
 _COLOR = re.compile(r"<\{%.*?%\}>")
 _PROTECTED = re.compile(r"protect", re.IGNORECASE)
 
 
-def preview(environment: Environment, command: InterruptibleCommand, stack: Stack) -> Changes:
-    """``pulumi preview``, after a look at what is really there. Changes nothing, takes no lock. Raises EngineError.
+def preview(command: InterruptibleCommand, stack: Stack, *, targets: Collection[str] = ()) -> Changes:
+    """``pulumi preview``, of ``targets`` only where there are any, after a look at what is really there. Changes
+    nothing, takes no lock. Raises EngineError.
 
     A preview that Pulumi ends because something protected would go is an answer and no error: it is told as a deletion,
     with the fault beside it.
@@ -33,13 +33,18 @@ def preview(environment: Environment, command: InterruptibleCommand, stack: Stac
     def work() -> None:
         try:
             stack.preview(
-                refresh=True, on_event=events.append, suppress_progress=True, suppress_outputs=True, color="never"
+                refresh=True,
+                on_event=events.append,
+                suppress_progress=True,
+                suppress_outputs=True,
+                color="never",
+                target=list(targets) or None,
             )
         except CommandError:
             if not any(_PROTECTED.search(fault) for fault in _said(events, "error")):
                 raise
 
-    explained(environment, command, work)
+    explained(stack.name, command, work)
     return read_events(stack.name, events)
 
 

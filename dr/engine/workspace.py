@@ -1,8 +1,8 @@
 """One Pulumi stack, opened and brought up through the Automation API, with its failures explained."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pulumi.automation import (
     CommandError,
@@ -19,18 +19,16 @@ from pulumi.automation import (
 
 from dr.engine.backend import Backend, locked_error
 from dr.engine.command import InterruptibleCommand
-from dr.model.config import Environment
+from dr.model.deployment import emptied, held, without
 from dr.model.errors import EngineError
 from dr.model.stack_file import PROJECT
 
 _LINES_TO_SHOW = 12
-_OF_THE_STACK = ("pulumi:pulumi:Stack", "pulumi:providers:")
 
 T = TypeVar("T")
 
 
 def open_stack(
-    environment: Environment,
     backend: Backend,
     command: InterruptibleCommand,
     *,
@@ -38,17 +36,17 @@ def open_stack(
     program: Callable[[], None],
     make: bool = True,
 ) -> Stack:
-    """The environment's stack, made if it is new and ``make`` allows it. ``folder`` holds the workspace's files. Raises
+    """The stack, made if it is new and ``make`` allows it. ``folder`` holds the workspace's files. Raises
     EngineError, ``stack-missing`` where it would have to be made.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if backend.folder and make:
         backend.folder.mkdir(parents=True, exist_ok=True)
     return explained(
-        environment,
+        backend.stack,
         command,
         lambda: (create_or_select_stack if make else select_stack)(
-            stack_name=environment.name,
+            stack_name=backend.stack,
             project_name=PROJECT,
             program=program,
             opts=LocalWorkspaceOptions(
@@ -56,63 +54,94 @@ def open_stack(
                 project_settings=ProjectSettings(
                     name=PROJECT, runtime="python", main=str(folder), backend=ProjectBackend(url=backend.url)
                 ),
-                secrets_provider=environment.secrets_provider,
-                env_vars=_variables(environment, backend),
+                secrets_provider=backend.secrets_provider,
+                env_vars=_variables(backend),
                 pulumi_command=command,
             ),
         ),
     )
 
 
-def bring_up(environment: Environment, command: InterruptibleCommand, stack: Stack) -> None:
-    """``pulumi up``, to its end. Raises EngineError.
+def bring_up(command: InterruptibleCommand, stack: Stack, *, targets: Collection[str] = ()) -> None:
+    """``pulumi up``, to its end, of ``targets`` only where there are any. Raises EngineError.
 
     It refreshes first: a Cluster that was deleted by hand has to be created again, not believed to be there.
     """
     explained(
-        environment, command, lambda: stack.up(refresh=True, show_secrets=False, suppress_progress=True, color="never")
+        stack.name,
+        command,
+        lambda: stack.up(
+            refresh=True,
+            show_secrets=False,
+            suppress_progress=True,
+            color="never",
+            target=list(targets) or None,
+        ),
     )
 
 
-def forget(environment: Environment, command: InterruptibleCommand, stack: Stack) -> None:
+def refresh(command: InterruptibleCommand, stack: Stack) -> None:
+    """``pulumi refresh``: the state becomes what the providers see. Raises EngineError."""
+    explained(
+        stack.name,
+        command,
+        lambda: stack.refresh(show_secrets=False, suppress_progress=True, color="never", run_program=False),
+    )
+
+
+def resources_held(command: InterruptibleCommand, stack: Stack) -> dict[str, str]:
+    """The IDs of what the stack's state holds, by URN. Raises EngineError."""
+    return explained(stack.name, command, lambda: held(stack.export_stack().deployment or {}))
+
+
+def forget(command: InterruptibleCommand, stack: Stack) -> None:
     """Take every resource out of the stack's state, but for the stack itself and its provider. Raises EngineError.
 
     None of them is touched. Not ``pulumi destroy``, which would delete what others declare from now on.
     """
+    _rewrite(command, stack, emptied)
 
+
+def drop(command: InterruptibleCommand, stack: Stack, urns: Collection[str]) -> None:
+    """Take ``urns`` out of the stack's state, as :func:`forget` does with everything. Raises EngineError."""
+    _rewrite(command, stack, lambda deployment: without(deployment, urns))
+
+
+def _rewrite(
+    command: InterruptibleCommand, stack: Stack, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> None:
     def work() -> None:
         state = stack.export_stack()
-        deployment = dict(state.deployment or {})
-        resources = deployment.get("resources") or []
-        kept = [resource for resource in resources if resource["type"].startswith(_OF_THE_STACK)]
-        if kept != resources:
-            stack.import_stack(Deployment(version=state.version, deployment={**deployment, "resources": kept}))
+        before = state.deployment or {}
+        after = change(before)
+        if after.get("resources") != before.get("resources"):
+            stack.import_stack(Deployment(version=state.version, deployment=dict(after)))
 
-    explained(environment, command, work)
+    explained(stack.name, command, work)
 
 
-def _variables(environment: Environment, backend: Backend) -> Mapping[str, str]:
-    variables = {
+def _variables(backend: Backend) -> Mapping[str, str]:
+    return {
         "PULUMI_BACKEND_URL": backend.url,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         # The salt lies in the state, so that another operator's machine, or a lost folder, makes no difference.
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+        **backend.variables,
     }
-    if kubeconfig := environment.kubernetes.kubeconfig:
-        variables["KUBECONFIG"] = str(Path(kubeconfig).expanduser())
-    return variables
 
 
-def explained(environment: Environment, command: InterruptibleCommand, work: Callable[[], T]) -> T:
-    """Do ``work``; the Automation API's errors, which carry only text, become ours by what the command printed."""
+def explained(name: str, command: InterruptibleCommand, work: Callable[[], T]) -> T:
+    """Do ``work`` on the stack ``name``; the Automation API's errors, which carry only text, become ours by what the
+    command printed.
+    """
     try:
         return work()
     except ConcurrentUpdateError as error:
-        raise locked_error(environment.name, _last_lines(_printed(command))) from error
+        raise locked_error(name, _last_lines(_printed(command))) from error
     except StackNotFoundError as error:
         raise EngineError(
             "stack-missing",
-            f"there is no stack {environment.name} yet",
+            f"there is no stack {name} yet",
             "the first recovery makes it; a preview shows what that would be",
         ) from error
     except (CommandError, OSError) as error:
@@ -120,7 +149,7 @@ def explained(environment: Environment, command: InterruptibleCommand, work: Cal
         if "incorrect passphrase" in text:
             raise EngineError(
                 "passphrase-wrong",
-                f"the passphrase does not open the state of {environment.name}",
+                f"the passphrase does not open the state of {name}",
                 "give the passphrase that the stack was made with (PULUMI_CONFIG_PASSPHRASE_FILE)",
             ) from error
         raise EngineError(

@@ -50,7 +50,8 @@ class BackupStore(pulumi.ComponentResource):
             force_destroy=False,
             deletion_policy="PREVENT",
             lifecycle_rules=_lifecycle(plan.backup),
-            versioning=gcp.storage.BucketVersioningArgs(enabled=plan.backup.versioning),
+            # Only where it is on: of a bucket that never had it, Google tells nothing of it. So it is never put off.
+            versioning=gcp.storage.BucketVersioningArgs(enabled=True) if plan.backup.versioning else None,
             soft_delete_policy=gcp.storage.BucketSoftDeletePolicyArgs(
                 retention_duration_seconds=plan.backup.soft_delete_days * _DAY
             ),

@@ -43,7 +43,7 @@ def test_a_bucket_has_no_folder_and_no_lock_that_is_seen_here() -> None:
 
 def test_a_missing_passphrase_is_told_with_the_variables(tmp_path: Path) -> None:
     with pytest.raises(EngineError) as refused:
-        _backend(tmp_path).check_passphrase(ENVIRONMENT, {"HOME": "/"})
+        _backend(tmp_path).check_passphrase({"HOME": "/"})
     assert refused.value.code == "passphrase-missing"
     assert "PULUMI_CONFIG_PASSPHRASE_FILE" in refused.value.remedy
 
@@ -52,12 +52,12 @@ def test_a_missing_passphrase_is_told_with_the_variables(tmp_path: Path) -> None
     "variables", [{"PULUMI_CONFIG_PASSPHRASE": ""}, {"PULUMI_CONFIG_PASSPHRASE_FILE": "/run/secrets/dr"}], ids=str
 )
 def test_an_empty_passphrase_or_a_file_will_do(tmp_path: Path, variables: dict[str, str]) -> None:
-    _backend(tmp_path).check_passphrase(ENVIRONMENT, variables)
+    _backend(tmp_path).check_passphrase(variables)
 
 
-def test_a_key_service_needs_no_passphrase(tmp_path: Path) -> None:
+def test_a_key_service_needs_no_passphrase() -> None:
     environment = an_environment(secretsProvider="gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k")
-    _backend(tmp_path).check_passphrase(environment, {})
+    Backend.of(environment).check_passphrase({})
 
 
 def test_a_lock_is_told_with_who_holds_it_and_what_a_cancel_does(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from semver import Version
 
-from dr.engine.backend import Backend
 from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.changes import Changes, Op
@@ -52,7 +51,7 @@ def _read(folder: Path, events: list[dict[str, Any]], *, ends: int = 0, before: 
     )
     environment = an_environment()
     installed = Installation(program=str(write_pulumi(folder, code, version="v3.200.0")), version=Version(3, 200, 0))
-    return RecoveryStack(environment, Backend.of(environment), installed).preview(Declaration())
+    return RecoveryStack(environment, installed).preview(Declaration())
 
 
 def test_each_resource_is_told_once_with_what_changes(tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from semver import Version
 
-from dr.engine import recovery_stack
-from dr.engine.backend import Backend
+from dr.engine import background_stack
 from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.declaration import Declaration
@@ -34,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("own_home")
 def _stack(folder: Path, code: str) -> RecoveryStack:
     environment = an_environment()
     installed = Installation(program=str(write_pulumi(folder, code)), version=Version(3, 250, 0))
-    return RecoveryStack(environment, Backend.of(environment), installed)
+    return RecoveryStack(environment, installed)
 
 
 def _failure(folder: Path, message: str) -> EngineError:
@@ -126,7 +125,7 @@ def test_an_engine_that_does_not_obey_is_ended_by_force(
     tmp_path: Path, started: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # GIVEN a program that ignores interrupts, in the middle of `up`
-    monkeypatch.setattr(recovery_stack, "_GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(background_stack, "_GRACE_SECONDS", 0.05)
     fifo = str(tmp_path / "started")
     code = f"{ON_UP}signal.signal(signal.SIGINT, signal.SIG_IGN); open({fifo!r}, 'w').write('x'); signal.pause()\n"
     stack = _stack(tmp_path, code + ANSWERS)

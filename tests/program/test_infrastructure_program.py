@@ -90,7 +90,6 @@ def test_the_bucket_is_the_runbooks(declared: Any) -> None:
         "forceDestroy": False,
         "deletionPolicy": "PREVENT",
         "lifecycleRules": [{"action": {"type": "Delete"}, "condition": {"age": 30}}],
-        "versioning": {"enabled": False},
         "softDeletePolicy": {"retentionDurationSeconds": 7 * 86400},
     }
     assert exported["account"] is not None

@@ -10,7 +10,6 @@ from semver import Version
 from dr.cli.live import reporter_for
 from dr.clients.kubernetes import KubernetesApi
 from dr.clients.pod_exec import Ran
-from dr.engine.backend import Backend
 from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.errors import AccessError, DrError
@@ -54,7 +53,7 @@ class _Bench:
         records = RecordsDouble()
         journal = Journal(path=self._folder / "prod.jsonl", common={}, records=records, user="ann@ops-1")
         installed = Installation(program="pulumi", version=Version(3, 250, 0))
-        stack = RecoveryStack(environment, Backend.of(environment), installed)
+        stack = RecoveryStack(environment, installed)
         decision = decide_extraction(
             environment, an_extract_request(swap=swap), an_extract_situation(recovery=a_situation(source=a_source()))
         )

@@ -1,0 +1,15 @@
+"""Looking at the infrastructure as it is, and bringing it to what is declared without touching what survives."""
+
+from dr.clients.gcp import GoogleApi
+from dr.engine.infrastructure_stack import InfrastructureStack
+from dr.model.infrastructure_resources import resources_of
+from dr.model.survey import Reconciliation, reconcile
+
+
+def survey(stack: InfrastructureStack) -> Reconciliation:
+    """What is there, what the state holds, and what follows for each resource. Changes nothing. Raises AccessError when
+    something cannot be proven, EngineError.
+    """
+    api = GoogleApi()
+    sightings = [api.look(resource) for resource in resources_of(stack.part)]
+    return reconcile(stack.part.name, sightings, stack.held())
