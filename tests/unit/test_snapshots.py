@@ -22,7 +22,7 @@ SNAPSHOTS = "/apis/snapshot.storage.k8s.io/v1"
 
 
 def snapshot(name: str = "nightly", role: str = "PG_DATA", **changes: Any) -> dict[str, Any]:
-    """A VolumeSnapshot as the API returns it, of an online backup. ``changes`` are of its marks; None takes one away."""
+    """A VolumeSnapshot as the API returns it, of an online backup. ``changes`` are of its marks; None takes away."""
     marks = {
         "cnpg.io/pvcRole": role,
         "cnpg.io/onlineBackup": "true",
