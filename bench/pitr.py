@@ -11,14 +11,12 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import click
-import psutil
 
-_SAMPLE_SECONDS = 0.1
+from bench.measured import measured
 
 
 @dataclass(frozen=True)
@@ -54,26 +52,9 @@ def _measure(env: str) -> Run:
     subprocess.run([sys.executable, "-m", "lab", "reset"], check=True, stdout=sys.stderr)
     target = datetime.now(UTC).isoformat(timespec="seconds")
     agreed = ("--yes", "--confirm", f"postgres-{env}-recovered")
-    begin, resident = time.monotonic(), 0
-    with subprocess.Popen(
-        [sys.executable, "-m", "dr", "pitr", "--env", env, "--target-time", target, "--json", *agreed],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        seen = psutil.Process(process.pid)
-        while process.poll() is None:
-            try:
-                resident = max(resident, seen.memory_info().rss)
-            except psutil.Error:
-                break
-            time.sleep(_SAMPLE_SECONDS)
-        output, _ = process.communicate()
-    all_in = time.monotonic() - begin
-    report = json.loads(output)
-    if process.returncode != 0:
-        raise SystemExit(f"the recovery failed: {report['problems']}")
-    own = report["clusterSeconds"]
-    return Run(all_in=all_in, cloudnativepg=own, ratio=all_in / own, resident_mib=resident / 2**20)
+    run = measured("pitr", "--env", env, "--target-time", target, *agreed)
+    own = run.document["clusterSeconds"]
+    return Run(all_in=run.seconds, cloudnativepg=own, ratio=run.seconds / own, resident_mib=run.resident_mib)
 
 
 if __name__ == "__main__":
