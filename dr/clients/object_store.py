@@ -5,13 +5,14 @@ so barman reads it.
 """
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
 from typing import Any
 
 import requests
-from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
+from google.api_core.exceptions import ClientError, Forbidden, GoogleAPIError, NotFound, Unauthorized
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 
@@ -36,29 +37,40 @@ def read_catalogue(place: BackupPlace, server_name: str) -> Catalogue:
 
 @contextmanager
 def failures_explained(place: BackupPlace) -> Iterator[None]:
-    """Turns a failure of the object store into AccessError ``bucket-unreachable``, ``bucket-missing`` or
-    ``bucket-forbidden``.
+    """Turns a failure of the object store into AccessError ``bucket-unreachable``, ``bucket-missing``,
+    ``bucket-forbidden`` or ``archive-encrypted``.
     """
     try:
         yield
-    except NotFound as error:
-        raise AccessError(
+    except (GoogleAPIError, GoogleAuthError, requests.exceptions.RequestException, OSError) as error:
+        raise _explained(place, error) from error
+
+
+def _explained(place: BackupPlace, error: Exception) -> AccessError:
+    if isinstance(error, ClientError) and re.search(r"encrypt|kms", str(error), re.IGNORECASE):
+        return AccessError(
+            "archive-encrypted",
+            f"what lies in the bucket {place.bucket} is encrypted with a key that cannot be used: {_first_line(error)}",
+            "enable the key in Cloud KMS, and let the bucket's service agent use it; without the key nothing there can "
+            "be read",
+        )
+    if isinstance(error, NotFound):
+        return AccessError(
             "bucket-missing",
             f"there is no bucket {place.bucket}",
             "correct backup.bucket; if the bucket is gone, so are the backups",
-        ) from error
-    except (Forbidden, Unauthorized, GoogleAuthError) as error:
-        raise AccessError(
+        )
+    if isinstance(error, (Forbidden, Unauthorized, GoogleAuthError)):
+        return AccessError(
             "bucket-forbidden",
             f"the bucket {place.bucket} does not let this user in: {_first_line(error)}",
             "log in (gcloud auth application-default login); roles/storage.objectViewer on the bucket is enough",
-        ) from error
-    except (GoogleAPIError, requests.exceptions.RequestException, OSError) as error:
-        raise AccessError(
-            "bucket-unreachable",
-            f"the bucket {place.bucket} cannot be reached: {_first_line(error)}",
-            "check the network, and that the object store answers: gcloud storage ls gs://" + place.bucket,
-        ) from error
+        )
+    return AccessError(
+        "bucket-unreachable",
+        f"the bucket {place.bucket} cannot be reached: {_first_line(error)}",
+        "check the network, and that the object store answers: gcloud storage ls gs://" + place.bucket,
+    )
 
 
 def list_server_names(place: BackupPlace) -> set[str]:

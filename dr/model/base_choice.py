@@ -2,24 +2,43 @@
 
 from collections.abc import Iterator
 
+from dr.model.archive import Archive
 from dr.model.catalogue import BaseBackup, Catalogue
 from dr.model.errors import Problem
 from dr.model.target import RecoveryTarget
 from dr.model.wal_names import lsn
 
 
-def problems_of_base(catalogue: Catalogue, target: RecoveryTarget) -> Iterator[Problem]:
-    """What is wrong with ``target``, given the backups of ``catalogue``, of which there is at least one."""
+def problems_of_base(catalogue: Catalogue, target: RecoveryTarget, archive: Archive | None = None) -> Iterator[Problem]:
+    """What is wrong with ``target``, given the backups of ``catalogue``, of which there is at least one. ``archive`` is
+    all that the bucket has beside them, None where it was not read.
+    """
     base = catalogue.base_for(target)
-    if target.backup_id is not None:
-        yield from _problems_of_named(catalogue, target, base)
+    if archive is not None and target.timeline and target.timeline not in archive.timelines:
+        known = ", ".join(map(str, archive.timelines))
+        yield Problem(
+            code="timeline-missing",
+            cause=f"there is no timeline {target.timeline} in the archive of {archive.server_name}",
+            remedy=f"give one of: {known}; or leave --timeline out, to follow the newest",
+        )
+    elif target.backup_id is not None:
+        incomplete = {backup.backup_id: backup.why for backup in archive.incomplete} if archive else {}
+        yield from _problems_of_named(catalogue, target, base, incomplete.get(target.backup_id))
     elif base is None:
         yield from _problems_of_choice(catalogue, target)
 
 
-def _problems_of_named(catalogue: Catalogue, target: RecoveryTarget, base: BaseBackup | None) -> Iterator[Problem]:
-    if base is None:
-        newest = ", ".join(backup.backup_id for backup in reversed(catalogue.backups[-5:]))
+def _problems_of_named(
+    catalogue: Catalogue, target: RecoveryTarget, base: BaseBackup | None, incomplete: str | None
+) -> Iterator[Problem]:
+    newest = ", ".join(backup.backup_id for backup in reversed(catalogue.backups[-5:]))
+    if base is None and incomplete is not None:
+        yield Problem(
+            code="backup-incomplete",
+            cause=f"base backup {target.backup_id} of {catalogue.server_name} cannot be begun from: {incomplete}",
+            remedy=f"give one of: {newest}; or, if it runs still, wait for its end",
+        )
+    elif base is None:
         yield Problem(
             code="backup-missing",
             cause=f"there is no completed base backup {target.backup_id} of {catalogue.server_name}",

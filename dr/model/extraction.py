@@ -12,6 +12,7 @@ from typing import Any
 
 from dr.model.carried_over import identity_warning
 from dr.model.catalogue import BaseBackup
+from dr.model.clock_skew import skew_warning
 from dr.model.cluster import ClusterSnapshot
 from dr.model.config import Environment
 from dr.model.errors import RefusedError
@@ -155,6 +156,7 @@ def _warnings(
         if recovery.database_time is None:
             why = "The source's primary does not answer, so its WAL cannot be sealed"
         yield f"{why}: if no commit after the target was archived, the recovery will fail and say so."
+    yield from skew_warning(recovery.clock_ahead)
     if base.passed_over:
         yield f"{base.passed_over}."
     if base.archive is not None and base.backup is not None:

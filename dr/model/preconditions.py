@@ -193,13 +193,17 @@ def _problems_of_stored(request: RecoveryRequest, situation: Situation) -> Itera
     if catalogue is None or source is None or source.store is None:
         return
     if catalogue.first_recoverable is None:
+        others = ", ".join(sorted(catalogue.server_names - {catalogue.server_name}))
+        beside = f"; there is something of {others}" if others else ""
+        unfinished = situation.archive.incomplete[-1:] if situation.archive else ()
+        why = "".join(f"; {one.backup_id} does not count: {one.why}" for one in unfinished)
         yield Problem(
             code="no-backup",
-            cause=f"there is no completed base backup of {catalogue.server_name} below {source.store.url}",
-            remedy="check backup.path; without a base backup nothing can be recovered",
+            cause=f"there is no completed base backup of {catalogue.server_name} below {source.store.url}{why}{beside}",
+            remedy="check backup.path, and python -m dr window; without a base backup nothing can be recovered",
         )
     elif request.target is not None:
-        yield from problems_of_base(catalogue, request.target)
+        yield from problems_of_base(catalogue, request.target, situation.archive)
 
 
 def _problems_of_existing(

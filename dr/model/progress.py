@@ -229,6 +229,32 @@ _EXPLANATIONS = (
         final=True,
     ),
     Failure(
+        code="timeline-missing",
+        cause="the archive has no way to the timeline that was asked for: recovery target timeline",
+        remedy="leave --timeline out, or give one of python -m dr window's, and a base backup from before it began",
+        final=True,
+    ),
+    Failure(
+        code="timeline-missing",
+        cause="the base backup is not on the way to the timeline: is not a child of this server's history",
+        remedy="give --backup-id of a base backup from before the timeline began: python -m dr window",
+        final=True,
+    ),
+    Failure(
+        code="codec-missing",
+        cause="the image of the recovered cluster, or the plugin's, cannot undo the compression of the archive: "
+        "Missing required python module",
+        remedy="give the source's Cluster an image that has what it archives with; the pod's log names the module",
+        final=True,
+    ),
+    Failure(
+        code="archive-forbidden",
+        cause="the recovered cluster's own account may not read the archive: does not have storage.",
+        remedy="let it: with Workload Identity its Kubernetes account is a new one, and the plan has the command that "
+        "binds it; then repeat with --continue",
+        final=True,
+    ),
+    Failure(
         code="volume-full",
         cause="the recovered cluster's volume is full: No space left on device",
         remedy="give the source's Cluster a larger storage.size (the recovered one is derived from it) and try again",

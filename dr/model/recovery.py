@@ -8,6 +8,7 @@ from dr.model.argocd import Manager
 from dr.model.argocd_steps import argocd_warnings, pause_step
 from dr.model.carried_over import identity_warning
 from dr.model.catalogue import BaseBackup
+from dr.model.clock_skew import skew_warning
 from dr.model.cluster import ClusterSnapshot, ObjectStore
 from dr.model.commits import LaterCommits
 from dr.model.config import Environment
@@ -158,6 +159,7 @@ def _warnings(
         if situation.database_time is None:
             why = "The source's primary does not answer, so its WAL cannot be sealed"
         yield f"{why}: {_unsealed(request.target)}"
+    yield from skew_warning(situation.clock_ahead)
     if base.passed_over:
         yield f"{base.passed_over}."
     if base.archive is not None and base.backup is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dr.model.archive import Archive
 from dr.model.argocd import Manager
@@ -34,7 +34,8 @@ class Situation:
 
     ``recovered_gave_up`` says that recovery pods of the recovered Cluster have failed and none runs or has succeeded;
     ``other_clusters`` are all the Clusters of the namespace; ``external_name`` is empty for a Service of another type;
-    ``database_time`` is the source's own clock, None when its primary does not answer; ``missing_storage_classes`` are
+    ``database_time`` is the source's own clock, None when its primary does not answer, and ``clock_ahead`` by how
+    much it is ahead of this machine's; ``missing_storage_classes`` are
     those that the source names and the cluster lacks; ``plugin_fault`` is why the operator does not reach the plugin
     that the source archives by, empty when nothing is known against it; ``volume_refusal`` is why a volume such as the
     source's would be refused, empty when it would not; ``later`` are the transactions committed after the target, None
@@ -60,6 +61,7 @@ class Situation:
     missing_secrets: tuple[str, ...] = ()
     stands_in: str = ""
     database_time: datetime | None
+    clock_ahead: timedelta | None = None
     catalogue: Catalogue | None
     archive: Archive | None = None
     snapshots: tuple[SnapshotBackup, ...] | None = None

@@ -1,7 +1,7 @@
 """Looking at everything a recovery decides on, at once: the parts that wait for different servers go side by side."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dr.clients import volumes, workloads
@@ -40,10 +40,12 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
         database = pool.submit(_database_time, session, source)
         later = pool.submit(_later, session, source, request)
         around = pool.submit(_around, session, request.recovered_name, source)
+        moment, ahead = database.result()
         return Situation(
             seen_at=session.clock(),
             source=source,
-            database_time=database.result(),
+            database_time=moment,
+            clock_ahead=ahead,
             later=later.result(),
             stands_in=stand_in.origin if stand_in else "",
             **_in_order(archive, around),
@@ -101,13 +103,17 @@ def _later(session: Session, source: ClusterSnapshot | None, request: RecoveryRe
     return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=request.target.time)
 
 
-def _database_time(session: Session, source: ClusterSnapshot | None) -> datetime | None:
-    """The source's clock, or None when its primary does not answer: a dead source is no reason not to recover."""
+def _database_time(session: Session, source: ClusterSnapshot | None) -> tuple[datetime | None, timedelta | None]:
+    """The source's clock, and by how much it is ahead of this machine's. None when its primary does not answer: a dead
+    source is no reason not to recover.
+    """
     if source is None or source.primary is None:
-        return None
+        return None, None
     psql = Psql(session.api, namespace=source.namespace, pod=source.primary, database="postgres")
+    asked = session.clock()
     try:
         (seconds,) = psql.ask("SELECT extract(epoch FROM clock_timestamp())", limit=_DATABASE_SECONDS)
     except (AccessError, ValueError):
-        return None
-    return datetime.fromtimestamp(float(seconds), UTC)
+        return None, None
+    moment = datetime.fromtimestamp(float(seconds), UTC)
+    return moment, moment - (asked + (session.clock() - asked) / 2)

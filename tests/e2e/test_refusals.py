@@ -69,6 +69,8 @@ class Case:
         ),
         Case("bucket-missing", {"backup": {"bucket": "no-such-bucket", "path": "dev"}}, exit_code=ACCESS),
         Case("target-before-first-backup", target="2020-01-01T00:00:00Z"),
+        Case("timeline-missing", arguments=("--timeline", "9")),
+        Case("backup-missing", arguments=("--backup-id", "20200101T000000")),
         Case("name-impossible", arguments=("--recovered-name", "p" * 51), exit_code=REQUEST),
         Case("name-is-the-source", arguments=("--recovered-name", "postgres-dev")),
         Case("target-time-without-zone", target="2026-04-27T09:55:00", exit_code=REQUEST),

@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+from dr.model.archive import IncompleteBackup
 from dr.model.base_choice import problems_of_base
 from dr.model.catalogue import Catalogue
 from dr.model.errors import Problem
 from dr.model.target import RecoveryTarget
-from tests.archives import at, backup
+from tests.archives import archive, at, backup, switch, wal
 
 FIRST, SECOND, THIRD = backup(3), backup(10), backup(20, timeline=2)
 CATALOGUE = Catalogue(server_name="postgres-prod", backups=(FIRST, SECOND, THIRD), server_names=frozenset())
@@ -80,3 +81,22 @@ def test_what_is_offered_instead_is_taken() -> None:
 def test_an_unknown_backup_is_told_with_those_that_are_there_newest_first() -> None:
     remedy = _problem(RecoveryTarget(immediate=True, backup_id="nobody")).remedy
     assert "backup-20, backup-10, backup-3" in remedy
+
+
+def test_a_timeline_that_does_not_exist_is_told_from_one_without_a_base_backup() -> None:
+    found = archive(FIRST, THIRD, files=wal(range(1, 30)), histories={2: (switch(1, 15.5),), 3: (switch(2, 22.5),)})
+    (missing,) = problems_of_base(CATALOGUE, RecoveryTarget(at(9999), timeline=4, backup_id="backup-3"), found)
+    assert (missing.code, "give one of: 1, 2, 3" in missing.remedy) == ("timeline-missing", True)
+    (without,) = problems_of_base(CATALOGUE, RecoveryTarget(at(9999), timeline=3), found)
+    assert without.code == "no-backup-on-timeline"
+
+
+def test_a_base_backup_that_runs_or_failed_is_told_from_one_that_is_not_there() -> None:
+    running = IncompleteBackup(backup_id="backup-25", why="no backup.info: it runs still, or was broken off")
+    found = archive(FIRST, files=wal(range(1, 30)), incomplete=(running,))
+    (problem,) = problems_of_base(CATALOGUE, RecoveryTarget(at(9999), backup_id="backup-25"), found)
+    assert problem.code == "backup-incomplete"
+    assert "it runs still" in problem.cause
+    assert "backup-20, backup-10, backup-3" in problem.remedy
+    (other,) = problems_of_base(CATALOGUE, RecoveryTarget(at(9999), backup_id="nobody"), found)
+    assert other.code == "backup-missing"

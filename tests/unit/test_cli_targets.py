@@ -68,7 +68,7 @@ def test_each_target_is_planned(
         (["--target-lsn", "x"], 2, "target-lsn-malformed"),
         (["--target-name", "a", "--backup-id", "b", "--exclusive"], 2, "exclusive-without-effect"),
         (["--target-lsn", "0/1"], 4, "target-before-first-backup"),
-        (["--target-lsn", "0/4000139", "--timeline", "9"], 4, "no-backup-on-timeline"),
+        (["--target-lsn", "0/4000139", "--timeline", "9"], 4, "timeline-missing"),
         (["--target-immediate", "--backup-id", "nobody"], 4, "backup-missing"),
         (["--target-time", "2024-05-01T03:00:00Z", "--backup-id", BACKUP], 4, "backup-after-target"),
     ],

@@ -40,7 +40,7 @@ def test_a_recovery_whose_attempts_all_failed_has_given_up(wire: Wire, api: Kube
     _recovering(wire, "Failed", "Failed")
     assert _gave_up(api)
     asked = next(asked for asked in wire.asked if asked.path == PODS)
-    assert asked.query["labelSelector"] == "cnpg.io/cluster=new,cnpg.io/jobRole=full-recovery"
+    assert asked.query["labelSelector"] == "cnpg.io/cluster=new,cnpg.io/jobRole in (full-recovery,snapshot-recovery)"
 
 
 def test_an_unrecoverable_cluster_has_given_up_even_when_its_pods_are_gone(wire: Wire, api: KubernetesApi) -> None:

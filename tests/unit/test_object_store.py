@@ -84,6 +84,23 @@ def test_a_refusal_is_told_by_its_kind_without_trying_again(store: ObjectStoreDo
     assert len([asked for asked in store.asked if asked.path == LISTING]) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (403, "Permission denied on Cloud KMS key. Please ensure that your service account has been authorized"),
+        (400, "The target object is encrypted by a customer-supplied encryption key."),
+        (400, "Cloud KMS key is disabled or destroyed"),
+    ],
+)
+def test_an_archive_whose_key_cannot_be_used_is_told_from_a_bucket_that_lets_nobody_in(
+    store: ObjectStoreDouble, status: int, message: str
+) -> None:
+    store.on(LISTING, {"error": {"code": status, "message": message}}, status=status)
+    refused = _failure()
+    assert refused.code == "archive-encrypted"
+    assert message[:40] in refused.cause
+
+
 def test_a_store_that_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", closed_port())
     refused = _failure()

@@ -87,6 +87,12 @@ FAULTS: list[tuple[str, Mapping[str, Any], Mapping[str, Any], str]] = [
     ("storage-class-missing", {"missing_storage_classes": ("fast",)}, {}, "StorageClass fast"),
     ("volume-refused", {"volume_refusal": "exceeded quota: small"}, {}, "exceeded quota: small"),
     ("no-backup", {"catalogue": _catalogue()}, {}, "gs://backups-of-acme/prod"),
+    (
+        "no-backup",
+        {"catalogue": replace(_catalogue(), server_names=frozenset({"postgres-prod", "postgres-old"}))},
+        {},
+        "there is something of postgres-old",
+    ),
     ("target-before-first-backup", {"catalogue": _catalogue(timedelta(hours=1))}, {}, "2026-04-27 11:00:00 UTC"),
     (
         "target-after-database-clock",

@@ -149,8 +149,30 @@ def test_the_last_commit_is_taken_even_when_the_line_comes_after_healthy() -> No
         (_postgres("recovery aborted because of insufficient parameter settings", "FATAL"), "parameters-too-low"),
         (_postgres('could not write to file "pg_wal/xlogtemp.31": No space left on device', "PANIC"), "volume-full"),
         (LogSeen(pod=POD, line="tar: base/5/1259: Cannot write: No space left on device"), "volume-full"),
+        (_postgres("recovery target timeline 7 does not exist", "FATAL"), "timeline-missing"),
+        (_postgres("requested timeline 2 is not a child of this server's history", "FATAL"), "timeline-missing"),
+        (_cnpg("Missing required python module: python-snappy"), "codec-missing"),
+        (
+            _cnpg(
+                "Barman cloud restore exception: 403 GET https://storage.googleapis.com/x: pg@acme does not have "
+                "storage.objects.get access to the Google Cloud Storage object."
+            ),
+            "archive-forbidden",
+        ),
     ],
-    ids=["target", "backup in-tree", "backup plugin", "archive", "parameters", "disk by postgres", "disk by tar"],
+    ids=[
+        "target",
+        "backup in-tree",
+        "backup plugin",
+        "archive",
+        "parameters",
+        "disk by postgres",
+        "disk by tar",
+        "timeline",
+        "timeline of another",
+        "codec",
+        "access",
+    ],
 )
 def test_each_signature_is_a_final_failure_with_a_remedy(line: LogSeen, code: str) -> None:
     failure = _after(_pod(), RESTORING, line).failure
