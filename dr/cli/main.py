@@ -17,8 +17,8 @@ from dr.model.errors import DrError, FaultError, InterruptedOperationError, Requ
 _COMMANDS = {
     name: f"dr.cli.{name.replace('-', '_')}"
     for name in (
-        *("diagnose", "extract", "finalize", "latest", "mark", "migrate-to-plugin", "pitr"),
-        *("resume", "rollback", "status", "switchover", "window"),
+        *("diagnose", "drill", "extract", "finalize", "latest", "mark", "migrate-to-plugin"),
+        *("pitr", "report", "resume", "rollback", "status", "switchover", "window"),
     )
 }
 

@@ -3,6 +3,7 @@
 import getpass
 import os
 import socket
+from pathlib import Path
 
 from dr.cli.context import check_context
 from dr.clients.kubernetes import KubernetesApi
@@ -34,7 +35,16 @@ def open_stack(session: Session, operation: str) -> tuple[RecoveryStack, Journal
     stack = RecoveryStack(environment, find_pulumi())
     stack.backend.check_passphrase(os.environ)
     stack.backend.check_unlocked(take_over=session.take_over)
-    user = session.holder.operator
-    common = {"operation": operation, "environment": environment.name, "user": user, "pid": os.getpid()}
-    path = state_folder() / "journal" / f"{environment.name}.jsonl"
-    return stack, Journal(path=path, common=common, records=session.records, user=user)
+    return stack, open_journal(session, operation)
+
+
+def open_journal(session: Session, operation: str, *, recorded: bool = True) -> Journal:
+    """The journal, not touched yet; ``recorded`` says that the operation is part of the environment's history."""
+    user, name = session.holder.operator, session.environment.name
+    common = {"operation": operation, "environment": name, "user": user, "pid": os.getpid()}
+    return Journal(path=journal_of(name), common=common, records=session.records if recorded else None, user=user)
+
+
+def journal_of(environment: str) -> Path:
+    """Where the journal of an environment is kept on this machine, and beside it its reports."""
+    return state_folder() / "journal" / f"{environment}.jsonl"

@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import Any
 
@@ -10,11 +10,24 @@ from dr.clients.cnpg import GROUP, PLURAL, VERSION, delete_cluster, find_cluster
 from dr.clients.kubernetes import KubernetesApi
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import AccessError
-from dr.model.scratch import SCRATCH_LABEL, loaded_annotation, superuser_secret
+from dr.model.scratch import (
+    ENVIRONMENT_LABEL,
+    EXTRACTION,
+    SCRATCH_LABEL,
+    Purpose,
+    loaded_annotation,
+    superuser_secret,
+)
 
 
-def list_scratches(api: KubernetesApi, namespace: str) -> list[ClusterSnapshot]:
-    """The scratch Clusters of a namespace, oldest first. Raises AccessError."""
+def list_scratches(
+    api: KubernetesApi, namespace: str, purpose: Purpose = EXTRACTION, *, environment: str = ""
+) -> list[ClusterSnapshot]:
+    """The scratch Clusters of a namespace, oldest first; only those of ``environment``, if one is given.
+
+    Raises AccessError.
+    """
+    only = f",{ENVIRONMENT_LABEL}={environment}" if environment else ""
     found = api.ask(
         f"list the scratch Clusters in {namespace}",
         api.custom.list_namespaced_custom_object,
@@ -22,7 +35,7 @@ def list_scratches(api: KubernetesApi, namespace: str) -> list[ClusterSnapshot]:
         VERSION,
         namespace,
         PLURAL,
-        label_selector=f"{SCRATCH_LABEL}=true",
+        label_selector=f"{SCRATCH_LABEL}={purpose.mark}{only}",
     )
     return sorted(map(ClusterSnapshot.from_object, found["items"]), key=lambda cluster: (cluster.created, cluster.name))
 
@@ -78,13 +91,15 @@ def superuser_password(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: f
             raise AccessError("not-found", f"could not {what}: it is not there", "repeat the command: it goes on")
 
 
-def delete_scratch(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop: Event) -> bool:
+def delete_scratch(
+    api: KubernetesApi, namespace: str, name: str, *, limit: float, stop: Event, purpose: Purpose = EXTRACTION
+) -> bool:
     """Delete the scratch Cluster ``name``, and wait until its volumes and Secrets are gone. ``limit`` is in seconds.
 
     Returns False when it was gone. A Cluster without the mark of a scratch Cluster is left alone, whatever its name.
     Raises AccessError ``cluster-not-gone`` at the limit.
     """
-    found = next((cluster for cluster in list_scratches(api, namespace) if cluster.name == name), None)
+    found = next((cluster for cluster in list_scratches(api, namespace, purpose) if cluster.name == name), None)
     if found is not None:
         delete_cluster(api, found, limit=limit, stop=stop)
     if found is not None or find_cluster(api, namespace, name) is None:
@@ -102,7 +117,7 @@ def _await_leftovers_gone(api: KubernetesApi, namespace: str, name: str, *, limi
     }
     for kind, call in kinds.items():
         what = f"list the {kind} of {namespace}/{name}"
-        while api.ask(what, call, namespace, label_selector=f"cnpg.io/cluster={name}").items:
+        while _listed(api, what, call, namespace, f"cnpg.io/cluster={name}"):
             if stop.wait(0.2):
                 return
             if time.monotonic() > deadline:
@@ -111,3 +126,14 @@ def _await_leftovers_gone(api: KubernetesApi, namespace: str, name: str, *, limi
                     f"{kind} of the Cluster {namespace}/{name} are still there {limit:.0f} s after it",
                     f"see what holds them: kubectl get pvc,secret,pod -l cnpg.io/cluster={name} -n {namespace}",
                 )
+
+
+def _listed(api: KubernetesApi, what: str, call: Callable[..., Any], namespace: str, selector: str) -> Sequence[Any]:
+    """What is left of a kind; nothing where this user may not list it: to list Secrets is to read them all."""
+    try:
+        found: Sequence[Any] = api.ask(what, call, namespace, label_selector=selector).items
+    except AccessError as error:
+        if error.code != "forbidden":
+            raise
+        return ()
+    return found

@@ -11,6 +11,7 @@ subscriptions that were in the data.
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -21,8 +22,23 @@ from dr.model.snapshots import SnapshotBackup
 from dr.model.target import RecoveryTarget
 
 SCRATCH_LABEL = "postgres-dr/scratch"
+ENVIRONMENT_LABEL = "postgres-dr/environment"
 _LOADED = "postgres-dr/loaded"
-_SUFFIX = "-scratch"
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a scratch Cluster is for. ``mark`` is the label's value, by which those of one purpose are found; ``suffix``
+    comes after the source's name; ``why`` is in its description.
+    """
+
+    mark: str
+    suffix: str
+    why: str
+
+
+EXTRACTION = Purpose(mark="true", suffix="-scratch", why="to take a table from")
+DRILL = Purpose(mark="drill", suffix="-drill", why="to see that it can be recovered")
 
 _NOT_FOR_SCRATCH = {
     "backup": "it archives nothing",
@@ -40,10 +56,10 @@ _QUIET = {"max_logical_replication_workers": "0"}
 _QUIET_BY_LIBRARY = {"pg_cron": {"cron.launch_active_jobs": "off"}}
 
 
-def scratch_name(source: str, taken: frozenset[str]) -> str:
-    """``<source>-scratch``, with a number where that is taken, within CloudNativePG's limit."""
-    base = source[: CLUSTER_NAME_LIMIT - len(_SUFFIX)].rstrip("-")
-    return free_name(f"{base}{_SUFFIX}", taken)
+def scratch_name(source: str, taken: frozenset[str], purpose: Purpose = EXTRACTION) -> str:
+    """``<source>-scratch`` or the like, with a number where that is taken, within CloudNativePG's limit."""
+    base = source[: CLUSTER_NAME_LIMIT - len(purpose.suffix)].rstrip("-")
+    return free_name(f"{base}{purpose.suffix}", taken)
 
 
 def superuser_secret(scratch: str) -> str:
@@ -75,18 +91,22 @@ def derive_scratch_cluster(
     store: ObjectStore,
     *,
     name: str,
-    target: RecoveryTarget,
+    target: RecoveryTarget | None,
     base: str = "",
     snapshot: SnapshotBackup | None = None,
+    purpose: Purpose = EXTRACTION,
+    environment: str = "",
 ) -> Mapping[str, Any]:
-    """The manifest of the scratch Cluster ``name`` with ``source`` as it was at ``target``, from the base backup
-    ``base``, or from ``snapshot``.
+    """The manifest of the scratch Cluster ``name`` with ``source`` as it was at ``target``, or at the end of its WAL,
+    from the base backup ``base``, or from ``snapshot``. ``environment`` is labelled, where one looks for its own.
     """
     whole = derive_recovered_cluster(
         source, store, name=name, server_name=name, target=target, limit=timedelta(), base=base, snapshot=snapshot
     )
     manifest = deepcopy(dict(whole.manifest))
-    manifest["metadata"]["labels"][SCRATCH_LABEL] = "true"
+    manifest["metadata"]["labels"][SCRATCH_LABEL] = purpose.mark
+    if environment:
+        manifest["metadata"]["labels"][ENVIRONMENT_LABEL] = environment
     spec: dict[str, Any] = {key: value for key, value in manifest["spec"].items() if key not in _NOT_FOR_SCRATCH}
     # Without a Secret CloudNativePG makes one for the owner, which is deleted with the Cluster.
     del spec["bootstrap"]["recovery"]["secret"]
@@ -97,7 +117,7 @@ def derive_scratch_cluster(
         quiet |= _QUIET_BY_LIBRARY.get(library, {})
     postgresql |= {"parameters": {**(postgresql.get("parameters") or {}), **quiet}, "pg_hba": list(_ONLY_WE)}
     manifest["spec"] = spec | {
-        "description": f"{source.name} as it was at {target}, to take a table from; not for use",
+        "description": f"{source.name} as it was at {target or 'the end of its WAL'}, {purpose.why}; not for use",
         "instances": 1,
         "enablePDB": False,
         "enableSuperuserAccess": True,

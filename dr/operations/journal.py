@@ -30,11 +30,13 @@ def unchanged(record: Record) -> Record:
 
 @dataclass(kw_only=True)
 class Journal:
-    """The journal of one operation. ``common`` stands in every line; times are aware UTC."""
+    """The journal of one operation. ``common`` stands in every line; times are aware UTC. ``records`` is None for one
+    that is no part of the environment's history: a drill, which nobody goes on with.
+    """
 
     path: Path
     common: Mapping[str, Any]
-    records: RecordStore
+    records: RecordStore | None
     user: str
     _entry: OperationEntry | None = field(default=None, init=False)
 
@@ -122,4 +124,6 @@ class Journal:
         return True
 
     def _keep(self, entry: OperationEntry, at: datetime, also: Callable[[Record], Record] = unchanged) -> None:
+        if self.records is None:
+            return
         self.records.change(lambda record: also(record).with_operation(entry), now=at)

@@ -37,7 +37,7 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
         source = source or (with_object_store(api, stand_in.cluster) if stand_in else None)
         server_name = (source.server_name if source else None) or request.source
         archive = pool.submit(_archive, environment.backup, server_name)
-        database = pool.submit(_database_time, session, source)
+        database = pool.submit(database_time, session, source)
         later = pool.submit(_later, session, source, request)
         around = pool.submit(_around, session, request.recovered_name, source)
         moment, ahead = database.result()
@@ -103,7 +103,7 @@ def _later(session: Session, source: ClusterSnapshot | None, request: RecoveryRe
     return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=request.target.time)
 
 
-def _database_time(session: Session, source: ClusterSnapshot | None) -> tuple[datetime | None, timedelta | None]:
+def database_time(session: Session, source: ClusterSnapshot | None) -> tuple[datetime | None, timedelta | None]:
     """The source's clock, and by how much it is ahead of this machine's. None when its primary does not answer: a dead
     source is no reason not to recover.
     """

@@ -1,6 +1,6 @@
 """Keeping the report of an operation: made of its journal's entry and of what it found out, done or failed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from dr import __version__
@@ -11,10 +11,14 @@ from dr.model.history import OperationEntry, Outcome
 from dr.model.phases import Span, spans, split
 from dr.model.plan import Plan
 from dr.model.report_document import Failed, Link, RecoveryTime, ReportDocument, Sizes, SpanLine, StepLine
+from dr.model.report_markdown import markdown
+from dr.model.report_page import page
+from dr.model.trend import Trend
 from dr.operations.evidence import Evidence
 from dr.operations.journal import Journal
 
-LOG = ".log"
+PAGE, MARKDOWN, LOG = ".html", ".md", ".log"
+"""The other forms of a report, by what their names end with."""
 
 _OUTCOMES: Mapping[Outcome, Literal["done", "failed", "interrupted"]] = {
     Outcome.DONE: "done",
@@ -30,19 +34,25 @@ def keep_report(
     *,
     result: Mapping[str, Any] | None = None,
     error: DrError | None = None,
-) -> None:
-    """Keep the report of the operation that ``journal`` has just ended. A disk that is full fails no recovery: it is
-    noted in the journal.
+    trend: Callable[[ReportDocument], Trend] | None = None,
+) -> ReportDocument | None:
+    """Keep the report of the operation that ``journal`` has just ended; None where none has. A disk that is full fails
+    no recovery: it is noted in the journal. ``trend`` has what the page is to show of drills, with this one.
     """
     entry = journal.entry
     if entry is None or entry.ended is None:
-        return
+        return None
     document = document_of(environment, plan, entry, evidence, journal, result=result or {}, error=error)
-    others = {LOG: "\n".join(evidence.log) + "\n"} if evidence.log else {}
+    others = {PAGE: page(document, trend(document) if trend else None), MARKDOWN: markdown(document)}
+    if evidence.log:
+        others[LOG] = "\n".join(evidence.log) + "\n"
     try:
-        evidence.kept_at = ReportFiles.beside(journal.path).keep(document, others)
+        files = ReportFiles.beside(journal.path)
+        files.keep(document, others)
+        evidence.kept_at = files.path(document.id, PAGE)
     except OSError as failure:
         journal.note("report-not-kept", entry.ended, cause=str(failure))
+    return document
 
 
 def document_of(

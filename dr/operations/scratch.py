@@ -4,7 +4,8 @@ The watch and the fold over it are those of any recovery; only nobody but CloudN
 runs beside.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from threading import Event
 from typing import Any
 
 from dr.clients import cnpg
@@ -12,8 +13,11 @@ from dr.clients.recovery_watch import RecoveryWatch
 from dr.clients.scratch import delete_scratch, make_scratch
 from dr.model.cluster import ClusterSnapshot
 from dr.model.progress import RecoveryProgress
-from dr.operations.operation import Tools
+from dr.model.scratch import EXTRACTION, Purpose
+from dr.operations.evidence import Evidence
 from dr.operations.recovery_wait import RecoveryWait
+from dr.operations.reporting import Reporter
+from dr.operations.session import Session
 
 _GONE_SECONDS = 180
 _OTHER_REMEDIES = {
@@ -26,10 +30,21 @@ _OTHER_REMEDIES = {
 class Scratch:
     """The scratch Cluster of one operation. ``clears`` says that the one of an earlier run failed for good."""
 
-    def __init__(self, tools: Tools, manifest: Mapping[str, Any], *, clears: bool = False) -> None:
-        self._tools = tools
-        self._session = tools.session
+    def __init__(
+        self,
+        session: Session,
+        reporter: Reporter,
+        evidence: Evidence,
+        manifest: Mapping[str, Any],
+        *,
+        purpose: Purpose = EXTRACTION,
+        clears: bool = False,
+    ) -> None:
+        self._session = session
+        self._reporter = reporter
+        self._evidence = evidence
         self._manifest = manifest
+        self._purpose = purpose
         self._clears = clears
         self._name = str(manifest["metadata"]["name"])
         self._namespace = str(manifest["metadata"]["namespace"])
@@ -38,8 +53,10 @@ class Scratch:
         self.replayed = "WAL"
         """How much WAL was replayed, for people."""
 
-    def recover(self) -> ClusterSnapshot:
-        """Make it, where it is not there, and wait until it is healthy. Raises RecoveryError, AccessError."""
+    def recover(self, check: Callable[[RecoveryProgress], None] = lambda _: None) -> ClusterSnapshot:
+        """Make it, where it is not there, and wait until it is healthy. ``check`` is called at every look and may
+        raise. Raises RecoveryError, AccessError.
+        """
         session, api = self._session, self._session.api
         limit = session.environment.timeouts.recovery.total_seconds()
         if self._clears:
@@ -48,28 +65,33 @@ class Scratch:
             make_scratch(api, self._manifest, limit=_GONE_SECONDS, stop=session.stop)
             wait = RecoveryWait(
                 session,
-                self._tools.reporter,
+                self._reporter,
                 watch,
                 what="the scratch Cluster",
                 at_limit="see what it waits for; repeat the command to go on",
                 remedies=_OTHER_REMEDIES,
-                evidence=self._tools.evidence,
+                evidence=self._evidence,
             )
-            self._tools.evidence.by_engine = False
+            self._evidence.by_engine = False
             try:
-                wait.until_healthy(limit)
+                wait.until_healthy(limit, check=lambda: check(wait.progress))
             finally:
                 self.progress, self.replayed = wait.progress, wait.replayed
-                self._tools.evidence.segments = wait.progress.segments
+                self._evidence.segments = wait.progress.segments
         return wait.healthy
 
     def find(self) -> ClusterSnapshot | None:
         """It as it is now, or None."""
         return cnpg.find_cluster(self._session.api, self._namespace, self._name)
 
-    def remove(self) -> str:
-        """Delete it, and see that nothing of it is left."""
+    def remove(self, stop: Event | None = None) -> str:
+        """Delete it, and see that nothing of it is left; ``stop`` in place of the session's, which may be set."""
         deleted = delete_scratch(
-            self._session.api, self._namespace, self._name, limit=_GONE_SECONDS, stop=self._session.stop
+            self._session.api,
+            self._namespace,
+            self._name,
+            limit=_GONE_SECONDS,
+            stop=stop or self._session.stop,
+            purpose=self._purpose,
         )
         return f"{self._name} is gone, with volume and Secrets" if deleted else f"{self._name} was gone"

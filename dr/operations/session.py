@@ -8,6 +8,7 @@ from threading import Event
 from dr.clients.kubernetes import KubernetesApi
 from dr.clients.lease_store import LeaseStore
 from dr.clients.record_store import RecordStore
+from dr.clients.report_store import ReportStore
 from dr.model.config import Environment
 from dr.model.holder import Holder
 
@@ -39,6 +40,16 @@ class Session:
     def lease(self) -> LeaseStore:
         """What keeps two operators out of the environment."""
         return LeaseStore(self.api, self.environment.namespace, self.environment.name)
+
+    @property
+    def drill_lease(self) -> LeaseStore:
+        """What keeps two drills out of the environment; those who have an incident need not wait for it."""
+        return LeaseStore(self.api, self.environment.namespace, f"{self.environment.name}-drill")
+
+    @property
+    def drills(self) -> ReportStore:
+        """The reports of the environment's drills, in its cluster."""
+        return ReportStore(self.api, self.environment.namespace, self.environment.name)
 
     @property
     def records(self) -> RecordStore:

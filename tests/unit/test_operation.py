@@ -254,4 +254,4 @@ def test_a_report_is_left_by_what_ended_well_and_by_what_failed(bench: _Bench, t
     # The clock of this bench stands still, so both have one ID: the failure is the last that was written.
     assert [(report["outcome"], report["failed"]["step"]) for report in kept] == [("failed", "two")]
     assert failed.value.stopped is not None
-    assert failed.value.stopped.report == str(tmp_path / "prod" / f"{kept[0]['id']}.json")
+    assert failed.value.stopped.report == str(tmp_path / "prod" / f"{kept[0]['id']}.html")

@@ -59,7 +59,7 @@ class _Bench:
     def keep(self, **options: Any) -> ReportDocument:
         keep_report(an_environment(), PLAN, self.journal, self.evidence, **options)
         assert self.evidence.kept_at is not None
-        return ReportDocument.parse(self.evidence.kept_at.read_text(), where="it")
+        return ReportDocument.parse(self.evidence.kept_at.with_suffix(".json").read_text(), where="it")
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_report_is_kept_beside_the_journal_and_says_all(bench: _Bench) -> None
     # WHEN
     report = bench.keep(result={"result": "recovered"})
     # THEN
-    assert bench.evidence.kept_at == bench.folder / "prod" / f"{report.id}.json"
+    assert bench.evidence.kept_at == bench.folder / "prod" / f"{report.id}.html"
     assert (report.operation, report.outcome, report.failed) == ("pitr", "done", None)
     assert (report.facts, report.warnings) == ({"Target": "then"}, ("mind the gap",))
     assert [(step.key, step.title, step.seconds) for step in report.steps] == [
@@ -104,6 +104,9 @@ def test_a_report_is_kept_beside_the_journal_and_says_all(bench: _Bench) -> None
     assert [finding.value for finding in report.findings] == ["100000"]
     assert report.result == {"result": "recovered"}
     assert report.rpo == bench.evidence.loss
+    # AND it is there as a page and as Markdown
+    assert "Pitr on prod" in bench.evidence.kept_at.read_text()
+    assert "pitr on prod" in bench.evidence.kept_at.with_suffix(".md").read_text()
     # AND the log stands beside it, and is named
     assert (bench.folder / "prod" / f"{report.id}.log").read_text() == "pod line\n"
     assert [link.what for link in report.links] == ["Recovery log", "Journal"]
