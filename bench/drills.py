@@ -47,7 +47,7 @@ def main(env: str, runs: int, quick: bool, as_json: bool) -> None:
             came = "passed" if run.passed else "FAILED"
             rpo = f"{run.rpo:.1f} s" if run.rpo is not None else "unknown"
             click.echo(
-                f"{number:3} {came}, {run.whole:5.1f} s, RTO {run.rto:5.1f} s ({spent}), RPO {rpo}, left {len(run.left)}"
+                f"{number:3} {came}, {run.whole:.1f} s, RTO {run.rto:.1f} s ({spent}), RPO {rpo}, left {len(run.left)}"
             )
     if as_json:
         click.echo(json.dumps([asdict(run) for run in measured], indent=2))

@@ -100,7 +100,7 @@ class _Bench:
         self.evidence = Evidence()
         wire.on(f"{CLUSTERS}/postgres-prod", cluster_object())
         wire.on(
-            "/version",
+            "/version/",
             {
                 "gitVersion": "v1.34.4",
                 "major": "1",
