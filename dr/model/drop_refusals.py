@@ -40,13 +40,16 @@ def table_renamed(table: TableName, names: Collection[str]) -> Problem:
     )
 
 
-def drop_unknown(environment: str, table: TableName, since: str, found: Sequence[Commit]) -> Problem:
-    """Neither the catalog nor the WAL has its name any more. ``since`` is the first WAL segment that was read."""
+def drop_unknown(environment: str, table: TableName, since: str, found: Sequence[Commit], why: str = "") -> Problem:
+    """Neither the catalog nor the WAL has its name any more. ``since`` is the first WAL segment that was read, ``why``
+    no older one was, empty where that was enough.
+    """
     gone = f"the catalog of the database has no trace of {table} left (is the name right? a vacuum takes it away)"
     if not found:
         return Problem(
             code="drop-unknown",
-            cause=f"{gone}, and no table was dropped in the WAL on the server, from {since} on",
+            cause=f"{gone}, and no table was dropped in all WAL that was read, from {since} on"
+            + (f"; {why}" if why else ""),
             remedy=_time(environment),
         )
     one = len(found) == 1
@@ -59,7 +62,7 @@ def drop_unknown(environment: str, table: TableName, since: str, found: Sequence
     more = f"\n      and {len(found) - _SHOWN} earlier ones" if len(found) > _SHOWN else ""
     return Problem(
         code="drop-uncertain",
-        cause=f"{gone}; the WAL on the server, from {since} on, has "
+        cause=f"{gone}; the WAL from {since} on has "
         + ("one transaction that dropped" if one else f"{len(found)} transactions that dropped or rewrote")
         + " tables, without their names",
         remedy=(

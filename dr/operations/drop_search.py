@@ -8,7 +8,7 @@ from dr.clients.cnpg import find_cluster
 from dr.clients.sql import Psql
 from dr.clients.wal_scan import Scan, scan_wal
 from dr.model.drop_refusals import drop_too_old, drop_unknown, source_silent, table_exists, table_renamed
-from dr.model.drops import CatalogView, Drop, as_drop, candidates, doubtful, endings
+from dr.model.drops import CatalogView, Drop, WalView, as_drop, candidates, doubtful, endings
 from dr.model.errors import AccessError, Problem, RefusedError
 from dr.model.table_name import TableName
 from dr.operations.archive_search import read_further
@@ -38,23 +38,23 @@ def find_drop(session: Session, source: str, table: TableName) -> Drop:
             xids=xids,
         )
         known = committed(psql, doubtful(catalog, scan.wal))
-        found, read, why = endings(catalog, scan.wal, known), 0, ""
-        if found and found[-1].commit is None:
-            # Who dropped it is known; when, an older segment knows.
-            further = read_further(
-                session,
-                cluster,
-                scan,
-                relation=place.relation,
-                xids=xids,
-                enough=lambda wal: endings(catalog, wal, known)[-1].commit is not None,
-            )
-            scan, read, why = further.scan, further.segments, further.why
-            found = endings(catalog, scan.wal, known)
+        found, names, why = endings(catalog, scan.wal, known), set[str](), ""
         if not found:
             rows = (row.oid for row in catalog.rows if row.namespace in catalog.schemas)
             names = set(names_now(psql, set(rows)).values())
-            raise RefusedError([_why_not(environment.name, table, catalog, scan, names, place.database)])
+
+        def enough(wal: WalView) -> bool:
+            """When it was, where the catalog tells who it was; else who it may have been."""
+            ends = endings(catalog, wal, known)
+            return ends[-1].commit is not None if ends else bool(candidates(wal, place.database))
+
+        read = 0
+        if (found or not (catalog.exists or names)) and not enough(scan.wal):
+            further = read_further(session, cluster, scan, relation=place.relation, xids=xids, enough=enough)
+            scan, read, why = further.scan, further.segments, further.why
+            found = endings(catalog, scan.wal, known)
+        if not found:
+            raise RefusedError([_why_not(environment.name, table, catalog, scan, names, place.database, why)])
     except AccessError as error:
         raise RefusedError([source_silent(environment.name, source, error.cause)]) from error
     last = found[-1]
@@ -73,11 +73,13 @@ def find_drop(session: Session, source: str, table: TableName) -> Drop:
 
 
 def _why_not(
-    environment: str, table: TableName, catalog: CatalogView, scan: Scan, names: set[str], database: int
+    environment: str, table: TableName, catalog: CatalogView, scan: Scan, names: set[str], database: int, why: str
 ) -> Problem:
-    """Why no drop is known: ``names`` are those that tables once called ``table`` have now."""
+    """Why no drop is known: ``names`` are those that tables once called ``table`` have now, ``why`` is why no more WAL
+    was read.
+    """
     if catalog.exists:
         return table_exists(environment, table)
     if names:
         return table_renamed(table, names)
-    return drop_unknown(environment, table, scan.wal.first_segment, candidates(scan.wal, database))
+    return drop_unknown(environment, table, scan.wal.first_segment, candidates(scan.wal, database), why)

@@ -114,10 +114,11 @@ def forgetful_dev(dev: Seat) -> Iterator[Seat]:
 
 
 def test_a_drop_that_is_older_than_the_wal_on_the_server_is_found_in_the_archive(forgetful_dev: Seat) -> None:
-    # GIVEN a drop whose segment is not on the server any more
+    # GIVEN a drop whose segment is not on the server any more; its trace is, as there is room in the catalog
     seat = forgetful_dev
     before, dropped, segment = seat.psql_lines(
         seat.source,
+        "VACUUM FULL pg_class",
         "CREATE TABLE ancient (id int)",
         "INSERT INTO jobs (worker) VALUES ('just before') RETURNING txid_current()",
         "BEGIN; DROP TABLE ancient; SELECT txid_current(); COMMIT",
@@ -138,6 +139,11 @@ def test_a_drop_that_is_older_than_the_wal_on_the_server_is_found_in_the_archive
     assert f"transaction {before}," in facts["Last kept"]
     assert seat.in_pod(f"{seat.source}-1", "sh", "-c", "ls $TMPDIR").stdout == ""
     print(f"\n{facts['Dropped']}; {facts['Left out']}")
+    # AND once the trace is gone as well, it is offered
+    seat.psql_lines(seat.source, "VACUUM pg_class", "CHECKPOINT")
+    uncertain = _look(seat, "ancient")
+    assert uncertain.problem_codes == ["drop-uncertain"]
+    assert f"# transaction {dropped}," in uncertain.document["problems"][0]["remedy"]
 
 
 def test_when_a_vacuum_took_the_trace_away_the_candidates_are_told(dev: Seat) -> None:

@@ -19,7 +19,7 @@ from dr.operations.session import Session
 from tests.archives import SEGMENT, put_wal, wal
 from tests.builders import NOW, a_source, an_environment
 from tests.doubles import ObjectStoreDouble, RanInPod, closed_port, in_pods, said
-from tests.unit.pages import CHANGES, COMMIT_1029, COMMITS, DATABASE, PAGE, PAGE_NUMBER, PUBLIC
+from tests.unit.pages import CHANGES, COMMIT_1029, COMMIT_1039, COMMITS, DATABASE, PAGE, PAGE_NUMBER, PUBLIC
 
 
 @dataclass
@@ -117,11 +117,28 @@ def test_a_renamed_table_is_told_by_its_new_name(monkeypatch: pytest.MonkeyPatch
     assert (refused.code, "probe3" in refused.cause) == ("table-renamed", True)
 
 
-def test_a_table_without_trace_is_not_guessed(monkeypatch: pytest.MonkeyPatch, session: Session) -> None:
+def test_a_table_without_trace_is_not_guessed(
+    monkeypatch: pytest.MonkeyPatch, session: Session, store: ObjectStoreDouble
+) -> None:
     refused = _refusal(monkeypatch, session, _Pod(), "nobody")
     assert refused.code == "drop-uncertain"
     assert refused.remedy.count("--target-lsn") == 2
-    assert _refusal(monkeypatch, session, _Pod(changes=""), "nobody").code == "drop-unknown"
+    put_wal(store, "postgres-prod", wal(range(8, 10)))
+    unknown = _refusal(monkeypatch, session, _Pod(changes="", archived=[_scanned(first=8)]), "nobody")
+    assert unknown.code == "drop-unknown"
+    assert "from 000000010000000000000008 on; the segment before it, 000000010000000000000007" in unknown.cause
+
+
+def test_what_was_dropped_in_the_archived_wal_is_offered_where_the_server_has_no_drop(
+    monkeypatch: pytest.MonkeyPatch, session: Session, store: ObjectStoreDouble
+) -> None:
+    put_wal(store, "postgres-prod", wal(range(2, 10)))
+    deleted = next(line for line in CHANGES.splitlines() if "1039" in line)
+    pod = _Pod(changes="", archived=[f"E|{deleted}\n{_scanned(COMMIT_1039, first=5)}"])
+    refused = _refusal(monkeypatch, session, pod, "nobody")
+    assert refused.code == "drop-uncertain"
+    assert "--target-lsn 0/92EB7C0 --exclusive --expect-table public.nobody   # transaction 1039" in refused.remedy
+    assert len(pod.sent) == 1
 
 
 def test_a_drop_from_before_the_wal_on_the_server_is_found_in_the_archive(
