@@ -17,15 +17,15 @@ from dr.model.errors import DrError, FaultError, InterruptedOperationError, Requ
 _COMMANDS = {
     name: f"dr.cli.{name.replace('-', '_')}"
     for name in (
-        *("diagnose", "drill", "extract", "finalize", "latest", "mark", "migrate-to-plugin"),
-        *("pitr", "report", "resume", "rollback", "status", "switchover", "window"),
+        *("diagnose", "drill", "extract", "finalize", "health", "latest", "mark"),
+        *("migrate-to-plugin", "pitr", "report", "resume", "rollback", "status", "switchover", "window"),
     )
 }
 
 _EPILOG = """\b
 Exit codes: 0 done, 1 a fault of this tool, 2 a request that makes no sense, 3 configuration, 4 refused (a precondition
 does not hold), 5 no access (Kubernetes, object store), 6 Pulumi, 7 the recovery failed, 8 verification failed,
-9 you declined, 130 interrupted. Nothing was changed after 2, 3, 4 and 9.
+9 you declined, 130 interrupted. Nothing was changed after 2, 3, 4 and 9. health has those of monitoring plugins.
 """
 
 
@@ -76,7 +76,7 @@ def run(arguments: list[str]) -> int:
     """Run the command line and return its exit code. Failures are told on stderr, or on stdout as JSON with --json."""
     as_json = "--json" in arguments
     try:
-        cli.main(args=arguments, prog_name="python -m dr", standalone_mode=False)
+        ended = cli.main(args=arguments, prog_name="python -m dr", standalone_mode=False)
     except click.ClickException as error:
         if as_json:
             return _fail(RequestError("usage", error.format_message(), "see python -m dr --help"), as_json)
@@ -94,7 +94,8 @@ def run(arguments: list[str]) -> int:
         code = _fail(fault, as_json)
         traceback.print_exception(error)
         return code
-    return 0
+    # A command that has an exit code of its own ends its context with it; another returns None.
+    return ended if isinstance(ended, int) else 0
 
 
 def _fail(error: DrError, as_json: bool) -> int:

@@ -23,6 +23,7 @@ from dr.model.errors import AccessError
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
+_HELD_CERTIFICATE = {"client-certificate", "client-certificate-data"}
 
 
 class KubernetesApi:
@@ -54,6 +55,15 @@ class KubernetesApi:
         # The default retries three times with waits: a dead API server would take half a minute to be called dead.
         made.configuration.retries = urllib3.Retry(total=1, backoff_factor=0.2)
         return client.ApiClient(configuration=made.configuration)
+
+    @property
+    def lasting_credentials(self) -> tuple[str, str]:
+        """The client certificate's file and the token that the context's user has for good; each empty where it has
+        none, or a program or a file gives a new one whenever it is needed.
+        """
+        user = _user_of(self.context, _files_with_context(self._file, self.context))
+        certificate = self._client.configuration.cert_file if _HELD_CERTIFICATE & user.keys() else None
+        return certificate or "", str(user.get("token") or "")
 
     @cached_property
     def core(self) -> Any:
@@ -189,6 +199,14 @@ def _files_with_context(file: str | None, context: str) -> str:
             f"make it (kubectl config rename-context OLD {context}); contexts there: {', '.join(names) or 'none'}",
         )
     return os.pathsep.join(found)
+
+
+def _user_of(context: str, files: str) -> dict[str, Any]:
+    """The user of ``context``, as the kubeconfig has it."""
+    merged = KubeConfigMerger(files).config
+    user = merged["contexts"].get_with_name(context)["context"].safe_get("user")
+    found = merged["users"].get_with_name(user, safe=True) if user else None
+    return dict(found["user"].value or {}) if found else {}
 
 
 def _expand(path: str) -> str:

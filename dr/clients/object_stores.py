@@ -15,15 +15,28 @@ _SERVICE_LABEL = "kubernetes.io/service-name"
 
 def read_object_store(api: KubernetesApi, namespace: str, name: str) -> Mapping[str, Any] | None:
     """The ``spec.configuration`` of an ObjectStore, or None where it, or its kind, is not there. Raises AccessError."""
+    found = _find(api, namespace, name)
+    configuration: Mapping[str, Any] | None = found["spec"]["configuration"] if found else None
+    return configuration
+
+
+def read_retention_policy(api: KubernetesApi, namespace: str, name: str) -> str:
+    """For how long the plugin keeps what is in an ObjectStore; empty when for ever, or it is not there."""
+    found = _find(api, namespace, name)
+    return str(found["spec"].get("retentionPolicy") or "") if found else ""
+
+
+def _find(api: KubernetesApi, namespace: str, name: str) -> Mapping[str, Any] | None:
     what = f"read the ObjectStore {namespace}/{name}"
     try:
-        found = api.find(what, api.custom.get_namespaced_custom_object, GROUP, VERSION, namespace, PLURAL, name)
+        found: Mapping[str, Any] | None = api.find(
+            what, api.custom.get_namespaced_custom_object, GROUP, VERSION, namespace, PLURAL, name
+        )
     except AccessError as error:
         if error.code == "api-group-missing":
             return None
         raise
-    configuration: Mapping[str, Any] | None = found["spec"]["configuration"] if found else None
-    return configuration
+    return found
 
 
 def plugin_fault(api: KubernetesApi) -> str:

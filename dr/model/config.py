@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic.alias_generators import to_snake
 
+from dr.model.health_settings import HealthSettings
 from dr.model.names import cluster_name_fault
 from dr.model.stack_file import Name, SecretsProvider, Section, StateUrl, own_keys, read_section
 
@@ -136,6 +137,7 @@ class Environment(Section):
     workloads: Workloads
     timeouts: Timeouts = Timeouts()
     goals: Goals = Goals()
+    health: HealthSettings = HealthSettings()
     verification: Annotated[tuple[VerificationQuery, ...], Field(min_length=1, strict=False)]
     git: GitPlace | None = None
     infrastructure: InfrastructureStacks | None = None

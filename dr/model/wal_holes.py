@@ -23,13 +23,13 @@ def problems_of_holes(
 ) -> Iterator[Problem]:
     """A hole between ``base`` and ``target`` that is there to stay."""
     hole = _first_hole(archive, base, target)
-    if hole is None or not _settled(hole, seen_at) or not _is_before(hole, target, base, archive.segment_size):
+    if hole is None or not settled(hole, seen_at) or not _is_before(hole, target, base, archive.segment_size):
         return
     until = f"until {RecoveryTarget(hole.before)}" if hole.before else "before it"
     after = f", or after base backup {hole.resumes.backup_id}" if hole.resumes else ""
     yield Problem(
         code="wal-missing",
-        cause=f"{_missing(hole)}, and the recovery from base backup {base.backup_id} to {target} needs it",
+        cause=f"{missing(hole)}, and the recovery from base backup {base.backup_id} to {target} needs it",
         remedy=f"choose a target {until}{after}; python -m dr window shows what can be reached",
     )
 
@@ -39,13 +39,13 @@ def warnings_of_holes(
 ) -> Iterator[str]:
     """A hole after ``base`` of which it is not certain that it stops the recovery, or that nobody would be told of."""
     hole = _first_hole(archive, base, target)
-    if hole is None or not _settled(hole, seen_at):
+    if hole is None or not settled(hole, seen_at):
         return
     if target is None:
         since = f"after {RecoveryTarget(hole.before)}" if hole.before else "after it"
-        yield f"{_missing(hole)}: the recovery will end there, and what was committed {since} will not be in it."
+        yield f"{missing(hole)}: the recovery will end there, and what was committed {since} will not be in it."
     elif target.xid is not None or target.name is not None:
-        yield f"{_missing(hole)}: if {target} lies behind it, the recovery will fail and say so."
+        yield f"{missing(hole)}: if {target} lies behind it, the recovery will fail and say so."
 
 
 def _first_hole(archive: Archive, base: BaseBackup, target: RecoveryTarget | None) -> Hole | None:
@@ -55,7 +55,8 @@ def _first_hole(archive: Archive, base: BaseBackup, target: RecoveryTarget | Non
     return next((hole for hole in along if number_of(hole.last, archive.segment_size) >= begin), None)
 
 
-def _settled(hole: Hole, seen_at: datetime) -> bool:
+def settled(hole: Hole, seen_at: datetime) -> bool:
+    """Whether ``hole`` is there to stay, and no segment of it is on its way."""
     return hole.after is not None and seen_at - hole.after > _ON_ITS_WAY
 
 
@@ -70,7 +71,7 @@ def _is_before(hole: Hole, target: RecoveryTarget | None, base: BaseBackup, size
     return target is not None and target.time is not None and hole.before is not None and hole.before < target.time
 
 
-def _missing(hole: Hole) -> str:
+def missing(hole: Hole) -> str:
     """The hole in words."""
     if hole.count == 1:
         return f"WAL segment {hole.first} is missing in the archive"

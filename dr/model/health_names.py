@@ -1,0 +1,10 @@
+"""The checks of ``dr health`` by name, in the order in which they are told."""
+
+CHECKS = (
+    *("cluster", "replication", "volumes", "clock", "operation"),
+    *("archiving", "wal-lag", "wal-holes", "window"),
+    *("base-backup", "backup-objects", "backup-size", "backup-runs", "schedule", "claims"),
+    *("bucket", "retention", "bucket-location", "credentials", "identity"),
+    *("operator", "operator-version", "archive-method", "plugin", "argocd"),
+    "rto",
+)

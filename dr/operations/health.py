@@ -1,0 +1,119 @@
+"""Looking at the health of an environment: everything at once, then judged. Changes nothing, and needs no engine."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from dr.clients.archive_reader import find_archive
+from dr.clients.argocd import list_managers
+from dr.clients.backup_runs import list_backup_objects
+from dr.clients.bucket_facts import base_backup_bytes, read_bucket
+from dr.clients.database_facts import ask_database
+from dr.clients.kubernetes import KubernetesApi
+from dr.clients.operators import find_operators
+from dr.clients.own_credentials import own_ends
+from dr.clients.serving import find_serving, read_identity
+from dr.clients.volume_fill import ask_volumes
+from dr.model.argocd import managers_of
+from dr.model.config import BackupPlace, Environment
+from dr.model.health import Health, judge
+from dr.model.health_check import Unseen
+from dr.model.health_snapshot import ArchiveSeen, HealthSnapshot, ServingCluster
+from dr.operations.argocd import touched_by
+from dr.operations.looking import Look
+from dr.operations.rto_learning import coefficients_of
+from dr.operations.session import Session
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+LOOK_SECONDS = 25.0
+"""For everything together: a monitoring's own limit is often 30 or 60 s."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """A Cluster, and the connection to it."""
+
+    api: KubernetesApi
+    serving: ServingCluster
+
+
+def check(
+    environment: Environment, session: Session | Unseen, *, journal: Path, clock: Callable[[], datetime]
+) -> Health:
+    """The health of ``environment``. Never raises AccessError: what cannot be seen is a finding, and so is a
+    ``session`` that could not be opened. Beside ``journal`` lie the reports to learn from.
+    """
+    begun = time.monotonic()
+    snapshot = observe(environment, session, clock=clock, until=begun + LOOK_SECONDS)
+    snapshot = replace(snapshot, coefficients=coefficients_of(journal))
+    return judge(environment, snapshot, seconds=time.monotonic() - begun)
+
+
+def observe(
+    environment: Environment, session: Session | Unseen, *, clock: Callable[[], datetime], until: float
+) -> HealthSnapshot:
+    """What is there now; ``until`` is the time of the monotonic clock at which the last look has to be done."""
+    place, namespace = environment.backup, environment.namespace
+    operators_in = environment.health.operator_namespace
+    bucket = Look("the bucket", lambda: read_bucket(place))
+    record = _of(session, "the record", lambda seen: seen.records.read())
+    # Whose backups and whose database: that is known only when the Cluster is.
+    found = _of(session, "the Kubernetes API", lambda seen: _find(seen.api, environment))(until)
+    serving = found if isinstance(found, Unseen) else found.serving
+    name = environment.source_cluster if isinstance(serving, Unseen) else serving.cluster.name
+    server_name = name if isinstance(serving, Unseen) else serving.cluster.server_name or name
+
+    archive = Look("the bucket", lambda: _archive(place, server_name))
+    objects = Look("the bucket", lambda: base_backup_bytes(place, server_name))
+    database = _of(found, "the database", lambda at: ask_database(at.api, at.serving.cluster, clock=clock))
+    volumes = _of(found, "the volumes", lambda at: ask_volumes(at.api, at.serving.cluster, at.serving.pods))
+    backups = _of(found, "the Backup objects", lambda at: list_backup_objects(at.api, namespace, name))
+    identity = _of(found, "the service account", lambda at: read_identity(at.api, at.serving.cluster))
+    operators = _of(
+        found,
+        "the operator's Deployment",
+        lambda at: find_operators(at.api, operators_in, plugin_used=at.serving.cluster.plugin is not None),
+    )
+    argocd = _of(
+        found,
+        "Argo CD's Applications",
+        lambda at: managers_of(touched_by(environment, [name]), list_managers(at.api)),
+    )
+    return HealthSnapshot(
+        serving=serving,
+        database=database(until),
+        volumes=volumes(until),
+        archive=archive.result(until),
+        objects=objects.result(until),
+        bucket=bucket.result(until),
+        backups=backups(until),
+        operators=operators(until),
+        identity=identity(until),
+        argocd=argocd(until),
+        record=record(until),
+        own_ends={} if isinstance(session, Unseen) else own_ends(session.api),
+        seen_at=clock(),
+    )
+
+
+def _of(seen: S | Unseen, what: str, call: Callable[[S], T]) -> Callable[[float], T | Unseen]:
+    """A look at ``what``, begun at once, that needs ``seen``; without that it is not seen either, for that reason."""
+    if isinstance(seen, Unseen):
+        missing = seen
+        return lambda _: missing
+    there = seen
+    return Look(what, lambda: call(there)).result
+
+
+def _find(api: KubernetesApi, environment: Environment) -> _Found:
+    return _Found(api=api, serving=find_serving(api, environment))
+
+
+def _archive(place: BackupPlace, server_name: str) -> ArchiveSeen:
+    archive, server_names = find_archive(place, server_name)
+    return ArchiveSeen(server_name=server_name, archive=archive, server_names=server_names)

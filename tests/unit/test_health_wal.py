@@ -1,0 +1,120 @@
+"""Health of the WAL."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from dr.model.cluster import Archiving
+from dr.model.health_check import State
+from tests.archives import archive, at, backup, wal
+from tests.builders import a_plugin_source, a_source
+from tests.healths import ARCHIVED, SEEN_AT, UNSEEN, a_database, a_serving, checks, seen
+
+
+def test_a_cluster_that_archives_nowhere_is_critical() -> None:
+    found = checks(serving=a_serving(a_source(backup=None)))["archiving"]
+    assert (found.state, "archives to no object store" in found.seen) == (State.CRITICAL, True)
+
+
+def test_what_cloudnativepg_says_of_archiving_counts() -> None:
+    failing = replace(a_source(), archiving=Archiving(working=False, message="exit status 1"))
+    found = checks(serving=a_serving(failing))["archiving"]
+    assert (found.state, "exit status 1" in found.seen) == (State.CRITICAL, True)
+    silent = replace(a_source(), archiving=Archiving(working=None))
+    assert checks(serving=a_serving(silent))["archiving"].state is State.WARNING
+
+
+def test_a_failure_that_is_newer_than_the_last_success_is_critical() -> None:
+    failed = a_database(last_failed="0000000100000000000002BC", last_failed_at=SEEN_AT + timedelta(seconds=1))
+    assert checks(database=failed)["archiving"].state is State.CRITICAL
+    recovered = a_database(last_failed="0000000100000000000002BC", last_failed_at=SEEN_AT - timedelta(seconds=1))
+    assert checks(database=recovered)["archiving"].state is State.OK
+
+
+def test_the_same_holds_for_the_plugin() -> None:
+    assert checks(serving=a_serving(a_plugin_source()))["archiving"].state is State.OK
+
+
+def test_a_full_segment_that_waits_is_told_by_how_long() -> None:
+    states = []
+    for minutes in (1, 5, 20):
+        since = SEEN_AT - timedelta(minutes=minutes)
+        states.append(checks(database=a_database(waiting=3, waiting_since=since))["wal-lag"].state)
+    assert states == [State.OK, State.WARNING, State.CRITICAL]
+
+
+def test_the_lag_is_measured_in_seconds_and_bytes() -> None:
+    since = SEEN_AT - timedelta(seconds=30)
+    found = checks(database=a_database(waiting=2, waiting_since=since, now=SEEN_AT + timedelta(seconds=3)))["wal-lag"]
+    assert found.values == {
+        "wal_behind_bytes": 2**20,
+        "wal_archived_age_seconds": 3,
+        "wal_waiting_segments": 2,
+        "wal_waiting_seconds": 33,
+    }
+    assert "1.0 MiB were written since, 2 segments wait, the oldest for 33 s" in found.seen
+
+
+def test_a_quiet_database_is_not_late() -> None:
+    """Without writes nothing is archived, for however long."""
+    assert checks(database=a_database(now=SEEN_AT + timedelta(days=2)))["wal-lag"].state is State.OK
+
+
+def test_a_segment_that_was_written_and_is_not_archived_for_long_is_late() -> None:
+    late = a_database(now=SEEN_AT + timedelta(hours=2), position=703 * ARCHIVED.segment_size)
+    assert checks(database=late)["wal-lag"].state is State.CRITICAL
+
+
+def test_a_database_that_never_archived_is_told_so() -> None:
+    assert checks(database=a_database(last_archived="", last_archived_at=None))["wal-lag"].state is State.WARNING
+
+
+def test_a_hole_is_worse_without_a_base_backup_after_it() -> None:
+    bridged = archive(backup(3), backup(14), files=wal([*range(1, 8), *range(11, 21)]))
+    found = checks(archive=seen(bridged))["wal-holes"]
+    assert (found.state, "backup-14" in found.seen) == (State.WARNING, True)
+    open_ended = archive(backup(3), files=wal([*range(1, 8), *range(11, 21)]))
+    assert checks(archive=seen(open_ended))["wal-holes"].state is State.CRITICAL
+    assert found.values == {"wal_holes_total": 1}
+
+
+def test_a_hole_that_may_close_or_that_nobody_needs_is_none() -> None:
+    early = archive(backup(14), files=wal([*range(1, 8), *range(11, 21)]))
+    assert checks(archive=seen(early))["wal-holes"].state is State.OK
+    fresh = archive(backup(3), files=wal([*range(1, 8), 9]))
+    assert checks(archive=seen(fresh), seen_at=at(95))["wal-holes"].state is State.OK
+
+
+def test_both_ends_of_the_window_are_measured() -> None:
+    found = checks()["window"]
+    assert found.state is State.OK
+    assert found.values == {
+        "window_start_timestamp_seconds": ARCHIVED.backups[0].end.timestamp(),
+        "window_end_timestamp_seconds": SEEN_AT.timestamp(),
+    }
+
+
+def test_nothing_to_recover_is_critical() -> None:
+    assert "nothing of serverName postgres-prod" in checks(archive=seen(None, "other"))["window"].seen
+    empty = checks(archive=seen(archive(files=wal(range(5)))))["window"]
+    assert (empty.state, "nothing can be recovered" in empty.seen) == (State.CRITICAL, True)
+
+
+def test_a_newest_base_backup_without_its_own_wal_is_critical() -> None:
+    found = checks(archive=seen(archive(backup(3), backup(30, segments=3), files=wal(range(31)))))["window"]
+    assert (found.state, "of no use" in found.seen) == (State.CRITICAL, True)
+
+
+def test_wal_that_postgresql_archived_and_the_bucket_lost_is_critical() -> None:
+    shorter = archive(*ARCHIVED.backups, files=wal(range(690)))
+    late = a_database(now=SEEN_AT + timedelta(minutes=2))
+    found = checks(archive=seen(shorter), database=late)["window"]
+    assert (found.state, "which the bucket does not have" in found.seen) == (State.CRITICAL, True)
+    # AND the listing may be a minute older
+    assert checks(archive=seen(shorter))["window"].state is State.OK
+
+
+def test_what_was_not_seen_is_unknown_and_says_why() -> None:
+    found = checks(archive=UNSEEN, database=UNSEEN)
+    for name in ("wal-lag", "wal-holes", "window"):
+        assert (found[name].state, found[name].seen) == (State.UNKNOWN, "not allowed to look")
+    assert checks(serving=UNSEEN)["archiving"].state is State.UNKNOWN
