@@ -35,6 +35,7 @@ PROGRAMS = {
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 FILES = {
+    "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }

@@ -96,6 +96,21 @@ class State:
         return self.root / "buckets"
 
     @property
+    def cloud(self) -> Path:
+        """What is in the cloud of the double of Google (JSON)."""
+        return self.root / "cloud" / "cloud.json"
+
+    @property
+    def charts(self) -> Path:
+        """The Helm repository that the double of Google serves."""
+        return self.root / "charts"
+
+    @property
+    def authorities(self) -> Path:
+        """The certificates that programs on the lab trust: the machine's, and the cluster's (PEM)."""
+        return self.root / "authorities.pem"
+
+    @property
     def pulumi(self) -> Path:
         """The file backend of the Pulumi state of the lab's environments."""
         return self.root / "pulumi"
@@ -134,6 +149,11 @@ class State:
     def plugin_mark(self) -> Path:
         """There while the data is that of `reset --plugin`."""
         return self.root / "data-by-plugin"
+
+    @property
+    def gone_mark(self) -> Path:
+        """There from `cluster gone` until `reset`: the data went with the cluster."""
+        return self.root / "cluster-gone"
 
     @property
     def data_mark(self) -> Path:

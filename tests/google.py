@@ -169,9 +169,9 @@ class Google:
 
 
 @contextmanager
-def serving_google(file: Path, ground: Ground | None = None) -> Iterator[Google]:
+def serving_google(file: Path, ground: Ground | None = None, *, project: str = PROJECT) -> Iterator[Google]:
     """A double over the cloud in this file."""
-    cloud = Cloud(file, PROJECT)
+    cloud = Cloud(file, project)
     double = Double(cloud, ground or NoGround(cloud))
     port = double.variables()["PULUMI_DEBUG_PROVIDERS"].split(",")[0].split(":")[1]
     try:

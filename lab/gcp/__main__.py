@@ -1,4 +1,4 @@
-"""Runs the double of Google: `python -m lab.gcp --cloud FILE`.
+"""Runs the double of Google: `python -m lab.gcp --cloud FILE`. The lab's own is started by `python -m lab up`.
 
 It prints one line of JSON when it serves: the variables by which the engine and `dr` find it.
 """
@@ -14,15 +14,19 @@ import click
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from lab.gcp import rest
+from lab.gcp import part, rest
+from lab.gcp.addresses import endpoints
 from lab.gcp.cloud import Cloud
 from lab.gcp.commands import CommandProvider
 from lab.gcp.google import Google
 from lab.gcp.ground import Ground, NoGround
+from lab.gcp.lab_ground import LabGround
+from lab.gcp.part import HOST
 from lab.gcp.provider import GoogleProvider
 from lab.gcp.wire import AttachedProvider
+from lab.paths import State
+from lab.platform import gcs
 
-HOST = "127.0.0.1"
 _LARGEST = 400 * 1024 * 1024
 """Bytes of a message, as the engine's own limit is."""
 
@@ -54,7 +58,7 @@ class Double:
         """By which the engine and `dr` find it."""
         ports = [port for _, port in self._servers]
         attached = f"gcp:{ports[0]},command:{ports[1]}"
-        return {"PULUMI_DEBUG_PROVIDERS": attached, **rest.endpoints(self.address)}
+        return {"PULUMI_DEBUG_PROVIDERS": attached, **endpoints(self.address)}
 
     def wait(self) -> None:
         """Serve until the process is ended."""
@@ -77,14 +81,26 @@ def _provider(serves: AttachedProvider, port: int) -> tuple[grpc.Server, int]:
     return serving, bound
 
 
+def of_lab(where: State) -> Double:
+    """The lab's: on its fixed ports, with its node and its GCS server behind it."""
+    cloud = Cloud(where.cloud, gcs.PROJECT)
+    return Double(cloud, LabGround(where), ports=part.PORTS, charts=where.charts)
+
+
 @click.command()
-@click.option("--cloud", "file", type=click.Path(path_type=Path), required=True, help="Where the cloud is kept.")
+@click.option("--cloud", "file", type=click.Path(path_type=Path), help="Where a cloud with nothing behind it is kept.")
+@click.option("--lab", "lab", type=click.Path(path_type=Path), help="The state folder of the lab that is behind it.")
 @click.option("--project", default="development-485000", show_default=True, help="The project that it is of.")
 @click.option("--ports", nargs=3, type=int, default=(0, 0, 0), help="Of both providers and of HTTP; 0 is a free one.")
-def main(file: Path, project: str, ports: tuple[int, int, int]) -> None:
-    """Serve a double of Google's cloud, with no clusters behind it."""
-    cloud = Cloud(file, project)
-    double = Double(cloud, NoGround(cloud), ports=ports)
+def main(file: Path | None, lab: Path | None, project: str, ports: tuple[int, int, int]) -> None:
+    """Serve a double of Google's cloud: the lab's, or one with nothing behind it."""
+    if lab is not None:
+        double = of_lab(State(lab))
+    elif file is not None:
+        cloud = Cloud(file, project)
+        double = Double(cloud, NoGround(cloud), ports=ports)
+    else:
+        raise click.UsageError("name --cloud FILE or --lab FOLDER")
     click.echo(json.dumps(double.variables()))
     double.wait()
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from pulumi.runtime.rpc import UNKNOWN
 
+from lab.gcp.cloud import Values
 from lab.gcp.kinds import Kind, last_word
-from lab.gcp.shapes import Values
 
 
 @dataclass(frozen=True)

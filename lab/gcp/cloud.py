@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.gcp.shapes import Values
-
+Values = dict[str, Any]
+"""Properties as the engine sends them: plain values by their names in the schema."""
 Objects = dict[str, dict[str, Values]]
 """Token of a type -> ID -> properties."""
 

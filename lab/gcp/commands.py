@@ -15,7 +15,7 @@ from pulumi.runtime.proto import provider_pb2
 from pulumi_command.local import Command, CommandArgs
 
 from lab.gcp import shapes
-from lab.gcp.shapes import Values
+from lab.gcp.cloud import Values
 from lab.gcp.wire import AttachedProvider, message, refuse, values, with_unknown
 
 OUTPUTS = frozenset({"stdout", "stderr"})

@@ -6,16 +6,17 @@ engine that asked for it is killed, and is then there without any state knowing 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from lab.gcp import errors, faults, rules, table
-from lab.gcp.cloud import Cloud, Contents
+from lab.gcp.cloud import Cloud, Contents, Values
 from lab.gcp.errors import GoogleError, RefusedByProviderError
 from lab.gcp.ground import Ground
 from lab.gcp.kinds import ABANDON, DELETION_POLICY, PREVENT, Kind, last_word
-from lab.gcp.shapes import Values
 
+_LOOK_EVERY = 0.2
 _IDEMPOTENT = {kind.token for kind in (table.BUCKET_MEMBER, table.ACCOUNT_MEMBER, table.PROJECT_MEMBER)}
 """To grant what is granted already is no error."""
 
@@ -63,8 +64,16 @@ class Google:
         parts = kind.parse(given, self.defaults)
         key = given if given in self.cloud.read().of(kind.token) else _key(kind, parts)
         self.call(kind, "read", key)
-        found = self.cloud.read().of(kind.token).get(key)
+        found = self._at_rest(kind, key)
         return None if found is None else (key, self._present(kind, found, state))
+
+    def _at_rest(self, kind: Kind, key: str) -> Values | None:
+        """A resource once nothing is done to it any more: the provider waits for a cluster that is being made."""
+        while (found := self.cloud.read().of(kind.token).get(key)) is not None:
+            if kind is not table.CLUSTER or found.get("endpoint"):
+                break
+            time.sleep(_LOOK_EVERY)
+        return found
 
     def update(self, kind: Kind, key: str, inputs: Values) -> Values:
         """Change a resource in place; its properties.
@@ -145,7 +154,12 @@ class Google:
 
     def _bring_up(self, key: str, cluster: Values) -> None:
         """Bring the cluster up that was just admitted. Until it runs it is there, and cannot be reached."""
-        reached = self.ground.make_cluster(cluster)
+        try:
+            reached = self.ground.make_cluster(cluster)
+        except GoogleError:
+            with self.cloud.change() as contents:
+                contents.of(table.CLUSTER.token).pop(key, None)
+            raise
         dns = reached.pop("dnsEndpoint")
         with self.cloud.change() as contents:
             properties = contents.of(table.CLUSTER.token).get(key)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from lab.gcp.cloud import Cloud
-from lab.gcp.shapes import Values
+from lab.gcp.cloud import Cloud, Values
 
 
 class Ground(Protocol):

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from lab.gcp.cloud import Values
 from lab.gcp.errors import invalid
-from lab.gcp.shapes import Values, names_of, outputs_of
+from lab.gcp.shapes import names_of, outputs_of
 
 DELETION_POLICY = "deletionPolicy"
 DELETE, PREVENT, ABANDON = "DELETE", "PREVENT", "ABANDON"

@@ -11,10 +11,10 @@ from pulumi.runtime.proto import provider_pb2
 from pulumi.runtime.rpc import UNKNOWN
 
 from lab.gcp import changes, errors, shapes
+from lab.gcp.cloud import Values
 from lab.gcp.errors import GoogleError, RefusedByProviderError
 from lab.gcp.google import Google
 from lab.gcp.kinds import Kind
-from lab.gcp.shapes import Values
 from lab.gcp.table import KINDS
 from lab.gcp.wire import AttachedProvider, message, refuse, values, with_unknown
 

@@ -1,7 +1,7 @@
 """Google's REST APIs as far as `dr` reads them, its metadata server, and files: one HTTP server on one port.
 
 Each API lies below a path of its own, as one port has one name; the variables that tell the Google provider of other
-endpoints (`endpoints`) lead there.
+endpoints (`addresses`) lead there.
 """
 
 from __future__ import annotations
@@ -15,20 +15,10 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from lab.gcp import errors, table, views
-from lab.gcp.cloud import Contents
+from lab.gcp.cloud import Contents, Values
 from lab.gcp.errors import GoogleError
 from lab.gcp.google import Google
 from lab.gcp.kinds import Kind
-from lab.gcp.shapes import Values
-
-APIS = {
-    "STORAGE": "storage/v1/",
-    "IAM": "iam/v1/",
-    "RESOURCE_MANAGER": "cloudresourcemanager/v1/",
-    "COMPUTE": "compute/v1/",
-    "CONTAINER": "container/v1/",
-}
-"""Part of a variable's name -> path of the API."""
 
 METADATA = "/computeMetadata/v1/"
 CHARTS = "/charts/"
@@ -58,12 +48,6 @@ _POLICIES = (
     ),
     (r"cloudresourcemanager/v1/projects/(?P<project>[^/:]+):getIamPolicy", table.PROJECT_MEMBER),
 )
-
-
-def endpoints(address: str) -> dict[str, str]:
-    """The variables by which what runs finds these APIs instead of Google's."""
-    found = {f"GOOGLE_{name}_CUSTOM_ENDPOINT": f"http://{address}/{path}" for name, path in APIS.items()}
-    return {**found, "GCE_METADATA_HOST": address, "GCE_METADATA_IP": address}
 
 
 def answer(google: Google, path: str, query: dict[str, str]) -> Any:

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from itertools import chain
 
 from lab.gcp import errors, table
-from lab.gcp.cloud import Contents
+from lab.gcp.cloud import Contents, Values
 from lab.gcp.kinds import Kind, last_word
-from lab.gcp.shapes import Values
 
 Rule = Callable[[Contents, Values], None]
 """Raises GoogleError, or changes what changes with it."""

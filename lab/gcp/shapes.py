@@ -12,9 +12,6 @@ from typing import Any
 from pulumi import _types as pulumi_types
 from pulumi.runtime.rpc import UNKNOWN
 
-Values = dict[str, Any]
-"""Properties as the engine sends them: plain values by their names in the schema."""
-
 
 def names_of(args: type) -> dict[str, str]:
     """Python name -> the schema's name of every input of an args class of the SDK."""

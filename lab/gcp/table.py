@@ -6,9 +6,10 @@ import hashlib
 
 from pulumi_gcp import compute, container, projects, serviceaccount, storage
 
+from lab.gcp.cloud import Values
 from lab.gcp.errors import PROJECT_NUMBER
 from lab.gcp.kinds import DELETE, DELETION_POLICY, Kind
-from lab.gcp.shapes import Values, names_of
+from lab.gcp.shapes import names_of
 
 COMPUTE = "https://www.googleapis.com/compute/v1/"
 _NAME = r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
@@ -266,6 +267,7 @@ CLUSTER = Kind(
             **found
         ),
         "servicesIpv4Cidr": "",
+        "networkingMode": "VPC_NATIVE",
         "effectiveLabels": found.get("resourceLabels", {}),
         "pulumiLabels": found.get("resourceLabels", {}),
     },

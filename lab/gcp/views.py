@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lab.gcp import table
-from lab.gcp.cloud import Contents
+from lab.gcp.cloud import Contents, Values
 from lab.gcp.errors import PROJECT_NUMBER
 from lab.gcp.kinds import Kind, last_word
-from lab.gcp.shapes import Values
 
 Document = dict[str, Any]
 

@@ -10,7 +10,7 @@ from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from pulumi.runtime.rpc import UNKNOWN
 
-from lab.gcp.shapes import Values
+from lab.gcp.cloud import Values
 
 
 def values(message: struct_pb2.Struct) -> Values:
@@ -53,6 +53,14 @@ class AttachedProvider(provider_pb2_grpc.ResourceProviderServicer):
         """The engine says where it can be asked; nothing is asked of it."""
         del request, context
         return empty_pb2.Empty()
+
+    def Handshake(
+        self, request: provider_pb2.ProviderHandshakeRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.ProviderHandshakeResponse:
+        """Not offered: the engine then goes by what `Configure` answers."""
+        del request
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        return provider_pb2.ProviderHandshakeResponse()
 
     def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         """The version of the SDK that this is a double for."""

@@ -26,6 +26,8 @@ SERVER_NAMES = (
     "kubernetes.default.svc.cluster.local",
     "localhost",
 )
+_OF_MACHINE = Path("/etc/ssl/certs/ca-certificates.crt")
+"""Of Debian's ca-certificates."""
 SERVER_ADDRESSES = ("127.0.0.1", ADDRESS, API_SERVICE)
 
 
@@ -46,6 +48,13 @@ def up(folder: Path) -> None:
     _write_key(folder / "sa.key", rsa.generate_private_key(public_exponent=65537, key_size=2048))
     _write(folder / "token", secrets.token_hex(16).encode())
     complete.touch()
+
+
+def trusted_with(authority: Path) -> str:
+    """The authorities that this machine trusts and one more, as PEM, for whoever reaches the cluster without being told
+    its authority: as the DNS endpoint of a cluster at Google is reached, which has a public certificate.
+    """
+    return _OF_MACHINE.read_text() + authority.read_text()
 
 
 def self_signed(name: str, *, server: bool) -> tuple[bytes, bytes]:

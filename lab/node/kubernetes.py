@@ -19,7 +19,8 @@ from lab.node.network import ADDRESS, DNS_SERVICE, PODS, SERVICES
 from lab.paths import State
 
 NODE_NAME = "lab"
-SERVER = f"https://{ADDRESS}:6443"
+PORT = 6443
+SERVER = f"https://{ADDRESS}:{PORT}"
 ETCD = "http://127.0.0.1:12379"
 ETCD_PEERS = "http://127.0.0.1:12380"
 """Not etcd's usual ports, which another etcd of the machine may hold."""
@@ -39,6 +40,7 @@ def control_plane_up(where: State, kube: Path) -> str | None:
     """
     pki = where.node / "pki"
     certificates.up(pki)
+    replace_text(where.authorities, certificates.trusted_with(pki / "ca.crt"))
     _write_kubeconfigs(where)
     replace_text(pki / "tokens.csv", f'{(pki / "token").read_text()},admin,admin,"system:masters"\n', mode=0o600)
     started = [processes.ensure(where, name, command) for name, command in _control_plane(where, kube).items()]
@@ -95,7 +97,7 @@ def _control_plane(where: State, kube: Path) -> dict[str, list[str | Path]]:
             "--unsafe-no-fsync",  # a lab that loses power is made anew
         ],
         "apiserver": [
-            *(kube, "kube-apiserver", f"--etcd-servers={ETCD}", "--secure-port=6443"),
+            *(kube, "kube-apiserver", f"--etcd-servers={ETCD}", f"--secure-port={PORT}"),
             *(f"--bind-address={ADDRESS}", f"--advertise-address={ADDRESS}"),
             *(f"--tls-cert-file={pki / 'api.crt'}", f"--tls-private-key-file={pki / 'api.key'}"),
             f"--service-cluster-ip-range={SERVICES}",

@@ -8,7 +8,8 @@ from google.auth import default
 from google.auth.compute_engine import _metadata
 from google.auth.transport.requests import Request
 
-from lab.gcp import faults, rest, table
+from lab.gcp import faults, table
+from lab.gcp.addresses import endpoints
 from tests.google import ACCOUNT, BUCKET, EMAIL, PROJECT, REGION, Google
 
 NOT_FOUND = 404
@@ -112,7 +113,7 @@ def test_googles_own_library_gets_a_token_of_the_metadata_server(
     google: Google, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", google.double.address)
-    for name, value in rest.endpoints(google.double.address).items():
+    for name, value in endpoints(google.double.address).items():
         monkeypatch.setenv(name, value)
     for name in ("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG"):
         monkeypatch.setenv(name, "")
