@@ -193,6 +193,14 @@ class Seat:
         seconds = float(self.psql(cluster, "SELECT extract(epoch FROM clock_timestamp())"))
         return datetime.fromtimestamp(seconds, UTC).isoformat()
 
+    def seconds_since_fatal(self, cluster: str) -> float:
+        """How long ago the first FATAL line of a recovery's pod was written, by Kubernetes' own account."""
+        now = datetime.now(UTC)
+        pods = ("-l", f"cnpg.io/cluster={cluster},cnpg.io/jobRole=full-recovery", "-c", "full-recovery")
+        lines = self.kubectl("logs", "-n", "data", *pods, "--timestamps", "--tail=-1").splitlines()
+        written = min(line.split()[0] for line in lines if '"FATAL"' in line)
+        return (now - datetime.fromisoformat(written)).total_seconds()
+
     def replicas(self) -> dict[str, int]:
         found = json.loads(self.kubectl("get", "deployments", "-n", self.env, "-o", "json"))
         return {item["metadata"]["name"]: item["spec"]["replicas"] for item in found["items"]}

@@ -11,6 +11,8 @@ import pytest
 from tests.e2e.operator_seat import Seat, engine_processes, wait_for
 
 INTERRUPTED, RECOVERY = 130, 7
+SOON = 10
+"""Seconds in which a failure is known and told, from the pod's own line on."""
 
 
 def start(seat: Seat) -> "subprocess.Popen[str]":
@@ -70,6 +72,9 @@ def test_a_target_without_a_later_commit_fails_with_postgresqls_own_cause_and_th
     clean_dev.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=60s")
     target = clean_dev.database_time()
     failed = clean_dev.pitr(target, "--yes", "--skip-seal")
+    since = clean_dev.seconds_since_fatal(clean_dev.recovered)
+    print(f"\nended {since:.1f} s after the FATAL line")
+    assert since < SOON
 
     assert (failed.code, failed.problem_codes) == (RECOVERY, ["recovery-target-not-reached"])
     assert "recovery ended before configured recovery target was reached" in failed.document["problems"][0]["cause"]
