@@ -26,7 +26,7 @@ def show_window(report: WindowReport) -> None:
         serves = ", serves the traffic" if archive.server_name == report.serving else ""
         out.print()
         out.print(Text.assemble((archive.server_name, "bold"), serves))
-        found, missing = windows(archive), holes(archive)
+        found, missing = report.windows(archive), holes(archive)
         for window in found:
             _print_window(window)
         if not found:

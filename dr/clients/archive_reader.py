@@ -29,6 +29,11 @@ _BACKUPS_AT_ONCE = 8
 
 
 def read_archives(place: BackupPlace, server_name: str | None = None) -> tuple[Archive, ...]:
+    """As :func:`open_archives`, where nothing is read from them."""
+    return tuple(opened.archive for opened in open_archives(place, server_name))
+
+
+def open_archives(place: BackupPlace, server_name: str | None = None) -> tuple["OpenArchive", ...]:
     """The archives of every serverName below ``place``, by name, or of ``server_name`` alone.
 
     Raises AccessError ``bucket-unreachable``, ``bucket-missing``, ``bucket-forbidden``, ``archive-empty`` when nothing
@@ -50,7 +55,7 @@ def read_archives(place: BackupPlace, server_name: str | None = None) -> tuple[A
             )
         wanted = names if server_name is None else [server_name]
         with ThreadPoolExecutor(max_workers=_ARCHIVES_AT_ONCE) as pool:
-            return tuple(pool.map(lambda name: _read(place, name), wanted))
+            return tuple(pool.map(lambda name: _open(place, name), wanted))
 
 
 def find_archive(place: BackupPlace, server_name: str) -> tuple[Archive | None, frozenset[str]]:
@@ -60,7 +65,7 @@ def find_archive(place: BackupPlace, server_name: str) -> tuple[Archive | None, 
     """
     with failures_explained(place):
         names = frozenset(list_server_names(place))
-        return (_read(place, server_name) if server_name in names else None), names
+        return (_open(place, server_name).archive if server_name in names else None), names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +106,6 @@ def open_archive(place: BackupPlace, server_name: str) -> OpenArchive:
     """
     with failures_explained(place):
         return _open(place, server_name)
-
-
-def _read(place: BackupPlace, server_name: str) -> Archive:
-    return _open(place, server_name).archive
 
 
 def _open(place: BackupPlace, server_name: str) -> OpenArchive:

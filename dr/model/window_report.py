@@ -1,20 +1,21 @@
 """What ``dr window`` tells: every archive below the backup path, with its windows, as one value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from dr.model.archive import Archive
 from dr.model.target import RecoveryTarget
 from dr.model.wal_names import lsn
-from dr.model.window import Hole, Window, holes, unusable, windows
+from dr.model.window import End, Hole, Window, holes, unusable, windows
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowReport:
     """The archives at ``place`` as they were at ``seen_at`` (aware UTC). ``serving`` is the serverName of the Cluster
-    that serves the traffic, None when not known; ``silence`` is then why, in words.
+    that serves the traffic, None when not known; ``silence`` is then why, in words. ``end`` is the end of the newest
+    window of that archive with its last commit, None where that was not read.
     """
 
     environment: str
@@ -23,6 +24,15 @@ class WindowReport:
     archives: tuple[Archive, ...]
     serving: str | None
     silence: str
+    end: End | None = None
+
+    def windows(self, archive: Archive) -> tuple[Window, ...]:
+        """The windows of ``archive``, with the last commit where it is known."""
+        end = self.end if archive.server_name == self.serving else None
+        return tuple(
+            replace(window, end=end) if end is not None and window.end.segment == end.segment else window
+            for window in windows(archive)
+        )
 
     def as_json(self) -> Mapping[str, Any]:
         """The report as plain values."""
@@ -41,7 +51,7 @@ class WindowReport:
             "serverName": archive.server_name,
             "serving": None if self.serving is None else archive.server_name == self.serving,
             "segmentSize": archive.segment_size,
-            "windows": [_window(window) for window in windows(archive)],
+            "windows": [_window(window) for window in self.windows(archive)],
             "backups": [
                 {
                     "id": backup.backup_id,

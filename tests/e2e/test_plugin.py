@@ -61,6 +61,9 @@ def test_the_window_is_read_from_the_bucket_as_ever(plugged: Plugged) -> None:
     outcome = plugged.seat.dr("window", "--env", "dev")
     assert outcome.code == 0, outcome
     assert outcome.document["serving"] == "postgres-dev"
+    (archive,) = outcome.document["archives"]
+    end = archive["windows"][-1]["to"]
+    assert end["lastCommit"] <= end["archivedAt"]
 
 
 def test_a_plugin_that_is_down_is_refused_at_once(plugged: Plugged) -> None:
