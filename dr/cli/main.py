@@ -17,7 +17,7 @@ from dr.model.errors import DrError, FaultError, InterruptedOperationError, Requ
 _COMMANDS = {
     name: f"dr.cli.{name.replace('-', '_')}"
     for name in (
-        *("diagnose", "drill", "extract", "finalize", "health", "latest", "mark"),
+        *("adopt", "diagnose", "drill", "extract", "finalize", "health", "latest", "mark"),
         *("migrate-to-plugin", "pitr", "report", "resume", "rollback", "status", "switchover", "window"),
     )
 }

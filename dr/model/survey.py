@@ -56,10 +56,8 @@ class Reconciliation:
         }
 
 
-def reconcile(stack: str, sightings: Sequence[Sighting], held: Mapping[str, str]) -> Reconciliation:
-    """What becomes of each resource. ``held`` is what the state holds, by URN. Raises AccessError ``survey-unproven``
-    with all that could not be found out.
-    """
+def check_proven(stack: str, sightings: Sequence[Sighting]) -> None:
+    """Raise AccessError ``survey-unproven`` with all that could not be found out."""
     if unproven := [sighting for sighting in sightings if sighting.there is None]:
         told = "; ".join(f"{sighting.resource.title}: {sighting.why}" for sighting in unproven)
         raise AccessError(
@@ -69,6 +67,10 @@ def reconcile(stack: str, sightings: Sequence[Sighting], held: Mapping[str, str]
             "repeat the command when Google answers, as a user who may read them; nothing is made, and nothing dropped "
             "from the state, on a guess",
         )
+
+
+def reconcile(stack: str, sightings: Sequence[Sighting], held: Mapping[str, str]) -> Reconciliation:
+    """What becomes of each resource, all of them proven. ``held`` is what the state holds, by URN."""
     there = [sighting.resource for sighting in sightings if sighting.there]
     gone = [sighting.resource for sighting in sightings if not sighting.there]
     return Reconciliation(

@@ -3,7 +3,7 @@
 from dr.clients.gcp import GoogleApi
 from dr.engine.infrastructure_stack import InfrastructureStack
 from dr.model.infrastructure_resources import resources_of
-from dr.model.survey import Reconciliation, reconcile
+from dr.model.survey import Reconciliation, check_proven, reconcile
 
 
 def survey(stack: InfrastructureStack) -> Reconciliation:
@@ -12,4 +12,5 @@ def survey(stack: InfrastructureStack) -> Reconciliation:
     """
     api = GoogleApi()
     sightings = [api.look(resource) for resource in resources_of(stack.part)]
+    check_proven(stack.part.name, sightings)
     return reconcile(stack.part.name, sightings, stack.held())

@@ -79,7 +79,6 @@ class Cluster(pulumi.ComponentResource):
             node_locations=list(plan.node_zones) or None,
             network=network.network.id,
             subnetwork=network.subnet.id,
-            networking_mode="VPC_NATIVE",
             ip_allocation_policy=gcp.container.ClusterIpAllocationPolicyArgs(
                 cluster_secondary_range_name=self._plan.network.pods_range,
                 services_secondary_range_name=self._plan.network.services_range,

@@ -4,7 +4,7 @@ import pytest
 
 from dr.model.errors import AccessError
 from dr.model.infrastructure_resources import resources_of
-from dr.model.survey import Sighting, reconcile
+from dr.model.survey import Sighting, check_proven, reconcile
 from tests.infrastructures import a_platform
 
 NETWORK, SUBNET, ROUTER, NAT, *_ = resources_of(a_platform())
@@ -39,7 +39,7 @@ def test_nothing_is_decided_on_a_guess() -> None:
         Sighting(resource=ROUTER, there=None, why="Google answers 403"),
     ]
     with pytest.raises(AccessError) as refused:
-        reconcile("platform", sightings, {})
+        check_proven("platform", sightings)
     assert refused.value.code == "survey-unproven"
     assert "2 of 3" in refused.value.cause
     assert f"{SUBNET.title}: Google answers 503" in refused.value.cause
