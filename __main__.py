@@ -4,12 +4,18 @@ A recovery stack declares exactly what ``python -m dr`` declares: both read the 
 environment's cluster. A stack of the infrastructure is declared from its configuration alone.
 """
 
+from dr.clients.repository_credentials import read_credentials
+from dr.model.argocd_stack import ArgoCd
 from dr.operations.declared import declared
+from dr.stacks.argocd import declare_argocd_stack
 from dr.stacks.infrastructure import declare_infrastructure
 from dr.stacks.recovery import declare_recovery_stack
 from dr.stacks.settings import environment_of_stack, infrastructure_of_stack
 
-if part := infrastructure_of_stack():
+part = infrastructure_of_stack()
+if isinstance(part, ArgoCd):
+    declare_argocd_stack(part, read_credentials(part.credentials))
+elif part is not None:
     declare_infrastructure(part)
 else:
     environment = environment_of_stack()

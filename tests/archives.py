@@ -38,6 +38,7 @@ def backup(number: int, *, timeline: int = 1, segments: int = 1, size: int = SEG
         size=64 * 2**20,
         segment_size=size,
         major=17,
+        system_id="7575757575757575757",
     )
 
 

@@ -17,8 +17,8 @@ from dr.model.errors import DrError, FaultError, InterruptedOperationError, Requ
 _COMMANDS = {
     name: f"dr.cli.{name.replace('-', '_')}"
     for name in (
-        *("adopt", "diagnose", "drill", "extract", "finalize", "health", "latest", "mark"),
-        *("migrate-to-plugin", "pitr", "report", "resume", "rollback", "status", "switchover", "window"),
+        *("adopt", "diagnose", "drill", "extract", "finalize", "full-rebuild", "health", "latest"),
+        *("mark", "migrate-to-plugin", "pitr", "report", "resume", "rollback", "status", "switchover", "window"),
     )
 }
 

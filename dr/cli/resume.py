@@ -29,12 +29,12 @@ def command(
     """
     from dr.cli import rendering
     from dr.cli.main import cli
-    from dr.cli.setup import open_session
+    from dr.cli.setup import open_session, rebuild_records
     from dr.clients.config_files import load_environment
-    from dr.operations.status import to_resume
+    from dr.operations.status import rebuild_to_resume, to_resume
 
     found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
-    entry = to_resume(open_session(found, context))
+    entry = rebuild_to_resume(rebuild_records(found)) or to_resume(open_session(found, context))
     words = shlex.split(entry.go_on.removeprefix("python -m dr "))
     given = {"--config-dir": config_dir, "--context": context, "--confirm": confirmed}
     words += [part for option, value in given.items() if value for part in (option, value)]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dr.cli.context import check_context
 from dr.clients.kubernetes import KubernetesApi
-from dr.engine.backend import state_folder
+from dr.clients.rebuild_store import RebuildRecords
+from dr.engine.backend import Backend, state_folder
 from dr.engine.installation import find_pulumi
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.config import Environment
@@ -48,3 +49,9 @@ def open_journal(session: Session, operation: str, *, recorded: bool = True) -> 
 def journal_of(environment: str) -> Path:
     """Where the journal of an environment is kept on this machine, and beside it its reports."""
     return state_folder() / "journal" / f"{environment}.jsonl"
+
+
+def rebuild_records(environment: Environment) -> RebuildRecords:
+    """What is remembered of the environment's rebuilds."""
+    user = f"{getpass.getuser()}@{socket.gethostname()}"
+    return RebuildRecords(Backend.of(environment).url, environment.name, user=user)

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import yaml
 
+from dr.model.argocd_stack import ArgoCd
 from dr.model.config import Environment, InfrastructureStacks, parse_environment
 from dr.model.errors import ConfigError
 from dr.model.infrastructure import Durable, Infrastructure, Platform
@@ -55,6 +56,12 @@ def infrastructure_of(environment: Environment, folder: Path) -> Infrastructure:
     found = load_infrastructure(folder, environment.infrastructure)
     found.check_covers(environment)
     return found
+
+
+def argocd_of(environment: Environment, folder: Path) -> ArgoCd | None:
+    """The stack that brings Argo CD, None where the environment names none. Raises ConfigError."""
+    stack = environment.infrastructure.argocd if environment.infrastructure else None
+    return _load(ArgoCd, stack, folder) if stack else None
 
 
 def _load(model: type[M], stack: str, folder: Path) -> M:

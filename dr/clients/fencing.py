@@ -44,6 +44,13 @@ def fence(api: KubernetesApi, namespace: str, name: str, *, hibernate: bool, lim
         stop.wait(0.2)
 
 
+def forbid_writing(api: KubernetesApi, namespace: str, name: str) -> None:
+    """Have all instances of the Cluster fenced, and wait for nothing: where each second counts, and where there may be
+    no instance yet. Raises AccessError.
+    """
+    _annotate(api, namespace, name, {FENCED: ALL_INSTANCES})
+
+
 def unfence(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop: Event) -> None:
     """Take fencing and hibernation back, and wait until the Cluster is healthy again.
 

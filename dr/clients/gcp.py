@@ -28,6 +28,7 @@ _ENDPOINTS = {
     Api.RESOURCE_MANAGER: "https://cloudresourcemanager.googleapis.com/v1/",
     Api.COMPUTE: "https://compute.googleapis.com/compute/v1/",
     Api.CONTAINER: "https://container.googleapis.com/v1/",
+    Api.SECRET_MANAGER: "https://secretmanager.googleapis.com/v1/",
 }
 _INCOMPLETE = ("missingZones", "unreachable", "warning")
 """The fields by which Google says that a list lacks what a place did not tell."""

@@ -111,6 +111,7 @@ def base_backup(info: Any) -> BaseBackup:
         segment_size=info.xlog_segment_size,
         size=info.size,
         major=int(info.version) // 10000 if info.version else None,
+        system_id=str(info.systemid or ""),
     )
 
 

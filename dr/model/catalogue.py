@@ -15,7 +15,8 @@ from dr.model.target import RecoveryTarget
 class BaseBackup:
     """A completed base backup. ``begin`` and ``end`` are aware UTC; ``begin_lsn`` and ``end_lsn`` are positions in the
     WAL, in bytes; ``size`` is in bytes, None where not recorded; ``segment_size`` is that of the server's WAL segments;
-    ``major`` is PostgreSQL's major version, None where not recorded.
+    ``major`` is PostgreSQL's major version, None where not recorded; ``system_id`` is the system identifier of the
+    database that it is of, empty where not recorded.
     """
 
     backup_id: str
@@ -29,6 +30,7 @@ class BaseBackup:
     size: int | None
     segment_size: int
     major: int | None = None
+    system_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ class Api(StrEnum):
     RESOURCE_MANAGER = "RESOURCE_MANAGER"
     COMPUTE = "COMPUTE"
     CONTAINER = "CONTAINER"
+    SECRET_MANAGER = "SECRET_MANAGER"  # noqa: S105 - the API's name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,8 @@ RECENT = timedelta(minutes=10)
 """How long ago a container may have ended for it to be told."""
 
 _UNANSWERED = {"api-unreachable", "bucket-unreachable"}
-_MISSING_RELATION = re.compile(r'relation "(?P<name>[^"]+)" does not exist')
+_MISSING_RELATION = re.compile(r'relation \\?"(?P<name>[^"\\]+)\\?" does not exist')
+"""As PostgreSQL says it, or as it stands in an application's JSON."""
 _CORRUPT = re.compile(
     r"PANIC|invalid page in block|could not read blocks? |could not locate a valid checkpoint|missing chunk number"
     r"|unexpected zero page|could not open file \\?\"(base|global|pg_)|page verification failed"

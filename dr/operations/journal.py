@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from dr.clients.record_store import RecordStore
 from dr.model.errors import AccessError, DrError, FaultError, InterruptedOperationError
 from dr.model.history import OperationEntry, Outcome
 from dr.model.plan import Plan, Step
@@ -28,6 +27,13 @@ def unchanged(record: Record) -> Record:
     return record
 
 
+class Records(Protocol):
+    """Where the record is kept: in the environment's cluster, or beside the state while there is none."""
+
+    def change(self, change: Callable[[Record], Record], *, now: datetime) -> Record:
+        """Apply ``change`` to the record and keep it. Raises AccessError."""
+
+
 @dataclass(kw_only=True)
 class Journal:
     """The journal of one operation. ``common`` stands in every line; times are aware UTC. ``records`` is None for one
@@ -36,7 +42,7 @@ class Journal:
 
     path: Path
     common: Mapping[str, Any]
-    records: RecordStore | None
+    records: Records | None
     user: str
     _entry: OperationEntry | None = field(default=None, init=False)
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from threading import Event, Thread
+from typing import Protocol
 
-from dr.clients.lease_store import LeaseStore
 from dr.clients.processes import known_dead
 from dr.model.errors import AccessError, InterruptedOperationError, Problem, RefusedError
 from dr.model.holder import Holder, LeaseSeen
@@ -19,10 +19,20 @@ DURATION = timedelta(seconds=15)
 _RENEW_SECONDS = 5.0
 
 
+class Lease(Protocol):
+    """Where the lease is kept: in the environment's cluster, or beside the state while there is none."""
+
+    def read(self) -> LeaseSeen | None:
+        """The lease, or None before the first operation. Raises AccessError."""
+
+    def write(self, holder: str, now: datetime, duration: timedelta, *, over: LeaseSeen | None) -> bool:
+        """Put ``holder`` into the lease in place of ``over``; False when someone else was quicker. Raises
+        AccessError.
+        """
+
+
 @contextmanager
-def held(
-    store: LeaseStore, me: Holder, *, take_over: bool, clock: Callable[[], datetime], stop: Event
-) -> Iterator[None]:
+def held(store: Lease, me: Holder, *, take_over: bool, clock: Callable[[], datetime], stop: Event) -> Iterator[None]:
     """Hold the lease within the context. Raises RefusedError ``another-operator`` or ``lease-stale``, AccessError.
 
     When it is lost meanwhile, which takes a deliberate take-over, ``stop`` is set.
@@ -42,7 +52,7 @@ def held(
                 store.write("", clock(), DURATION, over=seen)
 
 
-def _acquire(store: LeaseStore, me: Holder, *, take_over: bool, clock: Callable[[], datetime], stop: Event) -> None:
+def _acquire(store: Lease, me: Holder, *, take_over: bool, clock: Callable[[], datetime], stop: Event) -> None:
     seen = store.read()
     if seen and seen.holder and not known_dead(Holder.parse(seen.holder)):
         if not take_over:
@@ -73,7 +83,7 @@ def _held_by(seen: LeaseSeen, now: datetime) -> Problem:
     )
 
 
-def _renew(store: LeaseStore, me: Holder, clock: Callable[[], datetime], stop: Event, over: Event) -> None:
+def _renew(store: Lease, me: Holder, clock: Callable[[], datetime], stop: Event, over: Event) -> None:
     while not over.wait(_RENEW_SECONDS):
         # An API server that is away for a moment is no loss of the lease.
         with suppress(AccessError):

@@ -3,6 +3,7 @@
 from dr.clients import workloads
 from dr.clients.cnpg import list_clusters
 from dr.clients.processes import known_dead
+from dr.clients.rebuild_store import RebuildRecords
 from dr.model.errors import Problem, RefusedError
 from dr.model.history import OperationEntry
 from dr.model.holder import Holder
@@ -30,6 +31,15 @@ def look(session: Session) -> Status:
         lease=lease,
         holder_dead=lease is not None and known_dead(Holder.parse(lease.holder)),
     )
+
+
+def rebuild_to_resume(records: RebuildRecords) -> OperationEntry | None:
+    """The full rebuild that was not done, which comes before everything inside it; None without one.
+
+    It is remembered outside of the cluster, and asked for first: there may be no cluster to ask. Raises AccessError.
+    """
+    record = records.read()
+    return record.unfinished if record else None
 
 
 def to_resume(session: Session) -> OperationEntry:

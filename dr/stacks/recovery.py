@@ -11,6 +11,7 @@ from dr.model.config import Environment
 from dr.model.declaration import Declaration
 from dr.model.recovered import RecoveredCluster
 from dr.model.stack_file import PROJECT
+from dr.stacks.provider import cluster_provider
 
 _WAIT_FOR_READY = {"pulumi.com/waitFor": "condition=Ready"}
 
@@ -22,15 +23,7 @@ def declare_recovery_stack(environment: Environment, declaration: Declaration) -
     Pulumi deletes, and with it its data.
     """
     clusters = declaration.clusters
-    provider = k8s.Provider(
-        "cluster",
-        context=environment.kubernetes.context,
-        # Without an identity of its own, a new endpoint or certificate of the same cluster would read as another
-        # cluster, and everything in it would be replaced.
-        cluster_identifier=environment.kubernetes.context,
-        kubeconfig=environment.kubernetes.kubeconfig,
-        opts=pulumi.ResourceOptions(transformations=[_without_kubeconfig_of_this_machine(environment)]),
-    )
+    provider = cluster_provider(environment.kubernetes)
     for cluster in clusters:
         _declare_cluster(cluster, provider)
     if declaration.external_name is not None:
@@ -44,18 +37,6 @@ def declare_recovery_stack(environment: Environment, declaration: Declaration) -
         pulumi.export("target", latest.target)
         pulumi.export("serverName", latest.server_name)
         pulumi.export("host", latest.host)
-
-
-def _without_kubeconfig_of_this_machine(environment: Environment) -> pulumi.ResourceTransformation:
-    """Undoes what the SDK does of its own accord: it makes ``$KUBECONFIG`` an input, which would put one machine's path
-    into the shared state, and takes a list of files for the text of one. The provider reads the variable by itself.
-    """
-
-    def transform(resource: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
-        props = {**resource.props, "kubeconfig": environment.kubernetes.kubeconfig}
-        return pulumi.ResourceTransformationResult(props, resource.opts)
-
-    return transform
 
 
 def _declare_cluster(cluster: RecoveredCluster, provider: k8s.Provider) -> k8s.apiextensions.CustomResource:

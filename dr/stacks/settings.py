@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime import config as runtime_config
 
+from dr.model.argocd_stack import ArgoCd
 from dr.model.config import Environment, parse_environment
 from dr.model.infrastructure import Durable, Part, Platform
 from dr.model.stack_file import own_keys, read_section
@@ -21,7 +22,7 @@ def environment_of_stack() -> Environment:
     return parse_environment(pulumi.get_stack(), _document(), where=_where())
 
 
-def infrastructure_of_stack() -> Part | None:
+def infrastructure_of_stack() -> Part | ArgoCd | None:
     """The part of the infrastructure that the running stack's configuration says it ``holds``; None where it is an
     environment's. Raises ConfigError.
     """
@@ -31,6 +32,8 @@ def infrastructure_of_stack() -> Part | None:
         return None
     if holds == "durable":
         return read_section(Durable, pulumi.get_stack(), document, where=_where())
+    if holds == "argocd":
+        return read_section(ArgoCd, pulumi.get_stack(), document, where=_where())
     return read_section(Platform, pulumi.get_stack(), document, where=_where())
 
 

@@ -225,7 +225,7 @@ def test_what_may_not_be_looked_at_is_no_finding() -> None:
 
 
 def test_a_relation_that_the_application_misses_is_a_dropped_table() -> None:
-    found = _diagnose(health='503 {"error": "relation "users" does not exist LINE 1: SELECT"}')
+    found = _diagnose(health=r'503 {"error": "relation \"users\" does not exist\nLINE 1: SELECT"}')
     (finding,) = found.findings
     assert finding.row.key == "table-drop"
     assert finding.command == "python -m dr pitr --env prod --before-drop public.users"

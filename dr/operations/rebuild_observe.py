@@ -1,0 +1,105 @@
+"""Looking at what a rebuild decides on: what survives of the database, what is there of the platform. Changes nothing.
+
+Everything may be down; what cannot be looked at is told, and stops a rebuild only where going on would be a guess.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from dr.clients.archive_reader import read_archives
+from dr.clients.cnpg import list_clusters
+from dr.clients.kubernetes import KubernetesApi
+from dr.clients.rebuild_store import RebuildRecords
+from dr.model.archive import Archive
+from dr.model.config import Environment
+from dr.model.errors import AccessError, Problem, RefusedError
+from dr.model.guard import Seen, dangers
+from dr.model.rebuild import RebuildRequest, RebuildSituation
+from dr.model.survivors import loss, survivors
+from dr.operations.layers import Layer, told
+from dr.operations.rebuild_stage import Layers
+
+_SECONDS = (3.0, 8.0)
+_NO_BACKUPS = {"archive-empty", "bucket-missing"}
+
+
+def observe(
+    environment: Environment,
+    request: RebuildRequest,
+    layers: Layers,
+    records: RebuildRecords,
+    problems: tuple[Problem, ...] = (),
+) -> RebuildSituation:
+    """The situation now. ``problems`` are those that were found elsewhere. Raises AccessError, EngineError where it
+    cannot be known what survives.
+    """
+    with ThreadPoolExecutor(max_workers=5) as pool:
+        cluster = pool.submit(_cluster, environment, elsewhere=bool(request.region))
+        archives = pool.submit(_archives, environment)
+        durable, platform = pool.submit(_look, layers.durable), pool.submit(_look, layers.platform)
+        record = pool.submit(records.read)
+        state, answers = cluster.result()
+        found, nothing = archives.result()
+        known = record.result()
+        looked = [durable.result(), platform.result()]
+    return RebuildSituation(
+        cluster=state,
+        cluster_answers=answers,
+        survivors=survivors(found),
+        loss=nothing or loss(found, environment.backup.url),
+        durable=looked[0].said,
+        platform=looked[1].said,
+        argocd=_argocd(layers, answers=answers),
+        problems=(*problems, *looked[0].problems, *looked[1].problems),
+        history=known.operations if known else (),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Looked:
+    said: str
+    problems: tuple[Problem, ...] = ()
+
+
+def _look(layer: Layer) -> _Looked:
+    try:
+        changes = layer.look()
+    except RefusedError as error:
+        return _Looked(said="cannot be adopted as it is", problems=tuple(error.problems))
+    found = dangers(changes, Seen())
+    problems = tuple(
+        Problem(code="guard-refuses", cause=f"{one.cause} (rule {one.rule})", remedy=one.remedy) for one in found
+    )
+    return _Looked(said=told(changes) if changes.any else "is as it should be", problems=problems)
+
+
+def _cluster(environment: Environment, *, elsewhere: bool) -> tuple[str, bool]:
+    """How the environment's cluster is, in words, and whether it answers."""
+    if elsewhere:
+        return "not looked at: another region is asked for", False
+    try:
+        api = KubernetesApi(environment.kubernetes, seconds=_SECONDS)
+        clusters = list_clusters(api, environment.namespace)
+    except AccessError as error:
+        if error.code == "api-group-missing":
+            return "answers, without CloudNativePG", True
+        return error.cause, False
+    states = ", ".join(f"{cluster.name}: {cluster.phase or 'just made'}" for cluster in clusters)
+    return f"answers; {states or f'no Cluster in {environment.namespace}'}", True
+
+
+def _archives(environment: Environment) -> tuple[tuple[Archive, ...], str]:
+    """The archives, and what to say where there is nothing at all."""
+    try:
+        return read_archives(environment.backup), ""
+    except AccessError as error:
+        if error.code not in _NO_BACKUPS:
+            raise
+        return (), f"{error.cause}: the database cannot be brought back from there"
+
+
+def _argocd(layers: Layers, *, answers: bool) -> str:
+    namespace, name = layers.root
+    if layers.argocd is None:
+        return f"no stack is configured: the Application {namespace}/{name} has to be there"
+    return f"the Application {namespace}/{name}, {'where it is missing' if answers else 'made anew'}"
