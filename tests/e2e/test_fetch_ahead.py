@@ -58,7 +58,7 @@ def test_everything_is_there(dev: Seat, jobs: int, recovered: Outcome) -> None:
 
 def test_the_plan_says_so(dev: Seat, recovered: Outcome) -> None:
     planned = dev.dr("latest", "--env", "dev", "--recovered-name", "postgres-dev-other", "--dry-run").document
-    (step,) = [step for step in planned["steps"] if step["key"] == "recover"]
+    (step,) = [step for step in planned["plan"]["steps"] if step["key"] == "recover"]
     assert step["detail"].endswith("fetched ahead")
     facts = {step["key"]: step["fact"] for step in recovered.document["steps"]}
     assert int(facts["recover"].split()[-4]) >= SEGMENTS, facts["recover"]
