@@ -212,3 +212,10 @@ def test_another_name_is_refused_everywhere(how: str) -> None:
     with pytest.raises(RequestError) as refused:
         _agree(how, yes=True, confirmed="postgres-dev-recovered")
     assert refused.value.code == "confirmation-wrong"
+
+
+def test_the_help_has_the_whole_sentence_of_each_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Make the recovered Cluster the canonical one, and delete the old one." in said
+    assert "..." not in said.partition("Commands:")[2]
