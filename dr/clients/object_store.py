@@ -85,6 +85,15 @@ def list_server_names(place: BackupPlace) -> set[str]:
     return {prefix.rstrip("/").rsplit("/", 1)[-1] for prefix in listing.prefixes}
 
 
+def stored_bytes(place: BackupPlace, server_name: str, backup_id: str) -> int:
+    """How much a base backup takes up in the bucket, as it lies there, compressed or not. Raises AccessError."""
+    with failures_explained(place):
+        prefix = f"{place.path}/{server_name}/base/{backup_id}/"
+        return sum(
+            blob.size or 0 for blob in storage.Client().list_blobs(place.bucket, prefix=prefix, timeout=_SECONDS)
+        )
+
+
 def _backups(place: BackupPlace, server_name: str) -> list[BaseBackup]:
     # Imported here: barman takes most of a second to import, and a wrong bucket should not have to wait for it.
     from barman.cloud import CloudBackupCatalog

@@ -37,7 +37,15 @@ def list_scratches(
         PLURAL,
         label_selector=f"{SCRATCH_LABEL}={purpose.mark}{only}",
     )
-    return sorted(map(ClusterSnapshot.from_object, found["items"]), key=lambda cluster: (cluster.created, cluster.name))
+    # Looked at once more: these are deleted, and a server that passed the selector over would list the live one.
+    marked = [raw for raw in found["items"] if _marked(raw, purpose, environment)]
+    return sorted(map(ClusterSnapshot.from_object, marked), key=lambda cluster: (cluster.created, cluster.name))
+
+
+def _marked(raw: Mapping[str, Any], purpose: Purpose, environment: str) -> bool:
+    labels = raw["metadata"].get("labels") or {}
+    mine = not environment or labels.get(ENVIRONMENT_LABEL) == environment
+    return labels.get(SCRATCH_LABEL) == purpose.mark and mine
 
 
 def make_scratch(api: KubernetesApi, manifest: Mapping[str, Any], *, limit: float, stop: Event) -> bool:

@@ -62,6 +62,7 @@ _STAGES = {
     Stage.WAITING: Phase.KUBERNETES,
     Stage.BASE_BACKUP: Phase.BASE_BACKUP,
     Stage.REPLAY: Phase.WAL_REPLAY,
+    Stage.FINISHING: Phase.KUBERNETES,
     Stage.STARTING: Phase.KUBERNETES,
 }
 
@@ -102,9 +103,9 @@ def spans(
     for step, title in steps:
         if step.started > at:
             # Before the first step and between two: the lease, the state's lock, the record.
-            found.append(
-                _span(Phase.ENGINE, "between the steps" if found else "before the first step", "", at, step.started)
-            )
+            phase = Phase.ENGINE if by_engine else Phase.PREPARATION
+            what = "between the steps" if found else "before the first step"
+            found.append(_span(phase, what, "", at, step.started))
         at = max(at, step.ended or until)
         if step.key == RECOVER and marks:
             found += _of_recovery(step.key, step.started, at, marks, by_engine=by_engine)

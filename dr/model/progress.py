@@ -21,6 +21,7 @@ class Stage(StrEnum):
     WAITING = "waiting for its volume and pod"
     BASE_BACKUP = "restoring the base backup"
     REPLAY = "replaying WAL"
+    FINISHING = "finishing the recovery"
     STARTING = "starting the instance"
     HEALTHY = "healthy"
 
@@ -168,6 +169,9 @@ class RecoveryProgress:
         if found := re.match(r'restored log file "([0-9A-F]{24})" from archive', message):
             wal, known = found[1], self.wal
             return replace(self, stage=self._at_least(Stage.REPLAY), wal=wal, segments=self.segments + (wal != known))
+        if message.startswith("archive recovery complete"):
+            # What follows is CloudNativePG's: it looks every five seconds, and starts and stops the server once more.
+            return replace(self, stage=self._at_least(Stage.FINISHING))
         return self._with_last_commit(message)
 
     def _with_last_commit(self, message: str) -> "RecoveryProgress":

@@ -79,8 +79,9 @@ class DataLoss(_Part):
 
 
 class Sizes(_Part):
-    """How much there was to recover. ``base_backup_bytes`` is what barman recorded of the base backup, ``wal_segments``
-    were replayed, each of ``wal_segment_bytes``; ``database_bytes`` is what came of it, None where it was not asked.
+    """How much there was to recover. ``base_backup_bytes`` is what there was to fetch of the base backup: what barman
+    recorded, or what it takes up in the bucket; ``wal_segments`` were replayed, each of ``wal_segment_bytes``;
+    ``database_bytes`` is what came of it, None where it was not asked.
     """
 
     base_backup: str

@@ -24,7 +24,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   AND NOT EXISTS (
     SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-ORDER BY pg_table_size(c.oid), 1"""
+ORDER BY pg_table_size(c.oid), n.nspname, c.relname"""
 """All tables with rows of the application's own, each as a line of JSON; those of extensions are not."""
 
 _OLDEST = """WITH oldest AS (

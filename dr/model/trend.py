@@ -80,7 +80,7 @@ class Trend:
         count = f"{len(self.points)} drill{'' if len(self.points) == 1 else 's'}"
         middle = seconds_of(median(point.seconds for point in self.points))
         if self.fixed is None or self.per_byte is None:
-            return f"{count}, an RTO of {middle} in the middle; they are too few, or too alike, to extrapolate"
+            return f"{count}, an RTO of {middle} in the middle; too few, or too alike, to extrapolate"
         fixed = f"{seconds_of(self.fixed)}, and " if self.fixed else ""
         told = f"{count}: {fixed}{seconds_of(self.per_byte * 2**30)} for each GiB"
         if self.limit:

@@ -75,7 +75,7 @@ class Drill:
         Raises RefusedError while another drill is under way, InterruptedOperationError ``gave-way``.
         """
         session, decision = self.session, self.decision
-        self.evidence.until, self.evidence.base = "verify", decision.base
+        self.evidence.begins_from(decision.base, decision.source, until="verify")
         started, begin = session.clock(), time.monotonic()
         # A drill that is not heard of any more may be a pod that was killed: nobody would take over from it by hand.
         with held(session.drill_lease, session.holder, take_over=True, clock=session.clock, stop=session.stop):
@@ -136,7 +136,7 @@ class Drill:
         failure = progress.failure
         if failure is not None and len(progress.failed_pods) >= _ATTEMPTS:
             raise RecoveryError(failure.code, f"{failure.cause}, {_ATTEMPTS} times", failure.remedy)
-        if progress.stage is Stage.STARTING:
+        if progress.stage in {Stage.FINISHING, Stage.STARTING}:
             self._ask_what_was_acknowledged()
 
     def _ask_what_was_acknowledged(self) -> None:

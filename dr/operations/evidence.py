@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dr.model.catalogue import BaseBackup
+from dr.model.cluster import ClusterSnapshot
 from dr.model.phases import Mark
 from dr.model.report_document import DataLoss, FindingLine, Link
 
@@ -15,7 +16,8 @@ _LOG_LINES = 5000
 @dataclass(kw_only=True)
 class Evidence:
     """Filled in while the steps run. ``until`` is the step with whose end the RTO ends, empty where there is none;
-    ``by_engine`` says that Pulumi makes the Cluster that recovers; ``kept_at`` is where the report was kept.
+    ``by_engine`` says that Pulumi makes the Cluster that recovers; ``base`` is of the archive ``server_name``, and
+    ``base_bytes`` is how much of it there was to fetch; ``kept_at`` is where the report was kept.
     """
 
     until: str = ""
@@ -23,6 +25,8 @@ class Evidence:
     marks: Sequence[Mark] = ()
     log: deque[str] = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
     base: BaseBackup | None = None
+    server_name: str = ""
+    base_bytes: int | None = None
     segments: int = 0
     database_bytes: int | None = None
     findings: list[FindingLine] = field(default_factory=list)
@@ -32,6 +36,10 @@ class Evidence:
     versions: dict[str, str] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
     kept_at: Path | None = None
+
+    def begins_from(self, base: BaseBackup, source: ClusterSnapshot, *, until: str) -> None:
+        """What a recovery goes through: from ``base`` of ``source``, to the end of the step ``until``."""
+        self.base, self.server_name, self.until = base, source.server_name or source.name, until
 
     def found(self, name: str, value: str, passed: bool | None) -> None:
         """One more answer."""

@@ -87,7 +87,7 @@ class Extract:
                 journal=course.journal,
             )
 
-        self._tools.evidence.until, self._tools.evidence.base = "place", decision.base
+        self._tools.evidence.begins_from(decision.base, decision.source, until="place")
         go_on = self._request.command(session.environment)
         return run_operation(self._tools, decision.plan, doing, go_on=go_on, report=report)
 

@@ -150,7 +150,7 @@ class Recovery:
                 journal=course.journal,
             )
 
-        self._tools.evidence.until, self._tools.evidence.base = "verify", decision.base
+        self._tools.evidence.begins_from(decision.base, decision.source, until="verify")
         with self._watch:
             go_on = decision.request.command(session.environment, go_on=True)
             return run_operation(self._tools, decision.plan, doing, go_on=go_on, report=report)

@@ -1,12 +1,14 @@
 """Keeping the report of an operation: made of its journal's entry and of what it found out, done or failed."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from dr import __version__
+from dr.clients.object_store import stored_bytes
 from dr.clients.report_files import ReportFiles
 from dr.model.config import Environment
-from dr.model.errors import DrError
+from dr.model.errors import AccessError, DrError
 from dr.model.history import OperationEntry, Outcome
 from dr.model.phases import Span, spans, split
 from dr.model.plan import Plan
@@ -42,6 +44,7 @@ def keep_report(
     entry = journal.entry
     if entry is None or entry.ended is None:
         return None
+    _measure_base(environment, evidence)
     document = document_of(environment, plan, entry, evidence, journal, result=result or {}, error=error)
     others = {PAGE: page(document, trend(document) if trend else None), MARKDOWN: markdown(document)}
     if evidence.log:
@@ -133,13 +136,24 @@ def _recovery_time(
     )
 
 
+def _measure_base(environment: Environment, evidence: Evidence) -> None:
+    """Barman does not always record the size of a base backup, and the bucket knows it. Only now: nobody waits."""
+    base = evidence.base
+    if base is None or evidence.base_bytes is not None:
+        return
+    evidence.base_bytes = base.size
+    if not base.size and evidence.server_name:
+        with suppress(AccessError):
+            evidence.base_bytes = stored_bytes(environment.backup, evidence.server_name, base.backup_id) or None
+
+
 def _sizes(evidence: Evidence) -> Sizes | None:
     base = evidence.base
     if base is None:
         return None
     return Sizes(
         base_backup=base.backup_id,
-        base_backup_bytes=base.size,
+        base_backup_bytes=evidence.base_bytes,
         wal_segments=evidence.segments,
         wal_segment_bytes=base.segment_size,
         database_bytes=evidence.database_bytes,

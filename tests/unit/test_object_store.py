@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients.object_store import read_catalogue
+from dr.clients.object_store import read_catalogue, stored_bytes
 from dr.model.config import BackupPlace
 from dr.model.errors import AccessError
 from tests.builders import BUCKET
@@ -113,3 +113,12 @@ def test_missing_credentials_are_told_with_how_to_log_in(tmp_path: Path, monkeyp
     refused = _failure()
     assert refused.code == "bucket-forbidden"
     assert "application-default login" in refused.remedy
+
+
+def test_what_a_base_backup_takes_up_is_the_sum_of_its_objects(store: ObjectStoreDouble) -> None:
+    store.add_backup("20240501T030000", "2024-05-01 03:00:33+00:00")
+    folder = "prod/postgres-prod/base/20240501T030000"
+    store.objects[f"{folder}/data_0001.tar"] = b"12345"
+    expected = sum(len(content) for name, content in store.objects.items() if name.startswith(folder))
+    assert stored_bytes(PLACE, "postgres-prod", "20240501T030000") == expected
+    assert stored_bytes(PLACE, "postgres-prod", "20240502T030000") == 0

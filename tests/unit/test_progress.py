@@ -56,6 +56,7 @@ WHOLE: list[tuple[Observation, Stage]] = [
     (RESTORING, Stage.BASE_BACKUP),
     (RESTORE_DONE, Stage.REPLAY),
     (_restored(3), Stage.REPLAY),
+    (_postgres("archive recovery complete"), Stage.FINISHING),
     (_pod("Succeeded"), Stage.STARTING),
     (INSTANCE, Stage.STARTING),
     (HEALTHY, Stage.HEALTHY),

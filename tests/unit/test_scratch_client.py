@@ -10,7 +10,7 @@ from dr.clients.kubernetes import KubernetesApi
 from dr.clients.scratch import delete_scratch, list_scratches, make_scratch, note_loaded, superuser_password
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import AccessError
-from dr.model.scratch import derive_scratch_cluster
+from dr.model.scratch import DRILL, derive_scratch_cluster
 from tests.builders import TARGET, a_source, cluster_object
 from tests.doubles import Impatient, Wire, kube_status
 
@@ -28,6 +28,13 @@ def gone(wire: Wire) -> None:
         wire.on(f"{CORE}/{kind}", {"items": []})
 
 
+def marked(name: str = NAME, **labels: str) -> dict[str, Any]:
+    """A scratch Cluster as the API returns it."""
+    raw = cluster_object(name)
+    raw["metadata"]["labels"] = {"postgres-dr/scratch": "true", **labels}
+    return raw
+
+
 def manifest() -> dict[str, Any]:
     source = a_source()
     assert source.store is not None
@@ -35,9 +42,17 @@ def manifest() -> dict[str, Any]:
 
 
 def test_they_are_listed_by_their_mark(wire: Wire, api: KubernetesApi) -> None:
-    wire.on(CLUSTERS, {"items": [cluster_object(NAME)]})
+    wire.on(CLUSTERS, {"items": [marked()]})
     assert [cluster.name for cluster in list_scratches(api, "data")] == [NAME]
     assert wire.asked[-1].query["labelSelector"] == "postgres-dr/scratch=true"
+
+
+def test_a_server_that_passes_the_selector_over_lists_no_live_cluster(wire: Wire, api: KubernetesApi) -> None:
+    drill = marked(f"{NAME}-2", **{"postgres-dr/scratch": "drill", "postgres-dr/environment": "dev"})
+    wire.on(CLUSTERS, {"items": [cluster_object("postgres-prod"), marked(), drill]})
+    assert [cluster.name for cluster in list_scratches(api, "data")] == [NAME]
+    assert [cluster.name for cluster in list_scratches(api, "data", DRILL, environment="dev")] == [f"{NAME}-2"]
+    assert list_scratches(api, "data", DRILL, environment="prod") == []
 
 
 def test_one_is_made_once(wire: Wire, api: KubernetesApi) -> None:
@@ -63,7 +78,7 @@ def test_none_is_made_on_the_volume_of_an_earlier_one(wire: Wire, api: Kubernete
 def test_it_is_gone_when_all_that_it_owned_is_gone(wire: Wire, api: KubernetesApi, kind: str) -> None:
     # GIVEN a scratch Cluster of which something stays for a while
     gone(wire)
-    wire.on(CLUSTERS, {"items": [cluster_object(NAME)]})
+    wire.on(CLUSTERS, {"items": [marked()]})
     wire.on(f"{CLUSTERS}/{NAME}", {}, method="DELETE")
     if kind != "persistentvolumeclaims":
         wire.on(f"{CORE}/{kind}", {"items": [{"metadata": {"name": "left"}}]})
