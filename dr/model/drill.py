@@ -7,6 +7,7 @@ end of the WAL has lost is what a disaster at that moment would have lost.
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from dr.model.archive import Archive
@@ -17,8 +18,10 @@ from dr.model.cluster import ClusterSnapshot
 from dr.model.commits import LaterCommits
 from dr.model.config import Environment
 from dr.model.errors import Problem, RefusedError
+from dr.model.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, segments_to_replay
 from dr.model.plan import Plan, Step
 from dr.model.preconditions import RecoveryRequest, preconditions
+from dr.model.recovered import RecoveredCluster
 from dr.model.scratch import DRILL, derive_scratch_cluster
 from dr.model.situation import Situation
 from dr.model.target import RecoveryTarget
@@ -70,7 +73,9 @@ class DrillSituation:
 
 @dataclass(frozen=True, kw_only=True)
 class DrillDecision:
-    """All that was decided; ``later`` are the transactions that a target leaves out, None where not counted."""
+    """All that was decided; ``later`` are the transactions that a target leaves out, None where not counted;
+    ``fetches_ahead`` says that WAL is fetched ahead, as a recovery of so many segments would.
+    """
 
     request: DrillRequest
     source: ClusterSnapshot
@@ -79,6 +84,7 @@ class DrillDecision:
     orphans: tuple[str, ...]
     server_names: frozenset[str]
     external_name: str | None
+    fetches_ahead: bool
     later: LaterCommits | None
     plan: Plan
 
@@ -129,6 +135,7 @@ def decide_drill(environment: Environment, request: DrillRequest, situation: Dri
         orphans=situation.orphans,
         server_names=catalogue.server_names,
         external_name=recovery.external_name,
+        fetches_ahead=_fetches_ahead(manifest, recovery.archive, base),
         later=recovery.later,
         plan=Plan(
             operation=OPERATION,
@@ -138,6 +145,12 @@ def decide_drill(environment: Environment, request: DrillRequest, situation: Dri
             steps=tuple(_steps(environment, request, situation, base)),
         ),
     )
+
+
+def _fetches_ahead(manifest: Mapping[str, Any], archive: Archive | None, base: BaseBackup) -> bool:
+    many = archive is not None and segments_to_replay(archive, base) >= WORTH_SEGMENTS
+    by_plugin = any("plugin" in one for one in manifest["spec"]["externalClusters"])
+    return many and not by_plugin and can_fetch_ahead(RecoveredCluster(manifest=manifest, limit=timedelta()))
 
 
 def problems_of_drill(environment: Environment, request: DrillRequest, situation: DrillSituation) -> Iterator[Problem]:

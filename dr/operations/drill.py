@@ -13,6 +13,7 @@ from datetime import datetime
 from threading import Event
 
 from dr.clients.cnpg import find_cluster
+from dr.clients.fetch_ahead import remove_program
 from dr.clients.last_commit import last_acknowledged
 from dr.clients.object_store import failures_explained, list_server_names
 from dr.clients.scratch import delete_scratch
@@ -64,7 +65,14 @@ class Drill:
 
     def __post_init__(self) -> None:
         """Nothing is touched yet."""
-        self._scratch = Scratch(self.session, self.reporter, self.evidence, self.decision.scratch, purpose=DRILL)
+        self._scratch = Scratch(
+            self.session,
+            self.reporter,
+            self.evidence,
+            self.decision.scratch,
+            purpose=DRILL,
+            ahead=self.decision.fetches_ahead,
+        )
         self._seen: ClusterSnapshot | None = None
         self._acknowledged: datetime | None = None
         self._asked = False
@@ -123,6 +131,7 @@ class Drill:
     def _remove_orphans(self) -> str:
         session, namespace = self.session, self.decision.source.namespace
         for name in self.decision.orphans:
+            remove_program(session.api, namespace, name)
             delete_scratch(session.api, namespace, name, limit=_GONE_SECONDS, stop=session.stop, purpose=DRILL)
         return f"{', '.join(self.decision.orphans)} gone"
 

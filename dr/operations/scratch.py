@@ -5,14 +5,18 @@ runs beside.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from threading import Event
 from typing import Any
 
 from dr.clients import cnpg
+from dr.clients.fetch_ahead import bring_program, make_as_declared, remove_program
 from dr.clients.recovery_watch import RecoveryWatch
 from dr.clients.scratch import delete_scratch, make_scratch
 from dr.model.cluster import ClusterSnapshot
+from dr.model.fetch_ahead import fetching_ahead
 from dr.model.progress import RecoveryProgress
+from dr.model.recovered import RecoveredCluster
 from dr.model.scratch import EXTRACTION, Purpose
 from dr.operations.evidence import Evidence
 from dr.operations.recovery_wait import RecoveryWait
@@ -28,7 +32,9 @@ _OTHER_REMEDIES = {
 
 
 class Scratch:
-    """The scratch Cluster of one operation. ``clears`` says that the one of an earlier run failed for good."""
+    """The scratch Cluster of one operation. ``clears`` says that the one of an earlier run failed for good; ``ahead``
+    that WAL is fetched ahead, as in a recovery that is to stay.
+    """
 
     def __init__(
         self,
@@ -39,6 +45,7 @@ class Scratch:
         *,
         purpose: Purpose = EXTRACTION,
         clears: bool = False,
+        ahead: bool = False,
     ) -> None:
         self._session = session
         self._reporter = reporter
@@ -46,6 +53,7 @@ class Scratch:
         self._manifest = manifest
         self._purpose = purpose
         self._clears = clears
+        self._ahead = RecoveredCluster(manifest=manifest, limit=timedelta()) if ahead else None
         self._name = str(manifest["metadata"]["name"])
         self._namespace = str(manifest["metadata"]["namespace"])
         self.progress = RecoveryProgress()
@@ -62,7 +70,11 @@ class Scratch:
         if self._clears:
             cnpg.delete_given_up(api, self._namespace, self._name, limit=_GONE_SECONDS, stop=session.stop)
         with RecoveryWatch(api, self._namespace, self._name, since=session.clock()) as watch:
-            make_scratch(api, self._manifest, limit=_GONE_SECONDS, stop=session.stop)
+            manifest = self._manifest
+            if self._ahead is not None:
+                bring_program(api, self._ahead)
+                manifest = fetching_ahead(self._ahead).manifest
+            make_scratch(api, manifest, limit=_GONE_SECONDS, stop=session.stop)
             wait = RecoveryWait(
                 session,
                 self._reporter,
@@ -74,11 +86,19 @@ class Scratch:
             )
             self._evidence.by_engine = False
             try:
-                wait.until_healthy(limit, check=lambda: check(wait.progress))
+                wait.until_healthy(limit, check=lambda: self._look(wait.progress, check))
             finally:
                 self.progress, self.replayed = wait.progress, wait.replayed
                 self._evidence.segments = wait.progress.segments
         return wait.healthy
+
+    def _look(self, progress: RecoveryProgress, check: Callable[[RecoveryProgress], None]) -> None:
+        if self._ahead is not None and progress.has_begun:
+            # Once, when the pod that recovers has what it needs: the instance has to start without it.
+            make_as_declared(self._session.api, self._ahead)
+            remove_program(self._session.api, self._namespace, self._name)
+            self._ahead = None
+        check(progress)
 
     def find(self) -> ClusterSnapshot | None:
         """It as it is now, or None."""
@@ -86,6 +106,7 @@ class Scratch:
 
     def remove(self, stop: Event | None = None) -> str:
         """Delete it, and see that nothing of it is left; ``stop`` in place of the session's, which may be set."""
+        remove_program(self._session.api, self._namespace, self._name)
         deleted = delete_scratch(
             self._session.api,
             self._namespace,

@@ -139,3 +139,16 @@ def test_an_archive_of_one_place_leaves_no_lot() -> None:
 )
 def test_the_command_asks_for_the_same_again(changes: dict[str, Any], words: str) -> None:
     assert a_drill_request(**changes).command(an_environment()) == f"python -m dr drill --env prod {words}"
+
+
+@pytest.mark.parametrize(("segments", "ahead"), [(24, True), (23, False)])
+def test_wal_is_fetched_ahead_where_a_recovery_would(segments: int, ahead: bool) -> None:
+    held = archive(backup(3), files=wal(range(3, 3 + segments)))
+    recovery = with_recovery(archive=held, catalogue=_catalogue(held), seen_at=NOW)
+    assert decide(situation=recovery).fetches_ahead is ahead
+
+
+def test_the_plugin_fetches_wal_by_itself() -> None:
+    held = archive(backup(3), files=wal(range(3, 100)))
+    by_plugin = with_recovery(archive=held, catalogue=_catalogue(held), source=a_plugin_source())
+    assert decide(situation=by_plugin).fetches_ahead is False
