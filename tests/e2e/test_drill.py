@@ -150,8 +150,9 @@ def test_a_drill_passes_and_tells_how_long_a_disaster_would_take(dev: Seat) -> N
 def test_a_moment_and_a_lot_can_be_drilled(dev: Seat) -> None:
     target = dev.database_time()
     time.sleep(0.2)
-    dev.psql(dev.source, "CREATE TABLE later (); DROP TABLE later; SELECT pg_switch_wal()")
-    dev.await_archived(dev.psql(dev.source, "SELECT pg_walfile_name(pg_current_wal_lsn() - 1)"))
+    # The commit is to be in the segment that is left: PostgreSQL stops at a time only where it meets a later one.
+    switch = "SELECT pg_walfile_name(pg_switch_wal())"
+    dev.await_archived(dev.psql_lines(dev.source, "CREATE TABLE later ()", "DROP TABLE later", switch)[-1])
     at_moment = drill(dev, "--target-time", target, "--quick")
     assert at_moment.code == 0, at_moment
     assert findings(report_of(dev))["last transaction"] is True
