@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @options("extract")
 @click.option("--table", required=True, help="The table: public.users, or users for one in public.")
-@click.option("--target-time", required=True, help="The moment to take it from, with its zone: 2026-04-27T09:55:00Z.")
+@click.option("--target-time", help="The moment to take it from, with its zone: 2026-04-27T09:55:00Z.")
+@click.option("--before-drop", is_flag=True, help="Instead: just before it was dropped; dr finds out when.")
 @click.option("--swap", is_flag=True, help="Let it take its place under its own name; a present one is kept beside it.")
 @click.option("--source", help="The Cluster to recover from.  [default: the one that serves the traffic]")
 @click.option(
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 @operation_options
 def command(
     table: str,
-    target_time: str,
+    target_time: str | None,
+    before_drop: bool,
     swap: bool,
     source: str | None,
     source_manifest: str | None,
@@ -41,6 +43,8 @@ def command(
     from there as TABLE_recovered_TIME, or with --swap under its own name, and the scratch Cluster is deleted. What was
     written to other tables since stays, and no writer is stopped.
     """
+    if (target_time is None) != before_drop:
+        raise click.UsageError("give --target-time, or --before-drop, and only one of them")
 
     def ask(environment: "Environment") -> Asked:
         from dr.cli.extraction_rendering import show_extraction
@@ -52,7 +56,7 @@ def command(
         from dr.operations.session import utc_now
 
         name = TableName.parse(table)
-        target = RecoveryTarget.parse(target_time, now=utc_now())
+        target = RecoveryTarget.parse(target_time, now=utc_now()) if target_time is not None else None
 
         def look(session: "Session") -> Agreed:
             request = request_for(
@@ -66,7 +70,7 @@ def command(
                 seal=not skip_seal,
             )
             decision = decide(session, request)
-            adds = f"puts {request.final} of {target} into {decision.live.name} of {environment.name}"
+            adds = f"puts {request.final} of {request.target} into {decision.live.name} of {environment.name}"
             return Agreed(
                 plan=decision.plan,
                 name=decision.live.name,

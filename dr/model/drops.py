@@ -8,7 +8,7 @@ is known, and every record that moved or deleted it names that position.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from dr.model.catalog_rows import CatalogRow
@@ -83,6 +83,13 @@ class Drop:
     def target(self) -> RecoveryTarget:
         """All that was committed before the drop, and nothing of it: recovery stops before the commit's record."""
         return RecoveryTarget(lsn=self.lsn, exclusive=True)
+
+    @property
+    def moment(self) -> RecoveryTarget:
+        """The same as a time, for this table alone: whatever changed it was committed earlier, as the drop waited for
+        it. Other tables may lack what was committed in the very microsecond.
+        """
+        return RecoveryTarget(self.time - timedelta(microseconds=1))
 
     @property
     def facts(self) -> Mapping[str, str]:

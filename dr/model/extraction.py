@@ -130,6 +130,7 @@ def _facts(
         becomes = str(request.final) + (f"; {request.table} stays as it is" if present else "")
     return {
         "Environment": f"{environment.name} (context {environment.kubernetes.context})",
+        **(request.drop.facts if request.drop else {}),
         "Table": f"{request.table} as it was at {request.target}, inclusive",
         "Live": f"{live.namespace}/{live.name}, database {live.database}: {request.table} is {now}",
         "Becomes": becomes,

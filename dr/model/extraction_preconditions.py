@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from dr.model.cluster import ClusterSnapshot
 from dr.model.cluster_copy import StandIn
 from dr.model.config import Environment
+from dr.model.drops import Drop
 from dr.model.errors import Problem
 from dr.model.preconditions import RecoveryRequest, preconditions
 from dr.model.record import Record
@@ -28,7 +29,7 @@ _NOT_OURS = {"service-missing", "workload-missing"}
 class ExtractRequest:
     """What was asked for. ``source`` is the Cluster to recover from; ``swap`` lets the table take its place under its
     own name; ``keep_scratch`` leaves the scratch Cluster for a look around; ``stand_in`` is what the source is known by
-    where it is gone.
+    where it is gone; ``drop`` is what the target was found by, None where it was given.
     """
 
     table: TableName
@@ -39,6 +40,7 @@ class ExtractRequest:
     keep_scratch: bool = False
     seal: bool = True
     stand_in: StandIn | None = None
+    drop: Drop | None = None
 
     @property
     def recovered(self) -> TableName:

@@ -7,6 +7,7 @@ from dr.clients.cnpg import find_cluster, list_clusters
 from dr.clients.manifest_files import read_manifest
 from dr.clients.scratch import list_scratches
 from dr.clients.sql import Psql
+from dr.model import table_name
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import AccessError
 from dr.model.extraction_preconditions import ExtractRequest, ExtractSituation
@@ -19,6 +20,7 @@ from dr.model.table import TableName
 from dr.model.table_facts import LiveSeen, ask_live
 from dr.model.target import RecoveryTarget
 from dr.model.traffic import cluster_behind
+from dr.operations.drop_search import find_drop
 from dr.operations.observe import observe
 from dr.operations.session import Session
 
@@ -29,19 +31,26 @@ def request_for(
     session: Session,
     *,
     table: TableName,
-    target: RecoveryTarget,
+    target: RecoveryTarget | None,
     source: str | None,
     source_manifest: str | None,
     swap: bool,
     keep_scratch: bool,
     seal: bool,
 ) -> ExtractRequest:
-    """What was asked for, with the source that the lineage gives where none is named. Raises AccessError."""
+    """What was asked for, with the source that the lineage gives where none is named; without a ``target``, it is just
+    before the table was dropped. Raises RefusedError where that cannot be told, AccessError.
+    """
     environment, record = session.environment, session.records.read()
     found = source or source_of(environment, serving=_serving(session), record=record)
+    drop = None
+    if target is None:
+        drop = find_drop(session, found, table_name.TableName(table.schema, table.table))
+        target = drop.moment
     return ExtractRequest(
         table=table,
         target=target,
+        drop=drop,
         source=found,
         stand_in=read_manifest(source_manifest, name=found, namespace=environment.namespace)
         if source_manifest

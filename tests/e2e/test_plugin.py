@@ -125,12 +125,10 @@ def test_one_table_comes_out_of_the_plugins_archive_while_others_write(plugged: 
     seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=120s")
     seat.psql(seat.source, "CREATE TABLE ledger (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")
     seat.psql(seat.source, "CREATE TABLE lost AS SELECT generate_series(1, 1000) AS id")
-    target = seat.database_time()
-    time.sleep(0.1)
     with writing(seat) as acknowledged:
         seat.psql(seat.source, "DROP TABLE lost")
         # WHEN
-        words = ("--env", "dev", "--table", "lost", "--target-time", target, "--swap")
+        words = ("--env", "dev", "--table", "lost", "--before-drop", "--swap")
         outcome = plugged.timed("plugin: extract", seat.dr("extract", *words, *AGREED))
     # THEN it is back, and no row that was acknowledged is missing
     assert seat.psql(seat.source, "SELECT count(*) FROM lost") == "1000"

@@ -1,17 +1,24 @@
 """``dr extract`` at the command line: what is told of it, and what of a report is shown."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from dr.cli.extraction_rendering import show_extraction
 from dr.cli.main import run
+from dr.clients.kubernetes import KubernetesApi
+from dr.clients.record_store import RecordStore
+from dr.model.commits import LaterCommits
+from dr.model.drops import Drop
 from dr.model.extraction import ExtractDecision, decide_extraction
 from dr.model.extraction_report import Extracted, ExtractReport
 from dr.model.status import Status
-from tests.builders import NOW, a_record, an_entry, an_environment
+from dr.model.table import TableName
+from dr.operations import extract_observe
+from dr.operations.session import Session
+from tests.builders import NOW, a_holder, a_record, an_entry, an_environment
 from tests.extractions import an_extract_request, an_extract_situation
 
 DONE = Extracted(
@@ -80,6 +87,30 @@ def test_table_and_target_are_both_wanted(option: str, code: str, capsys: pytest
     given = [word for name, value in words.items() if name != option for word in (name, value)]
     assert run(["extract", "--env", "prod", *given, "--json"]) == 2
     assert f'"code": "{code}"' in capsys.readouterr().out
+
+
+def test_a_target_is_given_or_found_and_not_both(capsys: pytest.CaptureFixture[str]) -> None:
+    both = ["--target-time", "2026-04-27T09:55:00Z", "--before-drop"]
+    assert run(["extract", "--env", "prod", "--table", "users", *both, "--json"]) == 2
+    assert "only one of them" in capsys.readouterr().out
+
+
+def test_just_before_a_drop_is_found_out(monkeypatch: pytest.MonkeyPatch, api: KubernetesApi) -> None:
+    # GIVEN
+    session = Session(environment=an_environment(), api=api, holder=a_holder(), clock=lambda: NOW)
+    monkeypatch.setattr(RecordStore, "read", lambda _: None)
+    time = NOW - timedelta(minutes=5)
+    left = LaterCommits(count=1, last=time, complete=True)
+    found = {("postgres-prod", "shop.goods"): Drop(table="shop.goods", xid=7, time=time, lsn=9, left_out=left)}
+    monkeypatch.setattr(extract_observe, "find_drop", lambda _, source, table: found[source, str(table)])
+    given = {"source": "postgres-prod", "source_manifest": None, "swap": True, "keep_scratch": False, "seal": True}
+    # WHEN
+    request = extract_observe.request_for(session, table=TableName("shop", "goods"), target=None, **given)  # type: ignore[arg-type]
+    # THEN the target is right before it, the plan says so, and the command to go on names the moment
+    assert request.target.time == time - timedelta(microseconds=1)
+    plan = decide_extraction(an_environment(), request, an_extract_situation()).plan
+    assert plan.facts["Dropped"].startswith("shop.goods, by transaction 7")
+    assert "--target-time 2026-04-27T11:54:59.999999+00:00" in request.command(an_environment())
 
 
 def test_an_extraction_that_was_stopped_is_gone_on_with_and_not_rolled_back() -> None:
