@@ -14,6 +14,7 @@ from dr.clients.self_starters import list_self_starters
 from dr.clients.smoke_test import await_ok
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.commits import LaterCommits
+from dr.model.declaration import Declaration
 from dr.model.errors import AccessError
 from dr.model.lineage import recovered_last
 from dr.model.record import Record
@@ -21,6 +22,7 @@ from dr.model.report import MoveReport
 from dr.model.target import written_time
 from dr.model.traffic import MoveDecision, MoveRequest, TrafficSituation, cluster_behind, decide_move
 from dr.operations.argocd import managers, pause, release
+from dr.operations.guarding import judge
 from dr.operations.operation import Course, Tools, run_operation
 from dr.operations.self_starters import hold, let_go
 from dr.operations.session import Session
@@ -154,8 +156,16 @@ class Move:
             counted = record.with_replicas(counts)
             return counted if decision.request.back else counted.leaving(decision.before, towards=decision.host)
 
-        self._change(change)
+        self._foresee(self._change(change))
         return f"{decision.before} before"
+
+    def _foresee(self, record: Record) -> None:
+        """Have the switch previewed while the writers are stopped: what is to come is known by now."""
+        self._tools.stack.foresee(self._declaration(record.pointing_to(self._decision.host)))
+
+    def _declaration(self, record: Record) -> Declaration:
+        namespace = self._session.environment.namespace
+        return record.declaration({cluster.name for cluster in list_clusters(self._session.api, namespace)})
 
     def _fence(self) -> str:
         old = self._decision.fence
@@ -184,11 +194,10 @@ class Move:
 
     def _switch(self) -> str:
         record = self._change(lambda record: record.pointing_to(self._decision.host))
-        namespace = self._session.environment.namespace
-        present = {cluster.name for cluster in list_clusters(self._session.api, namespace)}
-        self._tools.stack.up(record.declaration(present))
+        overridden: list[str] = []
+        self._tools.stack.up(self._declaration(record), judge(self._session, overridden.append))
         self._tools.stack.result(_SWITCH_SECONDS)
-        return self._check_service()
+        return "; ".join([self._check_service(), *overridden])
 
     def _check_service(self) -> str:
         """See that the Service points to where it was declared to. Raises AccessError ``service-put-back``."""
