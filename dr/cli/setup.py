@@ -36,7 +36,6 @@ def open_session(
 
 def open_stack(session: Session, operation: str) -> tuple[RecoveryStack, Journal]:
     """The recovery stack and the journal, neither touched yet. Raises EngineError when Pulumi could not run."""
-    environment = session.environment
     stack = open_for_preview(session)
     stack.backend.check_unlocked(take_over=session.take_over)
     return stack, open_journal(session, operation)
