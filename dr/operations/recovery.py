@@ -111,6 +111,7 @@ class Recovery:
         self._decision = decision
         self._findings: list[Finding] = []
         self._cluster_seconds = 0.0
+        self._versions: Callable[[], dict[str, str]] = dict
         self._fetching_ended = False
         self._watch = RecoveryWatch(
             self._session.api, decision.cluster.namespace, decision.cluster.name, since=self._session.clock()
@@ -267,9 +268,8 @@ class Recovery:
             evidence.loss = loss_by_target(last, decision.later)
             evidence.lost += lost_by_target(decision.request.target, decision.later)
         evidence.kept += [f"{decision.source.name} as it is, with all that it has"] if decision.source.uid else []
-        evidence.versions |= (
-            read_versions(self._session.api, psql, namespace=decision.cluster.namespace, pod=pod) | self._stack.versions
-        )
+        # Told when nobody waits any more.
+        self._versions = lambda: read_versions(self._session.api, psql, namespace=decision.cluster.namespace, pod=pod)
 
     def _ask_database(self, psql: Psql) -> list[Finding]:
         """The answers of the database, whose pod may be lost just when it is healthy: CloudNativePG makes it anew."""
@@ -297,6 +297,7 @@ class Recovery:
         return Finding(name="archiving", value="yes" if working else said, passed=working)
 
     def _settle(self) -> str:
+        self._tools.evidence.versions |= {**self._versions(), **self._stack.versions}
         self._stack.result(_SETTLE_SECONDS)
         # An earlier run that was killed may have left it.
         remove_program(self._session.api, self._decision.cluster.namespace, self._decision.cluster.name)

@@ -1,6 +1,7 @@
 """Moving the traffic: the switchover to a recovered Cluster, and the rollback to where it came from."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,6 +11,7 @@ from dr.clients.cnpg import find_cluster, list_clusters
 from dr.clients.commits import commits_after
 from dr.clients.fencing import fence, unfence
 from dr.clients.name_check import await_same_address, log_in, pod_of
+from dr.clients.report_files import ReportFiles
 from dr.clients.self_starters import list_self_starters
 from dr.clients.smoke_test import await_ok
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
@@ -19,6 +21,7 @@ from dr.model.errors import AccessError
 from dr.model.lineage import recovered_last
 from dr.model.record import Record
 from dr.model.report import MoveReport
+from dr.model.report_document import ReportDocument
 from dr.model.target import written_time
 from dr.model.traffic import MoveDecision, MoveRequest, TrafficSituation, cluster_behind, decide_move
 from dr.operations.argocd import managers, pause, release
@@ -139,11 +142,23 @@ class Move:
     def _tell_of_data(self) -> None:
         """What the report has beside the steps."""
         evidence, decision = self._tools.evidence, self._decision
+        evidence.since = None if decision.request.back else self._recovery_report()
         if decision.later is not None and decision.later.count:
             evidence.lost.append(f"{decision.later} in the Cluster that is left, and not in {decision.reached.name}")
         if decision.fence is not None:
             evidence.kept.append(f"{decision.fence.name} with all that it has; it takes no more writes")
         evidence.versions |= self._tools.stack.versions
+
+    def _recovery_report(self) -> ReportDocument | None:
+        """The report of the recovery that made the Cluster, as far as it is on this machine."""
+        reached, journal = self._decision.reached, self._tools.journal.path
+        with suppress(AccessError):
+            record = self._session.records.read()
+            made = f"{reached.namespace}/{reached.name},"
+            for entry in reversed(record.operations if record else ()):
+                if entry.operation in {"pitr", "latest"} and entry.facts.get("Recovered", "").startswith(made):
+                    return ReportFiles.beside(journal).read(entry.id)
+        return None
 
     def _change(self, change: Callable[[Record], Record]) -> Record:
         return self._session.records.change(change, now=self._session.clock())
