@@ -129,6 +129,7 @@ def a_snapshot(**changes: Any) -> HealthSnapshot:
         identity=Identity(account="postgres-prod", found=True, google="backup@acme.iam.gserviceaccount.com"),
         argocd=(),
         record=None,
+        scratches=(),
         own_ends={},
     )
     return replace(good, **changes)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dr.engine.backend import Backend, state_folder
 from dr.engine.installation import Installation
 from dr.model.changes import Changes
-from dr.model.errors import DrError, EngineError
+from dr.model.errors import EngineError
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack
@@ -65,7 +65,7 @@ class BackgroundStack(ABC):
                 self._command.kill()
             else:
                 self._command.interrupt()
-            with contextlib.suppress(DrError, TimeoutError):
+            with contextlib.suppress(EngineError, TimeoutError):
                 self.result(_GRACE_SECONDS)
 
     @abstractmethod

@@ -4,9 +4,7 @@ from collections.abc import Collection, Mapping
 from copy import deepcopy
 from typing import Any
 
-from dr.model.changes import PROVIDER_PREFIX, STACK_TYPE
-
-_OF_THE_STACK = (STACK_TYPE, PROVIDER_PREFIX)
+_OF_THE_STACK = ("pulumi:pulumi:Stack", "pulumi:providers:")
 
 
 def held(deployment: Mapping[str, Any]) -> dict[str, str]:
@@ -21,15 +19,10 @@ def held(deployment: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def emptied(deployment: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The state with the stack itself and its providers, and nothing else; the stack's outputs become ``outputs``."""
-    kept = (resource for resource in deployment.get("resources") or () if _is_of_the_stack(resource))
-    return {
-        **deployment,
-        "resources": [
-            {**resource, "outputs": dict(outputs)} if resource["type"] == STACK_TYPE else resource for resource in kept
-        ],
-    }
+def emptied(deployment: Mapping[str, Any]) -> dict[str, Any]:
+    """The state with the stack itself and its providers, and nothing else."""
+    resources = deployment.get("resources") or []
+    return {**deployment, "resources": [resource for resource in resources if _is_of_the_stack(resource)]}
 
 
 def without(deployment: Mapping[str, Any], urns: Collection[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Health of the Cluster itself, and of what stands around it: instances, volumes, clocks, Argo CD. Pure."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from dr.model.argocd import Manager
 from dr.model.config import Environment
@@ -12,16 +13,19 @@ from dr.model.record import Record
 
 _GONE = {"api-unreachable", "cnpg-missing", "serving-cluster-missing"}
 _STREAMING = "streaming"
+_SCRATCH_LIVES = timedelta(hours=6)
+"""The longest that a drill or an extract may take."""
 
 
 def checks_of_cluster(snapshot: HealthSnapshot, environment: Environment) -> Iterator[Check]:
-    """The checks ``cluster``, ``replication``, ``volumes``, ``clock``, ``operation`` and ``argocd``."""
+    """The checks ``cluster``, ``replication``, ``volumes``, ``clock``, ``operation``, ``leftovers`` and ``argocd``."""
     settings = environment.health
     yield _cluster(snapshot, environment)
     yield _replication(snapshot, settings)
     yield _volumes(snapshot, settings)
     yield _clock(snapshot, settings)
     yield _operation(snapshot, environment)
+    yield _leftovers(snapshot, environment)
     yield _argocd(snapshot)
 
 
@@ -148,6 +152,21 @@ def _operation(snapshot: HealthSnapshot, environment: Environment) -> Check:
         seen=f"{last.operation} by {last.user} is not done since {spoken(snapshot.seen_at - last.started)}: "
         f"{last.outcome}",
         remedy=f"python -m dr status --env {environment.name} says what next",
+    )
+
+
+def _leftovers(snapshot: HealthSnapshot, environment: Environment) -> Check:
+    name, scratches = "leftovers", snapshot.scratches
+    if isinstance(scratches, Unseen):
+        return scratches.as_check(name)
+    left = [cluster for cluster in scratches if snapshot.seen_at - cluster.created > _SCRATCH_LIVES]
+    if not left:
+        return Check(name=name, state=State.OK, seen="no scratch Cluster was left")
+    return Check(
+        name=name,
+        state=State.WARNING,
+        seen=f"the scratch Cluster {left[0].name} was left {spoken(snapshot.seen_at - left[0].created)} ago",
+        remedy=f"python -m dr drill --env {environment.name} removes what an earlier one has left, and so does extract",
     )
 
 

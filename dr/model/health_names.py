@@ -1,7 +1,7 @@
 """The checks of ``dr health`` by name, in the order in which they are told."""
 
 CHECKS = (
-    *("cluster", "replication", "volumes", "clock", "operation"),
+    *("cluster", "replication", "volumes", "clock", "operation", "leftovers"),
     *("archiving", "wal-lag", "wal-holes", "window"),
     *("base-backup", "backup-objects", "backup-size", "backup-runs", "schedule", "claims"),
     *("bucket", "retention", "bucket-location", "credentials", "identity"),

@@ -193,8 +193,9 @@ class Identity:
 class HealthSnapshot:
     """What was there at ``seen_at`` (aware UTC).
 
-    ``objects`` are the bytes of each base backup's own objects in the bucket, without its description; ``own_ends``
-    when the credentials of this very check end.
+    ``objects`` are the bytes of each base backup's own objects in the bucket, without its description; ``scratches``
+    the Clusters that a drill or an extract of this environment has made for itself; ``own_ends`` when the credentials
+    of this very check end.
     """
 
     seen_at: datetime
@@ -209,6 +210,7 @@ class HealthSnapshot:
     identity: Identity | Unseen
     argocd: tuple[Manager, ...] | Unseen
     record: Record | Unseen | None
+    scratches: tuple[ClusterSnapshot, ...] | Unseen
     own_ends: Mapping[str, datetime] = field(default_factory=dict)
     coefficients: Coefficients = field(default_factory=Coefficients)
 

@@ -1,10 +1,20 @@
 """From a kept report to what it teaches about the time that a recovery takes. Pure."""
 
+from collections.abc import Sequence
+
 from dr.model.phases import Phase
 from dr.model.report_document import ReportDocument
-from dr.model.rto import Measured
+from dr.model.rto import Coefficients, Measured, learn
 
 _OPERATIONS = {"drill", "pitr", "latest"}
+_NEWEST = 20
+"""What an old drill took says little: data, versions and machines have changed."""
+
+
+def coefficients_of(documents: Sequence[ReportDocument]) -> Coefficients:
+    """Learned from reports, oldest first; the default ones when none of them tells of a whole recovery."""
+    measured = [found for document in documents if (found := measured_of(document))]
+    return learn(measured[-_NEWEST:])
 
 
 def measured_of(document: ReportDocument) -> Measured | None:

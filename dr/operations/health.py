@@ -1,8 +1,8 @@
 """Looking at the health of an environment: everything at once, then judged. Changes nothing, and needs no engine."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -15,16 +15,22 @@ from dr.clients.database_facts import ask_database
 from dr.clients.kubernetes import KubernetesApi
 from dr.clients.operators import find_operators
 from dr.clients.own_credentials import own_ends
+from dr.clients.report_files import ReportFiles
+from dr.clients.scratch import list_scratches
 from dr.clients.serving import find_serving, read_identity
 from dr.clients.volume_fill import ask_volumes
 from dr.model.argocd import managers_of
+from dr.model.cluster import ClusterSnapshot
 from dr.model.config import BackupPlace, Environment
 from dr.model.health import Health, judge
 from dr.model.health_check import Unseen
 from dr.model.health_snapshot import ArchiveSeen, HealthSnapshot, ServingCluster
+from dr.model.report_document import ReportDocument
+from dr.model.rto_reports import coefficients_of
+from dr.model.scratch import DRILL, EXTRACTION
 from dr.operations.argocd import touched_by
 from dr.operations.looking import Look
-from dr.operations.rto_learning import coefficients_of
+from dr.operations.reports import read_reports
 from dr.operations.session import Session
 
 T = TypeVar("T")
@@ -49,19 +55,25 @@ def check(
     ``session`` that could not be opened. Beside ``journal`` lie the reports to learn from.
     """
     begun = time.monotonic()
-    snapshot = observe(environment, session, clock=clock, until=begun + LOOK_SECONDS)
-    snapshot = replace(snapshot, coefficients=coefficients_of(journal))
+    snapshot = observe(environment, session, journal=journal, clock=clock, until=begun + LOOK_SECONDS)
     return judge(environment, snapshot, seconds=time.monotonic() - begun)
 
 
 def observe(
-    environment: Environment, session: Session | Unseen, *, clock: Callable[[], datetime], until: float
+    environment: Environment,
+    session: Session | Unseen,
+    *,
+    journal: Path,
+    clock: Callable[[], datetime],
+    until: float,
 ) -> HealthSnapshot:
     """What is there now; ``until`` is the time of the monotonic clock at which the last look has to be done."""
     place, namespace = environment.backup, environment.namespace
     operators_in = environment.health.operator_namespace
     bucket = Look("the bucket", lambda: read_bucket(place))
     record = _of(session, "the record", lambda seen: seen.records.read())
+    scratches = _of(session, "the scratch Clusters", lambda seen: _scratches(seen.api, environment))
+    drills = _of(session, "the reports of drills", lambda seen: read_reports(journal, lambda: seen.drills).documents)
     # Whose backups and whose database: that is known only when the Cluster is.
     found = _of(session, "the Kubernetes API", lambda seen: _find(seen.api, environment))(until)
     serving = found if isinstance(found, Unseen) else found.serving
@@ -96,6 +108,8 @@ def observe(
         identity=identity(until),
         argocd=argocd(until),
         record=record(until),
+        scratches=scratches(until),
+        coefficients=coefficients_of(_kept(drills(until), journal)),
         own_ends={} if isinstance(session, Unseen) else own_ends(session.api),
         seen_at=clock(),
     )
@@ -112,6 +126,19 @@ def _of(seen: S | Unseen, what: str, call: Callable[[S], T]) -> Callable[[float]
 
 def _find(api: KubernetesApi, environment: Environment) -> _Found:
     return _Found(api=api, serving=find_serving(api, environment))
+
+
+def _kept(drills: tuple[ReportDocument, ...] | Unseen, journal: Path) -> Sequence[ReportDocument]:
+    """The reports to learn from: those of this machine alone where the cluster's are not seen."""
+    return ReportFiles.beside(journal).read_all()[0] if isinstance(drills, Unseen) else drills
+
+
+def _scratches(api: KubernetesApi, environment: Environment) -> tuple[ClusterSnapshot, ...]:
+    """What drills of this environment have made, and what extracts have: those do not say for which environment."""
+    namespace = environment.namespace
+    drilled = list_scratches(api, namespace, DRILL, environment=environment.name)
+    extracted = list_scratches(api, namespace, EXTRACTION)
+    return (*drilled, *extracted)
 
 
 def _archive(place: BackupPlace, server_name: str) -> ArchiveSeen:

@@ -15,9 +15,6 @@ import pytest
 from google.cloud import storage
 from prometheus_client.parser import text_string_to_metric_families
 
-from dr.cli.setup import open_session
-from dr.clients.config_files import load_environment
-from dr.operations.health import check
 from lab import faults, paths
 from lab.platform import gcs
 from tests.doubles import closed_port, write_kubeconfig
@@ -75,7 +72,7 @@ def test_a_healthy_database_is_one_line_within_two_seconds(healthy: Seat) -> Non
     own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(f"\nhealth: {time.monotonic() - begun:.2f} s, of which {own:.2f} s of processor time")
     assert done.returncode == OK, done.stdout + done.stderr
-    assert done.stdout.startswith("DR OK - dev: 26 checks")
+    assert done.stdout.startswith("DR OK - dev: 27 checks")
     assert len(done.stdout.splitlines()) == 1
     assert own < 2
 
@@ -164,30 +161,38 @@ def test_a_bucket_that_refuses_and_wal_that_waits_are_found(healthy: Seat, tmp_p
         healthy.psql(healthy.source, "SELECT pg_switch_wal() FROM pg_current_xact_id()")
         time.sleep(2)
         code, states = found(seat)
+    all_archived(healthy)
     assert (code, states["bucket"], states["wal-lag"]) == (CRITICAL, "critical", "warning")
     assert states["base-backup"] == "unknown"
 
 
 @pytest.mark.long
 def test_archiving_that_fails_is_found(healthy: Seat) -> None:
-    """The condition is set by hand: until it comes by itself takes minutes."""
-    condition = {"type": "ContinuousArchiving", "reason": "ContinuousArchivingFailing", "message": "exit status 1"}
-    with archiving_said(healthy, {**condition, "status": "False"}):
-        assert found(healthy) == (CRITICAL, {"archiving": "critical"})
+    # GIVEN a Cluster that was pointed to another bucket, which is not there
+    path = "gs://nowhere-at-all/dev"
+    with archiving_to(healthy, path):
+        healthy.psql(healthy.source, "SELECT pg_switch_wal() FROM pg_current_xact_id()")
+        newer = "SELECT coalesce(last_failed_time > last_archived_time, false) FROM pg_stat_archiver"
+        wait_for(lambda: healthy.psql(healthy.source, newer) == "t")
+        code, states = found(healthy)
+    assert (code, states["archiving"], states["bucket"]) == (CRITICAL, "critical", "critical")
 
 
 @contextmanager
-def archiving_said(seat: Seat, condition: dict[str, str]) -> Iterator[None]:
-    raw = seat.cluster(seat.source)
-    assert raw is not None
-    others = [one for one in raw["status"]["conditions"] if one["type"] != condition["type"]]
-    (before,) = [one for one in raw["status"]["conditions"] if one["type"] == condition["type"]]
-    status = {"conditions": [*others, {**condition, "lastTransitionTime": before["lastTransitionTime"]}]}
-    patched(seat, f"cluster/{seat.source}", {"status": status}, "--subresource=status")
+def archiving_to(seat: Seat, path: str) -> Iterator[None]:
+    before = f"gs://{gcs.BUCKET}/dev"
     try:
+        patched(seat, "cluster/postgres-dev", {"spec": {"backup": {"barmanObjectStore": {"destinationPath": path}}}})
         yield
     finally:
-        patched(seat, f"cluster/{seat.source}", {"status": {"conditions": [*others, before]}}, "--subresource=status")
+        patched(seat, "cluster/postgres-dev", {"spec": {"backup": {"barmanObjectStore": {"destinationPath": before}}}})
+        all_archived(seat)
+
+
+def all_archived(seat: Seat) -> None:
+    """Wait until no full segment waits to be archived any more."""
+    waiting = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
+    wait_for(lambda: seat.psql(seat.source, waiting) == "0", 120)
 
 
 @pytest.mark.long
@@ -311,20 +316,25 @@ def test_an_api_server_that_is_gone_is_found_and_the_bucket_still_judged(healthy
 
 
 @pytest.mark.long
-def test_clocks_that_disagree_are_found(healthy: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A double: this process is given a clock that is fast, as no clock of the lab can be set."""
-    for name, value in healthy.variables.items():
-        monkeypatch.setenv(name, value)
-    environment = load_environment("dev", healthy.config_dir)
-    session = open_session(environment, None)
-    seen = check(
-        environment,
-        session,
-        journal=healthy.journal,
-        clock=lambda: datetime.now(UTC) + timedelta(seconds=90),
+def test_clocks_that_disagree_are_found(healthy: Seat) -> None:
+    """A double: the process is given a clock that is fast, as no clock of the lab can be set."""
+    fast = (
+        "import sys; from datetime import timedelta; import dr.operations.session as session; now = session.utc_now\n"
+        "session.utc_now = lambda: now() + timedelta(seconds=90)\n"
+        "from dr.cli.main import run; sys.exit(run(['health', '--env', 'dev', '--json']))"
     )
-    (clock,) = [one for one in seen.checks if one.name == "clock"]
-    assert (clock.state, clock.values["clock_skew_seconds"] < -89) == (CRITICAL, True)
+    done = subprocess.run(
+        [sys.executable, "-c", fast],
+        cwd=PROJECT,
+        env={**healthy.variables, "DR_CONFIG_DIR": str(healthy.config_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (environment,) = json.loads(done.stdout)["environments"]
+    (clock,) = [one for one in environment["checks"] if one["name"] == "clock"]
+    assert (done.returncode, clock["state"]) == (CRITICAL, "critical")
+    assert -95 < clock["values"]["clock_skew_seconds"] < -89
 
 
 @pytest.mark.long

@@ -102,6 +102,15 @@ def test_an_operation_that_was_left_is_told() -> None:
     assert checks(record=UNSEEN)["operation"].state is State.UNKNOWN
 
 
+def test_a_scratch_cluster_that_was_left_is_told() -> None:
+    scratch = replace(a_source(), name="postgres-prod-drill-x", created=SEEN_AT - timedelta(hours=8))
+    found = checks(scratches=(scratch,))["leftovers"]
+    assert (found.state, "postgres-prod-drill-x was left 8 h ago" in found.seen) == (State.WARNING, True)
+    at_work = replace(scratch, created=SEEN_AT - timedelta(hours=1))
+    assert checks(scratches=(at_work,))["leftovers"].state is State.OK
+    assert checks(scratches=UNSEEN)["leftovers"].state is State.UNKNOWN
+
+
 def _application(**changes: Any) -> Manager:
     good = Manager(
         kind="Application",

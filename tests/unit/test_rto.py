@@ -9,7 +9,7 @@ from dr.model.health_check import State
 from dr.model.health_rto import outlook
 from dr.model.phases import Phase
 from dr.model.rto import GIB, Coefficients, Measured, interval_within, learn, predict
-from dr.model.rto_reports import measured_of
+from dr.model.rto_reports import coefficients_of, measured_of
 from tests.archives import archive, at, backup, wal
 from tests.builders import NOW, an_environment
 from tests.healths import ARCHIVED, UNSEEN, a_database, a_snapshot, checks, seen, stored
@@ -103,6 +103,15 @@ def test_the_report_counts_engine_time_too() -> None:
     measured = measured_of(a_report(started=NOW, rto=faster))
     assert measured is not None
     assert measured.engine == 4.0
+
+
+def test_the_newest_reports_are_learned_from() -> None:
+    """What an old one took is no more than history."""
+    old, new = a_report(), a_report(started=NOW)
+    slow = old.model_copy(update={"rto": old.rto and old.rto.model_copy(update={"phases": {Phase.WAL_REPLAY: 600.0}})})
+    learned = coefficients_of([*[slow] * 30, *[new] * 20])
+    assert (learned.drills, learned.per_segment) == (20, 0.5)
+    assert coefficients_of([a_report(operation="finalize")]).drills == 0
 
 
 def test_the_outlook_counts_what_a_recovery_would_replay() -> None:
