@@ -137,7 +137,14 @@ class Seat:
 
     def apply(self, manifest: str, *options: str) -> str:
         """``kubectl apply`` of a manifest; returns what it prints."""
-        words = ["kubectl", "--context", f"lab-{self.env}", "apply", "-f", "-", *options]
+        return self._fed("apply", manifest, *options)
+
+    def delete(self, manifest: str) -> str:
+        """``kubectl delete`` of what a manifest names; returns what it prints."""
+        return self._fed("delete", manifest, "--ignore-not-found")
+
+    def _fed(self, verb: str, manifest: str, *options: str) -> str:
+        words = ["kubectl", "--context", f"lab-{self.env}", verb, *options, "-f", "-"]
         done = subprocess.run(
             words, env={**os.environ, **self.variables}, input=manifest, capture_output=True, text=True, check=False
         )

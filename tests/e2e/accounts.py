@@ -1,0 +1,50 @@
+"""Service accounts that are allowed exactly what ``deploy/rbac/`` says, and what is run under them."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from tests.e2e.operator_seat import Seat
+from tests.rbac import GROUPS, for_environment
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """The accounts of one environment."""
+
+    seat: Seat
+    folder: Path
+
+    @classmethod
+    def made(cls, seat: Seat, folder: Path) -> "Accounts":
+        """Apply the manifests for the environment, and write a kubeconfig for each account."""
+        seat.apply(for_environment(seat.env))
+        accounts = cls(seat, folder)
+        words = ("config", "view", "--raw", "--minify", "-o", "json")
+        admins = json.loads(seat.kubectl(*words))
+        for group in GROUPS:
+            token = seat.kubectl("create", "token", f"postgres-dr-{group}", "-n", "data", "--duration=8h")
+            context = admins["contexts"][0]
+            document = {
+                **admins,
+                "contexts": [{**context, "context": {**context["context"], "user": group}}],
+                "users": [{"name": group, "user": {"token": token}}],
+            }
+            accounts.kubeconfig(group).write_text(yaml.safe_dump(document))
+        return accounts
+
+    def kubeconfig(self, group: str) -> Path:
+        """That of the account which may do what ``group`` does; it has no other user's credentials."""
+        return self.folder / f"{group}.kubeconfig"
+
+    def under(self, group: str) -> Seat:
+        """The seat of somebody who may do that, and no more."""
+        return replace(
+            self.seat, variables={**self.seat.variables, "KUBECONFIG": str(self.kubeconfig(group))}, started=[]
+        )
+
+    def remove(self) -> None:
+        """Take all of it away again."""
+        self.seat.delete(for_environment(self.seat.env))
