@@ -1,22 +1,29 @@
 """``pulumi up`` and ``pulumi preview``: what the stack holds that the configuration is of.
 
-A recovery stack declares exactly what ``python -m dr`` declares: both read the record that operations keep in the
-environment's cluster. A stack of the infrastructure is declared from its configuration alone.
+A recovery stack declares what ``python -m dr`` declares, as both read the record that operations keep in the
+environment's cluster, and what the configuration asks for anew (docs/by-hand.md). A stack of the infrastructure is
+declared from its configuration alone.
 """
+
+import pulumi
 
 from dr.clients.repository_credentials import read_credentials
 from dr.model.argocd_stack import ArgoCd
+from dr.model.errors import DrError, told
 from dr.operations.declared import declared
 from dr.stacks.argocd import declare_argocd_stack
 from dr.stacks.infrastructure import declare_infrastructure
 from dr.stacks.recovery import declare_recovery_stack
 from dr.stacks.settings import environment_of_stack, infrastructure_of_stack
 
-part = infrastructure_of_stack()
-if isinstance(part, ArgoCd):
-    declare_argocd_stack(part, read_credentials(part.credentials))
-elif part is not None:
-    declare_infrastructure(part)
-else:
-    environment = environment_of_stack()
-    declare_recovery_stack(environment, declared(environment))
+try:
+    part = infrastructure_of_stack()
+    if isinstance(part, ArgoCd):
+        declare_argocd_stack(part, read_credentials(part.credentials))
+    elif part is not None:
+        declare_infrastructure(part)
+    else:
+        environment = environment_of_stack()
+        declare_recovery_stack(environment, declared(environment, preview=pulumi.runtime.is_dry_run()))
+except DrError as error:
+    raise pulumi.RunError(told(error)) from error

@@ -1,6 +1,7 @@
 """``dr diagnose``: which row of the failure table this is, and what to do."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -17,14 +18,19 @@ def command(environment: str, config_dir: str | None, context: str | None, as_js
     from dr.cli import rendering
     from dr.cli.context import check_context
     from dr.cli.diagnosis_view import show_diagnosis
-    from dr.clients.config_files import load_environment
+    from dr.clients.config_files import infrastructure_of, load_environment
+    from dr.model.errors import ConfigError
     from dr.operations.diagnose import look
     from dr.operations.session import utc_now
 
-    found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
+    folder = Path(config_dir) if config_dir else rendering.PROJECT_FOLDER
+    found, platform = load_environment(environment, folder), None
+    # On the worst day a fault in another file is no reason to say nothing.
+    with suppress(ConfigError):
+        platform = infrastructure_of(found, folder).platform
     check_context(found, context)
     with rendering.waiting("looking at the cluster, the bucket, the application and Google's status", quiet=as_json):
-        diagnosis = look(found, clock=utc_now)
+        diagnosis = look(found, platform, clock=utc_now)
     if as_json:
         click.echo(json.dumps(diagnosis.as_json(), indent=2))
     else:

@@ -13,6 +13,7 @@ from dr.cli.operate import operation_options
 @options("full-rebuild")
 @click.option("--region", help="Build it in this region instead; docs/rebuild.md says what that needs.")
 @click.option("--zone", help="A zonal control plane in this zone of --region.  [default: the region's]")
+@click.option("--durable", help="The stack that holds the backups' bucket.  [default: the environment's]")
 @operation_options
 def command(
     environment: str,
@@ -21,6 +22,7 @@ def command(
     as_json: bool,
     region: str | None,
     zone: str | None,
+    durable: str | None,
     dry_run: bool,
     yes: bool,
     confirmed: str | None,
@@ -45,7 +47,7 @@ def command(
     folder = Path(config_dir) if config_dir else rendering.PROJECT_FOLDER
     found = load_environment(environment, folder)
     check_context(found, context)
-    request = RebuildRequest(region=region or "", zone=zone or "")
+    request = RebuildRequest(region=region or "", zone=zone or "", durable=durable or "")
     with rendering.waiting("looking at the backups, at Google and at the cluster", quiet=as_json):
         site = open_site(found, folder, request, take_over=take_over)
         decision = decide_rebuild(found, request, site.look())

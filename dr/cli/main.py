@@ -17,15 +17,16 @@ from dr.model.errors import DrError, FaultError, InterruptedOperationError, Requ
 _COMMANDS = {
     name: f"dr.cli.{name.replace('-', '_')}"
     for name in (
-        *("adopt", "diagnose", "drill", "extract", "finalize", "full-rebuild", "health", "latest"),
-        *("mark", "migrate-to-plugin", "pitr", "report", "resume", "rollback", "status", "switchover", "window"),
+        *("adopt", "diagnose", "drill", "extract", "finalize", "full-rebuild", "health", "latest", "mark"),
+        *("migrate-to-plugin", "pitr", "preview", "report", "resume", "rollback", "status", "switchover", "window"),
     )
 }
 
 _EPILOG = """\b
 Exit codes: 0 done, 1 a fault of this tool, 2 a request that makes no sense, 3 configuration, 4 refused (a precondition
 does not hold), 5 no access (Kubernetes, object store), 6 Pulumi, 7 the recovery failed, 8 verification failed,
-9 you declined, 130 interrupted. Nothing was changed after 2, 3, 4 and 9. health has those of monitoring plugins.
+9 you declined, 130 interrupted. Nothing was changed after 2, 3, 4 and 9. health has those of monitoring plugins, and
+preview its own.
 """
 
 

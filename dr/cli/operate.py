@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dr.cli.override import override_option, read_overrides
+
 if TYPE_CHECKING:
     from dr.model.config import Environment
     from dr.model.plan import Plan
@@ -51,6 +53,7 @@ def operation_options(function: Callable[..., None]) -> Callable[..., None]:
             "--take-over", is_flag=True, help="Take the place of an operator, or a Pulumi run, that you know is dead."
         ),
         *agreement_options,
+        override_option,
         click.option("--dry-run", is_flag=True, help="Look, show the plan, change nothing."),
     ):
         function = option(function)
@@ -68,6 +71,7 @@ def operate(
     yes: bool,
     confirmed: str | None,
     take_over: bool,
+    overrides: tuple[str, ...] = (),
     last: bool = True,
 ) -> "Report | None":
     """Do what ``ask`` makes of the environment, and tell of it; as JSON only if it is the ``last`` thing to tell of.
@@ -80,11 +84,12 @@ def operate(
     from dr.cli.setup import open_session, open_stack
     from dr.clients.config_files import load_environment
     from dr.operations.operation import Tools
+    from dr.operations.session import utc_now
 
     signals.interrupt_on_sigterm()
     found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
     asked = ask(found)
-    session = open_session(found, context, take_over=take_over)
+    session = open_session(found, context, take_over=take_over, typed=read_overrides(overrides, now=utc_now()))
     with rendering.waiting("looking at the cluster, the backups and the engine", quiet=as_json) as say:
         session = replace(session, say=say)
         stack, journal = open_stack(session, asked.operation)

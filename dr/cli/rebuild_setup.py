@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 
 from dr.cli.setup import journal_of, open_stack, rebuild_records
-from dr.clients.config_files import argocd_of, infrastructure_of
+from dr.clients.config_files import argocd_of, infrastructure_of, load_infrastructure
 from dr.clients.gke_credentials import cluster_endpoint, write_kubeconfig
 from dr.clients.kubernetes import KubernetesApi
 from dr.clients.rebuild_store import RebuildLease, RebuildRecords
@@ -25,7 +25,7 @@ from dr.model.rebuild_report import RebuildReport
 from dr.operations.full_rebuild import Rebuild
 from dr.operations.journal import Journal
 from dr.operations.rebuild_layers import ArgoCdLayer, InfrastructureLayer
-from dr.operations.rebuild_observe import observe
+from dr.operations.rebuild_observe import Move, observe
 from dr.operations.rebuild_stage import Layers, Stage
 from dr.operations.reporting import Reporter
 from dr.operations.session import Session, utc_now
@@ -40,6 +40,7 @@ class Site:
     environment: Environment
     request: RebuildRequest
     platform: Platform
+    move: Move | None
     layers: Layers
     argocd_contexts: tuple[str, ...]
     """How the stack that brings Argo CD calls the cluster, for which nothing else may stand."""
@@ -48,7 +49,7 @@ class Site:
 
     def look(self) -> RebuildSituation:
         """What is there now."""
-        return observe(self.environment, self.request, self.layers, self.records)
+        return observe(self.environment, self.layers, self.records, self.move)
 
     def run(self, decision: RebuildDecision, reporter: Reporter, stop: Event) -> RebuildReport:
         """Do what was agreed to. Raises a DrError."""
@@ -98,6 +99,7 @@ def open_site(environment: Environment, folder: Path, request: RebuildRequest, *
     """What the rebuild of ``environment`` works with; nothing of it is touched yet. Raises ConfigError, EngineError
     when Pulumi could not run, AccessError when the repository's credentials cannot be read.
     """
+    environment = _with_durable(environment, folder, request.durable)
     found = infrastructure_of(environment, folder)
     platform = _platform(found, request)
     installed = find_pulumi()
@@ -115,6 +117,9 @@ def open_site(environment: Environment, folder: Path, request: RebuildRequest, *
         environment=environment,
         request=request,
         platform=platform,
+        move=Move(lost=found.platform.region, wanted=request.region, state=Backend.of(environment).url)
+        if request.region
+        else None,
         layers=Layers(
             durable=durable,
             platform=there,
@@ -125,6 +130,16 @@ def open_site(environment: Environment, folder: Path, request: RebuildRequest, *
         records=rebuild_records(environment),
         take_over=take_over,
     )
+
+
+def _with_durable(environment: Environment, folder: Path, stack: str) -> Environment:
+    """The environment with the backups that another durable stack holds. Raises ConfigError."""
+    if not stack or environment.infrastructure is None:
+        return environment
+    stacks = environment.infrastructure.model_copy(update={"durable": stack})
+    bucket = load_infrastructure(folder, stacks).durable.backup.bucket
+    place = environment.backup.model_copy(update={"bucket": bucket})
+    return environment.model_copy(update={"infrastructure": stacks, "backup": place})
 
 
 def _platform(found: Infrastructure, request: RebuildRequest) -> Platform:

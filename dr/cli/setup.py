@@ -13,11 +13,14 @@ from dr.engine.installation import find_pulumi
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.config import Environment
 from dr.model.holder import Holder
+from dr.model.rules import Override
 from dr.operations.journal import Journal
 from dr.operations.session import Session
 
 
-def open_session(environment: Environment, context: str | None, *, take_over: bool = False) -> Session:
+def open_session(
+    environment: Environment, context: str | None, *, take_over: bool = False, typed: tuple[Override, ...] = ()
+) -> Session:
     """The session for ``environment``. Raises RequestError when ``context`` is another one, AccessError without a
     kubeconfig.
     """
@@ -27,16 +30,22 @@ def open_session(environment: Environment, context: str | None, *, take_over: bo
         api=KubernetesApi(environment.kubernetes),
         holder=Holder(user=getpass.getuser(), host=socket.gethostname(), pid=os.getpid()),
         take_over=take_over,
+        typed=typed,
     )
 
 
 def open_stack(session: Session, operation: str) -> tuple[RecoveryStack, Journal]:
     """The recovery stack and the journal, neither touched yet. Raises EngineError when Pulumi could not run."""
-    environment = session.environment
-    stack = RecoveryStack(environment, find_pulumi())
-    stack.backend.check_passphrase(os.environ)
+    stack = open_for_preview(session)
     stack.backend.check_unlocked(take_over=session.take_over)
     return stack, open_journal(session, operation)
+
+
+def open_for_preview(session: Session) -> RecoveryStack:
+    """The recovery stack, to be looked at only: whoever holds it is not in the way. Raises EngineError."""
+    stack = RecoveryStack(session.environment, find_pulumi())
+    stack.backend.check_passphrase(os.environ)
+    return stack
 
 
 def open_journal(session: Session, operation: str, *, recorded: bool = True) -> Journal:

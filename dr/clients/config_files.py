@@ -9,7 +9,7 @@ import yaml
 from dr.model.argocd_stack import ArgoCd
 from dr.model.config import Environment, InfrastructureStacks, parse_environment
 from dr.model.errors import ConfigError
-from dr.model.infrastructure import Durable, Infrastructure, Platform
+from dr.model.infrastructure import Durable, Infrastructure, Part, Platform
 from dr.model.stack_file import Section, own_keys, read_section
 
 M = TypeVar("M", bound=Section)
@@ -41,6 +41,17 @@ def load_infrastructure(folder: Path, stacks: InfrastructureStacks) -> Infrastru
     return Infrastructure(
         durable=_load(Durable, stacks.durable, folder), platform=_load(Platform, stacks.platform, folder)
     )
+
+
+def load_part(stack: str, folder: Path) -> Part | None:
+    """The part of the infrastructure that ``stack`` holds; None where it is an environment's, or has no file. Raises
+    ConfigError.
+    """
+    path = _path(folder, stack)
+    holds = own_keys(_read(path)).get("holds") if path.is_file() else None
+    if holds is None:
+        return None
+    return _load(Durable, stack, folder) if holds == "durable" else _load(Platform, stack, folder)
 
 
 def infrastructure_of(environment: Environment, folder: Path) -> Infrastructure:

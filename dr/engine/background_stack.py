@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dr.engine.backend import Backend, state_folder
 from dr.engine.installation import Installation
 from dr.model.changes import Changes
-from dr.model.errors import EngineError
+from dr.model.errors import DrError, EngineError
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack
@@ -65,7 +65,7 @@ class BackgroundStack(ABC):
                 self._command.kill()
             else:
                 self._command.interrupt()
-            with contextlib.suppress(EngineError, TimeoutError):
+            with contextlib.suppress(DrError, TimeoutError):
                 self.result(_GRACE_SECONDS)
 
     @abstractmethod

@@ -1,5 +1,7 @@
 """The recovery stack of one environment, brought up in the background."""
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +10,8 @@ from dr.engine.background_stack import BackgroundStack
 from dr.engine.installation import Installation
 from dr.model.changes import Changes
 from dr.model.config import Environment
-from dr.model.declaration import Declaration
+from dr.model.declaration import Declaration, stack_outputs
+from dr.model.errors import EngineError
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack
@@ -25,15 +28,28 @@ class RecoveryStack(BackgroundStack):
         super().__init__(Backend.of(environment, variables), installed)
         self._environment = environment
         self._declaration = Declaration()
+        self._foreseen: tuple[Declaration, Changes] | None = None
 
-    def up(self, declaration: Declaration) -> None:
-        """Start ``pulumi up`` with ``declaration``, after one that runs. Returns at once; :meth:`result` has the
-        outcome of both.
+    def foresee(self, declaration: Declaration) -> None:
+        """Start previewing ``declaration``, for an :meth:`up` that follows: nobody has to wait for it then."""
+
+        def work(command: "InterruptibleCommand", stack: "Stack") -> None:
+            with contextlib.suppress(EngineError):
+                self._foreseen = (declaration, self._previewed(command, stack, declaration))
+
+        self._start(work)
+
+    def up(self, declaration: Declaration, judge: Callable[[Changes], None]) -> None:
+        """Start ``pulumi up`` with ``declaration``, after what runs already, and once ``judge`` has let its preview
+        pass; what that raises is the outcome then. Returns at once; :meth:`result` has the outcome of all.
         """
 
         def work(command: "InterruptibleCommand", stack: "Stack") -> None:
             from dr.engine.workspace import bring_up
 
+            foreseen, self._foreseen = self._foreseen, None
+            known = foreseen is not None and foreseen[0] == declaration
+            judge(foreseen[1] if foreseen and known else self._previewed(command, stack, declaration))
             self._declaration = declaration
             bring_up(command, stack)
 
@@ -45,7 +61,7 @@ class RecoveryStack(BackgroundStack):
         def work(command: "InterruptibleCommand", stack: "Stack") -> None:
             from dr.engine.workspace import forget
 
-            forget(command, stack)
+            forget(command, stack, stack_outputs(self._environment, Declaration()))
 
         self._start(work)
 
@@ -53,6 +69,12 @@ class RecoveryStack(BackgroundStack):
         """What ``up`` with ``declaration`` would do. Changes nothing, and makes no stack. Raises EngineError."""
         self._declaration = declaration
         return self._preview()
+
+    def _previewed(self, command: "InterruptibleCommand", stack: "Stack", declaration: Declaration) -> Changes:
+        from dr.engine.preview import preview
+
+        self._declaration = declaration
+        return preview(command, stack)
 
     def _program(self) -> None:
         from dr.stacks.recovery import declare_recovery_stack

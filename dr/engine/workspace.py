@@ -94,12 +94,13 @@ def resources_held(command: InterruptibleCommand, stack: Stack) -> dict[str, str
     return explained(stack.name, command, lambda: held(stack.export_stack().deployment or {}))
 
 
-def forget(command: InterruptibleCommand, stack: Stack) -> None:
+def forget(command: InterruptibleCommand, stack: Stack, outputs: Mapping[str, Any]) -> None:
     """Take every resource out of the stack's state, but for the stack itself and its provider. Raises EngineError.
 
-    None of them is touched. Not ``pulumi destroy``, which would delete what others declare from now on.
+    None of them is touched, and the outputs become ``outputs``. Not ``pulumi destroy``, which would delete what others
+    declare from now on.
     """
-    _rewrite(command, stack, emptied)
+    _rewrite(command, stack, lambda deployment: emptied(deployment, outputs))
 
 
 def drop(command: InterruptibleCommand, stack: Stack, urns: Collection[str]) -> None:

@@ -135,8 +135,8 @@ class Changes:
 
     @property
     def any(self) -> bool:
-        """Whether anything would be done."""
-        return any(change.changes for change in self.items)
+        """Whether anything would be done. How Pulumi reaches something is nothing that exists by itself."""
+        return any(change.changes and not change.is_provider for change in self.items)
 
     @property
     def beyond_import(self) -> tuple[Change, ...]:

@@ -36,6 +36,9 @@ def _words(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE)
 
 
+_LINES = re.compile(r"\n| / ")
+"""Pulumi's lines, or what an error of ours joins them by."""
+
 _KINDS = (
     _Kind(
         code="api-not-enabled",
@@ -122,7 +125,7 @@ def recognised(diagnostics: str) -> CloudFault | None:
     Of several the first kind counts: what cannot be waited for is not to be hidden by what can.
     """
     for kind in sorted(_KINDS, key=lambda kind: kind.waits):
-        for line in diagnostics.splitlines():
+        for line in _LINES.split(diagnostics):
             if kind.pattern.search(line):
                 said = " ".join(line.split())[:400]
                 return CloudFault(code=kind.code, cause=kind.cause, remedy=kind.remedy, waits=kind.waits, said=said)

@@ -6,17 +6,20 @@ names, places or limits. The values are the environment's; no name of a particul
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 from pydantic.alias_generators import to_snake
 
+from dr.model.errors import RequestError
 from dr.model.health_settings import HealthSettings
 from dr.model.names import cluster_name_fault
+from dr.model.rules import Override, Rule
 from dr.model.stack_file import Name, SecretsProvider, Section, StateUrl, own_keys, read_section
+from dr.model.target import LATEST, RecoveryTarget
 
 
 def _cluster_name(value: str) -> str:
@@ -43,6 +46,19 @@ def _one_statement(value: str) -> str:
     if ";" in value or not re.match(r"\s*(select|with|show|table)\b", value, re.IGNORECASE):
         raise ValueError("write one SELECT without a semicolon: a verification only reads")
     return value
+
+
+def _moment(value: object) -> str:
+    """A time with a zone, in RFC 3339 and UTC. YAML has read it already where it was written without quotes."""
+    text = value.isoformat() if isinstance(value, datetime) else str(value)
+    try:
+        return RecoveryTarget.parse(text, now=datetime.max.replace(tzinfo=UTC)).rfc3339
+    except RequestError as error:
+        raise ValueError(f"{error.cause.split(': ', 1)[-1]}; write one such as 2026-04-27T09:55:00Z") from error
+
+
+def _target(value: object) -> str:
+    return LATEST if value == LATEST else _moment(value)
 
 
 ClusterName = Annotated[str, AfterValidator(_cluster_name)]
@@ -123,6 +139,32 @@ class InfrastructureStacks(Section):
     argocd: Name | None = None
 
 
+class RecoveryWish(Section):
+    """What whoever runs ``pulumi up`` by hand asks for (docs/by-hand.md)."""
+
+    target_time: Annotated[str, BeforeValidator(_target)]
+    """The time to recover to, in RFC 3339 and UTC, or ``latest``."""
+    cutover: bool | None = None
+    """Whether the Service points to what was recovered; without it nothing is said of the traffic."""
+
+
+class GuardOverride(Section):
+    """A rule of the guard that somebody has taken upon themselves."""
+
+    rule: Annotated[Rule, Field(strict=False)]
+    resource: Annotated[str, Field(min_length=1)]
+    """The name that the resource is declared by."""
+    reason: Annotated[str, Field(min_length=10)]
+    until: Annotated[str, BeforeValidator(_moment)]
+
+    @property
+    def override(self) -> Override:
+        """The same as a value."""
+        return Override(
+            rule=self.rule, resource=self.resource, reason=self.reason, until=datetime.fromisoformat(self.until)
+        )
+
+
 class Environment(Section):
     """One environment, as ``Pulumi.<env>.yaml`` describes it."""
 
@@ -150,6 +192,8 @@ class Environment(Section):
     state_backend: StateUrl | None = None
     """Where Pulumi keeps state; without it a folder of the user's own (see docs/configuration.md)."""
     secrets_provider: SecretsProvider = "passphrase"
+    recovery: RecoveryWish | None = None
+    overrides: Annotated[tuple[GuardOverride, ...], Field(strict=False)] = ()
 
     @property
     def service_hosts(self) -> tuple[str, ...]:

@@ -4,7 +4,9 @@ from collections.abc import Collection, Mapping
 from copy import deepcopy
 from typing import Any
 
-_OF_THE_STACK = ("pulumi:pulumi:Stack", "pulumi:providers:")
+from dr.model.changes import PROVIDER_PREFIX, STACK_TYPE
+
+_OF_THE_STACK = (STACK_TYPE, PROVIDER_PREFIX)
 
 
 def held(deployment: Mapping[str, Any]) -> dict[str, str]:
@@ -19,10 +21,15 @@ def held(deployment: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def emptied(deployment: Mapping[str, Any]) -> dict[str, Any]:
-    """The state with the stack itself and its providers, and nothing else."""
-    resources = deployment.get("resources") or []
-    return {**deployment, "resources": [resource for resource in resources if _is_of_the_stack(resource)]}
+def emptied(deployment: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The state with the stack itself and its providers, and nothing else; the stack's outputs become ``outputs``."""
+    kept = (resource for resource in deployment.get("resources") or () if _is_of_the_stack(resource))
+    return {
+        **deployment,
+        "resources": [
+            {**resource, "outputs": dict(outputs)} if resource["type"] == STACK_TYPE else resource for resource in kept
+        ],
+    }
 
 
 def without(deployment: Mapping[str, Any], urns: Collection[str]) -> dict[str, Any]:

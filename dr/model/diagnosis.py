@@ -26,7 +26,7 @@ from dr.model.failure_table import (
     THIS_MACHINE,
     Row,
 )
-from dr.model.symptoms import Incident, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
+from dr.model.symptoms import GONE, Incident, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
 
 RECENT = timedelta(minutes=10)
 """How long ago a container may have ended for it to be told."""
@@ -161,6 +161,22 @@ class _Rules:
     def _no_kubernetes(self, silence: Silence, *, both_silent: bool) -> Finding:
         if silence.code not in _UNANSWERED:
             return self._blind(silence)
+        if self._seen.gke and self._seen.gke != GONE:
+            return Finding(
+                row=THIS_MACHINE,
+                seen=f"{silence.cause}; Google says that the GKE cluster is there: {self._seen.gke}",
+                command=self._say.dr("diagnose"),
+                unless="it exists: a VPN, an authorized network, or its control plane is being upgraded or repaired, "
+                "which takes minutes",
+                proven=False,
+            )
+        if self._seen.gke == GONE:
+            return Finding(
+                row=CLUSTER_DESTROYED,
+                seen=f"{silence.cause}; Google says that there is no such GKE cluster",
+                command=self._say.dr("full-rebuild --dry-run"),
+                unless="the dry run shows what would be made, and changes nothing",
+            )
         also = "" if both_silent else "; the network works: the bucket or Google's status page answers"
         return Finding(
             row=CLUSTER_DESTROYED,

@@ -124,3 +124,9 @@ class InterruptedOperationError(DrError):
 
     exit_code = 130
     family = "interrupted"
+
+
+def told(error: DrError) -> str:
+    """What happened and what to do, in plain lines, for where nothing renders it."""
+    problems = error.problems if isinstance(error, RefusedError) else (error,)
+    return "\n".join(f"{problem.code}: {problem.cause}\n  {problem.remedy}" for problem in problems)

@@ -5,14 +5,14 @@ Each rule looks at the whole preview and names every resource that breaks it. It
 not known counts against a change: nobody is moved to a database of which nobody knows that it is healthy.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from dr.model.changes import Change, Changes, Op
 from dr.model.retention import Shortening, shortenings
+from dr.model.rules import Override, Rule
 from dr.model.target import RecoveryTarget, written_time
 from dr.model.traffic import cluster_behind
 
@@ -33,33 +33,6 @@ _HOUSES = {
     "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition": "the kind",
 }
 _WRITES = {Op.CREATE, Op.UPDATE, Op.REPLACE, Op.IMPORT}
-
-
-class Rule(StrEnum):
-    """The rules, by the names that an override is given by."""
-
-    BACKUP_BUCKET = "backup-bucket"
-    BACKUP_RETENTION = "backup-retention"
-    BACKUP_ACCESS = "backup-access"
-    CLUSTER_SERVING = "cluster-serving"
-    CLUSTER_LAST = "cluster-last"
-    CLUSTER_HOUSE = "cluster-house"
-    TRAFFIC_UNPROVEN = "traffic-unproven"
-    TWO_WRITERS = "two-writers"
-    TARGET_OUTSIDE = "target-outside"
-
-
-MEANINGS: Mapping[Rule, str] = {
-    Rule.BACKUP_BUCKET: "never delete or replace the bucket of the backups",
-    Rule.BACKUP_RETENTION: "never shorten how long backups are kept",
-    Rule.BACKUP_ACCESS: "never remove the account that writes the backups, or its rights",
-    Rule.CLUSTER_SERVING: "never delete or replace the Cluster that takes the traffic",
-    Rule.CLUSTER_LAST: "never delete or replace the last Cluster that holds data",
-    Rule.CLUSTER_HOUSE: "never delete or replace what Clusters with data live in",
-    Rule.TRAFFIC_UNPROVEN: "never move traffic to a Cluster that is not healthy and verified",
-    Rule.TWO_WRITERS: "never name two writers for one serverName",
-    Rule.TARGET_OUTSIDE: "never recover to a target outside the window",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +93,21 @@ def dangers(changes: Changes, seen: Seen) -> tuple[Danger, ...]:
     return tuple(danger for check in _CHECKS for danger in check(changes, seen))
 
 
-def standing(found: tuple[Danger, ...], overridden: Collection[Rule]) -> tuple[Danger, ...]:
+def standing(found: Sequence[Danger], overrides: Sequence[Override], *, now: datetime) -> tuple[Danger, ...]:
     """The dangers that nobody has taken upon themselves."""
-    return tuple(danger for danger in found if danger.rule not in overridden)
+    return tuple(danger for danger in found if override_of(danger, overrides, now=now) is None)
+
+
+def override_of(danger: Danger, overrides: Sequence[Override], *, now: datetime) -> Override | None:
+    """The override that lets ``danger`` pass: for its rule, for its resource, and not over yet."""
+    fitting = (one for one in overrides if (one.rule, one.resource) == (danger.rule, danger.resource))
+    return next((one for one in fitting if now < one.until), None)
+
+
+def sources(changes: Changes) -> frozenset[str]:
+    """The serverNames whose windows have to be known to judge ``changes``."""
+    made = (change for change in changes.of(Op.CREATE, Op.REPLACE) if change.type == CLUSTER)
+    return frozenset(name for change in made if (name := _recovers_from(change)))
 
 
 def _bucket(changes: Changes, _: Seen) -> Iterator[Danger]:

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dr.model.config import ClusterName, Environment
+from dr.model.config import ClusterName, Environment, GuardOverride
 from dr.model.errors import ConfigError
 from dr.model.lineage import possible_names
 from dr.model.stack_file import Name, SecretsProvider, Section, StateUrl
@@ -88,6 +88,7 @@ class Durable(Section):
     backup: BackupBucket
     state_backend: StateUrl | None = None
     secrets_provider: SecretsProvider = "passphrase"
+    overrides: Annotated[tuple[GuardOverride, ...], Field(strict=False)] = ()
 
     @property
     def account_email(self) -> str:
@@ -194,6 +195,7 @@ class Platform(Section):
     """Whether gcloud, where there is one, writes the kubeconfig of the operator's own shell."""
     state_backend: StateUrl | None = None
     secrets_provider: SecretsProvider = "passphrase"
+    overrides: Annotated[tuple[GuardOverride, ...], Field(strict=False)] = ()
 
     @property
     def location(self) -> str:

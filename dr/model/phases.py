@@ -22,6 +22,7 @@ class Phase(StrEnum):
     BASE_BACKUP = "baseBackup"
     WAL_REPLAY = "walReplay"
     VERIFICATION = "verification"
+    WAITING = "waiting"
     TRAFFIC = "traffic"
     CLEAN_UP = "cleanUp"
     OTHER = "other"
@@ -34,6 +35,7 @@ TITLES: Mapping[Phase, str] = {
     Phase.BASE_BACKUP: "Base backup",
     Phase.WAL_REPLAY: "WAL replay",
     Phase.VERIFICATION: "Verification",
+    Phase.WAITING: "Waiting for you",
     Phase.TRAFFIC: "Traffic",
     Phase.CLEAN_UP: "Clean-up",
     Phase.OTHER: "Other",
@@ -120,6 +122,15 @@ def split(found: Iterable[Span], *, last: str) -> dict[Phase, float]:
     for span in _up_to(found, last):
         spent[span.phase] = spent.get(span.phase, 0.0) + span.seconds
     return {phase: round(spent[phase], 3) for phase in Phase if spent.get(phase)}
+
+
+def whole_incident(
+    recovery: Mapping[Phase, float], move: Mapping[Phase, float], *, before: float
+) -> dict[Phase, float]:
+    """The phases of a recovery and of the switchover that began ``before`` seconds after it, with the time between."""
+    waiting = max(0.0, before - sum(recovery.values()))
+    spent = {phase: recovery.get(phase, 0.0) + move.get(phase, 0.0) for phase in Phase} | {Phase.WAITING: waiting}
+    return {phase: round(spent[phase], 3) for phase in Phase if spent[phase]}
 
 
 def _up_to(found: Iterable[Span], last: str) -> Iterator[Span]:

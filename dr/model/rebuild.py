@@ -36,16 +36,20 @@ NAT and two node pools; the recovery's are the runbook's. docs/rebuild.md has th
 
 @dataclass(frozen=True, kw_only=True)
 class RebuildRequest:
-    """What was asked for. ``region``, and ``zone`` in it, are where to build, empty for where it was."""
+    """What was asked for. ``region``, and ``zone`` in it, are where to build, empty for where it was; ``durable`` is
+    the stack whose bucket holds the backups, empty for the environment's own.
+    """
 
     region: str = ""
     zone: str = ""
+    durable: str = ""
 
     def command(self, environment: Environment) -> str:
         """The command line that asks for this again: it is the one to go on with, too."""
         parts = [f"python -m dr {OPERATION}", "--env", environment.name]
         parts += ["--region", self.region] if self.region else []
         parts += ["--zone", self.zone] if self.zone else []
+        parts += ["--durable", self.durable] if self.durable else []
         return " ".join(parts)
 
 

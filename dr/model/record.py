@@ -41,7 +41,8 @@ class Record(BaseModel):
     writing; ``paused`` maps what was paused of Argo CD to the setting it had, outermost first; ``held`` does so for
     what would write, or wake writers, by itself; ``canonical`` is the Cluster that the last finalize made the
     environment's own, empty before the first; ``carried`` are the manifests of what a finalize makes anew, kept before
-    the objects that they come from are deleted; ``marks`` are the restore points that were made, oldest first.
+    the objects that they come from are deleted; ``marks`` are the restore points that were made, oldest first;
+    ``applied`` is what ``Pulumi.<env>.yaml`` asked for when ``pulumi up`` was last run by hand.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +62,7 @@ class Record(BaseModel):
     carried: tuple[Mapping[str, Any], ...] = ()
     operations: tuple[OperationEntry, ...] = ()
     marks: tuple[Mark, ...] = ()
+    applied: Mapping[str, Any] = {}
 
     def declaration(self, present: Collection[str]) -> Declaration:
         """What the recovery stack holds, when the Clusters ``present`` are there.
@@ -128,6 +130,10 @@ class Record(BaseModel):
         others = tuple(name for name in self.fenced if name != cluster)
         return self.model_copy(update={"fenced": (*others, cluster) if fenced else others})
 
+    def having_applied(self, asked: Mapping[str, Any]) -> "Record":
+        """The record with what the file asks for applied."""
+        return self.model_copy(update={"applied": dict(asked)})
+
     def carrying(self, manifests: Sequence[Mapping[str, Any]]) -> "Record":
         """The record with what is about to be made anew. Known ones stay: the objects may be gone by now."""
         return self.model_copy(update={"carried": self.carried or tuple(manifests)})
@@ -142,6 +148,7 @@ class Record(BaseModel):
             canonical=canonical,
             operations=self.operations,
             marks=self.marks,
+            applied=self.applied,
         )
 
     def with_recovery(self, cluster: RecoveredCluster) -> "Record":

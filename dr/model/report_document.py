@@ -54,12 +54,17 @@ class SpanLine(_Part):
 
 
 class RecoveryTime(_Part):
-    """The RTO. ``seconds`` run from the operator's yes to the end of the step ``until``; ``phases`` add up to it."""
+    """The RTO. ``seconds`` run from the operator's yes to the end of the step ``until``; ``phases`` add up to it.
+
+    Of a switchover it is the whole incident's: ``since`` is the report of the recovery that it moves the traffic to,
+    from whose yes on it is counted, and ``waiting`` the phase between the two. Without that report it is its own.
+    """
 
     seconds: float
     until: str
     goal_seconds: float
     phases: Mapping[Phase, float]
+    since: str | None = None
 
 
 class DataLoss(_Part):

@@ -17,6 +17,7 @@ from dr.model.report_style import STYLE
 from dr.model.trend import Trend
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_NAMES = {"pitr": "PITR"}
 _OUTCOMES = {"done": ("Done", "good"), "failed": ("Failed", "bad"), "interrupted": ("Stopped", "stopped")}
 
 
@@ -81,7 +82,7 @@ def _head(document: ReportDocument) -> Element:
         "header",
         element(
             "h1",
-            f"{document.operation[:1].upper()}{document.operation[1:]} on {document.environment} ",
+            f"{_NAMES.get(document.operation, document.operation.capitalize())} on {document.environment} ",
             element("span", said, class_=f"outcome {tone}"),
         ),
         element("p", f"{moment_of(document.started)}, {seconds_of(document.seconds)}, by {document.user}"),
@@ -110,6 +111,7 @@ def _rto(rto: RecoveryTime | None) -> Element | None:
         return None
     met = rto.seconds <= rto.goal_seconds
     told = f"{'within' if met else 'misses'} the goal of {seconds_of(rto.goal_seconds)}"
+    told += ", from the recovery's beginning to the traffic moved" if rto.since else ""
     return _figure("RTO", seconds_of(rto.seconds), told, tone="good" if met else "bad")
 
 
@@ -117,7 +119,7 @@ def _rpo(loss: DataLoss | None) -> Element | None:
     if loss is None:
         return None
     value = "not known" if loss.seconds is None else seconds_of(loss.seconds) if loss.seconds else "nothing lost"
-    said: list[Child] = ["left out on purpose, by the target. " if loss.wanted else ""]
+    said: list[Child] = ["left out on purpose, by the target", element("br")] if loss.wanted else []
     if loss.last_recovered:
         said += [f"last recovered commit {moment_of(loss.last_recovered)}", element("br")]
     if loss.last_acknowledged:

@@ -9,6 +9,7 @@ _COLOURS = {
     Phase.BASE_BACKUP: ("#0b7a75", "#56d4cd"),
     Phase.WAL_REPLAY: ("#d9730d", "#ffab70"),
     Phase.VERIFICATION: ("#2e7d32", "#85e89d"),
+    Phase.WAITING: ("#c4c9cf", "#484f58"),
     Phase.TRAFFIC: ("#b5179e", "#f78fe0"),
     Phase.CLEAN_UP: ("#6a737d", "#959da5"),
     Phase.OTHER: ("#9aa0a6", "#bdc1c6"),

@@ -8,6 +8,9 @@ from typing import Any
 from dr.model.cluster import ClusterSnapshot
 from dr.model.history import OperationEntry
 
+GONE = "GONE"
+"""What is proven of a GKE cluster by Google's own word: it is not there, and not on the list either."""
+
 _SPOT_LABELS = ("cloud.google.com/gke-spot", "cloud.google.com/gke-preemptible")
 _ENDING_TAINTS = {"cloud.google.com/impending-node-termination", "node.cloudprovider.kubernetes.io/shutdown"}
 _NODE_ENDED = {"Terminated", "NodeShutdown", "Shutdown", "NodeLost", "Preempting"}
@@ -147,7 +150,9 @@ class KubernetesSeen:
 @dataclass(frozen=True, kw_only=True)
 class Symptoms:
     """Everything that was seen. ``seen_at`` is aware UTC. ``health`` is what the application's own check answers, in a
-    line, empty when the environment names none; ``region`` is where it is known to run, empty when that is not known.
+    line, empty when the environment names none; ``region`` is where it is known to run, empty when that is not known;
+    ``gke`` is what Google says of the cluster: its status, ``GONE`` where that is proven, empty where it was not asked
+    or did not tell.
     """
 
     seen_at: datetime
@@ -156,3 +161,4 @@ class Symptoms:
     incidents: tuple[Incident, ...] | Silence
     health: str
     region: str
+    gke: str = ""

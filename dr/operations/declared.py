@@ -1,15 +1,29 @@
-"""What the recovery stack of an environment holds, for whoever declares it: the record in the environment's cluster."""
+"""What the recovery stack of an environment holds, for whoever declares it by hand: the record in the environment's
+cluster, and what ``Pulumi.<env>.yaml`` asks for anew.
+"""
 
-from dr.clients.cnpg import list_clusters
+import getpass
+import os
+import socket
+
 from dr.clients.kubernetes import KubernetesApi
-from dr.clients.record_store import RecordStore
 from dr.model.config import Environment
 from dr.model.declaration import Declaration
+from dr.model.holder import Holder
+from dr.operations.by_hand import apply, decide
+from dr.operations.session import Session
 
 
-def declared(environment: Environment) -> Declaration:
-    """What operations have declared so far. Raises AccessError."""
-    api = KubernetesApi(environment.kubernetes)
-    record = RecordStore(api, environment.namespace, environment.name, user="pulumi").read()
-    present = {cluster.name for cluster in list_clusters(api, environment.namespace)}
-    return record.declaration(present) if record else Declaration()
+def declared(environment: Environment, *, preview: bool) -> Declaration:
+    """What to declare; unless it is only a ``preview``, what has to be done before it is done. Raises RefusedError,
+    AccessError.
+    """
+    session = Session(
+        environment=environment,
+        api=KubernetesApi(environment.kubernetes),
+        holder=Holder(user=getpass.getuser(), host=socket.gethostname(), pid=os.getpid()),
+    )
+    decided = decide(session)
+    if not preview:
+        apply(session, decided)
+    return decided.declaration

@@ -8,16 +8,20 @@ from typing import TypeVar
 from dr.clients import workloads
 from dr.clients.cloud_status import incidents_now
 from dr.clients.cnpg import list_clusters
+from dr.clients.gcp import GoogleApi
 from dr.clients.kubernetes import KubernetesApi
 from dr.clients.object_store import failures_explained, list_server_names
 from dr.clients.platform_health import list_nodes, list_pods, with_last_words
 from dr.clients.record_store import RecordStore
 from dr.clients.smoke_test import ask
+from dr.model.cloud_resource import Named
 from dr.model.config import BackupPlace, Environment
 from dr.model.diagnosis import Diagnosis, diagnose
 from dr.model.errors import AccessError
+from dr.model.infrastructure import Platform
+from dr.model.infrastructure_resources import platform_resources
 from dr.model.record import Record
-from dr.model.symptoms import ClustersSeen, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
+from dr.model.symptoms import GONE, ClustersSeen, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
 from dr.model.traffic import cluster_behind
 
 _SECONDS = (3.0, 8.0)
@@ -26,12 +30,16 @@ _SECONDS = (3.0, 8.0)
 T = TypeVar("T")
 
 
-def look(environment: Environment, *, clock: Callable[[], datetime]) -> Diagnosis:
-    """Which rows of the failure table apply now. Looks only, and never fails: what cannot be seen is a symptom."""
-    with ThreadPoolExecutor(max_workers=4) as pool:
+def look(environment: Environment, platform: Platform | None, *, clock: Callable[[], datetime]) -> Diagnosis:
+    """Which rows of the failure table apply now. Looks only, and never fails: what cannot be seen is a symptom.
+
+    ``platform`` is None where it is not known what Google should have of it.
+    """
+    with ThreadPoolExecutor(max_workers=5) as pool:
         kubernetes = pool.submit(_or_silence, lambda: _kubernetes(environment))
         bucket = pool.submit(_or_silence, lambda: _bucket(environment.backup))
         incidents = pool.submit(_or_silence, lambda: incidents_now(environment.cloud_status_url, seconds=_SECONDS[1]))
+        gke = pool.submit(_gke, platform)
         health = pool.submit(_health, environment)
         seen, silence, going_on = kubernetes.result(), bucket.result(), incidents.result()
         return diagnose(
@@ -42,7 +50,8 @@ def look(environment: Environment, *, clock: Callable[[], datetime]) -> Diagnosi
                 bucket=silence if isinstance(silence, Silence) else None,
                 incidents=going_on,
                 health=health.result(),
-                region=_region(seen),
+                region=_region(seen) or (platform.region if platform else ""),
+                gke=gke.result(),
             ),
         )
 
@@ -61,6 +70,21 @@ def _health(environment: Environment) -> str:
 def _bucket(place: BackupPlace) -> None:
     with failures_explained(place):
         list_server_names(place)
+
+
+def _gke(platform: Platform | None) -> str:
+    """What Google says of the GKE cluster, empty where it does not tell."""
+    if platform is None:
+        return ""
+    cluster = next(one for one in platform_resources(platform) if one.name == "cluster").place
+    api = GoogleApi()
+    try:
+        if not api.is_there(cluster):
+            return GONE
+        found = api.find(cluster.api, cluster.path) if isinstance(cluster, Named) else None
+    except AccessError:
+        return ""
+    return str((found or {}).get("status") or "")
 
 
 def _region(seen: KubernetesSeen | Silence) -> str:

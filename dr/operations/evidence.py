@@ -8,7 +8,7 @@ from pathlib import Path
 from dr.model.catalogue import BaseBackup
 from dr.model.cluster import ClusterSnapshot
 from dr.model.phases import Mark
-from dr.model.report_document import DataLoss, FindingLine, Link
+from dr.model.report_document import DataLoss, FindingLine, Link, ReportDocument
 
 _LOG_LINES = 5000
 
@@ -17,7 +17,8 @@ _LOG_LINES = 5000
 class Evidence:
     """Filled in while the steps run. ``until`` is the step with whose end the RTO ends, empty where there is none;
     ``by_engine`` says that Pulumi makes the Cluster that recovers; ``base`` is of the archive ``server_name``, and
-    ``base_bytes`` is how much of it there was to fetch; ``kept_at`` is where the report was kept.
+    ``base_bytes`` is how much of it there was to fetch; ``since`` is the report of the recovery that a switchover moves
+    the traffic to; ``kept_at`` is where the report was kept.
     """
 
     until: str = ""
@@ -35,6 +36,7 @@ class Evidence:
     kept: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
+    since: ReportDocument | None = None
     kept_at: Path | None = None
 
     def begins_from(self, base: BaseBackup, source: ClusterSnapshot, *, until: str) -> None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Protocol
 
-from dr.model.changes import Changes, Op
+from dr.model.changes import Change, Changes, Op
 from dr.model.cloud_faults import CloudFault, recognised
 from dr.model.errors import EngineError, InterruptedOperationError, Problem, RefusedError
 from dr.model.eta import UNCHANGED
 from dr.model.guard import Seen, dangers
+from dr.model.stack_file import PROJECT
 
 _WAITS = (10.0, 20.0, 40.0, 60.0, 60.0, 60.0)
 """Seconds before each further try: propagation at Google takes up to a few minutes."""
@@ -110,11 +111,16 @@ def told(changes: Changes) -> str:
         (Op.DELETE, "deletes"),
         (Op.FORGET, "lets go of"),
     ):
-        names = [change.name for change in changes.of(op) if not change.is_provider]
+        names = [change.name for change in changes.of(op) if not _groups(change)]
         if names:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             parts.append(f"{word} {len(names)} ({shown})")
     return "; ".join(parts) or "writes down what is there"
+
+
+def _groups(change: Change) -> bool:
+    """Whether it exists nowhere but in Pulumi: a provider, or a component, which groups others."""
+    return change.is_provider or change.type.startswith(f"{PROJECT}:")
 
 
 def _explained(layer: Layer, fault: CloudFault) -> EngineError:

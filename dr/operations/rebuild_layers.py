@@ -1,7 +1,9 @@
-"""The stacks of a platform as layers of a rebuild: each looked at in its own way."""
+"""The stacks of a platform as layers of a rebuild: each looked at in its own way, all handled alike."""
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
 
 from dr.engine.argocd_stack import ArgoCdStack
 from dr.engine.background_stack import BackgroundStack
@@ -10,35 +12,71 @@ from dr.engine.installation import Installation
 from dr.model.adoption import differences, not_unchanged
 from dr.model.argocd_stack import ArgoCd
 from dr.model.changes import Change, Changes
-from dr.model.errors import Problem, RefusedError
+from dr.model.errors import EngineError, Problem, RefusedError
 from dr.model.infrastructure import Part
 from dr.model.survey import Reconciliation
 from dr.operations.infrastructure import survey
 
+_STAYS_WELL_SECONDS = 60.0
+"""How long a stack that was seen to be as it should be is not looked at again: between a plan and its steps."""
 
-class InfrastructureLayer:
-    """The durable or the platform stack: what exists is adopted unchanged, what is gone is made anew."""
+S = TypeVar("S", bound=BackgroundStack)
 
-    def __init__(self, part: Part, installed: Installation) -> None:
-        self._stack = InfrastructureStack(part, installed)
-        self._found: Reconciliation | None = None
-        self.title = f"{part.holds} stack"
+
+class _StackLayer(Generic[S]):
+    """What the layers have in common. ``make`` gives the stack, anew for each try: one that has failed has failed."""
+
+    def __init__(self, title: str, make: Callable[[], S]) -> None:
+        self.title = title
+        self._make = make
+        self._stack = make()
 
     def check(self, *, take_over: bool) -> None:
         """See that it can be worked with; changes nothing. Raises EngineError."""
-        _check(self._stack, take_over=take_over)
+        self._stack.backend.check_passphrase(os.environ)
+        self._stack.backend.check_unlocked(take_over=take_over)
 
     def claim(self, *, take_over: bool) -> None:
-        """Take away the locks that dead runs have left."""
+        """Take away the locks that dead runs have left. Raises EngineError when a living one holds it."""
         self._stack.backend.check_unlocked(take_over=take_over)
         self._stack.backend.clear_locks(take_over=take_over)
 
+    @property
+    def running(self) -> bool:
+        """Whether it is under way."""
+        return self._stack.running
+
+    def result(self) -> None:
+        """The end of it. Raises EngineError."""
+        try:
+            self._stack.result()
+        except EngineError:
+            self._stack = self._make()
+            raise
+
+    def interrupt(self) -> None:
+        """Stop the engine."""
+        self._stack.interrupt()
+
+
+class InfrastructureLayer(_StackLayer[InfrastructureStack]):
+    """The durable or the platform stack: what exists is adopted unchanged, what is gone is made anew."""
+
+    def __init__(self, part: Part, installed: Installation) -> None:
+        super().__init__(f"{part.holds} stack", lambda: InfrastructureStack(part, installed))
+        self._found: Reconciliation | None = None
+        self._well = 0.0
+
     def look(self) -> Changes:
         """What an ``up`` would change. Raises RefusedError when something would not be adopted as it is."""
+        if time.monotonic() < self._well:
+            return Changes(stack=self._stack.backend.stack)
         self._found = survey(self._stack)
         changes = self._stack.preview(self._found.imports)
         if differing := not_unchanged(changes):
             raise RefusedError([_differs(change) for change in differing])
+        if not changes.any and not changes.faults:
+            self._well = time.monotonic() + _STAYS_WELL_SECONDS
         return changes
 
     def up(self) -> None:
@@ -48,36 +86,12 @@ class InfrastructureLayer:
             self._stack.drop(found.drops)
         self._stack.up(found.imports)
 
-    @property
-    def running(self) -> bool:
-        """Whether it is under way."""
-        return self._stack.running
 
-    def result(self) -> None:
-        """The end of it. Raises EngineError."""
-        self._stack.result()
-
-    def interrupt(self) -> None:
-        """Stop the engine."""
-        self._stack.interrupt()
-
-
-class ArgoCdLayer:
+class ArgoCdLayer(_StackLayer[ArgoCdStack]):
     """The stack that brings Argo CD."""
 
-    title = "Argo CD stack"
-
     def __init__(self, plan: ArgoCd, credentials: Mapping[str, str] | None, installed: Installation) -> None:
-        self._stack = ArgoCdStack(plan, credentials, installed)
-
-    def check(self, *, take_over: bool) -> None:
-        """See that it can be worked with; changes nothing. Raises EngineError."""
-        _check(self._stack, take_over=take_over)
-
-    def claim(self, *, take_over: bool) -> None:
-        """Take away the locks that dead runs have left."""
-        self._stack.backend.check_unlocked(take_over=take_over)
-        self._stack.backend.clear_locks(take_over=take_over)
+        super().__init__("Argo CD stack", lambda: ArgoCdStack(plan, credentials, installed))
 
     def look(self) -> Changes:
         """What an ``up`` would change."""
@@ -86,24 +100,6 @@ class ArgoCdLayer:
     def up(self) -> None:
         """Start bringing it up."""
         self._stack.up()
-
-    @property
-    def running(self) -> bool:
-        """Whether it is under way."""
-        return self._stack.running
-
-    def result(self) -> None:
-        """The end of it. Raises EngineError."""
-        self._stack.result()
-
-    def interrupt(self) -> None:
-        """Stop the engine."""
-        self._stack.interrupt()
-
-
-def _check(stack: BackgroundStack, *, take_over: bool) -> None:
-    stack.backend.check_passphrase(os.environ)
-    stack.backend.check_unlocked(take_over=take_over)
 
 
 def _differs(change: Change) -> Problem:

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 from dr.clients.archive_reader import read_archives
 from dr.clients.cnpg import list_clusters
+from dr.clients.gcp import GoogleApi
 from dr.clients.kubernetes import KubernetesApi
 from dr.clients.rebuild_store import RebuildRecords
 from dr.model.archive import Archive
+from dr.model.cloud_resource import Api
 from dr.model.config import Environment
 from dr.model.errors import AccessError, Problem, RefusedError
 from dr.model.guard import Seen, dangers
-from dr.model.rebuild import RebuildRequest, RebuildSituation
+from dr.model.rebuild import RebuildSituation
+from dr.model.region import BucketLocation, region_problems, region_warnings
 from dr.model.survivors import loss, survivors
 from dr.operations.layers import Layer, told
 from dr.operations.rebuild_stage import Layers
@@ -23,18 +26,24 @@ _SECONDS = (3.0, 8.0)
 _NO_BACKUPS = {"archive-empty", "bucket-missing"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """From the region that is lost to another one; ``state`` is the URL of Pulumi's state."""
+
+    lost: str
+    wanted: str
+    state: str
+
+
 def observe(
-    environment: Environment,
-    request: RebuildRequest,
-    layers: Layers,
-    records: RebuildRecords,
-    problems: tuple[Problem, ...] = (),
+    environment: Environment, layers: Layers, records: RebuildRecords, move: Move | None = None
 ) -> RebuildSituation:
-    """The situation now. ``problems`` are those that were found elsewhere. Raises AccessError, EngineError where it
-    cannot be known what survives.
+    """The situation now. ``move`` is None for a rebuild where it was. Raises AccessError, EngineError where it cannot
+    be known what survives.
     """
+    bucket = _bucket(environment) if move else None
     with ThreadPoolExecutor(max_workers=5) as pool:
-        cluster = pool.submit(_cluster, environment, elsewhere=bool(request.region))
+        cluster = pool.submit(_cluster, environment, elsewhere=move is not None)
         archives = pool.submit(_archives, environment)
         durable, platform = pool.submit(_look, layers.durable), pool.submit(_look, layers.platform)
         record = pool.submit(records.read)
@@ -50,9 +59,22 @@ def observe(
         durable=looked[0].said,
         platform=looked[1].said,
         argocd=_argocd(layers, answers=answers),
-        problems=(*problems, *looked[0].problems, *looked[1].problems),
+        problems=(
+            *(region_problems(bucket, lost=move.lost, wanted=move.wanted) if bucket and move else ()),
+            *looked[0].problems,
+            *looked[1].problems,
+        ),
+        warnings=tuple(region_warnings(bucket, lost=move.lost, wanted=move.wanted, state=move.state))
+        if bucket and move
+        else (),
         history=known.operations if known else (),
     )
+
+
+def _bucket(environment: Environment) -> BucketLocation:
+    """Where the bucket is, as Google tells it. Raises AccessError."""
+    raw = GoogleApi().find(Api.STORAGE, f"b/{environment.backup.bucket}")
+    return BucketLocation.from_object(raw or {"name": environment.backup.bucket})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from dr.clients.sql import Psql
 from dr.clients.versions import read_versions
 from dr.clients.wal import seal_wal
 from dr.model.data_loss import loss_at_the_end, loss_by_target, lost_by_target
+from dr.model.declaration import Declaration
 from dr.model.errors import AccessError
 from dr.model.fetch_ahead import fetching_ahead
 from dr.model.lineage import recovered_name, source_of
@@ -32,6 +33,7 @@ from dr.model.target import RecoveryTarget
 from dr.model.traffic import cluster_behind
 from dr.operations.argocd import pause
 from dr.operations.drop_search import find_drop
+from dr.operations.guarding import judge as judge_by_guard
 from dr.operations.observe import observe
 from dr.operations.operation import Course, Tools, run_operation
 from dr.operations.recovery_wait import RecoveryWait
@@ -109,6 +111,7 @@ class Recovery:
         self._decision = decision
         self._findings: list[Finding] = []
         self._cluster_seconds = 0.0
+        self._versions: Callable[[], dict[str, str]] = dict
         self._fetching_ended = False
         self._watch = RecoveryWatch(
             self._session.api, decision.cluster.namespace, decision.cluster.name, since=self._session.clock()
@@ -162,8 +165,20 @@ class Recovery:
             return record.with_replicas(counts).with_recovery(self._decision.cluster)
 
         self._record = self._session.records.change(change, now=self._session.clock())
+        self._stack.foresee(self._first_declaration)
         self._keep_copy()
         return ", ".join(f"{name} {self._record.replicas.get(name, count)}" for name, count in counts.items())
+
+    @property
+    def _declaration(self) -> Declaration:
+        return self._record.declaration({*self._decision.present, self._decision.cluster.name})
+
+    @property
+    def _first_declaration(self) -> Declaration:
+        """What is declared first: where WAL is fetched ahead, the Cluster as it is while it recovers."""
+        if not self._decision.fetches_ahead:
+            return self._declaration
+        return self._declaration.with_cluster(fetching_ahead(self._decision.cluster))
 
     def _keep_copy(self) -> None:
         """Keep how the source runs beside its backups. Who may only read the bucket can recover all the same."""
@@ -191,18 +206,20 @@ class Recovery:
 
     def _recover(self) -> str:
         cluster, ahead = self._decision.cluster, self._decision.fetches_ahead
-        declaration = self._record.declaration({*self._decision.present, cluster.name})
+        overridden: list[str] = []
+        judge = judge_by_guard(self._session, overridden.append)
         if ahead:
             bring_program(self._session.api, cluster)
-        self._stack.up(declaration.with_cluster(fetching_ahead(cluster)) if ahead else declaration)
+        self._stack.up(self._first_declaration, judge)
         self._wait.until_healthy(cluster.limit.total_seconds(), check=self._check)
         self._tools.evidence.segments = self._wait.progress.segments
         if ahead:
             self._end_fetching_ahead()
-            self._stack.up(declaration)
+            self._stack.up(self._declaration, judge)
         created = self._wait.healthy.created
         self._cluster_seconds = (self._session.clock() - created).total_seconds()
-        return f"healthy {self._cluster_seconds:.1f} s after creation, {self._wait.replayed} replayed"
+        healthy = f"healthy {self._cluster_seconds:.1f} s after creation, {self._wait.replayed} replayed"
+        return "; ".join([healthy, *overridden])
 
     def _check(self) -> None:
         """An engine that has ended before the Cluster is healthy has failed: its error is the cause, if it has one."""
@@ -251,9 +268,8 @@ class Recovery:
             evidence.loss = loss_by_target(last, decision.later)
             evidence.lost += lost_by_target(decision.request.target, decision.later)
         evidence.kept += [f"{decision.source.name} as it is, with all that it has"] if decision.source.uid else []
-        evidence.versions |= (
-            read_versions(self._session.api, psql, namespace=decision.cluster.namespace, pod=pod) | self._stack.versions
-        )
+        # Told when nobody waits any more.
+        self._versions = lambda: read_versions(self._session.api, psql, namespace=decision.cluster.namespace, pod=pod)
 
     def _ask_database(self, psql: Psql) -> list[Finding]:
         """The answers of the database, whose pod may be lost just when it is healthy: CloudNativePG makes it anew."""
@@ -281,6 +297,7 @@ class Recovery:
         return Finding(name="archiving", value="yes" if working else said, passed=working)
 
     def _settle(self) -> str:
+        self._tools.evidence.versions |= {**self._versions(), **self._stack.versions}
         self._stack.result(_SETTLE_SECONDS)
         # An earlier run that was killed may have left it.
         remove_program(self._session.api, self._decision.cluster.namespace, self._decision.cluster.name)

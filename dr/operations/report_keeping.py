@@ -10,7 +10,7 @@ from dr.clients.report_files import ReportFiles
 from dr.model.config import Environment
 from dr.model.errors import AccessError, DrError
 from dr.model.history import OperationEntry, Outcome
-from dr.model.phases import Span, spans, split
+from dr.model.phases import Span, spans, split, whole_incident
 from dr.model.plan import Plan
 from dr.model.report_document import Failed, Link, RecoveryTime, ReportDocument, Sizes, SpanLine, StepLine
 from dr.model.report_markdown import markdown
@@ -128,11 +128,16 @@ def _recovery_time(
     if evidence.until not in entry.done:
         return None
     phases = split(found, last=evidence.until)
+    recovery = evidence.since
+    if recovery is not None and recovery.rto is not None:
+        before = (entry.started - recovery.started).total_seconds()
+        phases = whole_incident(recovery.rto.phases, phases, before=before)
     return RecoveryTime(
         seconds=round(sum(phases.values()), 3),
         until=evidence.until,
         goal_seconds=environment.goals.rto_minutes * 60,
         phases=phases,
+        since=recovery.id if recovery else None,
     )
 
 

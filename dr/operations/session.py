@@ -11,6 +11,7 @@ from dr.clients.record_store import RecordStore
 from dr.clients.report_store import ReportStore
 from dr.model.config import Environment
 from dr.model.holder import Holder
+from dr.model.rules import Override
 
 
 def utc_now() -> datetime:
@@ -25,7 +26,8 @@ def _say_nothing(_: str) -> None:
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """One run against one environment. ``stop`` is set by Ctrl-C or SIGTERM; ``holder`` is who runs it; ``take_over``
-    agrees to take the place of an operator who is not heard of any more; ``say`` tells what a long look is doing.
+    agrees to take the place of an operator who is not heard of any more; ``say`` tells what a long look is doing;
+    ``typed`` are the overrides of the guard that were given for this run.
     """
 
     environment: Environment
@@ -35,6 +37,12 @@ class Session:
     stop: Event = field(default_factory=Event)
     take_over: bool = False
     say: Callable[[str], None] = _say_nothing
+    typed: tuple[Override, ...] = ()
+
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        """The rules of the guard that somebody has taken upon themselves: for this run, or in the configuration."""
+        return (*self.typed, *(given.override for given in self.environment.overrides))
 
     @property
     def lease(self) -> LeaseStore:

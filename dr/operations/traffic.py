@@ -1,6 +1,7 @@
 """Moving the traffic: the switchover to a recovered Cluster, and the rollback to where it came from."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,17 +11,21 @@ from dr.clients.cnpg import find_cluster, list_clusters
 from dr.clients.commits import commits_after
 from dr.clients.fencing import fence, unfence
 from dr.clients.name_check import await_same_address, log_in, pod_of
+from dr.clients.report_files import ReportFiles
 from dr.clients.self_starters import list_self_starters
 from dr.clients.smoke_test import await_ok
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.commits import LaterCommits
+from dr.model.declaration import Declaration
 from dr.model.errors import AccessError
 from dr.model.lineage import recovered_last
 from dr.model.record import Record
 from dr.model.report import MoveReport
+from dr.model.report_document import ReportDocument
 from dr.model.target import written_time
 from dr.model.traffic import MoveDecision, MoveRequest, TrafficSituation, cluster_behind, decide_move
 from dr.operations.argocd import managers, pause, release
+from dr.operations.guarding import judge
 from dr.operations.operation import Course, Tools, run_operation
 from dr.operations.self_starters import hold, let_go
 from dr.operations.session import Session
@@ -137,11 +142,23 @@ class Move:
     def _tell_of_data(self) -> None:
         """What the report has beside the steps."""
         evidence, decision = self._tools.evidence, self._decision
+        evidence.since = None if decision.request.back else self._recovery_report()
         if decision.later is not None and decision.later.count:
             evidence.lost.append(f"{decision.later} in the Cluster that is left, and not in {decision.reached.name}")
         if decision.fence is not None:
             evidence.kept.append(f"{decision.fence.name} with all that it has; it takes no more writes")
         evidence.versions |= self._tools.stack.versions
+
+    def _recovery_report(self) -> ReportDocument | None:
+        """The report of the recovery that made the Cluster, as far as it is on this machine."""
+        reached, journal = self._decision.reached, self._tools.journal.path
+        with suppress(AccessError):
+            record = self._session.records.read()
+            made = f"{reached.namespace}/{reached.name},"
+            for entry in reversed(record.operations if record else ()):
+                if entry.operation in {"pitr", "latest"} and entry.facts.get("Recovered", "").startswith(made):
+                    return ReportFiles.beside(journal).read(entry.id)
+        return None
 
     def _change(self, change: Callable[[Record], Record]) -> Record:
         return self._session.records.change(change, now=self._session.clock())
@@ -154,8 +171,16 @@ class Move:
             counted = record.with_replicas(counts)
             return counted if decision.request.back else counted.leaving(decision.before, towards=decision.host)
 
-        self._change(change)
+        self._foresee(self._change(change))
         return f"{decision.before} before"
+
+    def _foresee(self, record: Record) -> None:
+        """Have the switch previewed while the writers are stopped: what is to come is known by now."""
+        self._tools.stack.foresee(self._declaration(record.pointing_to(self._decision.host)))
+
+    def _declaration(self, record: Record) -> Declaration:
+        namespace = self._session.environment.namespace
+        return record.declaration({cluster.name for cluster in list_clusters(self._session.api, namespace)})
 
     def _fence(self) -> str:
         old = self._decision.fence
@@ -184,11 +209,10 @@ class Move:
 
     def _switch(self) -> str:
         record = self._change(lambda record: record.pointing_to(self._decision.host))
-        namespace = self._session.environment.namespace
-        present = {cluster.name for cluster in list_clusters(self._session.api, namespace)}
-        self._tools.stack.up(record.declaration(present))
+        overridden: list[str] = []
+        self._tools.stack.up(self._declaration(record), judge(self._session, overridden.append))
         self._tools.stack.result(_SWITCH_SECONDS)
-        return self._check_service()
+        return "; ".join([self._check_service(), *overridden])
 
     def _check_service(self) -> str:
         """See that the Service points to where it was declared to. Raises AccessError ``service-put-back``."""

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from dr.model.config import Environment
-from dr.model.declaration import Declaration
+from dr.model.declaration import Declaration, stack_outputs
 from dr.model.recovered import RecoveredCluster
 from dr.model.stack_file import PROJECT
 from dr.stacks.provider import cluster_provider
@@ -28,15 +28,8 @@ def declare_recovery_stack(environment: Environment, declaration: Declaration) -
         _declare_cluster(cluster, provider)
     if declaration.external_name is not None:
         _declare_traffic(environment, declaration.external_name, provider)
-        pulumi.export("externalName", declaration.external_name)
-    pulumi.export("environment", environment.name)
-    pulumi.export("clusters", [cluster.name for cluster in clusters])
-    if clusters:
-        latest = clusters[-1]
-        pulumi.export("cluster", latest.name)
-        pulumi.export("target", latest.target)
-        pulumi.export("serverName", latest.server_name)
-        pulumi.export("host", latest.host)
+    for name, value in stack_outputs(environment, declaration).items():
+        pulumi.export(name, value)
 
 
 def _declare_cluster(cluster: RecoveredCluster, provider: k8s.Provider) -> k8s.apiextensions.CustomResource:

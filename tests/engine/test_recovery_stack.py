@@ -12,12 +12,17 @@ from semver import Version
 from dr.engine import background_stack
 from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
+from dr.model.changes import Changes
 from dr.model.declaration import Declaration
-from dr.model.errors import EngineError
+from dr.model.errors import EngineError, Problem, RefusedError
 from tests.builders import a_recovered, an_environment
 from tests.doubles import calls_of, write_pulumi
 
 ANSWERS = """
+if arguments[0] == "preview":
+    summary = {"maybeCorrupt": False, "durationSeconds": 1, "resourceChanges": {}, "PolicyPacks": {}}
+    event = {"sequence": 0, "timestamp": 1, "summaryEvent": summary}
+    pathlib.Path(arguments[arguments.index("--event-log") + 1]).write_text(json.dumps(event) + "\\n")
 if arguments[:2] == ["stack", "output"]:
     print("{}")
 if arguments[:2] == ["stack", "history"]:
@@ -32,13 +37,18 @@ pytestmark = pytest.mark.usefixtures("own_home")
 
 def _stack(folder: Path, code: str) -> RecoveryStack:
     environment = an_environment()
-    installed = Installation(program=str(write_pulumi(folder, code)), version=Version(3, 250, 0))
+    installed = Installation(program=str(write_pulumi(folder, code)), version=Version(3, 200, 0))
     return RecoveryStack(environment, installed)
+
+
+def _pass(changes: Changes) -> None:
+    """A judge who lets everything pass."""
+    assert changes.stack == "prod"
 
 
 def _failure(folder: Path, message: str) -> EngineError:
     stack = _stack(folder, f"{ON_UP}print({message!r}, file=sys.stderr); sys.exit(1)\n" + ANSWERS)
-    stack.up(Declaration(clusters=(a_recovered(),)))
+    stack.up(Declaration(clusters=(a_recovered(),)), _pass)
     with pytest.raises(EngineError) as failed:
         stack.result(60)
     return failed.value
@@ -62,7 +72,7 @@ def test_the_stack_is_brought_up_once_and_refreshed_first(tmp_path: Path, own_ho
     # WHEN
     stack = _stack(tmp_path, ANSWERS)
     stack.prepare()
-    stack.up(Declaration(clusters=(a_recovered(),)))
+    stack.up(Declaration(clusters=(a_recovered(),)), _pass)
     stack.result(60)
     # THEN
     assert not stack.running
@@ -73,9 +83,41 @@ def test_the_stack_is_brought_up_once_and_refreshed_first(tmp_path: Path, own_ho
     assert up["variables"]["PULUMI_BACKEND_URL"] == f"file://{own_home}/state/pulumi"
 
 
+def _asked(folder: Path) -> list[str]:
+    return [call["arguments"][0] for call in calls_of(folder / "pulumi")]
+
+
+def test_the_preview_is_judged_before_anything_is_brought_up(tmp_path: Path) -> None:
+    def refuse(changes: Changes) -> None:
+        raise RefusedError([Problem(code="guard-refused", cause=f"no to {changes.stack}", remedy="do not")])
+
+    stack = _stack(tmp_path, ANSWERS)
+    stack.up(Declaration(), refuse)
+    with pytest.raises(RefusedError, match="no to prod"):
+        stack.result(60)
+    assert "preview" in _asked(tmp_path)
+    assert "up" not in _asked(tmp_path)
+
+
+def test_what_was_foreseen_is_not_previewed_again(tmp_path: Path) -> None:
+    stack = _stack(tmp_path, ANSWERS)
+    stack.foresee(Declaration(clusters=(a_recovered(),)))
+    stack.up(Declaration(clusters=(a_recovered(),)), _pass)
+    stack.result(60)
+    assert [asked for asked in _asked(tmp_path) if asked in {"preview", "up"}] == ["preview", "up"]
+
+
+def test_another_declaration_than_was_foreseen_is_previewed_anew(tmp_path: Path) -> None:
+    stack = _stack(tmp_path, ANSWERS)
+    stack.foresee(Declaration())
+    stack.up(Declaration(clusters=(a_recovered(),)), _pass)
+    stack.result(60)
+    assert [asked for asked in _asked(tmp_path) if asked in {"preview", "up"}] == ["preview", "preview", "up"]
+
+
 def test_the_workspace_is_in_the_state_folder_and_names_the_project(tmp_path: Path, own_home: Path) -> None:
     stack = _stack(tmp_path, ANSWERS)
-    stack.up(Declaration())
+    stack.up(Declaration(), _pass)
     stack.result(60)
     assert "name: postgres-dr" in (own_home / "state" / "workspace" / "prod" / "Pulumi.yaml").read_text()
 
@@ -116,7 +158,7 @@ def test_a_failure_shows_the_last_lines_only(tmp_path: Path) -> None:
 
 def test_opening_that_fails_is_told_by_the_result(tmp_path: Path) -> None:
     stack = _stack(tmp_path, "print('error: incorrect passphrase', file=sys.stderr); sys.exit(1)\n")
-    stack.up(Declaration())
+    stack.up(Declaration(), _pass)
     with pytest.raises(EngineError, match="does not open"):
         stack.result(60)
 
@@ -129,7 +171,7 @@ def test_an_engine_that_does_not_obey_is_ended_by_force(
     fifo = str(tmp_path / "started")
     code = f"{ON_UP}signal.signal(signal.SIGINT, signal.SIG_IGN); open({fifo!r}, 'w').write('x'); signal.pause()\n"
     stack = _stack(tmp_path, code + ANSWERS)
-    stack.up(Declaration())
+    stack.up(Declaration(), _pass)
     _await(started)
     # WHEN
     stack.interrupt()
@@ -144,7 +186,7 @@ def test_an_engine_that_obeys_writes_its_state(tmp_path: Path, started: int) -> 
     end = f"lambda *_: (pathlib.Path({str(written)!r}).touch(), sys.exit(8))"
     code = f"{ON_UP}signal.signal(signal.SIGINT, {end}); open({fifo!r}, 'w').write('x'); signal.pause()\n"
     stack = _stack(tmp_path, code + ANSWERS)
-    stack.up(Declaration())
+    stack.up(Declaration(), _pass)
     _await(started)
     stack.interrupt()
     assert written.exists()
@@ -187,9 +229,9 @@ if arguments[:2] == ["stack", "import"]:
 def test_what_is_declared_next_waits_for_what_is_under_way(tmp_path: Path) -> None:
     # GIVEN an update under way
     stack = _stack(tmp_path, ANSWERS)
-    stack.up(Declaration(clusters=(a_recovered(),)))
+    stack.up(Declaration(clusters=(a_recovered(),)), _pass)
     # WHEN another is asked for at once
-    stack.up(Declaration(clusters=(a_recovered(),)))
+    stack.up(Declaration(clusters=(a_recovered(),)), _pass)
     stack.result(60)
     # THEN both were made, the second after the end of the first
     done = [call["arguments"][0] for call in calls_of(tmp_path / "pulumi")]
@@ -200,8 +242,8 @@ def test_what_is_declared_next_waits_for_what_is_under_way(tmp_path: Path) -> No
 
 def test_after_a_failure_nothing_more_is_declared(tmp_path: Path) -> None:
     stack = _stack(tmp_path, f"{ON_UP}print('no', file=sys.stderr); sys.exit(1)\n" + ANSWERS)
-    stack.up(Declaration(clusters=(a_recovered(),)))
-    stack.up(Declaration(clusters=(a_recovered(),)))
+    stack.up(Declaration(clusters=(a_recovered(),)), _pass)
+    stack.up(Declaration(clusters=(a_recovered(),)), _pass)
     with pytest.raises(EngineError):
         stack.result(60)
     assert [call["arguments"][0] for call in calls_of(tmp_path / "pulumi")].count("up") == 1

@@ -92,14 +92,23 @@ def test_all_recoveries_are_declared_and_not_only_the_newest(monitor: Monitor, m
 def test_without_recoveries_there_is_only_the_provider(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
     exported = _declare(monkeypatch)
     assert list(monitor.requests) == ["cluster"]
-    assert exported == {"environment": "prod", "clusters": []}
+    assert exported == {
+        "environment": "prod",
+        "service": "data/prod-postgres",
+        "clusters": [],
+        "phase": "nothing recovered",
+        "next": "python -m dr pitr --env prod --target-time TIME",
+    }
 
 
 def test_the_newest_recovery_is_exported(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
     exported = _declare(monkeypatch, a_recovered("one"), a_recovered("two", server_name="two-2"))
     assert exported == {
         "environment": "prod",
+        "service": "data/prod-postgres",
         "clusters": ["one", "two"],
+        "phase": "recovered",
+        "next": "python -m dr switchover --env prod --recovered-name two",
         "cluster": "two",
         "target": TARGET.rfc3339,
         "serverName": "two-2",

@@ -75,6 +75,7 @@ def test_no_secret_gets_in() -> None:
 def test_whether_anything_is_done() -> None:
     kept = Changes(stack="prod", items=fold_steps([step("same"), step("read", "two")]))
     assert not kept.any
+    assert not Changes(stack="prod", items=fold_steps([step("create", kind="pulumi:providers:kubernetes")])).any
     assert Changes(stack="prod", items=fold_steps([step("same"), step("create", "two")])).any
     assert [change.name for change in kept.of(Op.READ)] == ["two"]
 

@@ -51,5 +51,11 @@ def test_what_cannot_be_waited_for_is_not_hidden_by_what_can() -> None:
         assert fault.code == "quota-exceeded"
 
 
+def test_of_lines_that_were_joined_only_the_one_that_tells_it_is_told() -> None:
+    fault = recognised(f"Pulumi failed: Diagnostics: / error: {SAID[0][0]} / Resources: / + 3 created")
+    assert fault is not None
+    assert fault.said == f"error: {SAID[0][0]}".replace("  ", " ")
+
+
 def test_anything_else_is_not_explained_away() -> None:
     assert recognised("error: program exited with non-zero exit code: 1") is None

@@ -44,8 +44,10 @@ def test_what_only_waits_for_its_deletion_is_not_held() -> None:
 
 
 def test_an_emptied_state_keeps_the_stack_and_its_provider() -> None:
-    assert [resource["urn"] for resource in emptied(_state())["resources"]] == ["s", "p"]
-    assert emptied(_state())["manifest"] == {}
+    left = emptied(_state(), {"phase": "nothing recovered"})
+    assert [resource["urn"] for resource in left["resources"]] == ["s", "p"]
+    assert left["resources"][0]["outputs"] == {"phase": "nothing recovered"}
+    assert left["manifest"] == {}
 
 
 def test_what_is_dropped_leaves_no_word_of_it_behind() -> None:

@@ -145,6 +145,14 @@ def test_an_api_that_is_silent_alone_may_be_a_destroyed_cluster_and_is_no_proof(
     assert "nodes, pods and the database were not looked at" in found.notes
 
 
+def test_google_knows_whether_a_silent_cluster_is_gone() -> None:
+    (gone,) = _diagnose(kubernetes=NO_API, gke="GONE").findings
+    assert (gone.row.key, gone.proven) == ("cluster-destroyed", True)
+    (there,) = _diagnose(kubernetes=NO_API, gke="RECONCILING").findings
+    assert (there.row.key, there.proven) == ("this-machine", False)
+    assert "RECONCILING" in there.seen
+
+
 def test_an_api_and_a_bucket_that_are_silent_together_are_a_region() -> None:
     found = _diagnose(kubernetes=NO_API, bucket=NO_BUCKET, incidents=(INCIDENT,))
     assert _rows(found) == [("region-outage", True), ("cluster-destroyed", False), ("bucket", False)]

@@ -1,13 +1,14 @@
 """The guard: each rule is broken once and kept once."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from dr.model.changes import Change, Changes, Op
-from dr.model.guard import BUCKET, CLUSTER, MEANINGS, Danger, Reach, Rule, Seen, SeenCluster, dangers, standing
+from dr.model.guard import BUCKET, CLUSTER, Danger, Reach, Seen, SeenCluster, dangers, standing
+from dr.model.rules import MEANINGS, Override, Rule
 
 SERVICE = "kubernetes:core/v1:ServicePatch"
 ACCOUNT = "gcp:serviceaccount/account:Account"
@@ -175,11 +176,24 @@ def test_a_danger_says_what_would_happen_and_what_to_do() -> None:
     assert danger.as_json()["rule"] == "backup-bucket"
 
 
-def test_an_override_takes_away_its_own_rule_and_no_other() -> None:
-    both = tuple(
-        Danger(rule=rule, resource="it", cause="c", remedy="r") for rule in (Rule.BACKUP_BUCKET, Rule.TWO_WRITERS)
-    )
-    assert [danger.rule for danger in standing(both, {Rule.BACKUP_BUCKET})] == [Rule.TWO_WRITERS]
+NOW = datetime(2026, 4, 27, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("rule", "resource", "until", "passes"),
+    [
+        (Rule.BACKUP_BUCKET, "it", NOW + timedelta(hours=1), True),
+        (Rule.BACKUP_BUCKET, "it", NOW, False),
+        (Rule.BACKUP_BUCKET, "another", NOW + timedelta(hours=1), False),
+        (Rule.TWO_WRITERS, "it", NOW + timedelta(hours=1), False),
+    ],
+)
+def test_an_override_is_for_one_rule_one_resource_and_a_time(
+    rule: Rule, resource: str, until: datetime, passes: bool
+) -> None:
+    danger = Danger(rule=Rule.BACKUP_BUCKET, resource="it", cause="c", remedy="r")
+    override = Override(rule=rule, resource=resource, reason="the bucket is empty", until=until)
+    assert (standing([danger], [override], now=NOW) == ()) is passes
 
 
 def test_every_rule_has_its_meaning_in_words() -> None:

@@ -138,6 +138,8 @@ def test_being_told_to_stop_ends_it_and_the_engine(ends: list[EngineError | None
     assert layer.done[-1] == "interrupt"
 
 
-def test_only_what_is_written_down_has_no_names() -> None:
+def test_what_exists_only_in_pulumi_is_not_counted() -> None:
     provider = Change(op=Op.CREATE, type="pulumi:providers:gcp", urn="urn:pulumi:x::y::pulumi:providers:gcp::google")
-    assert told(Changes(stack="platform", items=(provider,))) == "writes down what is there"
+    component = _change(Op.CREATE, "backup", "postgres-dr:infrastructure:BackupStore")
+    assert told(Changes(stack="platform", items=(provider, component))) == "writes down what is there"
+    assert told(Changes(stack="platform", items=(component, _change(Op.CREATE)))) == "makes 1 (network)"

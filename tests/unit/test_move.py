@@ -13,6 +13,7 @@ from dr.clients.pod_exec import Ran
 from dr.engine.backend import Backend
 from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
+from dr.model.changes import Changes
 from dr.model.declaration import Declaration
 from dr.model.errors import AccessError, DrError, InterruptedOperationError
 from dr.model.history import Outcome
@@ -28,114 +29,20 @@ from tests.builders import (
     RECOVERED_HOST,
     SOURCE_HOST,
     a_holder,
-    a_record,
-    a_recovered,
     an_environment,
-    cluster_object,
-    config_map_of,
-    object_of,
 )
-from tests.doubles import Asked, Impatient, KubernetesDouble, RanInPod, in_pods, said, serving
-
-CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
-BACKUPS = "/apis/postgresql.cnpg.io/v1/namespaces/data/backups"
-DEPLOYMENTS = "/apis/apps/v1/namespaces/prod/deployments"
-CRON_JOBS = "/apis/batch/v1/namespaces/prod/cronjobs"
-SERVICE = "/api/v1/namespaces/data/services/prod-postgres"
-RECORD = "/api/v1/namespaces/data/configmaps/postgres-dr-prod"
-FENCED = "cnpg.io/fencedInstances"
-
-
-class _World(KubernetesDouble):
-    """An environment whose Clusters are fenced, and whose Deployments are scaled, the moment they are told so."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.did: list[str] = []
-        self.others_do: dict[str, Callable[[], object]] = {}
-        """What somebody else does right after this or that was done."""
-        self.keep(f"{CLUSTERS}/postgres-prod", cluster_object())
-        for name in ("postgres-prod-recovered", "other"):
-            self.keep(f"{CLUSTERS}/{name}", object_of(a_recovered(name)))
-            backed_up = {"phase": "completed", "backupId": "20260427T100000"}
-            self.keep(f"{BACKUPS}/{name}-first", {"metadata": {"name": f"{name}-first"}, "status": backed_up})
-        for name in ("api", "worker"):
-            spec = {"replicas": 3, "selector": {"matchLabels": {"app": name}}, "template": {}}
-            self.keep(f"{DEPLOYMENTS}/{name}", {"metadata": {"name": name, "generation": 1}, "spec": spec})
-        for owner in ("shop-owner", "postgres-prod-recovered-app", "other-app"):
-            data = {"username": "a2VlcGVy", "password": "c2VjcmV0"}
-            self.keep(f"/api/v1/namespaces/data/secrets/{owner}", {"metadata": {"name": owner}, "data": data})
-        record = a_record(a_recovered(), a_recovered("other"))
-        self.remember(record.with_verified("postgres-prod-recovered", 7).with_verified("other", 7))
-        self.points_to(SOURCE_HOST)
-
-    def remember(self, record: Record) -> None:
-        self.keep(RECORD, config_map_of(record))
-
-    def points_to(self, host: str) -> None:
-        self.keep(SERVICE, {"metadata": {"name": "prod-postgres"}, "spec": {"externalName": host}})
-
-    @property
-    def host(self) -> str:
-        return str(self.objects[SERVICE]["spec"]["externalName"])
-
-    @property
-    def record(self) -> Record:
-        return Record.model_validate_json(self.objects[RECORD]["data"]["record.json"])
-
-    @property
-    def counts(self) -> dict[str, int]:
-        return {name: self.objects[f"{DEPLOYMENTS}/{name}"]["spec"]["replicas"] for name in ("api", "worker")}
-
-    def scaled(self, name: str, count: int) -> None:
-        there = self.objects[f"{DEPLOYMENTS}/{name}"]
-        self.keep(f"{DEPLOYMENTS}/{name}", {**there, "spec": {**there["spec"], "replicas": count}})
-
-    def fenced(self, name: str) -> bool:
-        return FENCED in (self.objects[f"{CLUSTERS}/{name}"]["metadata"].get("annotations") or {})
-
-    def _answer(self, asked: Asked) -> tuple[int, dict[str, Any]]:
-        if asked.path.startswith("/apis/argoproj.io"):
-            return 404, {}
-        if asked.path == CLUSTERS:
-            return 200, {"items": [found for path, found in self.objects.items() if path.startswith(CLUSTERS)]}
-        if asked.path.endswith("/pods"):
-            name = asked.query["labelSelector"].split(",")[0].removeprefix("cnpg.io/cluster=")
-            there = f"{CLUSTERS}/{name}" in self.objects
-            return 200, {
-                "items": [{"metadata": {"name": f"{name}-1"}, "status": {"phase": "Running"}}] if there else []
-            }
-        if asked.method == "PATCH":
-            patched = self._patched(asked)
-            self.others_do.pop(self.did[-1], bool)()
-            return 200, patched
-        return super()._answer(asked)
-
-    def _patched(self, asked: Asked) -> dict[str, Any]:
-        path = asked.path.removesuffix("/scale")
-        there, name = self.objects[path], path.rsplit("/", 1)[1]
-        if path != asked.path:
-            count = asked.body["spec"]["replicas"]
-            self.did.append(f"{name} {count}")
-            done = {"observedGeneration": 1, "replicas": count, "updatedReplicas": count, "availableReplicas": count}
-            return self.keep(path, {**there, "spec": {**there["spec"], "replicas": count}, "status": done})
-        if path.startswith(CRON_JOBS):
-            suspended = asked.body["spec"]["suspend"]
-            self.did.append(f"{name} {'suspended' if suspended else 'as before'}")
-            return self.keep(path, {**there, "spec": {"suspend": suspended}})
-        given = asked.body["metadata"]["annotations"]
-        self.did.append(f"{name} {'fenced' if given.get(FENCED) else 'let go'}")
-        merged = {**(there["metadata"].get("annotations") or {}), **given}
-        annotations = {key: value for key, value in merged.items() if value is not None}
-        return self.keep(path, {**there, "metadata": {**there["metadata"], "annotations": annotations}})
+from tests.doubles import Impatient, RanInPod, in_pods, said, serving
+from tests.worlds import CRON_JOBS, RECORD, World
 
 
 class _Engine(RecoveryStack):
     """An engine that declares at once."""
 
-    def __init__(self, world: _World) -> None:
+    def __init__(self, world: World) -> None:
         self.backend = Backend.of(an_environment())
         self.declared: list[Declaration] = []
+        self.foreseen: list[Declaration] = []
+        self.judged: list[Callable[[Changes], None]] = []
         self.puts: Callable[[str], str] = str
         self._world = world
         self._installed = Installation(program="pulumi", version=Version(3, 250, 0))
@@ -143,7 +50,11 @@ class _Engine(RecoveryStack):
     def prepare(self) -> None:
         pass
 
-    def up(self, declaration: Declaration) -> None:
+    def foresee(self, declaration: Declaration) -> None:
+        self.foreseen.append(declaration)
+
+    def up(self, declaration: Declaration, judge: Callable[[Changes], None]) -> None:
+        self.judged.append(judge)
         self.declared.append(declaration)
         assert declaration.external_name is not None
         self._world.did.append(f"declared {declaration.external_name}")
@@ -157,13 +68,13 @@ class _Engine(RecoveryStack):
 
 
 @pytest.fixture
-def wire(own_home: Path) -> Iterator[_World]:
-    with serving(_World()) as world:
+def wire(own_home: Path) -> Iterator[World]:
+    with serving(World()) as world:
         yield world
 
 
 class _Bench:
-    def __init__(self, api: KubernetesApi, world: _World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, api: KubernetesApi, world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.engine = _Engine(world)
         self.login = said("10.1.2.3\n")
         self._api = api
@@ -197,11 +108,11 @@ class _Bench:
 
 
 @pytest.fixture
-def bench(api: KubernetesApi, wire: _World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Bench:
+def bench(api: KubernetesApi, wire: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Bench:
     return _Bench(api, wire, tmp_path, monkeypatch)
 
 
-def test_a_switchover_does_all_in_the_order_that_loses_nothing(bench: _Bench, wire: _World) -> None:
+def test_a_switchover_does_all_in_the_order_that_loses_nothing(bench: _Bench, wire: World) -> None:
     report = bench.move()
     assert wire.did == [
         "api 0",
@@ -217,7 +128,7 @@ def test_a_switchover_does_all_in_the_order_that_loses_nothing(bench: _Bench, wi
     assert [key for key, _, _ in report.steps][-2:] == ["start-workloads", "back-up"]
 
 
-def test_a_switchover_is_remembered_for_the_way_back(bench: _Bench, wire: _World) -> None:
+def test_a_switchover_is_remembered_for_the_way_back(bench: _Bench, wire: World) -> None:
     bench.move()
     record = wire.record
     assert (record.came_from, record.external_name, record.fenced) == (
@@ -229,7 +140,7 @@ def test_a_switchover_is_remembered_for_the_way_back(bench: _Bench, wire: _World
     assert (record.operations[-1].operation, record.operations[-1].outcome) == ("switchover", Outcome.DONE)
 
 
-def test_what_starts_by_itself_is_held_until_the_workloads_run_again(bench: _Bench, wire: _World) -> None:
+def test_what_starts_by_itself_is_held_until_the_workloads_run_again(bench: _Bench, wire: World) -> None:
     wire.keep(f"{CRON_JOBS}/report", {"metadata": {"name": "report", "namespace": "prod"}, "spec": {}})
     report = bench.move()
     assert wire.did[0] == "report suspended"
@@ -245,7 +156,7 @@ def test_all_recovered_clusters_stay_declared(bench: _Bench) -> None:
     assert [cluster.name for cluster in declaration.clusters] == ["postgres-prod-recovered", "other"]
 
 
-def test_a_rollback_brings_everything_back(bench: _Bench, wire: _World) -> None:
+def test_a_rollback_brings_everything_back(bench: _Bench, wire: World) -> None:
     bench.move()
     bench.move(back=True)
     assert wire.host == SOURCE_HOST
@@ -255,14 +166,14 @@ def test_a_rollback_brings_everything_back(bench: _Bench, wire: _World) -> None:
     assert (record.came_from, record.fenced) == ((), ("postgres-prod-recovered",))
 
 
-def test_two_switchovers_are_rolled_back_one_by_one(bench: _Bench, wire: _World) -> None:
+def test_two_switchovers_are_rolled_back_one_by_one(bench: _Bench, wire: World) -> None:
     bench.move()
     bench.move(to="other")
     hosts = [bench.move(back=True).decision.host for _ in range(2)]
     assert hosts == [RECOVERED_HOST, SOURCE_HOST]
 
 
-def test_a_password_that_is_refused_keeps_the_workloads_stopped(bench: _Bench, wire: _World) -> None:
+def test_a_password_that_is_refused_keeps_the_workloads_stopped(bench: _Bench, wire: World) -> None:
     bench.login = said(code=2, errors="password authentication failed")
     with pytest.raises(DrError) as failed:
         bench.move()
@@ -270,7 +181,7 @@ def test_a_password_that_is_refused_keeps_the_workloads_stopped(bench: _Bench, w
     assert wire.counts == {"api": 0, "worker": 0}
 
 
-def test_a_switchover_that_stopped_after_the_service_moved_goes_on_to_its_end(bench: _Bench, wire: _World) -> None:
+def test_a_switchover_that_stopped_after_the_service_moved_goes_on_to_its_end(bench: _Bench, wire: World) -> None:
     bench.login = said(code=2, errors="password authentication failed")
     with pytest.raises(DrError):
         bench.move()
@@ -289,7 +200,7 @@ def test_a_service_that_is_put_back_at_once_is_told(bench: _Bench) -> None:
     assert SOURCE_HOST in failed.value.cause
 
 
-def test_a_service_that_is_put_back_later_is_told_at_the_end(bench: _Bench, wire: _World) -> None:
+def test_a_service_that_is_put_back_later_is_told_at_the_end(bench: _Bench, wire: World) -> None:
     wire.others_do = {"worker 3": lambda: wire.points_to(SOURCE_HOST)}
     with pytest.raises(AccessError) as failed:
         bench.move()
@@ -299,7 +210,7 @@ def test_a_service_that_is_put_back_later_is_told_at_the_end(bench: _Bench, wire
     assert wire.host == RECOVERED_HOST
 
 
-def test_writers_that_come_back_before_the_name_moves_are_told(bench: _Bench, wire: _World) -> None:
+def test_writers_that_come_back_before_the_name_moves_are_told(bench: _Bench, wire: World) -> None:
     wire.others_do = {"worker 0": lambda: wire.scaled("api", 3)}
     with pytest.raises(AccessError) as failed:
         bench.move()
@@ -312,7 +223,7 @@ def test_writers_that_come_back_before_the_name_moves_are_told(bench: _Bench, wi
     assert (wire.host, wire.counts) == (RECOVERED_HOST, {"api": 3, "worker": 3})
 
 
-def test_an_interruption_while_the_engine_runs_starts_nothing(bench: _Bench, wire: _World) -> None:
+def test_an_interruption_while_the_engine_runs_starts_nothing(bench: _Bench, wire: World) -> None:
     def interrupted(host: str) -> str:
         bench.stop.set()
         return host
@@ -327,7 +238,7 @@ def test_an_interruption_while_the_engine_runs_starts_nothing(bench: _Bench, wir
     assert wire.record.unfinished is not None
 
 
-def test_a_rollback_that_stopped_after_the_service_moved_does_not_go_back_further(bench: _Bench, wire: _World) -> None:
+def test_a_rollback_that_stopped_after_the_service_moved_does_not_go_back_further(bench: _Bench, wire: World) -> None:
     # GIVEN two switchovers, and a rollback of the second that stops after the Service has moved
     bench.move()
     bench.move(to="other")
@@ -342,7 +253,7 @@ def test_a_rollback_that_stopped_after_the_service_moved_does_not_go_back_furthe
     assert wire.host == RECOVERED_HOST
 
 
-def test_a_rollback_has_come_back_in_the_very_write_that_says_it_is_done(bench: _Bench, wire: _World) -> None:
+def test_a_rollback_has_come_back_in_the_very_write_that_says_it_is_done(bench: _Bench, wire: World) -> None:
     # Killed between two writes it would be resumed, and go back one switchover further.
     bench.move()
     bench.move(to="other")
@@ -359,7 +270,7 @@ def test_a_rollback_has_come_back_in_the_very_write_that_says_it_is_done(bench: 
     assert [record.operations[-1].outcome for record in arrived] == [Outcome.DONE]
 
 
-def test_a_name_that_was_written_otherwise_is_come_back_to(bench: _Bench, wire: _World) -> None:
+def test_a_name_that_was_written_otherwise_is_come_back_to(bench: _Bench, wire: World) -> None:
     # GIVEN a Service that pointed to the source by a name with the root's dot
     wire.points_to(f"{SOURCE_HOST}.")
     bench.move()
@@ -369,7 +280,7 @@ def test_a_name_that_was_written_otherwise_is_come_back_to(bench: _Bench, wire: 
     assert wire.record.came_from == ()
 
 
-def test_the_end_is_written_down_while_the_lease_is_still_held(bench: _Bench, wire: _World) -> None:
+def test_the_end_is_written_down_while_the_lease_is_still_held(bench: _Bench, wire: World) -> None:
     bench.move()
     puts = wire.received("PUT")
     given_back = [number for number, put in enumerate(puts) if put.body.get("spec", {}).get("holderIdentity") == ""]

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from dr.model.history import StepEntry
-from dr.model.phases import RECOVER, TITLES, Mark, Phase, Span, spans, split
+from dr.model.phases import RECOVER, TITLES, Mark, Phase, Span, spans, split, whole_incident
 from dr.model.progress import Stage
 from tests.builders import NOW
 
@@ -93,3 +93,10 @@ def test_moving_the_traffic_is_a_phase_of_its_own(key: str) -> None:
 
 def test_every_phase_has_a_name_for_people() -> None:
     assert set(TITLES) == set(Phase)
+
+
+def test_a_switchover_ends_the_whole_incident_with_the_time_between_told_as_waiting() -> None:
+    recovery = {Phase.ENGINE: 5.0, Phase.WAL_REPLAY: 30.0}
+    found = whole_incident(recovery, {Phase.ENGINE: 2.0, Phase.TRAFFIC: 8.0}, before=95)
+    assert found == {Phase.ENGINE: 7, Phase.WAL_REPLAY: 30, Phase.WAITING: 60, Phase.TRAFFIC: 8}
+    assert Phase.WAITING not in whole_incident(recovery, {Phase.TRAFFIC: 8.0}, before=35)

@@ -64,7 +64,9 @@ def test_the_expected_time_is_by_experience_and_then_by_what_it_took() -> None:
 
 
 def test_the_command_asks_for_the_same_again() -> None:
-    request = RebuildRequest(region="europe-west1", zone="europe-west1-b")
+    request = RebuildRequest(region="europe-west1", zone="europe-west1-b", durable="durable-eu")
     told = request.command(an_environment())
-    assert told == "python -m dr full-rebuild --env prod --region europe-west1 --zone europe-west1-b"
+    assert (
+        told == "python -m dr full-rebuild --env prod --region europe-west1 --zone europe-west1-b --durable durable-eu"
+    )
     assert RebuildRequest().command(an_environment()) == "python -m dr full-rebuild --env prod"

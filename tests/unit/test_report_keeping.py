@@ -19,6 +19,7 @@ from dr.operations.journal import Journal
 from dr.operations.report_keeping import keep_report
 from tests.builders import NOW, a_backup, a_step, an_environment
 from tests.doubles import RecordsDouble
+from tests.reports import a_report
 
 PLAN = Plan(
     operation="pitr",
@@ -105,7 +106,7 @@ def test_a_report_is_kept_beside_the_journal_and_says_all(bench: _Bench) -> None
     assert report.result == {"result": "recovered"}
     assert report.rpo == bench.evidence.loss
     # AND it is there as a page and as Markdown
-    assert "Pitr on prod" in bench.evidence.kept_at.read_text()
+    assert "PITR on prod" in bench.evidence.kept_at.read_text()
     assert "pitr on prod" in bench.evidence.kept_at.with_suffix(".md").read_text()
     # AND the log stands beside it, and is named
     assert (bench.folder / "prod" / f"{report.id}.log").read_text() == "pod line\n"
@@ -151,3 +152,16 @@ def test_what_has_not_ended_leaves_no_report(bench: _Bench) -> None:
     keep_report(an_environment(), PLAN, bench.journal, bench.evidence)
     assert bench.evidence.kept_at is None
     assert not (bench.folder / "prod").exists()
+
+
+def test_a_switchovers_rto_begins_with_the_recovery_that_it_ends(bench: _Bench) -> None:
+    before = a_report(NOW - timedelta(seconds=100), operation="pitr")
+    bench.evidence.since, bench.evidence.until = before, "verify"
+    bench.do("verify", 7)
+    bench.end()
+    rto = bench.keep().rto
+    assert rto is not None
+    assert rto.since == before.id
+    # 54 s of recovery, 46 until the switchover began, and 7 of that.
+    assert rto.seconds == 107
+    assert rto.phases[Phase.WAITING] == 46

@@ -1,0 +1,91 @@
+"""``dr preview``: what ``pulumi up`` would do, in words before the difference."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dr.cli.main import options
+from dr.cli.override import override_option
+
+if TYPE_CHECKING:
+    from dr.model.errors import DrError
+    from dr.model.preview_report import PreviewReport
+
+_FORMATS = ("text", "markdown", "json")
+
+
+@options("preview")
+@click.option(
+    "--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True, help="How to tell it."
+)
+@click.option("--limit", type=int, default=65_536, show_default=True, help="The most characters of the Markdown.")
+@override_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    environment: str,
+    config_dir: str | None,
+    context: str | None,
+    as_json: bool,
+    form: str,
+    limit: int,
+    overrides: tuple[str, ...],
+) -> None:
+    """Show what `pulumi up` would do now, in words and in detail, and whether the guard lets it pass. Changes nothing.
+
+    Its exit codes are its own: 0 nothing would change, 2 something would, 3 something that must not be done, 1 it could
+    not be found out.
+    """
+    from dr.model.errors import DrError
+
+    form = "json" if as_json else form
+    try:
+        report = _look(environment, config_dir, context, overrides, quiet=form != "text")
+    except DrError as error:
+        _tell_failure(environment, error, form, limit)
+        ctx.exit(1)
+    _tell(report, form, limit)
+    ctx.exit(report.exit_code)
+
+
+def _look(
+    environment: str, config_dir: str | None, context: str | None, overrides: tuple[str, ...], *, quiet: bool
+) -> "PreviewReport":
+    from dr.cli import rendering
+    from dr.cli.override import read_overrides
+    from dr.cli.setup import open_for_preview, open_session
+    from dr.clients.config_files import load_environment
+    from dr.operations.preview import look
+    from dr.operations.session import utc_now
+
+    found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
+    session = open_session(found, context, typed=read_overrides(overrides, now=utc_now()))
+    with rendering.waiting("looking at the cluster, and previewing", quiet=quiet):
+        return look(session, open_for_preview(session))
+
+
+def _tell(report: "PreviewReport", form: str, limit: int) -> None:
+    if form == "json":
+        click.echo(json.dumps(report.as_json(), indent=2))
+    elif form == "markdown":
+        from dr.cli.preview_markdown import as_markdown
+
+        click.echo(as_markdown(report, limit=limit))
+    else:
+        from dr.cli.preview_view import show_preview
+
+        show_preview(report)
+
+
+def _tell_failure(environment: str, error: "DrError", form: str, limit: int) -> None:
+    from dr.cli.preview_markdown import failure_as_markdown
+    from dr.cli.rendering import error_as_json, show_error
+
+    if form == "json":
+        click.echo(json.dumps(error_as_json(error), indent=2))
+    elif form == "markdown":
+        click.echo(failure_as_markdown(environment, error, limit=limit))
+    else:
+        show_error(error)

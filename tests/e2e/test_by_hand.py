@@ -1,0 +1,135 @@
+"""``pulumi preview`` and ``pulumi up`` by hand beside ``python -m dr``, on one stack: neither undoes the other."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.operator_seat import PROJECT, Seat, fresh_dev, wait_for
+
+pytestmark = pytest.mark.long
+
+
+class Hand:
+    """A person at the plain Pulumi CLI, in a checkout of their own with the lab's configuration."""
+
+    def __init__(self, seat: Seat, folder: Path) -> None:
+        self.seat = seat
+        self.folder = folder
+        for name in ("dr", "policy"):
+            (folder / name).symlink_to(PROJECT / name)
+        shutil.copy(PROJECT / "__main__.py", folder)
+        (folder / ".venv").symlink_to((PROJECT / ".venv").resolve())
+        for name in ("Pulumi.yaml", f"Pulumi.{seat.env}.yaml"):
+            shutil.copy(seat.config_dir / name, folder)
+        document = yaml.safe_load((folder / f"Pulumi.{seat.env}.yaml").read_text())
+        self.backend = str(document["config"]["postgres-dr:stateBackend"])
+
+    def ask_for(self, **wish: Any) -> None:
+        """Write into the file what is wanted."""
+        path = self.folder / f"Pulumi.{self.seat.env}.yaml"
+        document = yaml.safe_load(path.read_text())
+        document["config"].pop("postgres-dr:recovery", None)
+        if wish:
+            document["config"]["postgres-dr:recovery"] = wish
+        path.write_text(yaml.safe_dump(document))
+
+    def pulumi(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        variables: Mapping[str, str] = {
+            **os.environ,
+            **self.seat.variables,
+            "PULUMI_BACKEND_URL": self.backend,
+            "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+        }
+        words = (*words, "--stack", f"organization/postgres-dr/{self.seat.env}", "--non-interactive", "--color=never")
+        return subprocess.run(
+            ["pulumi", *words], cwd=self.folder, env=variables, capture_output=True, text=True, check=False, timeout=400
+        )
+
+    def up(self, *words: str) -> str:
+        done = self.pulumi("up", "--yes", "--refresh", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def sees_no_difference(self) -> None:
+        done = self.pulumi("preview", "--refresh", "--expect-no-changes", "--diff")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Outputs:" not in done.stdout, done.stdout
+        preview = self.preview()
+        assert preview.code == 0, preview
+
+    def preview(self) -> Any:
+        """``dr preview`` from the same checkout."""
+        here = Seat(self.seat.env, self.seat.variables, self.folder)
+        return here.dr("preview", "--env", self.seat.env)
+
+    def output(self, name: str) -> str:
+        return str(json.loads(self.pulumi("stack", "output", "--json").stdout)[name])
+
+
+@pytest.fixture(scope="module")
+def hand(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
+    """Dev with a row that only the time before the target has."""
+    dev = fresh_dev(lab_variables)
+    yield Hand(dev, tmp_path_factory.mktemp("checkout"))
+    dev.end_started()
+
+
+@pytest.fixture(scope="module")
+def target(hand: Hand) -> str:
+    """A moment that is archived, as nobody seals the WAL for a person."""
+    moment = hand.seat.database_time()
+    time.sleep(1)
+    source = hand.seat.source
+    hand.seat.psql(source, "INSERT INTO jobs (worker) VALUES ('by hand')")
+    (switched,) = hand.seat.psql_lines(source, "SELECT pg_walfile_name(pg_switch_wal())")
+    archived = f"SELECT last_archived_wal >= '{switched}' FROM pg_stat_archiver"
+    wait_for(lambda: hand.seat.psql(source, archived) == "t")
+    return moment
+
+
+def test_by_hand_and_by_dr_in_turn_show_no_difference_that_nobody_made(hand: Hand, target: str) -> None:
+    dev = hand.seat
+    # WHEN a person asks for a recovery in the file: the preview shows it and changes nothing, the up makes it
+    hand.ask_for(targetTime=target)
+    before = dev.footprint()
+    preview = hand.preview()
+    assert (preview.code, dev.footprint()) == (2, before), preview
+    assert [change["op"] for change in preview.document["changes"] if change["name"] == dev.recovered] == ["create"]
+    hand.up()
+    assert hand.output("phase") == "recovered"
+    assert hand.output("next") == "python -m dr switchover --env dev"
+    hand.sees_no_difference()
+    # AND dr goes on with it: it verifies, and shows no difference afterwards
+    early = hand.pulumi("preview")
+    assert early.returncode == 0
+    hand.ask_for(targetTime=target, cutover=True)
+    refused = hand.pulumi("up", "--yes")
+    assert refused.returncode != 0
+    assert "recovered-not-verified" in refused.stdout + refused.stderr
+    verified = dev.pitr(target, "--yes", "--continue")
+    assert verified.code == 0, verified
+    # AND the person moves the traffic
+    hand.up()
+    assert f"{dev.recovered}-rw" in dev.external_names()
+    assert hand.output("phase") == "switched over"
+    hand.sees_no_difference()
+    # AND dr does what is left of a switchover, and then goes back, which the file that nobody touched does not undo
+    done = dev.dr("switchover", "--env", "dev", "--yes")
+    assert done.code == 0, done
+    hand.sees_no_difference()
+    back = dev.dr("rollback", "--env", "dev", "--yes")
+    assert back.code == 0, back
+    hand.sees_no_difference()
+    hand.up()
+    assert "postgres-dev-rw" in dev.external_names()
+    status = dev.dr("status", "--env", "dev")
+    assert status.code == 0

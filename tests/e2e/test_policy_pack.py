@@ -1,0 +1,128 @@
+"""The policy pack in the real engine, over the durable stack at the double of Google's cloud.
+
+Pulumi's language host starts a pack of the runtime ``python``. The lab's host is older than its engine and does not:
+so the pack has another runtime's name here, and a program beside it starts it in the way in which the host would.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.environment import environment
+from tests.e2e.operator_seat import PROJECT
+from tests.google import serving_google
+
+pytestmark = pytest.mark.long
+
+STARTER = f"""#!/bin/sh
+exec {PROJECT}/.venv/bin/python -u -m pulumi.policy "$1" "$2"
+"""
+
+
+class Checkout:
+    """A checkout of a person who uses the plain CLI, with the stack up."""
+
+    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
+        self._folder = folder
+        self._variables = variables
+
+    def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
+        path = self._folder / "Pulumi.durable.yaml"
+        document = yaml.safe_load(path.read_text())
+        change(document["config"])
+        path.write_text(yaml.safe_dump(document))
+
+    def pulumi(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["pulumi", *words, "--non-interactive", "--color=never"],
+            cwd=self._folder,
+            env=self._variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    def up(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return self.pulumi("up", "--yes", "--stack", "durable", "--policy-pack", "policy", *words)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / "dr").symlink_to(PROJECT / "dr")
+    (folder / ".venv").symlink_to((PROJECT / ".venv").resolve())
+    shutil.copytree(PROJECT / "policy", folder / "policy", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("__main__.py", "Pulumi.yaml", "Pulumi.durable.yaml"):
+        shutil.copy(PROJECT / name, folder)
+    pack = folder / "policy" / "PulumiPolicy.yaml"
+    pack.write_text(pack.read_text().replace("name: python", "name: started-by-hand"))
+    starter = folder / "bin" / "pulumi-analyzer-policy-started-by-hand"
+    starter.parent.mkdir()
+    starter.write_text(STARTER)
+    starter.chmod(0o755)
+    (folder / "state").mkdir()
+    with serving_google(folder / "cloud.json") as google:
+        variables = {
+            **os.environ,
+            **environment(),
+            **google.double.variables(),
+            "PULUMI_BACKEND_URL": f"file://{folder}/state",
+            "PULUMI_CONFIG_PASSPHRASE": "",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "DR_STATE_DIR": str(folder / "dr-state"),
+        }
+        variables["PATH"] = f"{starter.parent}:{variables['PATH']}"
+        variables.pop("PULUMI_CONFIG_PASSPHRASE_FILE", None)
+        there = Checkout(folder, variables)
+        made = there.pulumi("stack", "init", "organization/postgres-dr/durable")
+        assert made.returncode == 0, made.stderr
+        up = there.up()
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield there
+
+
+def test_a_shorter_retention_is_refused_even_without_a_preview(checkout: Checkout) -> None:
+    checkout.edit(lambda config: config["postgres-dr:backup"].update(retentionDays=7, recoveryWindowDays=7))
+    for words in ((), ("--skip-preview",)):
+        refused = checkout.up(*words)
+        assert refused.returncode != 0
+        assert "backup-retention: the age at which objects are deleted" in refused.stdout
+        assert "from 30 days to 7 days" in refused.stdout
+
+
+def test_an_override_with_a_reason_and_an_end_lets_it_pass(checkout: Checkout) -> None:
+    override = {
+        "rule": "backup-retention",
+        "resource": "backup-bucket",
+        "reason": "the law wants it shorter",
+        "until": "2999-01-01T00:00:00Z",
+    }
+    checkout.edit(lambda config: config.update({"postgres-dr:overrides": [override]}))
+    passed = checkout.pulumi("preview", "--stack", "durable", "--policy-pack", "policy")
+    assert passed.returncode == 0, passed.stdout
+    checkout.edit(
+        lambda config: config.update({"postgres-dr:overrides": [{**override, "until": "2001-01-01T00:00:00Z"}]})
+    )
+    assert checkout.up().returncode != 0
+    checkout.edit(lambda config: config["postgres-dr:backup"].update(retentionDays=30, recoveryWindowDays=30))
+
+
+def test_another_account_in_place_of_the_one_that_writes_is_refused(checkout: Checkout) -> None:
+    checkout.edit(lambda config: config["postgres-dr:backup"].update(account="another-account"))
+    refused = checkout.up()
+    assert refused.returncode != 0
+    assert "backup-access: the account that writes the backups" in refused.stdout
+
+
+def test_a_bucket_of_another_name_in_its_place_is_refused(checkout: Checkout) -> None:
+    checkout.edit(lambda config: config["postgres-dr:backup"].update(bucket="another-bucket-of-backups"))
+    refused = checkout.up()
+    assert refused.returncode != 0
+    assert "backup-bucket: the bucket" in refused.stdout
