@@ -23,7 +23,9 @@ from dr.model.extraction_preconditions import (
     has_its_place,
     problems_of_extraction,
 )
+from dr.model.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, segments_to_replay
 from dr.model.plan import Plan, Step
+from dr.model.recovered import RecoveredCluster
 from dr.model.recovery_base import RecoveryBase, base_of
 from dr.model.scratch import derive_scratch_cluster
 from dr.model.snapshots import AUTO
@@ -35,7 +37,8 @@ from dr.model.wal_holes import warnings_of_holes
 @dataclass(frozen=True, kw_only=True)
 class ExtractDecision:
     """All that was decided. ``seals`` says whether the source's WAL is sealed first; ``clears`` that the scratch
-    Cluster of an earlier run failed for good and is made anew; ``placed`` that only tidying up is left.
+    Cluster of an earlier run failed for good and is made anew; ``placed`` that only tidying up is left;
+    ``fetches_ahead`` that WAL is fetched ahead.
     """
 
     request: ExtractRequest
@@ -43,6 +46,7 @@ class ExtractDecision:
     live: ClusterSnapshot
     base: BaseBackup
     scratch: Mapping[str, Any]
+    fetches_ahead: bool
     seals: bool
     clears: bool
     placed: bool
@@ -74,6 +78,10 @@ def decide_extraction(
         base=base.backup_id,
         snapshot=found.snapshot,
     )
+    scratch = RecoveredCluster(manifest=manifest, limit=environment.timeouts.recovery)
+    segments = segments_to_replay(found.archive, base) if found.archive else 0
+    ahead = recovery.recovered is None and source.plugin is None and segments >= WORTH_SEGMENTS
+    ahead = ahead and can_fetch_ahead(scratch)
     placed = has_its_place(environment, request, situation)
     healthy = recovery.recovered is not None and recovery.recovered.healthy
     seals = request.seal and recovery.database_time is not None and not healthy
@@ -90,6 +98,7 @@ def decide_extraction(
         live=live,
         base=base,
         scratch=manifest,
+        fetches_ahead=ahead,
         seals=seals,
         clears=recovery.recovered_gave_up,
         placed=placed,

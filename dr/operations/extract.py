@@ -56,7 +56,14 @@ class Extract:
         self._request = decision.request
         self._live = decision.live
         self._receiver = TableReceiver(tools.session.api, decision.live, name=decision.request.staging)
-        self._scratch = Scratch(tools.session, tools.reporter, tools.evidence, decision.scratch, clears=decision.clears)
+        self._scratch = Scratch(
+            tools.session,
+            tools.reporter,
+            tools.evidence,
+            decision.scratch,
+            clears=decision.clears,
+            ahead=decision.fetches_ahead,
+        )
         self._from: ClusterSnapshot | None = None
         self._prepared: Prepared | None = None
         self._done = Extracted()

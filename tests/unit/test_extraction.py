@@ -6,13 +6,26 @@ from typing import Any
 
 import pytest
 
+from dr.model.catalogue import Catalogue
 from dr.model.errors import RefusedError
 from dr.model.extraction import ExtractDecision, decide_extraction
 from dr.model.extraction_preconditions import ExtractSituation
 from dr.model.history import Outcome
 from dr.model.table import TableName
 from dr.model.table_facts import Part, View
-from tests.builders import TARGET, a_record, a_recovered, a_situation, a_source, an_entry, an_environment, as_seen
+from dr.model.target import RecoveryTarget
+from tests.archives import archive, at, backup, wal
+from tests.builders import (
+    TARGET,
+    a_plugin_source,
+    a_record,
+    a_recovered,
+    a_situation,
+    a_source,
+    an_entry,
+    an_environment,
+    as_seen,
+)
 from tests.extractions import a_table, an_extract_request, an_extract_situation, live_seen
 
 
@@ -24,6 +37,22 @@ def refused(found: ExtractSituation, **changes: Any) -> list[str]:
     with pytest.raises(RefusedError) as error:
         decide(found, **changes)
     return [problem.code for problem in error.value.problems]
+
+
+def test_much_wal_is_fetched_ahead_where_the_archive_is_an_in_tree_one() -> None:
+    long, short = (archive(backup(3), files=wal(range(1, last))) for last in (40, 12))
+    catalogue = Catalogue(server_name="postgres-prod", backups=long.backups, server_names=frozenset())
+    recovery = a_situation(archive=long, catalogue=catalogue)
+    situation = an_extract_situation(recovery=recovery, live=a_source())
+    target = RecoveryTarget(at(100))
+
+    ahead = decide(situation, target=target)
+    assert ahead.fetches_ahead
+    by_plugin = replace(situation, recovery=replace(recovery, source=a_plugin_source()))
+    few = replace(situation, recovery=replace(recovery, archive=short))
+    for other in (by_plugin, few):
+        decision = decide(other, target=target)
+        assert not decision.fetches_ahead
 
 
 def keys(decision: ExtractDecision) -> list[str]:
