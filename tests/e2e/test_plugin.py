@@ -113,9 +113,8 @@ def test_a_target_behind_the_archive_fails_within_seconds(plugged: Plugged) -> N
         f"\nbad target: ended {since_creation.total_seconds():.0f} s after creation, {since:.1f} s after the FATAL line"
     )
     assert since < SOON
-    # AND the next try is clean
-    again = plugged.timed("plugin: the try after a failed one", seat.pitr(target, *AGREED, "--continue"))
-    assert "clear" in [step["key"] for step in again.document["steps"]]
+    # AND the next try is clean, be it CloudNativePG's own that is under way, or a Cluster made anew
+    plugged.timed("plugin: the try after a failed one", seat.pitr(target, *AGREED, "--continue"))
     seat.delete_recovered()
 
 
