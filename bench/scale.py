@@ -22,8 +22,8 @@ ENV, SOURCE, RECOVERED = "dev", "postgres-dev", "postgres-dev-recovered"
 _ROW_BYTES = 1024
 _WAIT_SECONDS = 900
 _FILL = """CREATE TABLE bulk (id bigint PRIMARY KEY, changed int NOT NULL DEFAULT 0, filler text NOT NULL);
-INSERT INTO bulk SELECT n, 0, (SELECT string_agg(md5(n::text || part), '') FROM generate_series(1, 30) part)
-FROM generate_series(1, {rows}) n; ALTER TABLE bulk OWNER TO tomoda"""
+INSERT INTO bulk SELECT n, 0, repeat(md5(n::text), 30) FROM generate_series(1, {rows}) n;
+ALTER TABLE bulk OWNER TO tomoda"""
 
 
 @dataclass
@@ -83,9 +83,9 @@ class Bench:
 
     def write_segments(self, count: int) -> None:
         """That many segments, each with some changes of the large table in it."""
-        change = "UPDATE bulk SET changed = changed + 1 WHERE id % {whole} = {part}"
+        change = "UPDATE bulk SET changed = changed + 1 WHERE id BETWEEN {first} AND {first} + 999"
         for part in range(count):
-            self.psql(change.format(whole=10 * count, part=part), "SELECT pg_switch_wal()")
+            self.psql(change.format(first=1000 * part), "SELECT pg_switch_wal()")
 
     def await_archive(self) -> None:
         begin = time.monotonic()
