@@ -39,10 +39,13 @@ def write_kubeconfig(path: Path, *, contexts: Iterable[str], server: str) -> Non
     AccessError.
     """
     names = {"cluster": "gke", "user": "google"}
+    trusted = os.environ.get("SSL_CERT_FILE")
+    # The client would look at a bundle of its own otherwise, on a machine whose trust is given by the variable.
+    authority = {"certificate-authority": trusted} if trusted else {}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": names["cluster"], "cluster": {"server": server}}],
+        "clusters": [{"name": names["cluster"], "cluster": {"server": server, **authority}}],
         "users": [{"name": names["user"], "user": {"token": _token()}}],
         "contexts": [{"name": context, "context": names} for context in dict.fromkeys(contexts)],
     }

@@ -53,6 +53,7 @@ def test_the_kubeconfig_is_the_owners_alone_and_can_be_used_at_once(
     tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _logged_in(monkeypatch)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     path = tmp_path / "new" / "prod.yaml"
     for _ in range(2):
         write_kubeconfig(path, contexts=("acme-prod", "acme", "acme-prod"), server="https://gke-1.test")
@@ -63,6 +64,16 @@ def test_the_kubeconfig_is_the_owners_alone_and_can_be_used_at_once(
     for context in ("acme-prod", "acme"):
         api = KubernetesApi(KubernetesAccess(context=context, kubeconfig=str(path)))
         assert api.server == "https://gke-1.test"
+
+
+def test_a_machine_whose_trust_is_given_by_the_variable_trusts_it_here_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _logged_in(monkeypatch)
+    monkeypatch.setenv("SSL_CERT_FILE", "/etc/own/bundle.pem")
+    write_kubeconfig(tmp_path / "x", contexts=("acme-prod",), server="https://gke-1.test")
+    (cluster,) = yaml.safe_load((tmp_path / "x").read_text())["clusters"]
+    assert cluster["cluster"]["certificate-authority"] == "/etc/own/bundle.pem"
 
 
 def test_who_is_not_logged_in_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
