@@ -13,7 +13,7 @@ from dr.model.changes import Change, Changes, Op
 from dr.model.cloud_faults import CloudFault, recognised
 from dr.model.errors import EngineError, InterruptedOperationError, Problem, RefusedError
 from dr.model.eta import UNCHANGED
-from dr.model.guard import Seen, dangers
+from dr.model.guard import Danger, Seen, dangers
 from dr.model.stack_file import PROJECT
 
 _WAITS = (10.0, 20.0, 40.0, 60.0, 60.0, 60.0)
@@ -85,9 +85,7 @@ def _once(layer: Layer, seen: Seen, watch: Watch) -> str:
             "engine-failed", f"the preview of the {layer.title} fails: {' / '.join(changes.faults)}", "mend the cause"
         )
     if found := dangers(changes, seen):
-        raise RefusedError(
-            [Problem(code="guard-refuses", cause=f"{one.cause} (rule {one.rule})", remedy=one.remedy) for one in found]
-        )
+        raise RefusedError([barred(one) for one in found])
     if not changes.any:
         return f"{UNCHANGED}: it is as it should be"
     watch.say(told(changes))
@@ -116,6 +114,11 @@ def told(changes: Changes) -> str:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             parts.append(f"{word} {len(names)} ({shown})")
     return "; ".join(parts) or "writes down what is there"
+
+
+def barred(danger: Danger) -> Problem:
+    """A rule of the guard that a stack would break. No override counts here: nothing of a rebuild needs one."""
+    return Problem(code="guard-refused", cause=f"{danger.cause} (rule {danger.rule})", remedy=danger.remedy)
 
 
 def _groups(change: Change) -> bool:

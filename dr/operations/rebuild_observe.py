@@ -19,7 +19,7 @@ from dr.model.guard import Seen, dangers
 from dr.model.rebuild import RebuildSituation
 from dr.model.region import BucketLocation, region_problems, region_warnings
 from dr.model.survivors import loss, survivors
-from dr.operations.layers import Layer, told
+from dr.operations.layers import Layer, barred, told
 from dr.operations.rebuild_stage import Layers
 
 _SECONDS = (3.0, 8.0)
@@ -89,9 +89,7 @@ def _look(layer: Layer) -> _Looked:
     except RefusedError as error:
         return _Looked(said="cannot be adopted as it is", problems=tuple(error.problems))
     found = dangers(changes, Seen())
-    problems = tuple(
-        Problem(code="guard-refuses", cause=f"{one.cause} (rule {one.rule})", remedy=one.remedy) for one in found
-    )
+    problems = tuple(barred(one) for one in found)
     return _Looked(said=told(changes) if changes.any else "is as it should be", problems=problems)
 
 

@@ -91,7 +91,7 @@ def test_what_changes_is_looked_at_first_and_told() -> None:
 def test_what_the_guard_does_not_allow_is_never_brought_up() -> None:
     layer = LayerDouble([Changes(stack="durable", items=(_change(Op.DELETE, "backup-bucket", BUCKET),))])
     error = _refused(layer, RefusedError)
-    assert (error.code, layer.done) == ("guard-refuses", ["look", "interrupt"])
+    assert (error.code, layer.done) == ("guard-refused", ["look", "interrupt"])
     assert "backup-bucket" in error.cause
 
 

@@ -40,10 +40,10 @@ def test_without_backups_it_stops_and_says_what_is_lost() -> None:
 
 
 def test_all_problems_are_told_at_once_the_loss_first() -> None:
-    problem = Problem(code="guard-refuses", cause="the bucket would be deleted", remedy="put it back")
+    problem = Problem(code="guard-refused", cause="the bucket would be deleted", remedy="put it back")
     with pytest.raises(RefusedError) as refused:
         a_rebuild(survivors=(), loss="nothing", problems=(problem,))
-    assert [one.code for one in refused.value.problems] == ["nothing-to-restore", "guard-refuses"]
+    assert [one.code for one in refused.value.problems] == ["nothing-to-restore", "guard-refused"]
 
 
 def test_what_was_not_archived_is_called_lost_before_anybody_agrees() -> None:
