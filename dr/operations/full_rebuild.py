@@ -134,16 +134,20 @@ class Rebuild:
         return self._stage.connect()
 
     def _bring_argocd(self) -> str:
+        """Bring Argo CD where it is missing. The root Application is made last of it: where it is, all is.
+
+        It is not looked at by Pulumi then: an operation may have paused it, and to have it as declared would let Argo
+        CD put back what that operation has moved.
+        """
         session, (namespace, name), layer = self._session(), self._stage.layers.root, self._stage.layers.argocd
-        there = root_application(session.api, namespace, name)
-        if layer is None:
-            if not there:
-                raise EngineError(
-                    "argocd-not-configured",
-                    f"there is no Application {namespace}/{name}, and no stack is configured that would bring Argo CD",
-                    "add infrastructure.argocd to the environment's file, and Pulumi.argocd.yaml; docs/rebuild.md",
-                )
+        if root_application(session.api, namespace, name):
             return f"{UNCHANGED}: the Application {namespace}/{name} is there"
+        if layer is None:
+            raise EngineError(
+                "argocd-not-configured",
+                f"there is no Application {namespace}/{name}, and no stack is configured that would bring Argo CD",
+                "add infrastructure.argocd to the environment's file, and Pulumi.argocd.yaml; docs/rebuild.md",
+            )
         return bring_up(layer, Seen(), self._watch)
 
     def _await_operator(self) -> str:

@@ -210,8 +210,9 @@ def test_from_nothing_everything_is_made_recovered_and_switched_to(day: Day) -> 
 
 
 def test_on_a_platform_that_is_well_there_is_nothing_to_do(day: Day) -> None:
-    for layer in (day.durable, day.platform, day.bringing):
+    for layer in (day.durable, day.platform):
         layer.missing = False
+    day.wire.on(ROOT, {"metadata": {"name": "root"}})
     day.origin = Origin.RESTORED
     report = day.run()
     assert [call for call in day.calls if not call.startswith("claim")] == []
@@ -260,6 +261,13 @@ def test_without_a_stack_for_argo_cd_the_root_application_has_to_be_there(day: D
     assert day.run().serving == RECOVERED
     day.wire.on(ROOT, b"404 page not found\n", status=404)
     assert day.failed(EngineError).code == "argocd-not-configured"
+
+
+def test_an_argo_cd_that_is_there_is_left_alone_as_an_operation_may_have_paused_it(day: Day) -> None:
+    day.wire.on(ROOT, {"metadata": {"name": "root"}})
+    assert day.bringing.missing
+    day.run()
+    assert "up argocd" not in day.calls
 
 
 def test_while_it_waits_for_the_operator_it_tells_how_far_argo_cd_is(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
