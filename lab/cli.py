@@ -154,6 +154,72 @@ def gitops_status(*, as_json: bool) -> None:
 
 
 @main.group()
+def cluster() -> None:
+    """Lose the whole cluster, as a GKE cluster is lost; the bucket, Git and Pulumi's state stay."""
+
+
+@cluster.command()
+def gone() -> None:
+    """Remove node, etcd, volumes and Argo CD. `up` and `reset` bring all back, or a rebuild does."""
+    from lab import disaster
+
+    with _failures():
+        where, cache, console = _here()
+        with lock.held(paths.lock_path(where), console.print):
+            disaster.lose(where, cache, console)
+
+
+@cluster.command()
+def new() -> None:
+    """Bring up an empty Kubernetes on a new node, as the double of Google does when a cluster is asked for."""
+    from lab import disaster
+
+    with _failures():
+        where, cache, console = _here()
+        with lock.held(paths.lock_path(where), console.print):
+            disaster.renew(where, cache, console)
+
+
+@main.group()
+def google() -> None:
+    """The double of Google: have it fail, and see what was asked of it."""
+
+
+@google.command("fault")
+@click.argument("answer")
+@click.option("--on", default="*", show_default=True, help="Pattern of the type: `*Cluster`.")
+@click.option("--operation", default="*", show_default=True, help="create, read, update or delete.")
+@click.option("--times", type=int, default=1, show_default=True, help="How many calls; -1 is every call.")
+def google_fault(answer: str, on: str, operation: str, times: int) -> None:
+    """Have the next calls answered with ANSWER: quota, conflict, api-disabled, unavailable, permission, ..."""
+    from lab.gcp import faults, part
+
+    with _failures():
+        found = faults.Fault(answer=answer, on=on, operation=operation, times=times)
+        with part.cloud(_here()[0]).change() as contents:
+            faults.inject(contents, found)
+
+
+@google.command("mend")
+def google_mend() -> None:
+    """Have nothing go wrong any more."""
+    from lab.gcp import faults, part
+
+    with _failures(), part.cloud(_here()[0]).change() as contents:
+        faults.clear(contents)
+
+
+@google.command("calls")
+def google_calls() -> None:
+    """Print every change that was asked of it since `up` or `reset`."""
+    from lab.gcp import part
+
+    with _failures():
+        for call in part.cloud(_here()[0]).read().calls:
+            click.echo(call)
+
+
+@main.group()
 def fault() -> None:
     """Let a part fail for a while, to see how what is tried takes it."""
 

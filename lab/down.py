@@ -51,6 +51,15 @@ def end_node(where: State) -> None:
     _end_recorded(where, namespace.HOLDER)
 
 
+def end_cluster(where: State, *parts: str) -> None:
+    """End the node and these processes of its cluster, and remove what the node kept; the bridge stays."""
+    end_node(where)
+    _end_recorded(where, *parts)
+    _unmount_below(where.node)
+    _remove_cgroups()
+    shutil.rmtree(where.node, ignore_errors=True)
+
+
 def _end_recorded(where: State, *names: str) -> None:
     for name in names:
         record = processes.read(where, name)

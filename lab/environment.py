@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lab import paths
 from lab.data.environments import ENVIRONMENTS
+from lab.gcp import part as google
 from lab.node import network
 from lab.platform import gcs
 
@@ -35,7 +36,9 @@ def environment() -> dict[str, str]:
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "SSL_CERT_FILE": str(where.authorities),
         "STORAGE_EMULATOR_HOST": gcs.URL,
+        **google.variables(),
         **past_proxies(),
     }
 

@@ -8,8 +8,9 @@ from lab import gitops
 from lab.cluster import Cluster
 from lab.data import content, removal
 from lab.errors import LabError
+from lab.gcp import part as google
 from lab.node import kubernetes
-from lab.paths import Cache, State
+from lab.paths import CHECKOUT, Cache, State
 from lab.steps import Runner, Step, Task
 
 
@@ -24,6 +25,7 @@ def reset(where: State, cache: Cache, console: Console, *, by_plugin: bool = Fal
 
     def remove(task: Task) -> None:
         removal.remove(where, Cluster(where, task.cancelled))
+        google.sow(where, CHECKOUT)
 
     def make(task: Task) -> None:
         def note(text: str) -> None:

@@ -10,9 +10,10 @@ from lab.cluster import Cluster, condition
 from lab.data import content
 from lab.data.environments import DATABASES, ENVIRONMENTS
 from lab.errors import LabError
+from lab.gcp import part as google
 from lab.node import kubernetes, namespace
 from lab.paths import Cache, State
-from lab.platform import argocd, barman_plugin, cnpg
+from lab.platform import argocd, barman_plugin, cnpg, secrets
 from lab.tools import pulumi
 
 PARTS = {
@@ -27,6 +28,8 @@ PARTS = {
     "dns": f"CoreDNS {versions.COREDNS}",
     "gcs": "GCS server",
     "storage": "volume provisioner",
+    secrets.NAME: "what copies Secrets",
+    google.NAME: "the double of Google",
     argocd.REDIS: "Argo CD's cache",
     argocd.REPOSITORIES: "Argo CD's reader of Git",
     argocd.CONTROLLER: f"Argo CD {versions.ARGOCD}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -10,11 +11,12 @@ from rich.console import Console
 from lab import config, down, machine, processes
 from lab.cluster import Cluster
 from lab.data import content
+from lab.gcp import part as google
 from lab.images import postgres, sidecar
 from lab.images.binaries import OPERATOR, PAUSE_CONTAINER, PLUGIN
 from lab.node import containerd, kubernetes, namespace, network, settling
-from lab.paths import Cache, State
-from lab.platform import argocd, barman_plugin, cnpg, dns, gcs, storage
+from lab.paths import CHECKOUT, Cache, State
+from lab.platform import argocd, barman_plugin, chart, cnpg, dns, gcs, secrets, storage
 from lab.steps import Runner, Step, Task
 from lab.tools import programs, pulumi
 from lab.tools.programs import CNPG_MANIFEST, PLUGIN_MANIFEST
@@ -34,6 +36,21 @@ def up(where: State, cache: Cache, console: Console) -> None:
     machine.remember(where)
     os.environ[processes.MARK] = str(where.root)  # also for what is only built: `down` finds what a killed `up` leaves
     Runner(console, where.logs, cache.durations).run(_Lab(where, cache).steps())
+
+
+def new_cluster(where: State, cache: Cache, console: Console) -> None:
+    """Bring up an empty Kubernetes on a new node: what Google gives whoever asks for a cluster, and no more.
+
+    Its images are loaded, as there is no registry to pull them from; and Argo CD's processes wait for Argo CD to be
+    installed, as its pods would not be there before.
+
+    Raises:
+        LabError: a part did not come up, or was never built.
+    """
+    steps = {step.name: step for step in _Lab(where, cache).new_node_steps()}
+    alone = [replace(step, needs=tuple(name for name in step.needs if name in steps)) for step in steps.values()]
+    os.environ[processes.MARK] = str(where.root)
+    Runner(console, where.logs, cache.durations).run(alone)
 
 
 def _of_another_boot(where: State) -> bool:
@@ -91,12 +108,30 @@ class _Lab:
             Step("dns", "start cluster DNS", 2, self._dns, ("coredns", "control-plane")),
             Step("gcs", "start the GCS server", 1, lambda _: gcs.up(self.where), ("network",)),
             Step("storage", "start the volume provisioner", 2, self._storage, ("control-plane",)),
+            Step("secrets", "start what copies Secrets", 0.1, lambda _: secrets.up(self.where), ("control-plane",)),
+            Step("google", "start the double of Google", 5, self._google, ("gcs", "control-plane")),
             Step("cnpg", "start the CNPG operator", 20, self._cnpg, ("kubelet", "dns", "load-operator")),
             Step("plugin", "start the Barman Cloud plugin", 10, self._plugin, ("cnpg", "load-plugin")),
             Step("gitops", "start Argo CD", 6, self._argocd, (programs.ARGOCD.name, "control-plane", "packages")),
             Step("data", "make the databases, their backups and workloads", 60, self._data, _DATA_NEEDS),
-            Step("settings", "write configuration and links", 0.1, self._settings, ("pulumi", "control-plane")),
+            Step(
+                "settings",
+                "write configuration and links",
+                0.1,
+                self._settings,
+                ("pulumi", "control-plane", programs.ARGOCD.name),
+            ),
         ]
+
+    def new_node_steps(self) -> list[Step]:
+        """Those of `steps` that an empty cluster consists of, and Argo CD's processes, which wait."""
+        return [
+            *(step for step in self.steps() if step.name in _NEW_NODE),
+            Step("gitops-processes", "start Argo CD's processes", 1, self._argocd_processes, ("kubelet",)),
+        ]
+
+    def _argocd_processes(self, _task: Task) -> None:
+        argocd.start(self.where, programs.ARGOCD.folder(self.cache, self.go), self._kube)
 
     def _build(self, program: programs.Program, after: str) -> Step:
         def act(task: Task) -> str | None:
@@ -160,6 +195,11 @@ class _Lab:
     def _storage(self, task: Task) -> str | None:
         return storage.up(self.where, Cluster(self.where, task.cancelled))
 
+    def _google(self, _task: Task) -> str | None:
+        if not self.where.cloud.exists():
+            google.sow(self.where, CHECKOUT)
+        return google.up(self.where)
+
     def _cnpg(self, task: Task) -> str | None:
         manifest = programs.CNPG.folder(self.cache, self.go) / CNPG_MANIFEST
         image_key = OPERATOR.archive(self.cache, self.go).stem
@@ -172,9 +212,11 @@ class _Lab:
 
     def _argocd(self, task: Task) -> str | None:
         folder = programs.ARGOCD.folder(self.cache, self.go)
-        return argocd.up(self.where, folder, Cluster(self.where, task.cancelled))
+        return argocd.up(self.where, folder, self._kube, Cluster(self.where, task.cancelled))
 
     def _data(self, task: Task) -> str | None:
+        if self.where.gone_mark.exists():
+            return "went with the cluster: a rebuild brings it back, or `reset` makes it anew"
         if self.where.data_mark.exists():
             if self.node_restarted:
                 task.note = "waiting for the pods"
@@ -194,9 +236,17 @@ class _Lab:
     def _settings(self, _task: Task) -> str | None:
         config.write(self.where)
         link_programs(self.where, self._kube)
+        if (version := config.chart_version()) is not None:
+            chart.write(self.where, programs.ARGOCD.folder(self.cache, self.go), version)
         return None
 
 
+_NEW_NODE = frozenset(
+    {
+        *("network", "containerd", "load-pause", "load-operator", "load-postgres", "load-plugin"),
+        *("control-plane", "kubelet", "dns", "storage", "secrets", "gcs"),
+    }
+)
 _PLUGIN_IMAGES = ("image-plugin", "image-sidecar")
 _DATA_NEEDS = ("cnpg", "storage", "gcs", "load-postgres")
 

@@ -21,9 +21,10 @@ from lab.data.environments import DATABASE, DATABASES, ENVIRONMENTS, OWNER, Envi
 from lab.errors import LabError
 from lab.keys import content_key
 from lab.paths import State
-from lab.platform import gcs
+from lab.platform import gcs, secrets
 
 FOLDER = Path(__file__).parent
+SEED = FOLDER / "seed.sql"
 DATABASE_FOLDER = "postgres"
 MANIFESTS = FOLDER / "manifests"
 """One folder for each Application of an environment: what the lab applies by itself, and what it puts into Git."""
@@ -46,7 +47,7 @@ Note = Callable[[str], None]
 def key(*, by_plugin: bool = False) -> str:
     """Of everything that the data is made from; a comment in a manifest is no part of it."""
     objects = json.dumps([objects_of(environment, by_plugin=by_plugin) for environment in ENVIRONMENTS], sort_keys=True)
-    return content_key(FOLDER / "seed.sql", objects, FOLDER / "app", versions.POSTGRES_IMAGE)
+    return content_key(SEED, objects, FOLDER / "app", versions.POSTGRES_IMAGE)
 
 
 def files_of(environment: Environment, folder: str, *, by_plugin: bool = False) -> list[Path]:
@@ -82,9 +83,8 @@ def make(where: State, cancelled: threading.Event, note: Note, *, by_plugin: boo
         LabError: a database, its first backup or its workloads did not come up in time.
     """
     cluster = Cluster(where, cancelled)
-    cluster.apply(_namespace(name) for name in (DATABASES, *(environment.name for environment in ENVIRONMENTS)))
-    seed = {"seed.sql": (FOLDER / "seed.sql").read_text()}
-    cluster.apply([_config_map("postgres-seed", DATABASES, seed)])
+    cluster.apply(namespaces())
+    cluster.apply([_config_map("postgres-seed", DATABASES, {"seed.sql": SEED.read_text()})])
     with ThreadPoolExecutor() as pool:
         made = [
             pool.submit(_make_environment, Cluster(where, cancelled), found, note, by_plugin=by_plugin)
@@ -95,6 +95,27 @@ def make(where: State, cancelled: threading.Event, note: Note, *, by_plugin: boo
     if by_plugin:
         where.plugin_mark.touch()
     where.data_mark.write_text(key(by_plugin=by_plugin))
+
+
+def namespaces() -> list[Document]:
+    """Those of the databases and of each environment's workloads."""
+    return [_namespace(name) for name in (DATABASES, *(environment.name for environment in ENVIRONMENTS))]
+
+
+def foundation() -> list[Document]:
+    """What the manifests need to be there: elsewhere it is in images, or made by hand on the first day.
+
+    A database that is made anew from this has its tables and no row in them, as after an application's migrations.
+    """
+    empty = {"seed.sql": without_rows(SEED.read_text())}
+    found = [*namespaces(), _config_map("postgres-seed", DATABASES, empty)]
+    return found + [_programs(environment) for environment in ENVIRONMENTS]
+
+
+def without_rows(sql: str) -> str:
+    """The statements that make tables, without those that fill them."""
+    kept = [statement for statement in sql.split(";\n") if "INSERT INTO" not in statement]
+    return ";\n".join(kept)
 
 
 def values_of(environment: Environment) -> dict[str, str]:
@@ -134,8 +155,7 @@ def _make_environment(cluster: Cluster, environment: Environment, note: Note, *,
     note("backing up, starting the workloads")
     cluster.apply(manifests.read(database["backup.yaml"], **values))
     _copy_secret(cluster, environment)
-    scripts = {file.name: file.read_text() for file in sorted((FOLDER / "app").glob("*.py"))}
-    cluster.apply([_config_map("tomoda-app", environment.name, scripts)])
+    cluster.apply([_programs(environment)])
     for file in (database["service.yaml"], *files_of(environment, "apps")):
         cluster.apply(manifests.read(file, **values))
     _await_backup(cluster, environment)
@@ -196,7 +216,7 @@ def _await_backup(cluster: Cluster, environment: Environment) -> None:
 
 
 def _copy_secret(cluster: Cluster, environment: Environment) -> None:
-    """Secrets do not cross namespaces: elsewhere a sync tool copies this one, here the lab does."""
+    """Secrets do not cross namespaces. `secrets` copies this one too, when it sees it; here it is waited for."""
     found = cluster.get("v1", "Secret", environment.secret, DATABASES)
     if found is None:
         raise LabError(
@@ -205,10 +225,13 @@ def _copy_secret(cluster: Cluster, environment: Environment) -> None:
             "see the operator's log: `python -m lab exec -- kubectl --context lab-dev -n cnpg-system logs -l "
             "app.kubernetes.io/name=cloudnative-pg`",
         )
-    copy = {"name": environment.secret, "namespace": environment.name}
-    cluster.apply(
-        [{"apiVersion": "v1", "kind": "Secret", "metadata": copy, "type": found["type"], "data": found["data"]}]
-    )
+    cluster.apply([secrets.copy_of(found, environment)])
+
+
+def _programs(environment: Environment) -> Document:
+    """The workloads' programs, which elsewhere are in their images."""
+    scripts = {file.name: file.read_text() for file in sorted((FOLDER / "app").glob("*.py"))}
+    return _config_map("tomoda-app", environment.name, scripts)
 
 
 def _namespace(name: str) -> Document:

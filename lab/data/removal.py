@@ -23,6 +23,7 @@ def remove(where: State, cluster: Cluster) -> None:
         LabError: something was still there after `GONE_WITHIN` seconds.
     """
     where.data_mark.unlink(missing_ok=True)
+    where.gone_mark.unlink(missing_ok=True)
     where.plugin_mark.unlink(missing_ok=True)
     for kind in ("ScheduledBackup", "Backup", "Cluster"):
         for found in cluster.list(CNPG, kind):

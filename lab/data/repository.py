@@ -10,10 +10,13 @@ import shutil
 from pathlib import Path
 from string import Template
 
+import yaml
+
 from lab.data import content
 from lab.data.environments import DATABASES, ENVIRONMENTS, Environment
 from lab.keys import replace_text
 from lab.paths import State
+from lab.platform import cnpg
 from lab.shell import output
 
 BRANCH = "main"
@@ -24,6 +27,12 @@ APPLICATIONS = "k8s/argocd/apps"
 PLACES = {"postgres": "middleware/postgres/manifests", "apps": "apps/manifests"}
 """Folder of `content.MANIFESTS` -> its place below `k8s/envs/<environment>`. Each is one Application."""
 
+PLATFORM = "k8s/sys"
+_SERVER_SIDE = """
+    syncOptions:
+      # The operator's kinds are too large for what a client writes down of its last apply.
+      - ServerSideApply=true
+"""
 TEMPLATE = content.FOLDER / "application.yaml"
 
 _REMEDY = "is there room on the disk? then run the command again"
@@ -100,6 +109,40 @@ def make(where: State, *, declares_enabled: bool) -> None:
     _git("-C", clone, "add", "--all")
     _git("-C", clone, "commit", "--quiet", "--message=Declare the platform as it is")
     _git("-C", clone, "push", "--quiet", "--set-upstream", "origin", BRANCH)
+
+
+def declare_platform(where: State, operator: Path) -> None:
+    """Have the repository declare, beside the data, what the data needs: for a cluster on which nothing is but Argo CD.
+
+    Args:
+        where: the lab; a repository that is there stays as it is, with what was committed in it.
+        operator: the operator's manifest, as upstream releases it.
+
+    Raises:
+        LabError: Git failed.
+    """
+    if not where.repository.exists():
+        make(where, declares_enabled=False)
+    clone = where.repository_clone
+    _git("-C", clone, "pull", "--quiet", "--ff-only")
+    for path, text in platform_files(url(where), operator).items():
+        replace_text(clone / path, text)
+    _git("-C", clone, "add", "--all")
+    if _git("-C", clone, "status", "--porcelain"):
+        _git("-C", clone, "commit", "--quiet", "--message=Declare the platform below the data")
+        _git("-C", clone, "push", "--quiet")
+
+
+def platform_files(url: str, operator: Path) -> dict[str, str]:
+    """What `declare_platform` adds: path -> text."""
+    objects = cnpg.prepared(list(yaml.safe_load_all(operator.read_text())), "of-git")
+    found = {f"{PLATFORM}/cnpg/manifests/operator.yaml": yaml.safe_dump_all(objects, sort_keys=False)}
+    foundation = yaml.safe_dump_all(content.foundation(), sort_keys=False)
+    found[f"{PLATFORM}/foundation/manifests/foundation.yaml"] = foundation
+    for name, destination in (("cnpg", cnpg.NAMESPACE), ("foundation", DATABASES)):
+        text = _application(url, name, f"{PLATFORM}/{name}/manifests", destination)
+        found[f"{APPLICATIONS}/{name}.yaml"] = text + _SERVER_SIDE
+    return found
 
 
 def head(where: State) -> str:

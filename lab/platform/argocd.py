@@ -59,30 +59,25 @@ _FOLDERS = {
 
 PRIVATE_SHARED_MEMORY = 'mount -t tmpfs -o mode=1777 tmpfs /dev/shm && exec "$@"'
 """Argo CD writes manifests and credentials to /dev/shm. One that is killed would leave them there."""
+WHEN_INSTALLED = f'until "$0" kubectl get appproject default --namespace {NAMESPACE}; do sleep 0.5; done; exec "$@"'
+"""On a new cluster its kinds and settings come by its chart, and elsewhere its pods with them: none begins before."""
 
 
-def up(where: State, folder: Path, cluster: Cluster) -> str | None:
+def up(where: State, folder: Path, kube: Path, cluster: Cluster) -> str | None:
     """Have Argo CD running, with nothing for it to do.
 
     Args:
         where: the lab.
         folder: of the program, with upstream's manifests beside it (`lab.tools.programs.ARGOCD`).
+        kube: the binary that is kubectl too.
         cluster: where it finds its Applications, and keeps them true.
 
     Raises:
         LabError: a process died or did not get ready in time, or the cluster refused an object.
     """
     applied = _apply(where, folder, cluster)
-    for name in (*_FOLDERS.values(), "redis", "tmp"):
-        (where.argocd / name).mkdir(parents=True, exist_ok=True)
-    where.argocd.chmod(0o700)  # whoever can write to Redis decides what is applied
-    _redis(where).unlink(missing_ok=True)
-    _redis(where).symlink_to(_redis_program())
-    started = [
-        processes.ensure(where, name, command, env=environment(where))
-        for name, command in commands(where, folder / "argocd").items()
-    ]
-    if not applied and not any(started):
+    started = start(where, folder, kube)
+    if not applied and not started:
         return "is up"
     await_answer(where, REDIS, lambda: _accepts(_redis_socket(where)))
     for name, page in _ANSWERS.items():
@@ -90,11 +85,26 @@ def up(where: State, folder: Path, cluster: Cluster) -> str | None:
     return None
 
 
-def commands(where: State, binary: Path) -> dict[str, list[str | Path]]:
+def start(where: State, folder: Path, kube: Path) -> bool:
+    """Have its processes, which begin when it is installed. Whether one was started."""
+    for name in (*_FOLDERS.values(), "redis", "tmp"):
+        (where.argocd / name).mkdir(parents=True, exist_ok=True)
+    where.argocd.chmod(0o700)  # whoever can write to Redis decides what is applied
+    _redis(where).unlink(missing_ok=True)
+    _redis(where).symlink_to(_redis_program())
+    started = [
+        processes.ensure(where, name, command, env=environment(where))
+        for name, command in commands(where, folder / "argocd", kube).items()
+    ]
+    return any(started)
+
+
+def commands(where: State, binary: Path, kube: Path) -> dict[str, list[str | Path]]:
     """Name of each process -> its command."""
     redis = str(_redis_socket(where))
-    program: list[str | Path] = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", PRIVATE_SHARED_MEMORY]
-    program += ["sh", binary]
+    apart: list[str | Path] = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", PRIVATE_SHARED_MEMORY, "sh"]
+    program = [*apart, binary]
+    installed: list[str | Path] = [*apart, "sh", "-c", WHEN_INSTALLED, kube, binary]
     cluster: list[str | Path] = ["--kubeconfig", where.admin_kubeconfig, "--namespace", NAMESPACE]
     repositories = f"127.0.0.1:{REPOSITORIES_PORT}"
     return {
@@ -105,14 +115,14 @@ def commands(where: State, binary: Path) -> dict[str, list[str | Path]]:
             *("--disable-tls", "--redis", redis, "--revision-cache-expiration", REVISIONS_KEPT, "--logformat", "text"),
         ],
         CONTROLLER: [
-            *(*program, "application-controller", *cluster, "--redis", redis),
+            *(*installed, "application-controller", *cluster, "--redis", redis),
             *("--repo-server", repositories, "--repo-server-plaintext"),
             # It knows no address for this one: it listens everywhere.
             *("--metrics-port", str(METRICS_PORTS[CONTROLLER]), "--logformat", "text"),
             *(word for flag in CONTROLLER_PACE.items() for word in flag),
         ],
         APPLICATION_SETS: [
-            *(*program, "applicationset-controller", *cluster),
+            *(*installed, "applicationset-controller", *cluster),
             *("--argocd-repo-server", repositories, "--repo-server-plaintext"),
             *("--metrics-addr", f"127.0.0.1:{METRICS_PORTS[APPLICATION_SETS]}"),
             *("--probe-addr", "0", "--webhook-addr", f"127.0.0.1:{WEBHOOK_PORT}"),

@@ -31,6 +31,16 @@ class Watched:
         """Wait until ``step`` has begun; False when the command ended before."""
         return self._await(lambda: step in self._steps("step-started"))
 
+    def at_another(self, than: Collection[str]) -> str | None:
+        """Wait until a step of its own plan has begun that is not one of ``than``, and return it; None when the command
+        ended before. What runs inside it has a plan too, and steps that are not meant.
+        """
+
+        def another() -> list[str]:
+            return [step for step in self._steps("step-started") if step in self.planned and step not in than]
+
+        return another()[0] if self._await(another) else None
+
     def done_with_another(self, than: Collection[str]) -> str | None:
         """Wait until a step is done that is not one of ``than``, and return it; None when the command ended before."""
 
@@ -45,9 +55,9 @@ class Watched:
         plans = [event["plan"]["steps"] for event in self.events if event["event"] == "operation-started"]
         return [step["key"] for step in plans[0]] if plans else []
 
-    def finish(self) -> Outcome:
+    def finish(self, seconds: float = 300) -> Outcome:
         """Wait for its end."""
-        return self.seat.finish(self.process)
+        return self.seat.finish(self.process, seconds)
 
     def _steps(self, event: str) -> list[str]:
         return [line["step"] for line in self.events if line["event"] == event]

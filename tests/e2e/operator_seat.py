@@ -70,8 +70,8 @@ class Seat:
         self.started.append(process)
         return process
 
-    def finish(self, process: "subprocess.Popen[str]") -> Outcome:
-        output, errors = process.communicate(timeout=300)
+    def finish(self, process: "subprocess.Popen[str]", seconds: float = 300) -> Outcome:
+        output, errors = process.communicate(timeout=seconds)
         return Outcome(process.returncode, json.loads(output) if output.strip() else {}, errors)
 
     def dr(self, *arguments: str, variables: Mapping[str, str] | None = None) -> Outcome:

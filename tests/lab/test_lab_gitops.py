@@ -26,7 +26,9 @@ def where(tmp_path: Path) -> State:
 
 @pytest.fixture
 def commands(where: State) -> dict[str, list[str]]:
-    return {name: list(map(str, words)) for name, words in argocd.commands(where, Path("/argocd")).items()}
+    return {
+        name: list(map(str, words)) for name, words in argocd.commands(where, Path("/argocd"), Path("/kube")).items()
+    }
 
 
 def flags(command: list[str]) -> dict[str, str]:

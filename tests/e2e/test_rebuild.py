@@ -1,0 +1,166 @@
+"""The whole cluster is lost, and only the bucket is left of the data: ``full-rebuild`` brings all of it back.
+
+The cluster is the lab itself: asked for one, the double of Google brings up a new, empty node. Each loss takes the lab
+away from every other test, and is mended at the end, however the test went.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lab import paths
+from lab.platform import gcs
+from tests.e2e.journal_watch import Watched
+from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health, engine_processes, lab
+
+pytestmark = pytest.mark.long
+
+AGREED = ("--yes", "--confirm", "postgres-prod")
+COMMAND = ("full-rebuild", "--env", "prod", *AGREED)
+RESUME = ("resume", "--env", "prod", *AGREED)
+REBUILT_WITHIN = 1500
+NOTHING_TO_DO_WITHIN = 60
+ROWS = 7
+KILLS = 10
+INTO_A_STEP = 0.7
+"""Seconds that a step runs before it is killed: it is in the middle of something then."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A cluster that is gone, and what there was before."""
+
+    seat: Seat
+    health: str
+    acknowledged: list[int]
+    """IDs of the rows whose commit was acknowledged, and then archived."""
+    objects: frozenset[str]
+    """What was in the bucket."""
+
+    def rebuild(self, *command: str) -> tuple[Outcome, float]:
+        """Run it to its end; how it went, and the seconds it took."""
+        began = time.monotonic()
+        return self.seat.finish(self.seat.start(*command), REBUILT_WITHIN), time.monotonic() - began
+
+    def serving(self) -> str:
+        """The Cluster that the application is led to."""
+        return self.seat.external_names().split()[-1].split("-rw.")[0]
+
+    def assert_all_is_back(self) -> None:
+        """The application answers, by a database with every acknowledged row; and nothing is missing in the bucket."""
+        answer = await_health(self.health, httpx.codes.OK)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        cluster = self.serving()
+        ids = ",".join(map(str, self.acknowledged))
+        found = self.seat.psql(cluster, f"SELECT count(*) FROM users WHERE id IN ({ids})")
+        assert int(found) == len(self.acknowledged)
+        assert answer.json()["users"] == int(self.seat.psql(cluster, "SELECT count(*) FROM users"))
+        assert self.objects <= objects_of_bucket()
+        written = httpx.post(self.health.replace("/health", "/users"), timeout=30)
+        assert written.status_code == httpx.codes.CREATED, written.text
+
+
+def objects_of_bucket() -> frozenset[str]:
+    folder = paths.state().buckets / gcs.BUCKET
+    return frozenset(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+
+
+def lose(seat: Seat) -> Loss:
+    """Write rows that are acknowledged, wait until they are archived, and lose the cluster."""
+    health = seat.health_url()
+    users = health.replace("/health", "/users")
+    acknowledged = [int(httpx.post(users, timeout=30).raise_for_status().json()["id"]) for _ in range(ROWS)]
+    seat.await_archived(seat.psql(seat.source, "SELECT pg_walfile_name(pg_switch_wal())"))
+    loss = Loss(seat, health, acknowledged, objects_of_bucket())
+    lab("cluster", "gone")
+    return loss
+
+
+@pytest.fixture(scope="module")
+def loss(lab_variables: dict[str, str]) -> Iterator[Loss]:
+    """Prod's cluster is lost, once for all tests here that look at one rebuild."""
+    yield from _lost(lab_variables)
+
+
+@pytest.fixture
+def another_loss(lab_variables: dict[str, str]) -> Iterator[Loss]:
+    yield from _lost(lab_variables)
+
+
+def _lost(variables: dict[str, str]) -> Iterator[Loss]:
+    seat = Seat("prod", variables, Path(variables["DR_CONFIG_DIR"]))
+    lab("up")
+    lab("reset")
+    try:
+        yield lose(seat)
+    finally:
+        seat.end_started()
+        lab("up")
+        lab("reset")
+
+
+def test_it_comes_back_with_every_row_that_was_archived(loss: Loss) -> None:
+    outcome, seconds = loss.rebuild(*COMMAND)
+    print(f"\nfull-rebuild took {seconds:.0f} s: {json.dumps(outcome.document.get('steps'))}")
+    assert outcome.code == 0, outcome
+    loss.assert_all_is_back()
+    assert engine_processes() == []
+
+
+def test_a_second_time_there_is_nothing_to_do(loss: Loss) -> None:
+    calls, before = lab("google", "calls"), loss.seat.footprint()
+    outcome, seconds = loss.rebuild(*COMMAND)
+    print(f"\nthe second run took {seconds:.0f} s")
+    assert outcome.code == 0, outcome
+    assert seconds < NOTHING_TO_DO_WITHIN
+    assert lab("google", "calls") == calls
+    assert loss.seat.footprint()["spec"] == before["spec"]
+    loss.assert_all_is_back()
+
+
+def test_the_stack_of_the_bucket_cannot_be_destroyed(loss: Loss) -> None:
+    config = loss.seat.config_dir / "Pulumi.durable.yaml"
+    words = ["pulumi", "destroy", "--non-interactive", "--yes", "--cwd", str(PROJECT), "--config-file", str(config)]
+    by_hand = {
+        "PULUMI_BACKEND_URL": f"file://{paths.state().pulumi}",
+        "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+    }
+    done = subprocess.run(
+        [*words, "--stack", "organization/postgres-dr/durable"],
+        env={**os.environ, **loss.seat.variables, **by_hand},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "backup-bucket" in done.stdout + done.stderr
+    assert loss.objects <= objects_of_bucket()
+
+
+def test_killed_in_each_of_its_steps_it_is_gone_on_with(another_loss: Loss) -> None:
+    seat, command = another_loss.seat, COMMAND
+    killed: list[str] = []
+    began = time.monotonic()
+    while True:
+        run = Watched(seat, *command)
+        step = run.at_another(killed)
+        if step is None:
+            last = run.finish(REBUILT_WITHIN)
+            break
+        time.sleep(INTO_A_STEP)
+        run.process.send_signal(signal.SIGKILL)
+        killed.append(step)
+        run.finish()
+        command = RESUME
+    print(f"\nkilled in {len(killed)} steps, {time.monotonic() - began:.0f} s ({', '.join(killed)})")
+    assert last.code == 0, last
+    assert len(killed) >= KILLS
+    another_loss.assert_all_is_back()
