@@ -28,8 +28,14 @@ ORDER BY pg_table_size(c.oid), n.nspname, c.relname"""
 """All tables with rows of the application's own, each as a line of JSON; those of extensions are not."""
 
 _OLDEST = """WITH oldest AS (
-  SELECT CASE WHEN oldest_commit_ts_xid::text <> '0' THEN pg_xact_commit_timestamp(oldest_commit_ts_xid) END AS at
-  FROM pg_control_checkpoint()) """
+  SELECT min(pg_xact_commit_timestamp((first + n)::text::xid)) AS at
+  FROM (SELECT oldest_commit_ts_xid::text::bigint AS first FROM pg_control_checkpoint()) AS known,
+    generate_series(0, 999) AS n
+  WHERE first > 0 AND first + n < 4294967296) """
+"""The earliest time that is kept, as good as: not every transaction that began has committed."""
+
+IN_THE_TABLE = "SET enable_indexonlyscan = off"
+"""An index tells how many rows there should be, and not how many there are."""
 
 KEEPS_TIMES = "SELECT current_setting('track_commit_timestamp')"
 
@@ -67,7 +73,8 @@ def ask_counts(names: Sequence[str], *, before: datetime | None) -> str:
     """One statement for all of them, in one snapshot: each a line ``name|rows|old``. ``before`` asks for the old rows
     too.
 
-    Commits that are older than the oldest time that is kept have none; they are old if that one is.
+    Commits of before times were kept have none. They are old if the earliest that is kept is: the setting takes effect
+    with a start of the server, and by then they were over.
     """
     old = "''"
     if before is not None:

@@ -9,6 +9,7 @@ from dr.clients.sql import Psql
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import AccessError
 from dr.model.table_counts import (
+    IN_THE_TABLE,
     KEEPS_TIMES,
     TABLES,
     Counted,
@@ -119,7 +120,7 @@ class Examination:
         if before is not None and psql.ask(KEEPS_TIMES) != ["on"]:
             before = None
         limit = f"SET statement_timeout = '{_COUNT_SECONDS}s'"
-        lines = psql.ask(limit, ask_counts(names, before=before), limit=_COUNT_SECONDS + 10, stop=stop)
+        lines = psql.ask(limit, IN_THE_TABLE, ask_counts(names, before=before), limit=_COUNT_SECONDS + 10, stop=stop)
         return read_counts(lines), len(tables) - len(names)
 
     def _damage(self) -> Finding:

@@ -1,0 +1,33 @@
+"""A drill of a database that archives by the Barman Cloud plugin: recovered by it, and archiving nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.operator_seat import Seat, lab
+from tests.e2e.test_drill import findings, left_behind, report_of, server_names
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def by_plugin(lab_variables: dict[str, str]) -> Iterator[Seat]:
+    """Dev, archiving by the plugin; as before afterwards."""
+    lab("reset", "--plugin")
+    seat = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
+    yield seat
+    seat.end_started()
+    lab("reset")
+
+
+def test_a_drill_by_the_plugin_passes_and_leaves_nothing_behind(by_plugin: Seat) -> None:
+    archives = server_names(by_plugin)
+    outcome = by_plugin.dr("drill", "--env", by_plugin.env)
+    assert outcome.code == 0, outcome
+    report = report_of(by_plugin)
+    assert False not in findings(report).values()
+    assert findings(report)["amcheck"] is True
+    assert {"baseBackup", "walReplay"} <= set(report["rto"]["phases"])
+    assert left_behind(by_plugin) == ""
+    assert server_names(by_plugin) == archives
