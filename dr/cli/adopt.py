@@ -69,16 +69,18 @@ def command(
         report = prepare_adoption(infrastructure, stacks, held, environment=found.name, left=leave)
     if not as_json:
         show_adoption(report)
-    if not dry_run and report.count:
-        agreement = Agreement(
-            steps=report.count,
-            environment=found.name,
-            name=report.project,
-            consequence=f"takes {report.count} resources of {report.project} into Pulumi's state",
-            by_name=found.confirmation == "name",
-        )
-        agree(agreement, as_json=as_json, yes=yes, confirmed=confirmed)
-        go_on = f"python -m dr adopt --env {found.name} --terraform-state {shlex.quote(state)}"
+    if not dry_run:
+        if report.count:
+            agreement = Agreement(
+                steps=report.count,
+                environment=found.name,
+                name=report.project,
+                consequence=f"takes {report.count} resources of {report.project} into Pulumi's state",
+                by_name=found.confirmation == "name",
+            )
+            agree(agreement, as_json=as_json, yes=yes, confirmed=confirmed)
+        words = ["adopt", "--env", found.name, "--terraform-state", state, *(["--stack", only] if only else [])]
+        go_on = shlex.join(["python", "-m", "dr", *words, *(word for one in leave for word in ("--leave", one))])
         stop = Event()
         for stack, adoption in zip(stacks, report.stacks, strict=True):
             stack.backend.clear_locks(take_over=take_over)

@@ -14,7 +14,7 @@ def show_adoption(report: AdoptionReport) -> None:
             line = Text.assemble(("  import  ", "green"), (match.resource.name, "bold"), f"  is {match.held.address}")
             out.print(line, soft_wrap=True)
         for what, resources in (
-            ("held already", adoption.already),
+            ("imported before", tuple(match.resource for match in adoption.already)),
             ("in Terraform's state and gone", adoption.vanished),
             ("declared besides; the next pulumi up makes or imports it", adoption.later),
         ):
@@ -31,10 +31,12 @@ def show_adoption(report: AdoptionReport) -> None:
 def show_adopted(report: AdoptionReport) -> None:
     """What came of it, and how Terraform lets go."""
     if report.dry_run:
-        out.print(Text("Dry run: nothing was imported." if report.count else "There is nothing to import."))
+        out.print(Text("Dry run: nothing was imported."))
         return
     said = f"{report.count} resources of {report.project}, unchanged"
     out.print(Text.assemble(("\nAdopted ", "bold green"), said), soft_wrap=True)
+    if not report.next_commands:
+        return
     out.print(Text("Next: have Terraform let go of them, so that not two declare one thing", style="bold"))
     for line in report.next_commands:
         out.print(Text(f"  {line}"), soft_wrap=True)

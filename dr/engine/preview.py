@@ -33,7 +33,7 @@ def preview(command: InterruptibleCommand, stack: Stack, *, targets: Collection[
     def work() -> None:
         try:
             stack.preview(
-                refresh=True,
+                refresh=not targets,  # as in bring_up
                 on_event=events.append,
                 suppress_progress=True,
                 suppress_outputs=True,

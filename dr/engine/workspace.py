@@ -65,13 +65,14 @@ def open_stack(
 def bring_up(command: InterruptibleCommand, stack: Stack, *, targets: Collection[str] = ()) -> None:
     """``pulumi up``, to its end, of ``targets`` only where there are any. Raises EngineError.
 
-    It refreshes first: a Cluster that was deleted by hand has to be created again, not believed to be there.
+    It refreshes first: a Cluster that was deleted by hand has to be created again, not believed to be there. Not with
+    ``targets``: a refresh refuses those that are not in the state yet.
     """
     explained(
         stack.name,
         command,
         lambda: stack.up(
-            refresh=True,
+            refresh=not targets,
             show_secrets=False,
             suppress_progress=True,
             color="never",

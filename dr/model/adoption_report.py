@@ -15,13 +15,14 @@ from dr.model.terraform import Fit, Held, Match
 
 @dataclass(frozen=True, kw_only=True)
 class StackAdoption:
-    """What one stack takes over. ``matches`` are imported now; ``already`` are in the state; ``vanished`` are in
-    Terraform's, and gone; ``later`` is declared, not held by Terraform, and left to the next ``pulumi up``.
+    """What one stack takes over. ``matches`` are imported now; ``already`` were before, and are Terraform's still;
+    ``vanished`` are in Terraform's state, and gone; ``later`` is declared, not held by Terraform, and left to the next
+    ``pulumi up``.
     """
 
     stack: str
     matches: tuple[Match, ...]
-    already: tuple[CloudResource, ...]
+    already: tuple[Match, ...]
     vanished: tuple[CloudResource, ...]
     later: tuple[CloudResource, ...]
 
@@ -47,7 +48,7 @@ class StackAdoption:
                 {"name": match.resource.name, "address": match.held.address, "id": match.resource.import_id}
                 for match in self.matches
             ],
-            "already": [resource.name for resource in self.already],
+            "already": [match.resource.name for match in self.already],
             "vanished": [resource.name for resource in self.vanished],
             "later": [resource.name for resource in self.later],
         }
@@ -59,7 +60,7 @@ def decide_adoption(found: Reconciliation, fitting: Fit) -> StackAdoption:
     return StackAdoption(
         stack=found.stack,
         matches=tuple(matches[resource.name] for resource in found.imported if resource.name in matches),
-        already=found.kept,
+        already=tuple(matches[resource.name] for resource in found.kept if resource.name in matches),
         vanished=tuple(resource for resource in found.made if resource.name in matches),
         later=tuple(resource for resource in (*found.imported, *found.made) if resource.name not in matches),
     )
@@ -85,14 +86,14 @@ def check_unchanged(adoption: StackAdoption, changes: Changes) -> None:
         if change.type.startswith("gcp:")
     ]
     imported = {change.name for change in changes.of(Op.IMPORT)}
+    wrong = [f"does not import {name}" for name in adoption.imports if name not in imported]
     problems += [
         Problem(
             code="adoption-would-change",
-            cause=f"the preview of stack {adoption.stack} does not import {name}",
-            remedy="; ".join(changes.faults) or "look at it with pulumi preview",
+            cause=f"the preview of stack {adoption.stack} {what}",
+            remedy="look at it with pulumi preview; an adoption only imports",
         )
-        for name in adoption.imports
-        if name not in imported
+        for what in (*wrong, *(f"ends with: {fault}" for fault in changes.faults))
     ]
     if problems:
         raise RefusedError(problems)
@@ -124,7 +125,8 @@ class AdoptionReport:
     @property
     def next_commands(self) -> tuple[str, ...]:
         """How Terraform lets go of it, so that not two declare one thing."""
-        addresses = dict.fromkeys(match.held.address for adoption in self.stacks for match in adoption.matches)
+        taken = [match for adoption in self.stacks for match in (*adoption.matches, *adoption.already)]
+        addresses = dict.fromkeys(match.held.address for match in taken)
         return tuple(f"terraform state rm {shlex.quote(address)}" for address in addresses)
 
     def as_json(self) -> Mapping[str, Any]:

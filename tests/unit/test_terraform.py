@@ -197,3 +197,10 @@ def test_an_adoption_imports_everything_and_changes_nothing() -> None:
     # ... and so is one that would not be imported, and one that would be made
     assert "does not import backup-bucket" in _would_change(*imports[1:])
     assert "would create backup-account" in _would_change(bucket, *imports[1:], _change(DURABLE[1], Op.CREATE))
+
+
+def test_a_preview_that_pulumi_ended_is_no_agreement() -> None:
+    imports = tuple(_change(resource) for resource in DURABLE if resource.name in _adoption().imports)
+    with pytest.raises(RefusedError) as refused:
+        check_unchanged(_adoption(), Changes(stack="durable", items=imports, faults=("it is protected",)))
+    assert "ends with: it is protected" in refused.value.cause
