@@ -7,14 +7,14 @@ from threading import Event
 import click
 
 from dr.cli.main import options
-from dr.cli.operate import operation_options
+from dr.cli.operate import plan_options
 
 
 @options("full-rebuild")
 @click.option("--region", help="Build it in this region instead; docs/rebuild.md says what that needs.")
 @click.option("--zone", help="A zonal control plane in this zone of --region.  [default: the region's]")
 @click.option("--durable", help="The stack that holds the backups' bucket.  [default: the environment's]")
-@operation_options
+@plan_options
 def command(
     environment: str,
     config_dir: str | None,

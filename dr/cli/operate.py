@@ -47,13 +47,17 @@ agreement_options = (
 
 
 def operation_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options of every command that changes something."""
+    """Adds the options of every command that changes something in an environment."""
+    return plan_options(override_option(function))
+
+
+def plan_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options of every command that plans, asks, and does."""
     for option in (
         click.option(
             "--take-over", is_flag=True, help="Take the place of an operator, or a Pulumi run, that you know is dead."
         ),
         *agreement_options,
-        override_option,
         click.option("--dry-run", is_flag=True, help="Look, show the plan, change nothing."),
     ):
         function = option(function)
