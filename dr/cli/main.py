@@ -14,13 +14,13 @@ import click
 from dr import __version__
 from dr.model.errors import DrError, FaultError, InterruptedOperationError, RequestError
 
-_COMMANDS = {
-    name: f"dr.cli.{name.replace('-', '_')}"
-    for name in (
-        *("adopt", "diagnose", "drill", "extract", "finalize", "full-rebuild", "health", "latest", "mark"),
-        *("migrate-to-plugin", "pitr", "preview", "report", "resume", "rollback", "status", "switchover", "window"),
-    )
+_SECTIONS = {
+    "When something is broken": ("diagnose", "pitr", "latest", "extract", "full-rebuild"),
+    "Afterwards": ("status", "resume", "switchover", "rollback", "finalize", "report"),
+    "On any other day": ("health", "window", "drill", "mark", "preview"),
+    "Once": ("adopt", "migrate-to-plugin"),
 }
+"""The commands in the order in which they are wanted."""
 
 _EPILOG = """\b
 Exit codes: 0 done, 1 a fault of this tool, 2 a request that makes no sense, 3 configuration, 4 refused (a precondition
@@ -34,19 +34,21 @@ class _Lazy(click.Group):
     """A group whose commands are imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return sorted(_COMMANDS)
+        return [name for names in _SECTIONS.values() for name in names]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = import_module(_COMMANDS[cmd_name]).command
+        command: click.Command = import_module(f"dr.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Every command with its whole first sentence; click would cut it off to fit one line."""
-        known = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, command.get_short_help_str(limit=1000)) for name, command in known if command])
+        widest = max(map(len, self.list_commands(ctx)))
+        for title, names in _SECTIONS.items():
+            known = [(name.ljust(widest), self.get_command(ctx, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl([(name, found.get_short_help_str(limit=1000)) for name, found in known if found])
 
 
 @click.group(
@@ -71,6 +73,10 @@ def cli() -> None:
     \b
     The database is broken, and its newest good state is wanted:
       python -m dr latest --env prod
+
+    \b
+    The Kubernetes cluster is gone, and the backups are there:
+      python -m dr full-rebuild --env prod
     """
 
 
