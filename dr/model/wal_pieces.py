@@ -1,9 +1,9 @@
 """The archived WAL before a segment, in pieces, newest first: what is read when the WAL on the server is not enough."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dr.model.archive import Archive
+from dr.model.archive import Archive, Leg
 from dr.model.wal_names import name_of, number_of, timeline_of
 
 
@@ -37,22 +37,20 @@ def pieces_before(archive: Archive, segment: str, *, size: int) -> Iterator[Piec
 def first_missing(archive: Archive, oldest: str) -> str:
     """The segment before ``oldest``, at which going back ends."""
     number = number_of(oldest, archive.segment_size) - 1
-    return archive.name(_timeline_at(archive, oldest, number), number)
+    return archive.name(_timeline_at(archive.path(timeline_of(oldest)).legs, number), number)
 
 
 def _names_before(archive: Archive, segment: str) -> Iterator[str]:
-    number = number_of(segment, archive.segment_size)
-    while number > 0:
-        number -= 1
-        name = archive.name(_timeline_at(archive, segment, number), number)
+    legs = archive.path(timeline_of(segment)).legs
+    for number in range(number_of(segment, archive.segment_size) - 1, -1, -1):
+        name = archive.name(_timeline_at(legs, number), number)
         if name not in archive.files:
             return
         yield name
 
 
-def _timeline_at(archive: Archive, segment: str, number: int) -> int:
-    """The timeline that the segment ``number`` is read on, on the way to ``segment``."""
-    legs = archive.path(timeline_of(segment)).legs
+def _timeline_at(legs: Sequence[Leg], number: int) -> int:
+    """The timeline that the segment ``number`` is read on."""
     return next(leg.timeline for leg in reversed(legs) if leg.holds(number))
 
 
