@@ -83,9 +83,11 @@ class Bench:
 
     def write_segments(self, count: int) -> None:
         """That many segments, each with some changes of the large table in it."""
-        change = "UPDATE bulk SET changed = changed + 1 WHERE id BETWEEN {first} AND {first} + 999"
-        for part in range(count):
-            self.psql(change.format(first=1000 * part), "SELECT pg_switch_wal()")
+        changes = (
+            f"UPDATE bulk SET changed = changed + 1 WHERE id BETWEEN {first} AND {first} + 999"
+            for first in range(0, 1000 * count, 1000)
+        )
+        self.psql(*(statement for change in changes for statement in (change, "SELECT pg_switch_wal()")))
 
     def await_archive(self) -> None:
         begin = time.monotonic()
@@ -108,8 +110,7 @@ def main(gib: float, segments: int) -> None:
     rows = bench.psql("SELECT count(*) FROM bulk")
     target = bench.psql("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
     bench.psql("DROP TABLE bulk", "SELECT pg_switch_wal()")
-    for _ in range(segments // 3):
-        bench.psql("SELECT pg_current_xact_id()", "SELECT pg_switch_wal()")
+    bench.psql(*(["SELECT pg_current_xact_id()", "SELECT pg_switch_wal()"] * (segments // 3)))
     bench.timed("write the segments", begin)
     bench.await_archive()
 
