@@ -6,10 +6,10 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test test-story test-long static unit e2e lab lab-down lock clean
+.PHONY: help demo test test-story test-rebuild test-long static unit e2e lab lab-down lock clean
 
 help:  ## these targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  %-12s %s\n", $$1, $$2 }'
 
 $(VENV)/ready: requirements-dev.lock
 	$(PYTHON) -m venv --clear $(VENV)
@@ -37,6 +37,10 @@ e2e: $(VENV)/ready  ## the end-to-end tests, on the lab
 test-story: $(VENV)/ready  ## a whole incident under Argo CD, its end killed after each step
 	$(RUN) -m lab up
 	$(RUN) -m pytest tests/e2e/test_story.py
+
+test-rebuild: $(VENV)/ready  ## the whole cluster lost and built anew, killed in each of its steps
+	$(RUN) -m lab up
+	$(RUN) -m pytest tests/e2e/test_rebuild.py
 
 test-long: $(VENV)/ready  ## all end-to-end tests that take minutes each
 	$(RUN) -m lab up

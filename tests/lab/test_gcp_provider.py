@@ -1,13 +1,32 @@
 """The double of Google's provider, asked as the engine asks: what is made, found, changed and refused."""
 
 import re
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.gcp import errors, faults, table
+from lab.gcp import errors, faults, rest, table
+from lab.gcp.cloud import Cloud
+from lab.gcp.ground import NoGround
 from lab.gcp.kinds import Kind
-from tests.google import ACCOUNT, BUCKET, CLUSTER, EMAIL, NETWORK, PROJECT, REGION, SUBNETWORK, Google, RefusedError
+from tests.google import (
+    ACCOUNT,
+    BUCKET,
+    CLUSTER,
+    EMAIL,
+    NETWORK,
+    PROJECT,
+    REGION,
+    SUBNETWORK,
+    Google,
+    RefusedError,
+    serving_google,
+)
 
 ROLE = "roles/storage.objectAdmin"
 MEMBER = f"serviceAccount:{EMAIL}"
@@ -289,3 +308,55 @@ def test_what_is_asked_of_google_is_kept(google: Google) -> None:
 
 def test_an_error_speaks_as_googles_library_does() -> None:
     assert str(errors.unavailable()) == "googleapi: Error 503: The service is currently unavailable., backendError"
+
+
+class Slow(NoGround):
+    """A ground on which a cluster takes its time, and may not come up at all."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__(cloud)
+        self.may_come_up = threading.Event()
+        self.fails = False
+
+    def make_cluster(self, properties: dict[str, Any]) -> dict[str, Any]:
+        assert self.may_come_up.wait(30)
+        if self.fails:
+            raise errors.GoogleError(500, "Internal error encountered.", "internalError")
+        return super().make_cluster(properties)
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[tuple[Google, Slow]]:
+    ground = Slow(Cloud(tmp_path / "slow.json", PROJECT))
+    with serving_google(tmp_path / "slow.json", ground) as found:
+        yield found, ground
+
+
+def test_a_cluster_that_is_being_made_is_there_and_waited_for(slow: tuple[Google, Slow]) -> None:
+    """As when the engine that asked for it was killed meanwhile, and the next one imports it."""
+    google, ground = slow
+    with ThreadPoolExecutor() as pool:
+        made = pool.submit(google.with_cluster)
+        while not google.contents.of(table.CLUSTER.token):
+            time.sleep(0.01)
+        (key,) = google.contents.of(table.CLUSTER.token)
+        (shown,) = rest.answer(google.double.google, f"container/v1/projects/{PROJECT}/locations/-/clusters", {})[
+            "clusters"
+        ]
+        assert (shown["status"], "endpoint" in shown) == ("PROVISIONING", False)
+        found = pool.submit(google.engine.read, table.CLUSTER, key)
+        time.sleep(0.3)
+        assert not found.done()
+        ground.may_come_up.set()
+        imported = found.result(30)
+        assert imported is not None
+        assert imported.properties["endpoint"] == made.result(30).properties["endpoint"]
+
+
+def test_a_cluster_that_does_not_come_up_is_not_there(slow: tuple[Google, Slow]) -> None:
+    google, ground = slow
+    ground.fails = True
+    ground.may_come_up.set()
+    with pytest.raises(RefusedError, match="Error 500"):
+        google.with_cluster()
+    assert google.contents.of(table.CLUSTER.token) == {}
