@@ -30,7 +30,7 @@ def drill(seat: Seat, *arguments: str) -> Outcome:
 def left_behind(seat: Seat) -> str:
     """What is there of scratch Clusters, or was theirs."""
     found = seat.kubectl("get", "cluster,pvc,secret,pod,service,job,serviceaccount", "-n", "data", "-o", "name")
-    return "\n".join(line for line in found.splitlines() if "-drill" in line)
+    return "\n".join(line for line in found.splitlines() if f"{seat.source}-drill" in line)
 
 
 def server_names(seat: Seat) -> set[str]:

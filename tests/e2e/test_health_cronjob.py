@@ -8,6 +8,7 @@ import json
 import sys
 import sysconfig
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,19 @@ def stand_in(manifest: dict[str, Any]) -> dict[str, Any]:
 def deployed(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
     """Dev with the accounts, the configuration and the CronJob."""
     folder = tmp_path_factory.mktemp("cronjob")
-    seat = fresh_dev(lab_variables).with_config(folder, health={"acknowledged": KNOWN})
+    with deployed_to(fresh_dev(lab_variables).with_config(folder, health={"acknowledged": KNOWN}), "health") as seat:
+        yield seat
+
+
+@contextmanager
+def deployed_to(seat: Seat, name: str) -> Iterator[Seat]:
+    """The CronJob ``name`` in an environment, with its account and the configuration; all of it goes afterwards."""
+    folder = seat.config_dir
     accounts = Accounts.made(seat, folder)
     kubeconfig = (DEPLOY / "in-cluster.kubeconfig").read_text().replace("tomoda-prod", "lab-dev")
     files = {"Pulumi.dev.yaml": (folder / "Pulumi.dev.yaml").read_text(), "kubeconfig": kubeconfig}
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "postgres-dr-config", "namespace": "data"}}
-    cronjob = stand_in(yaml.safe_load((DEPLOY / "health-cronjob.yaml").read_text()))
+    cronjob = stand_in(yaml.safe_load((DEPLOY / f"{name}-cronjob.yaml").read_text()))
     manifests = yaml.safe_dump_all([{**config, "data": files}, cronjob])
     seat.apply(manifests)
     yield seat
@@ -72,15 +80,15 @@ def deployed(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFac
     accounts.remove()
 
 
-def ran(seat: Seat, name: str) -> tuple[str, str]:
-    """How a Job that is made of the CronJob ended, and what it said."""
-    seat.kubectl("create", "job", name, "--from=cronjob/postgres-dr-health", *NAMESPACE)
+def ran(seat: Seat, name: str, *, of: str = "health", seconds: float = 120) -> tuple[str, str]:
+    """How a Job that is made of a CronJob ended, and what it said."""
+    seat.kubectl("create", "job", name, f"--from=cronjob/postgres-dr-{of}", *NAMESPACE)
 
     def ended() -> list[str]:
         status = json.loads(seat.kubectl("get", "job", name, *NAMESPACE, "-o", "json"))["status"]
         return [one["type"] for one in status.get("conditions") or () if one["type"] in {"Complete", "Failed"}]
 
-    wait_for(ended, 120)
+    wait_for(ended, seconds)
     said = seat.kubectl("logs", f"job/{name}", *NAMESPACE)
     outcome = ended()[0]
     seat.kubectl("delete", "job", name, *NAMESPACE)
