@@ -1,17 +1,21 @@
 """When the credentials end by which this tool itself reaches the cluster.
 
-A token that a program of the kubeconfig fetches is left out: it is short-lived on purpose, and fetched anew.
+What is short-lived on purpose is left out: a token that a program of the kubeconfig fetches, or that was made for a
+day's work.
 """
 
 import base64
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 
 from dr.clients.kubernetes import KubernetesApi
+
+_FOR_A_WHILE = timedelta(days=14)
+"""What lives no longer is made anew as a matter of course."""
 
 
 def own_ends(api: KubernetesApi) -> dict[str, datetime]:
@@ -24,16 +28,18 @@ def _ends(api: KubernetesApi) -> Iterator[tuple[str, datetime]]:
     whose = f"of context {api.context}"
     if certificate:
         read = x509.load_pem_x509_certificate(Path(certificate).read_bytes())
-        yield f"the client certificate {whose}", read.not_valid_after_utc
+        if read.not_valid_after_utc - read.not_valid_before_utc > _FOR_A_WHILE:
+            yield f"the client certificate {whose}", read.not_valid_after_utc
     if token and (end := _end_of_token(token)):
         yield f"the token {whose}", end
 
 
 def _end_of_token(token: str) -> datetime | None:
-    """The ``exp`` of a JSON Web Token; None for any other, which does not tell."""
+    """The ``exp`` of a JSON Web Token; None for a short-lived one, and for any other, which does not tell."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return datetime.fromtimestamp(claims["exp"], UTC)
+        end = datetime.fromtimestamp(claims["exp"], UTC)
+        return end if end - datetime.fromtimestamp(claims["iat"], UTC) > _FOR_A_WHILE else None
     except (IndexError, ValueError, KeyError, TypeError):
         return None

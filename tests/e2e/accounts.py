@@ -39,6 +39,11 @@ class Accounts:
         """That of the account which may do what ``group`` does; it has no other user's credentials."""
         return self.folder / f"{group}.kubeconfig"
 
+    def tokens(self) -> dict[str, str]:
+        """Each account's token, by what it is."""
+        documents = {group: yaml.safe_load(self.kubeconfig(group).read_text()) for group in GROUPS}
+        return {f"token of {group}": document["users"][0]["user"]["token"] for group, document in documents.items()}
+
     def under(self, group: str) -> Seat:
         """The seat of somebody who may do that, and no more."""
         return replace(

@@ -1,100 +1,152 @@
-"""Every command under an account that is allowed exactly what ``deploy/rbac/`` says for it, and no more.
+"""Every command under an account that is allowed exactly what ``deploy/rbac/`` says for it, and no more; and no secret
+that it was given turns up anywhere.
 
 The tests are one story: each begins where the one before ended.
 """
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.data.repository import files
 from tests.e2e.accounts import Accounts
-from tests.e2e.operator_seat import await_health, fresh_dev
+from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev
+from tests.e2e.planted import Planted
 
 pytestmark = pytest.mark.long
 
 NO_ACCESS = 5
 AGREED = ("--env", "dev", "--yes")
+PASSPHRASE = "a-passphrase-that-was-planted"
+
+
+@dataclass(frozen=True)
+class Story:
+    """Dev with its accounts, Pulumi's state in a folder of its own, and the secrets that are given to it."""
+
+    accounts: Accounts
+    planted: Planted
+    state: Path
+    note: Callable[[str, object], None]
+
+    @property
+    def admin(self) -> Seat:
+        """The seat that sees everything."""
+        return self.accounts.seat
+
+    def under(self, group: str, *words: str) -> Outcome:
+        """A command of somebody who may do that, and no more. What it says is kept, to be looked through."""
+        begun = time.monotonic()
+        outcome = self.accounts.under(group).dr(*words)
+        self.planted.told.append(json.dumps(outcome.document) + outcome.stderr)
+        self.note(f"{words[0]} under {group}", f"{outcome.code} after {time.monotonic() - begun:.1f} s")
+        return outcome
 
 
 @pytest.fixture(scope="module")
-def accounts(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accounts]:
-    made = Accounts.made(fresh_dev(lab_variables), tmp_path_factory.mktemp("accounts"))
-    yield made
-    made.remove()
+def story(
+    lab_variables: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+    record_testsuite_property: Callable[[str, object], None],
+) -> Iterator[Story]:
+    place, state = tmp_path_factory.mktemp("accounts"), tmp_path_factory.mktemp("pulumi")
+    seat = fresh_dev(lab_variables).with_config(place, stateBackend=f"file://{state}")
+    seat = replace(seat, variables={**seat.variables, "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE})
+    accounts = Accounts.made(seat, place)
+    password = seat.kubectl(
+        "get", "secret", "postgres-dev-app", "-n", "data", "-o", "go-template={{.data.password|base64decode}}"
+    )
+    secrets = {"passphrase": PASSPHRASE, "password": password, **accounts.tokens()}
+    yield Story(accounts, Planted(secrets), state, record_testsuite_property)
+    accounts.remove()
 
 
 @pytest.fixture(scope="module")
-def checkout(accounts: Accounts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkout(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The platform's manifests in a repository of their own."""
     repository = tmp_path_factory.mktemp("platform")
     for path, text in files("https://git.example.test/platform", declares_enabled=False).items():
         (repository / path).parent.mkdir(parents=True, exist_ok=True)
         (repository / path).write_text(text)
     git = ("git", "-C", str(repository))
-    accounts.seat.run(*git, "init", "--quiet")
+    story.admin.run(*git, "init", "--quiet")
     for key, value in (("user.name", "ann"), ("user.email", "ann@example.test")):
-        accounts.seat.run(*git, "config", key, value)
-    accounts.seat.run(*git, "add", "--all")
-    accounts.seat.run(*git, "commit", "--quiet", "--message=The platform")
+        story.admin.run(*git, "config", key, value)
+    story.admin.run(*git, "add", "--all")
+    story.admin.run(*git, "commit", "--quiet", "--message=The platform")
     return repository
 
 
-def test_whoever_looks_sees_everything(accounts: Accounts) -> None:
-    seat = accounts.under("view")
+def done(outcome: Outcome) -> dict[str, Any]:
+    """What a command that succeeded told."""
+    assert outcome.code == 0, json.dumps(outcome.document, indent=1) + outcome.stderr
+    return outcome.document
+
+
+def test_whoever_looks_sees_everything(story: Story) -> None:
     for command in ("status", "window", "diagnose"):
-        outcome = seat.dr(command, "--env", "dev")
+        outcome = story.under("view", command, "--env", "dev")
         assert outcome.code in {0, 1}, outcome
         assert "forbidden" not in str(outcome.document), outcome
-    health = seat.dr("health", "--env", "dev")
-    (environment,) = health.document["environments"]
-    assert [check["name"] for check in environment["checks"] if check["state"] == "unknown"] == [], health
+    (environment,) = story.under("view", "health", "--env", "dev").document["environments"]
+    assert [check["name"] for check in environment["checks"] if check["state"] == "unknown"] == []
 
 
-def test_whoever_looks_changes_nothing(accounts: Accounts) -> None:
-    before = accounts.seat.footprint()
-    seat = accounts.under("view")
-    refused = seat.pitr(accounts.seat.database_time(), "--yes")
+def test_whoever_looks_changes_nothing(story: Story) -> None:
+    before = story.admin.footprint()
+    words = ("pitr", "--env", "dev", "--target-time", story.admin.database_time(), "--yes")
+    refused = story.under("view", *words)
     assert (refused.code, refused.problem_codes) == (NO_ACCESS, ["forbidden"]), refused
-    assert accounts.seat.footprint() == before
+    assert story.admin.footprint() == before
 
 
-def test_a_drill_under_its_account(accounts: Accounts) -> None:
-    drilled = accounts.under("drill").dr("drill", "--env", "dev", "--quick")
-    assert drilled.code == 0, drilled
-    refused = accounts.under("drill").dr("switchover", *AGREED)
+def test_a_drill_under_its_account(story: Story) -> None:
+    done(story.under("drill", "drill", "--env", "dev", "--quick"))
+    refused = story.under("drill", "switchover", *AGREED)
     assert refused.code != 0, refused
 
 
-def test_a_recovery_there_and_back_and_there_under_its_account(accounts: Accounts) -> None:
-    seat = accounts.under("recover")
-    rows = int(accounts.seat.psql(accounts.seat.source, "SELECT count(*) FROM users"))
-    target = accounts.seat.database_time()
+def test_a_recovery_there_and_back_and_there_under_its_account(story: Story) -> None:
+    seat = story.admin
+    rows = int(seat.psql(seat.source, "SELECT count(*) FROM users"))
+    target = seat.database_time()
     time.sleep(0.1)
-    accounts.seat.psql(accounts.seat.source, "DELETE FROM users WHERE id % 2 = 0")
-    recovered = seat.pitr(target, "--yes")
-    assert recovered.code == 0, recovered
-    for command in ("switchover", "rollback", "switchover"):
-        moved = seat.dr(command, *AGREED)
-        assert moved.code == 0, moved
-    assert await_health(accounts.seat.health_url(), 200).json()["users"] == rows
-    assert seat.dr("mark", "under-its-account", "--env", "dev").code == 0
+    seat.psql(seat.source, "DELETE FROM users WHERE id % 2 = 0")
+    with story.planted.watched() as seen:
+        done(story.under("recover", "pitr", "--env", "dev", "--target-time", target, "--yes"))
+        for command in ("switchover", "rollback", "switchover"):
+            done(story.under("recover", command, *AGREED))
+    assert await_health(seat.health_url(), 200).json()["users"] == rows
+    done(story.under("recover", "mark", "under-its-account", "--env", "dev"))
+    # AND no process has shown a secret in its command line
+    assert seen == {}
 
 
-def test_whoever_recovers_may_not_delete_what_was(accounts: Accounts, checkout: Path) -> None:
-    refused = accounts.under("recover").dr(
-        "finalize", "--checkout", str(checkout), *AGREED, "--confirm", accounts.seat.source
-    )
+def test_whoever_recovers_may_not_delete_what_was(story: Story, checkout: Path) -> None:
+    words = ("finalize", "--checkout", str(checkout), *AGREED, "--confirm", story.admin.source)
+    refused = story.under("recover", *words)
     assert (refused.code, refused.problem_codes) == (NO_ACCESS, ["forbidden"]), refused
-    assert accounts.seat.cluster(accounts.seat.source) is not None
+    assert story.admin.cluster(story.admin.source) is not None
 
 
-def test_the_end_under_its_account(accounts: Accounts, checkout: Path) -> None:
-    ended = accounts.under("finalize").dr(
-        "finalize", "--checkout", str(checkout), *AGREED, "--confirm", accounts.seat.source
-    )
-    assert ended.code == 0, ended
-    assert accounts.seat.cluster(accounts.seat.source) is None
-    assert accounts.under("view").dr("status", "--env", "dev").document["canonical"] == accounts.seat.recovered
+def test_the_end_under_its_account(story: Story, checkout: Path) -> None:
+    done(story.under("finalize", "finalize", "--checkout", str(checkout), *AGREED, "--confirm", story.admin.source))
+    assert story.admin.cluster(story.admin.source) is None
+    assert story.under("view", "status", "--env", "dev").document["canonical"] == story.admin.recovered
+
+
+def test_no_secret_was_written_or_said(story: Story, checkout: Path) -> None:
+    """In journal, reports, workspaces, state, Git; in the record, the lease and the reports that the cluster keeps."""
+    kept = Path(story.admin.variables["DR_STATE_DIR"])
+    assert (kept / "journal" / "dev.jsonl").exists()
+    assert list(story.state.rglob("*.json")), "there is a state to look through"
+    assert story.planted.below(kept, story.state, checkout) == {}
+    assert [names for said in story.planted.told if (names := story.planted.in_text(said))] == []
+    own = story.admin.kubectl("get", "configmap,lease", "-n", "data", "-o", "yaml")
+    assert "postgres-dr-dev" in own
+    assert story.planted.in_text(own) == set()

@@ -271,7 +271,7 @@ def test_a_client_certificate_tells_its_end(tmp_path: Path) -> None:
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(NOW)
-        .not_valid_after(NOW + timedelta(days=9))
+        .not_valid_after(NOW + timedelta(days=90))
         .sign(key, hashes.SHA256())
     )
     user = {
@@ -282,7 +282,7 @@ def test_a_client_certificate_tells_its_end(tmp_path: Path) -> None:
             )
         ).decode(),
     }
-    assert own_ends(_api_of(tmp_path, user)) == {"the client certificate of context acme-prod": NOW + timedelta(days=9)}
+    assert own_ends(_api_of(tmp_path, user)) == {"the client certificate of context acme-prod": NOW + timedelta(days=90)}
 
 
 def _api_of(tmp_path: Path, user: dict[str, str]) -> KubernetesApi:
@@ -293,13 +293,18 @@ def _api_of(tmp_path: Path, user: dict[str, str]) -> KubernetesApi:
     return KubernetesApi(KubernetesAccess(context="acme-prod", kubeconfig=str(path)))
 
 
+def _token(lives: timedelta) -> str:
+    claims = {"iat": (NOW - lives).timestamp(), "exp": NOW.timestamp()}
+    return f"x.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.y"
+
+
 def test_a_token_that_is_kept_tells_its_end(tmp_path: Path) -> None:
-    claims = base64.urlsafe_b64encode(json.dumps({"exp": NOW.timestamp()}).encode()).decode().rstrip("=")
-    assert own_ends(_api_of(tmp_path, {"token": f"x.{claims}.y"})) == {"the token of context acme-prod": NOW}
+    user = {"token": _token(timedelta(days=90))}
+    assert own_ends(_api_of(tmp_path, user)) == {"the token of context acme-prod": NOW}
     assert own_ends(_api_of(tmp_path, {"token": "opaque"})) == {}
 
 
-def test_a_token_that_is_renewed_by_itself_is_left_out(tmp_path: Path) -> None:
-    claims = base64.urlsafe_b64encode(json.dumps({"exp": NOW.timestamp()}).encode()).decode().rstrip("=")
-    (tmp_path / "token").write_text(f"x.{claims}.y")
+def test_a_token_that_is_short_lived_is_left_out(tmp_path: Path) -> None:
+    assert own_ends(_api_of(tmp_path, {"token": _token(timedelta(hours=8))})) == {}
+    (tmp_path / "token").write_text(_token(timedelta(days=90)))
     assert own_ends(_api_of(tmp_path, {"tokenFile": str(tmp_path / "token")})) == {}
