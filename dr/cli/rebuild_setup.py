@@ -1,8 +1,6 @@
 """Putting together what a full rebuild needs: the stacks, its journal beside their state, the way to the cluster."""
 
-import getpass
 import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -11,6 +9,7 @@ from dr.cli.setup import journal_of, open_stack, rebuild_records
 from dr.clients.config_files import argocd_of, infrastructure_of, load_infrastructure
 from dr.clients.gke_credentials import cluster_endpoint, write_kubeconfig
 from dr.clients.kubernetes import KubernetesApi
+from dr.clients.processes import this_process
 from dr.clients.rebuild_store import RebuildLease, RebuildRecords
 from dr.clients.report_files import ReportFiles
 from dr.clients.repository_credentials import read_credentials
@@ -53,7 +52,7 @@ class Site:
 
     def run(self, decision: RebuildDecision, reporter: Reporter, stop: Event) -> RebuildReport:
         """Do what was agreed to. Raises a DrError."""
-        environment, me = self.environment, Holder(user=getpass.getuser(), host=socket.gethostname(), pid=os.getpid())
+        environment, me = self.environment, this_process()
         path = journal_of(environment.name)
         common = {"operation": OPERATION, "environment": environment.name, "user": me.operator, "pid": os.getpid()}
         stage = Stage(

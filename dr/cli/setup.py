@@ -1,18 +1,16 @@
 """Putting together what an operation needs: the session, the engine, the journal."""
 
-import getpass
 import os
-import socket
 from pathlib import Path
 
 from dr.cli.context import check_context
 from dr.clients.kubernetes import KubernetesApi
+from dr.clients.processes import this_process
 from dr.clients.rebuild_store import RebuildRecords
 from dr.engine.backend import Backend, state_folder
 from dr.engine.installation import find_pulumi
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.config import Environment
-from dr.model.holder import Holder
 from dr.model.rules import Override
 from dr.operations.journal import Journal
 from dr.operations.session import Session
@@ -28,7 +26,7 @@ def open_session(
     return Session(
         environment=environment,
         api=KubernetesApi(environment.kubernetes),
-        holder=Holder(user=getpass.getuser(), host=socket.gethostname(), pid=os.getpid()),
+        holder=this_process(),
         take_over=take_over,
         typed=typed,
     )
@@ -62,5 +60,4 @@ def journal_of(environment: str) -> Path:
 
 def rebuild_records(environment: Environment) -> RebuildRecords:
     """What is remembered of the environment's rebuilds."""
-    user = f"{getpass.getuser()}@{socket.gethostname()}"
-    return RebuildRecords(Backend.of(environment).url, environment.name, user=user)
+    return RebuildRecords(Backend.of(environment).url, environment.name, user=this_process().operator)

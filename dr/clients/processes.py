@@ -1,6 +1,8 @@
 """Processes of this machine."""
 
 import contextlib
+import getpass
+import os
 import signal
 import socket
 
@@ -12,6 +14,15 @@ ENGINE_MARK = "POSTGRES_DR_ENGINE"
 """The variable that tells an engine that we started, and its plugins, from any other: the process ID of its ``dr``."""
 _PLUGIN, _ENGINE = "pulumi-", "pulumi"
 _END_SECONDS = 5
+
+
+def this_process() -> Holder:
+    """Who we are. In a container the user may have no name."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid-{os.getuid()}"
+    return Holder(user=user, host=socket.gethostname(), pid=os.getpid())
 
 
 def known_dead(holder: Holder | None) -> bool:

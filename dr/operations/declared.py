@@ -2,14 +2,10 @@
 cluster, and what ``Pulumi.<env>.yaml`` asks for anew.
 """
 
-import getpass
-import os
-import socket
-
 from dr.clients.kubernetes import KubernetesApi
+from dr.clients.processes import this_process
 from dr.model.config import Environment
 from dr.model.declaration import Declaration
-from dr.model.holder import Holder
 from dr.operations.by_hand import apply, decide
 from dr.operations.session import Session
 
@@ -21,7 +17,7 @@ def declared(environment: Environment, *, preview: bool) -> Declaration:
     session = Session(
         environment=environment,
         api=KubernetesApi(environment.kubernetes),
-        holder=Holder(user=getpass.getuser(), host=socket.gethostname(), pid=os.getpid()),
+        holder=this_process(),
     )
     decided = decide(session)
     if not preview:

@@ -3,10 +3,7 @@
 The pack is started by Pulumi for each preview and each update, with the stack's configuration.
 """
 
-import getpass
 import json
-import os
-import socket
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -15,12 +12,12 @@ from typing import Any
 
 from dr.clients.config_files import load_environment, load_part
 from dr.clients.kubernetes import KubernetesApi
+from dr.clients.processes import this_process
 from dr.engine.backend import state_folder
 from dr.engine.state_export import export_state
 from dr.model.changes import PROVIDER_PREFIX, STACK_TYPE, Changes, Op
 from dr.model.config import Environment
 from dr.model.guard import Danger, Seen, dangers, override_of
-from dr.model.holder import Holder
 from dr.model.infrastructure import Part
 from dr.model.rules import Override
 from dr.model.stack_file import PROJECT
@@ -88,7 +85,7 @@ class PackGuard:
         return Session(
             environment=self._holds,
             api=KubernetesApi(self._holds.kubernetes),
-            holder=Holder(user=getpass.getuser(), host=socket.gethostname(), pid=os.getpid()),
+            holder=this_process(),
         )
 
     @property
@@ -104,7 +101,7 @@ class PackGuard:
             "event": "guard-overridden",
             "operation": "pulumi",
             "environment": self._stack,
-            "user": f"{getpass.getuser()}@{socket.gethostname()}",
+            "user": this_process().operator,
             "danger": danger.as_json(),
             "reason": used.reason,
         }

@@ -282,7 +282,9 @@ def test_a_client_certificate_tells_its_end(tmp_path: Path) -> None:
             )
         ).decode(),
     }
-    assert own_ends(_api_of(tmp_path, user)) == {"the client certificate of context acme-prod": NOW + timedelta(days=90)}
+    assert own_ends(_api_of(tmp_path, user)) == {
+        "the client certificate of context acme-prod": NOW + timedelta(days=90)
+    }
 
 
 def _api_of(tmp_path: Path, user: dict[str, str]) -> KubernetesApi:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from dr.clients import processes
-from dr.clients.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine
+from dr.clients.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine, this_process
 from tests.builders import a_holder
 from tests.doubles import a_dead_process
 
@@ -151,3 +151,13 @@ def test_a_process_that_ended_and_was_not_waited_for_is_known_dead() -> None:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         # THEN
         assert known_dead(a_holder(pid=process.pid, host=HERE))
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number which its image does not know."""
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert (this_process().user, this_process().pid) == (f"uid-{os.getuid()}", os.getpid())
