@@ -67,11 +67,12 @@ def _look(
 
 
 def _tell(report: "PreviewReport", form: str, limit: int) -> None:
-    if form == "json":
-        click.echo(json.dumps(report.as_json(), indent=2))
-    elif form == "markdown":
-        from dr.cli.preview_markdown import as_markdown
+    from dr.cli.preview_markdown import as_markdown
 
+    if form == "json":
+        document = {**report.as_json(), "markdown": as_markdown(report, limit=limit)}
+        click.echo(json.dumps(document, indent=2, default=str))
+    elif form == "markdown":
         click.echo(as_markdown(report, limit=limit))
     else:
         from dr.cli.preview_view import show_preview

@@ -76,6 +76,12 @@ class PreviewReport:
             return f"the recovery of a Cluster: {last}, and at most {self.limit / 60:g} min"
         return "seconds, and what the providers take"
 
+    @property
+    def manifests(self) -> tuple[Mapping[str, Any], ...]:
+        """The custom resources as they would be declared, for whoever checks them against their schemas."""
+        declared = (change.after for change in self.changes.items if change.type == CLUSTER and change.changes)
+        return tuple(manifest for manifest in declared if manifest is not None)
+
     def as_json(self) -> dict[str, Any]:
         """The report as plain values."""
         return {
@@ -88,6 +94,7 @@ class PreviewReport:
             "takes": self.takes,
             "dangers": [danger.as_json() for danger in self.dangers],
             "overridden": list(self.overridden),
+            "manifests": [dict(manifest) for manifest in self.manifests],
             **self.changes.as_json(),
         }
 

@@ -151,6 +151,10 @@ KUBE = Program(
     ),
 )
 PAUSE = Program(name="pause", module="pause", package=".", usual=3)
+ACTIONLINT = Program(
+    name="actionlint", module="actionlint", package="github.com/rhysd/actionlint/cmd/actionlint", usual=25
+)
+"""No part of the lab: a test of the workflows asks for it."""
 CNPG = Program(
     name="manager",
     module="cnpg",

@@ -31,6 +31,7 @@ class Hand:
             shutil.copy(seat.config_dir / name, folder)
         document = yaml.safe_load((folder / f"Pulumi.{seat.env}.yaml").read_text())
         self.backend = str(document["config"]["postgres-dr:stateBackend"])
+        self.stack = f"organization/postgres-dr/{seat.env}"
 
     def ask_for(self, **wish: Any) -> None:
         """Write into the file what is wanted."""
@@ -49,15 +50,26 @@ class Hand:
             "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
         }
-        words = (*words, "--stack", f"organization/postgres-dr/{self.seat.env}", "--non-interactive", "--color=never")
         return subprocess.run(
-            ["pulumi", *words], cwd=self.folder, env=variables, capture_output=True, text=True, check=False, timeout=400
+            ["pulumi", *words, "--stack", self.stack, "--non-interactive", "--color=never"],
+            cwd=self.folder,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=400,
         )
 
     def up(self, *words: str) -> str:
         done = self.pulumi("up", "--yes", "--refresh", *words)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def there_is_a_stack(self) -> None:
+        """On a fresh lab nobody has made one yet; a person makes it by ``pulumi stack init``."""
+        if self.pulumi("stack").returncode != 0:
+            made = self.pulumi("stack", "init")
+            assert made.returncode == 0, made.stderr
 
     def sees_no_difference(self) -> None:
         done = self.pulumi("preview", "--refresh", "--expect-no-changes", "--diff")
@@ -104,6 +116,7 @@ def test_by_hand_and_by_dr_in_turn_show_no_difference_that_nobody_made(hand: Han
     preview = hand.preview()
     assert (preview.code, dev.footprint()) == (2, before), preview
     assert [change["op"] for change in preview.document["changes"] if change["name"] == dev.recovered] == ["create"]
+    hand.there_is_a_stack()
     hand.up()
     assert hand.output("phase") == "recovered"
     assert hand.output("next") == "python -m dr switchover --env dev"

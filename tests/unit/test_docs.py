@@ -1,0 +1,90 @@
+"""The documentation holds: its links lead somewhere, its commands exist, and what is made of the code is up to date."""
+
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+
+from dr.cli.main import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "lab").glob("*.md")])
+MADE = ROOT / "docs" / "commands"
+
+
+def shown(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def script(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def commands(path: Path) -> Iterator[list[str]]:
+    """The words of each `python -m dr` in a page: in a block or between backticks, without what is only a comment."""
+    if path.parent == MADE:
+        return
+    text = path.read_text(encoding="utf-8")
+    for found in re.findall(r"`(python -m dr [^`]*)`|^\s{4,}(?:\$ )?(?:\S*/)?(python -m dr .*)$", text, re.MULTILINE):
+        line = " ".join((found[0] or found[1]).split(" #")[0].replace("…", "X").split())
+        yield shlex.split(line)[3:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=shown)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        place, _, anchor = target.partition("#")
+        there = (page.parent / place).resolve() if place else page
+        assert there.exists(), f"{shown(page)} links to {target}"
+        if anchor:
+            assert anchor in anchors(there), f"{shown(page)} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=shown)
+def test_every_command_and_its_options_exist(page: Path) -> None:
+    group = click.Context(cli)
+    for words in commands(page):
+        if not words or words[0].startswith("-"):
+            continue
+        command = cli.get_command(group, words[0])
+        assert command is not None, f"{shown(page)}: {words}"
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        used = {word.split("=")[0] for word in words[1:] if word.startswith("--")}
+        assert used <= known | {"--help"}, f"{shown(page)}: {words}"
+
+
+def test_the_pages_of_the_commands_say_what_the_command_line_says() -> None:
+    pages = script(MADE / "generate.py").pages()
+    assert {path.name for path in MADE.glob("*.md")} == set(pages)
+    for name, text in pages.items():
+        assert (MADE / name).read_text(encoding="utf-8") == text, f"{name}: python docs/commands/generate.py"
+
+
+def test_the_picture_is_the_one_that_its_source_draws() -> None:
+    folder = ROOT / "docs" / "pictures"
+    assert (folder / "stacks.svg").read_text(encoding="utf-8") == script(folder / "draw.py").picture()
+
+
+def test_every_rule_of_the_guard_is_explained() -> None:
+    from dr.model.rules import Rule
+
+    text = (ROOT / "docs" / "guard.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == set(Rule)
