@@ -115,24 +115,25 @@ STACKS = (
     Box(20, 360, 550, 280, "The way of an incident", kind="zone"),
 )
 WAY = (
-    "diagnose    which failure is this?",
-    "pitr / latest / extract    recover beside it, verify",
-    "switchover    fence, point the Service, start, smoke test",
-    "rollback    and back, at any time before the end",
-    "finalize    Git, base backup, then delete the old one",
-    "full-rebuild    where the cluster is gone: platform, Argo CD, data",
+    ("diagnose", "which failure is this?"),
+    ("pitr, latest, extract", "recover beside it, and verify"),
+    ("switchover", "fence, point the Service, start, smoke test"),
+    ("rollback", "and back, at any time before the end"),
+    ("finalize", "Git, base backup, then delete the old one"),
+    ("full-rebuild", "the cluster is gone: platform, Argo CD, data"),
 )
 ARROWS = (
     Arrow(((254, 95), (346, 95))),
     Arrow(((254, 180), (346, 180))),
     Arrow(((254, 265), (346, 265))),
     Arrow(((570, 180), (600, 180), (600, 115), (650, 115)), "up", (604, 175)),
+    Arrow(((600, 115), (600, 50), (1085, 50), (1085, 60))),
     Arrow(((600, 180), (600, 295), (670, 295))),
-    Arrow(((795, 340), (795, 380))),
-    Arrow(((920, 410), (950, 410))),
-    Arrow(((660, 425), (640, 425), (640, 150), (650, 150)), "WAL, backups", (646, 200)),
+    Arrow(((920, 295), (932, 295), (932, 540), (920, 540)), "declares", (938, 366)),
+    Arrow(((950, 410), (920, 410))),
+    Arrow(((670, 425), (640, 425), (640, 150), (650, 150)), "WAL, base backups", (646, 200)),
     Arrow(((640, 425), (640, 555), (670, 555)), "recovery", (646, 500)),
-    Arrow(((950, 440), (935, 440), (935, 555), (920, 555)), "after a switchover", (938, 495)),
+    Arrow(((950, 450), (944, 450), (944, 575), (920, 575)), "after a switchover", (950, 495)),
     Arrow(((1075, 340), (1075, 380))),
 )
 
@@ -141,8 +142,9 @@ def picture() -> str:
     """The stacks and what flows between them, as SVG."""
     parts = [part for thing in (*STACKS, *ARROWS) for part in thing.drawn()]
     way = [
-        f'<text class="small" x="40" y="{420 + 34 * number}">{number + 1}.  {escape(line)}</text>'
-        for number, line in enumerate(WAY)
+        f'<text class="{kind}" x="{x}" y="{420 + 34 * number}">{escape(words)}</text>'
+        for number, (command, what) in enumerate(WAY)
+        for kind, x, words in (("title", 40, command), ("small", 230, what))
     ]
     head = (
         '<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'

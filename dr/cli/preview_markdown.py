@@ -43,7 +43,8 @@ def failure_as_markdown(environment: str, error: DrError, *, limit: int = LIMIT)
 def _head(report: PreviewReport) -> Iterator[str]:
     yield f"### {_SIGNS[report.exit_code]} {report.environment}: {_inline(report.headline)}\n"
     for danger in report.dangers:
-        yield f"> [!CAUTION]\n> **{danger.rule}**: {_inline(danger.cause)}.\n> {_inline(danger.remedy)}\n"
+        helps = f"What helps: {_inline(danger.remedy)}"
+        yield f"> [!CAUTION]\n> **{danger.rule}**: {_inline(danger.cause)}.\n>\n> {helps}\n"
     for fault in report.changes.faults:
         yield f"> [!CAUTION]\n> Pulumi refuses: {_inline(fault)}\n"
     for overridden in report.overridden:
@@ -54,14 +55,14 @@ def _head(report: PreviewReport) -> Iterator[str]:
         yield f"- {_inline(sentence)}"
     yield f"\n**Lost:** {_inline('; '.join(report.lost) or 'nothing')}."
     if report.takes:
-        yield f"**Takes:** {_inline(report.takes)}."
+        yield f"\n**Takes:** {_inline(report.takes)}."
     for remark in report.changes.remarks:
         yield f"\n> [!NOTE]\n> {_inline(remark)}"
 
 
 def _details(report: PreviewReport) -> Iterator[str]:
     for change in report.changes.items:
-        if change.changes:
+        if change.changes and not change.is_provider:
             name = html.escape(f"{change.kind} {change.name}").replace("@", "&#64;")
             lines = "\n".join(_lines(change))
             yield f"\n<details><summary>{name}: {change.op}</summary>\n\n{_fenced(lines, 'diff')}\n\n</details>\n"

@@ -31,7 +31,7 @@ def show_preview(report: PreviewReport) -> None:
     for line in (*report.overridden, *report.changes.remarks):
         out.print(Text(f"! {line}", style="yellow"), soft_wrap=True)
     for change in report.changes.items:
-        if change.changes:
+        if change.changes and not change.is_provider:
             _show_change(change)
 
 

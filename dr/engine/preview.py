@@ -18,6 +18,8 @@ from dr.model.changes import STACK_TYPE, Change, Changes, EngineStep, Op, fold_s
 from dr.model.property_path import masked
 
 _COLOR = re.compile(r"<\{%.*?%\}>")
+_OF_PROGRAMS = re.compile(r"using pulumi-\S+ from \$PATH")
+"""Where a provider's program was found: nothing that a change is about."""
 _PROTECTED = re.compile(r"protect", re.IGNORECASE)
 
 
@@ -58,7 +60,7 @@ def read_events(stack: str, events: list[EngineEvent]) -> Changes:
         stack=stack,
         items=(*(change for change in items if change.urn not in {one.urn for one in barred}), *barred),
         faults=tuple(_said(events, "error")),
-        remarks=tuple(_said(events, "warning")),
+        remarks=tuple(said for said in _said(events, "warning") if not _OF_PROGRAMS.match(said)),
         outputs=_outputs(events),
     )
 

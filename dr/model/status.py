@@ -11,7 +11,9 @@ from dr.model.history import OperationEntry
 from dr.model.holder import LeaseSeen
 from dr.model.record import Record
 from dr.model.situation import Workload
+from dr.model.target import LATEST, written_time
 from dr.model.traffic import cluster_behind
+from dr.model.wish import WishSeen, WishState, read_wish
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,11 @@ class Status:
         return cluster_behind(self.external_name or "", self.environment.namespace)
 
     @property
+    def wish(self) -> WishSeen:
+        """What the configuration asks for, and how that stands."""
+        return read_wish(self.environment, self.record, {cluster.name for cluster in self.clusters})
+
+    @property
     def advice(self) -> tuple[Advice, ...]:
         """What can be done next, the likeliest first."""
         env, last = f"--env {self.environment.name}", self.last
@@ -72,10 +79,40 @@ class Status:
             name = "" if ready[-1] == self.environment.recovered_cluster else f" --recovered-name {ready[-1]}"
             move = Advice(why="to move the traffic", command=f"python -m dr switchover {env}{name}")
             return (move, back)
+        if self.wish.state is WishState.PENDING:
+            why = f"to see what Pulumi.{self.environment.name}.yaml asks for, which is not applied yet"
+            return (Advice(why=why, command=f"python -m dr preview {env}"),)
+        if unproven := self._recovered_and_not_verified:
+            return (Advice(why=f"to verify {unproven.name}, and go on", command=f"{self._again(unproven)} --continue"),)
         return (
             Advice(why="to recover to a moment", command=f"python -m dr pitr {env} --target-time TIME"),
             Advice(why="to recover everything that was committed", command=f"python -m dr latest {env}"),
         )
+
+    @property
+    def _recovered_and_not_verified(self) -> ClusterSnapshot | None:
+        """The newest that was recovered to a time or to the end of the WAL, is healthy, and was never verified."""
+        declared = {recovery.cluster.name for recovery in self.record.recoveries} if self.record else set()
+        found = [
+            cluster
+            for cluster in self.clusters
+            if cluster.name in declared
+            and cluster.healthy
+            and cluster.name != self.serving
+            and self.record is not None
+            and cluster.name not in self.record.verified
+            and self._again(cluster)
+        ]
+        return found[-1] if found else None
+
+    def _again(self, cluster: ClusterSnapshot) -> str:
+        """The command that recovers to where ``cluster`` was, empty where a status cannot tell it."""
+        env, target = f"--env {self.environment.name}", cluster.annotations.get(TARGET_ANNOTATION) or ""
+        name = "" if cluster.name == self.environment.recovered_cluster else f" --recovered-name {cluster.name}"
+        if target == LATEST:
+            return f"python -m dr latest {env}{name}"
+        plain = written_time(target) is not None and "," not in target
+        return f"python -m dr pitr {env} --target-time {target}{name}" if plain else ""
 
     def _can_take_over(self, cluster: ClusterSnapshot) -> bool:
         if self.record is None or cluster.name not in self.record.verified or cluster.name == self.serving:
@@ -108,6 +145,7 @@ class Status:
             "canonical": (self.record.canonical if self.record else "") or self.environment.source_cluster,
             "remembered": dict(self.record.replicas) if self.record else {},
             "atWork": self.at_work,
+            "asked": str(self.wish) if self.wish.wish else None,
             "operations": [entry.as_json() for entry in (self.record.operations if self.record else ())],
             "next": [{"why": advice.why, "command": advice.command} for advice in self.advice],
         }

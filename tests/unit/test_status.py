@@ -157,3 +157,15 @@ def test_after_a_rollback_the_fenced_cluster_can_be_moved_to_again() -> None:
 def test_while_someone_is_at_work_going_on_is_not_advised() -> None:
     record = VERIFIED.with_operation(an_entry().step_started("fence", NOW))
     assert "python -m dr resume --env prod" not in _commands(record=record, lease=a_lease())
+
+
+def test_what_the_file_asks_for_and_is_not_applied_yet_is_offered_to_be_looked_at() -> None:
+    environment = an_environment(recovery={"targetTime": "2026-04-27T09:55:00Z"})
+    status = _status(environment=environment)
+    assert [advice.command for advice in status.advice] == ["python -m dr preview --env prod"]
+    assert status.as_json()["asked"].endswith("not applied yet")
+
+
+def test_what_was_recovered_by_hand_is_offered_to_be_verified() -> None:
+    changes = {"clusters": (a_source(), as_seen(a_recovered())), "record": a_record(a_recovered())}
+    assert _commands(**changes) == ["python -m dr pitr --env prod --target-time 2026-04-27T09:55:00+00:00 --continue"]
