@@ -32,6 +32,8 @@ _ENDPOINTS = {
 }
 _INCOMPLETE = ("missingZones", "unreachable", "warning")
 """The fields by which Google says that a list lacks what a place did not tell."""
+_GOING = "STOPPING"
+"""The status of a cluster or pool that is being deleted: there for some minutes, and not to be counted on."""
 
 
 class GoogleApi:
@@ -51,7 +53,10 @@ class GoogleApi:
         """Whether what has this place exists. Raises AccessError when that could not be found out."""
         match place:
             case Named():
-                if self.find(place.api, place.path) is not None:
+                found = self.find(place.api, place.path)
+                if found is not None and found.get("status") == _GOING:
+                    raise _unproven(f"{place.path} is being deleted")
+                if found is not None:
                     return True
                 self._prove_gone(place)
                 return False

@@ -5,6 +5,12 @@ from enum import StrEnum
 
 from dr.model.stack_file import PROJECT
 
+_WORDS = {
+    *("projects", "regions", "locations", "global"),
+    *("networks", "subnetworks", "routers", "clusters", "nodePools", "serviceAccounts"),
+}
+"""What stands in IDs beside names."""
+
 
 class Api(StrEnum):
     """Google's APIs that are read, by the word that the provider's variables have for them."""
@@ -81,9 +87,19 @@ class CloudResource:
     title: str
     place: Place
 
+    def is_known_as(self, given: str) -> bool:
+        """Whether ``given``, an ID of a state, is of this very thing. A provider writes some IDs in another form than
+        it takes them for an import; the names in them are the same, in the same order.
+        """
+        return _names(given) == _names(self.import_id)
+
     def urn(self, stack: str) -> str:
         """Its name in the state of ``stack``."""
         return f"urn:pulumi:{stack}::{PROJECT}::{self.component.token}${self.type}::{self.name}"
+
+
+def _names(given: str) -> list[str]:
+    return [part for part in given.replace(" ", "/").split("/") if part not in _WORDS]
 
 
 def component_urn(component: Component, stack: str) -> str:

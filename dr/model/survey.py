@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dr.model.cloud_resource import CloudResource
-from dr.model.errors import AccessError
+from dr.model.errors import AccessError, Problem, RefusedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,23 @@ def check_proven(stack: str, sightings: Sequence[Sighting]) -> None:
 
 
 def reconcile(stack: str, sightings: Sequence[Sighting], held: Mapping[str, str]) -> Reconciliation:
-    """What becomes of each resource, all of them proven. ``held`` is what the state holds, by URN."""
+    """What becomes of each resource, all of them proven. ``held`` is what the state holds, by URN.
+
+    Raises RefusedError where the state holds another thing than the one that was looked for: that one is gone is no
+    proof about the other, which would be forgotten, and go on running and costing.
+    """
+    others = [
+        Problem(
+            code="state-holds-another",
+            cause=f"stack {stack} holds {held[one.resource.urn(stack)]}, and its file names {one.resource.import_id}",
+            remedy="write the name that is there into the file; for a platform elsewhere there is --region; what shall "
+            "be given up is taken out of the state by hand (pulumi state delete)",
+        )
+        for one in sightings
+        if one.resource.urn(stack) in held and not one.resource.is_known_as(held[one.resource.urn(stack)])
+    ]
+    if others:
+        raise RefusedError(others)
     there = [sighting.resource for sighting in sightings if sighting.there]
     gone = [sighting.resource for sighting in sightings if not sighting.there]
     return Reconciliation(

@@ -8,7 +8,7 @@ from dr.model.survey import Reconciliation, check_proven, reconcile
 
 def survey(stack: InfrastructureStack) -> Reconciliation:
     """What is there, what the state holds, and what follows for each resource. Changes nothing. Raises AccessError when
-    something cannot be proven, EngineError.
+    something cannot be proven, RefusedError where the state holds something else, EngineError.
     """
     api = GoogleApi()
     sightings = [api.look(resource) for resource in resources_of(stack.part)]

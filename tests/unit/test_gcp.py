@@ -90,6 +90,13 @@ def test_an_api_that_does_not_answer_well_proves_nothing(google: Wire, status: i
     assert _why("cluster")
 
 
+def test_a_cluster_that_is_being_deleted_is_neither_there_nor_gone(google: Wire) -> None:
+    google.on(f"{CLUSTERS}/acme", {"name": "acme", "status": "STOPPING"})
+    assert "being deleted" in _why("cluster")
+    google.on(f"{CLUSTERS}/acme", {"name": "acme", "status": "RUNNING"})
+    assert _look("cluster") is True
+
+
 def test_a_404_of_something_that_is_not_google_proves_nothing(google: Wire) -> None:
     google.on(f"{NETWORKS}/acme", b"<html>404</html>", status=404)
     assert "404" in _why("network")
