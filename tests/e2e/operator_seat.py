@@ -80,6 +80,11 @@ class Seat:
     def pitr(self, target: str, *arguments: str, variables: Mapping[str, str] | None = None) -> Outcome:
         return self.dr("pitr", "--env", self.env, "--target-time", target, *arguments, variables=variables)
 
+    def health(self) -> dict[str, str]:
+        """The state of each check of ``dr health``."""
+        (environment,) = self.dr("health", "--env", self.env).document["environments"]
+        return {check["name"]: check["state"] for check in environment["checks"]}
+
     def with_config(self, folder: Path, **keys: object) -> "Seat":
         """The same seat with some configuration keys changed, in a copy of the configuration below ``folder``."""
         for path in self.config_dir.glob("Pulumi*.yaml"):

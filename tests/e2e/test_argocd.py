@@ -82,6 +82,10 @@ def test_the_owner_is_paused_with_what_it_owns(managed: Managed) -> None:
     }
 
 
+def test_a_health_check_tells_of_the_pause(managed: Managed) -> None:
+    assert managed.seat.health()["argocd"] == "warning"
+
+
 def test_the_switchover_holds(managed: Managed) -> None:
     switched = managed.seat.dr("switchover", "--env", "dev", "--yes")
     assert switched.code == 0, switched
@@ -101,6 +105,7 @@ def test_after_the_rollback_argo_cd_manages_again_as_before(managed: Managed) ->
         assert time.monotonic() < deadline, states(seat)
         time.sleep(0.5)
     assert automated(seat) == managed.before
+    assert seat.health()["argocd"] == "ok"
 
 
 def test_and_heals_again(managed: Managed) -> None:

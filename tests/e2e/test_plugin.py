@@ -43,11 +43,6 @@ class Plugged:
         print(f"\n{what}: {recover['fact']}")
         return outcome
 
-    def health(self) -> dict[str, str]:
-        """The state of each check of ``dr health``."""
-        (environment,) = self.seat.dr("health", "--env", "dev").document["environments"]
-        return {check["name"]: check["state"] for check in environment["checks"]}
-
     def objects(self, kind: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(self.seat.kubectl("get", kind, "-n", "data", "-o", "json"))["items"]
         return found
@@ -74,7 +69,7 @@ def test_the_window_is_read_from_the_bucket_as_ever(plugged: Plugged) -> None:
 
 def test_its_health_is_that_of_any_database(plugged: Plugged) -> None:
     known = {"operator-version"}  # the lab's operator grows old
-    assert {name for name, state in plugged.health().items() if state != "ok"} <= known
+    assert {name for name, state in plugged.seat.health().items() if state != "ok"} <= known
 
 
 def test_a_plugin_that_is_down_is_refused_at_once(plugged: Plugged) -> None:
@@ -84,12 +79,12 @@ def test_a_plugin_that_is_down_is_refused_at_once(plugged: Plugged) -> None:
     try:
         outcome = seat.pitr(seat.database_time(), "--dry-run")
         assert (outcome.code, outcome.problem_codes) == (REFUSED, ["plugin-unavailable"]), outcome
-        assert plugged.health()["plugin"] == "critical"
+        assert seat.health()["plugin"] == "critical"
     finally:
         seat.kubectl("scale", "deployment/barman-cloud", "-n", OPERATORS, "--replicas=1")
         seat.kubectl("rollout", "status", "deployment/barman-cloud", "-n", OPERATORS, "--timeout=60s")
     assert seat.pitr(seat.database_time(), "--dry-run").code == 0
-    assert plugged.health()["plugin"] == "ok"
+    assert seat.health()["plugin"] == "ok"
 
 
 def test_a_missing_object_store_is_refused_at_once(plugged: Plugged, tmp_path: Path) -> None:
