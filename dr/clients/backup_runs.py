@@ -8,6 +8,9 @@ from dr.clients.cnpg import list_objects
 from dr.clients.kubernetes import KubernetesApi
 from dr.model.health_snapshot import BackupObjects, BackupRun, Schedule
 
+_SNAPSHOT = "volumeSnapshot"
+"""The method whose backups are in no bucket."""
+
 
 def list_backup_objects(api: KubernetesApi, namespace: str, cluster: str) -> BackupObjects:
     """The Backups and ScheduledBackups of ``cluster``. Raises AccessError."""
@@ -28,7 +31,7 @@ def _run(raw: Mapping[str, Any]) -> BackupRun:
         name=metadata["name"],
         phase=status.get("phase") or "",
         error=status.get("error") or "",
-        backup_id=status.get("backupId") or "",
+        backup_id="" if raw["spec"].get("method") == _SNAPSHOT else status.get("backupId") or "",
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         ended=_time(status.get("stoppedAt")),
     )

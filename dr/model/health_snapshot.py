@@ -17,14 +17,18 @@ from dr.model.record import Record
 from dr.model.rto import Coefficients
 from dr.model.traffic import cluster_behind
 
+_IN_TREE = "barmanObjectStore"
+"""The method of backups that a Cluster's status tells of by itself; the plugin's it does not (``cluster_types.go``)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServingCluster:
     """The Cluster that the traffic goes to, else the configured source.
 
-    ``external_name`` is where the Service points, None without one; ``claimed_backup`` the last base backup that its
-    status says succeeded; ``certificates`` when each of its certificates ends; ``pods`` are its instances' names;
-    ``retention_policy`` is for how long CloudNativePG keeps backups, such as ``30d``, empty when for ever.
+    ``external_name`` is where the Service points, None without one; ``claimed_backup`` the last base backup into the
+    bucket that its status says succeeded; ``certificates`` when each of its certificates ends; ``pods`` are its
+    instances' names; ``retention_policy`` is for how long CloudNativePG keeps backups, such as ``30d``, empty when for
+    ever.
     """
 
     cluster: ClusterSnapshot
@@ -44,7 +48,8 @@ class ServingCluster:
         """Read the Cluster as the Kubernetes API returns it; ``cluster`` is its snapshot."""
         status = raw.get("status") or {}
         ends = (status.get("certificates") or {}).get("expirations") or {}
-        claimed = status.get("lastSuccessfulBackup")
+        by_method = status.get("lastSuccessfulBackupByMethod")
+        claimed = by_method.get(_IN_TREE) if by_method else status.get("lastSuccessfulBackup")
         return cls(
             cluster=cluster,
             external_name=external_name,
@@ -131,7 +136,7 @@ class BucketFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class BackupRun:
-    """A ``Backup`` object; ``backup_id`` is empty while there is none."""
+    """A ``Backup`` object; ``backup_id`` is that in the bucket, empty while there is none, or for ever."""
 
     name: str
     phase: str

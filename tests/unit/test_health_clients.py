@@ -74,7 +74,11 @@ def test_what_the_status_tells_is_read(api: KubernetesApi, wire: Wire) -> None:
     raw["status"] |= {
         "readyInstances": 2,
         "instanceNames": ["postgres-prod-1", "postgres-prod-2"],
-        "lastSuccessfulBackup": "2026-04-27T03:00:00Z",
+        "lastSuccessfulBackup": "2026-04-27T09:00:00Z",
+        "lastSuccessfulBackupByMethod": {
+            "barmanObjectStore": "2026-04-27T03:00:00Z",
+            "volumeSnapshot": "2026-04-27T09:00:00Z",
+        },
         "certificates": {"expirations": {"postgres-prod-ca": "2026-07-23 15:33:05 +0000 UTC"}},
     }
     wire.on(SERVICE, {"metadata": {}, "spec": {"externalName": "postgres-prod-rw.data"}})
@@ -180,6 +184,7 @@ def test_the_runs_and_schedules_of_other_clusters_are_left_out(api: KubernetesAp
                 {"metadata": {"name": "b", **made}, "spec": ours, "status": done},
                 {"metadata": {"name": "a", "creationTimestamp": "2026-04-26T03:00:00Z"}, "spec": ours},
                 {"metadata": {"name": "c", **made}, "spec": theirs},
+                {"metadata": {"name": "d", **made}, "spec": {**ours, "method": "volumeSnapshot"}, "status": done},
             ]
         },
     )
@@ -201,6 +206,7 @@ def test_the_runs_and_schedules_of_other_clusters_are_left_out(api: KubernetesAp
     assert [(run.name, run.phase, run.backup_id) for run in found.runs] == [
         ("a", "", ""),
         ("b", "completed", "20260427T030000"),
+        ("d", "completed", ""),
     ]
     (one,) = found.schedules
     assert (one.name, one.suspended, one.next_at) == ("s", True, datetime(2026, 4, 28, 3, tzinfo=UTC))
