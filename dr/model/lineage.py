@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dr.model.config import Environment
 from dr.model.names import free_name
 from dr.model.record import Record
-from dr.model.scratch import scratch_name
+from dr.model.scratch import PURPOSES, scratch_name
 
 
 def source_of(environment: Environment, *, serving: str, record: Record | None) -> str:
@@ -37,9 +37,11 @@ def recovered_name(environment: Environment, *, source: str, taken: Collection[s
 
 def possible_names(source: str, recovered: str, *, generations: int) -> tuple[str, ...]:
     """Every name that a Cluster of an environment may get: the source's, those of ``generations`` recoveries, and of
-    the scratch Clusters that are made of each. What grants something by name has to know them before they exist.
+    the scratch Clusters that are made of each, for whatever purpose. What grants something by name has to know them
+    before they exist.
     """
     serving = [source, recovered]
     while len(serving) <= generations:
         serving.append(free_name(recovered, serving))
-    return tuple(dict.fromkeys([*serving, *(scratch_name(name, frozenset(serving)) for name in serving)]))
+    scratch = (scratch_name(name, frozenset(serving), purpose) for name in serving for purpose in PURPOSES)
+    return tuple(dict.fromkeys([*serving, *scratch]))

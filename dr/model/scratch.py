@@ -39,6 +39,7 @@ class Purpose:
 
 EXTRACTION = Purpose(mark="true", suffix="-scratch", why="to take a table from")
 DRILL = Purpose(mark="drill", suffix="-drill", why="to see that it can be recovered")
+PURPOSES = (EXTRACTION, DRILL)
 
 _NOT_FOR_SCRATCH = {
     "backup": "it archives nothing",

@@ -186,6 +186,8 @@ def test_every_name_that_a_cluster_may_get_may_use_the_backups(declared: Any) ->
             "postgres-prod-recovered",
             "postgres-prod-scratch",
             "postgres-prod-recovered-scratch",
+            "postgres-prod-drill",
+            "postgres-prod-recovered-drill",
         )
     }
     for name in grants:
