@@ -6,7 +6,7 @@ from rich.text import Text
 
 from dr.cli.rendering import out
 from dr.model.drill_report import DrillReport
-from dr.model.phases import TITLES
+from dr.model.phases import SEEN, TITLES
 
 
 def show_drill(report: DrillReport) -> None:
@@ -23,7 +23,7 @@ def show_drill(report: DrillReport) -> None:
     out.print(f"[bold green]Passed[/] {report.decision.source.name} recovered to {target or 'the end of its WAL'}")
     out.print(Padding(checks, (0, 0, 0, 2)))
     if rto := report.rto:
-        parts = ", ".join(f"{TITLES[phase].lower()} {seconds:.1f}" for phase, seconds in rto.phases.items())
+        parts = ", ".join(f"{TITLES[phase]} {seconds:.1f}" for phase, seconds in rto.phases.items() if seconds >= SEEN)
         out.print(
             Text.assemble("RTO ", (f"{rto.seconds:.1f} s", "bold"), f" of {rto.goal_seconds:.0f} s: {parts}"),
             soft_wrap=True,

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from dr.cli.rendering import out
 from dr.model.figures import bytes_of, moment_of, seconds_of
-from dr.model.phases import TITLES
+from dr.model.phases import SEEN, TITLES
 from dr.model.report_document import ReportDocument
 from dr.model.trend import Trend
 from dr.operations.reports import Kept
@@ -20,7 +20,7 @@ _TONES = {"done": "green", "failed": "red", "interrupted": "yellow"}
 def show_list(kept: Kept, trend: Trend, *, now: datetime) -> None:
     """All reports, the newest last, and what the drills say of the next disaster."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("when", "operation", "", "RTO", "RPO", "recovered", "ID"):
+    for name in ("ID (UTC)", "operation", "", "RTO", "RPO", "recovered"):
         table.add_column(name, no_wrap=name != "recovered", overflow="fold")
     for document in kept.documents:
         rto, rpo, sizes = document.rto, document.rpo, document.sizes
@@ -29,13 +29,13 @@ def show_list(kept: Kept, trend: Trend, *, now: datetime) -> None:
             wal = sizes.wal_segments * sizes.wal_segment_bytes
             amount = f"{bytes_of(sizes.base_backup_bytes or 0)} + {bytes_of(wal)} WAL"
         table.add_row(
-            f"{document.started:%Y-%m-%d %H:%M}",
+            # As much of it as tells it from others, and as fits beside the rest.
+            document.id.partition(".")[0],
             document.operation,
             Text(document.outcome, style=_TONES[document.outcome]),
             seconds_of(rto.seconds) if rto else "",
             seconds_of(rpo.seconds) if rpo and rpo.seconds is not None and not rpo.wanted else "",
             amount,
-            Text(document.id, style="dim"),
         )
     out.print(table)
     for remark in kept.remarks:
@@ -58,7 +58,9 @@ def show_report_document(document: ReportDocument, page: Path) -> None:
     if document.failed:
         out.print(Text(f"  {document.failed.cause}", style="red"), soft_wrap=True)
     if rto := document.rto:
-        parts = ", ".join(f"{TITLES[phase].lower()} {seconds_of(spent)}" for phase, spent in rto.phases.items())
+        parts = ", ".join(
+            f"{TITLES[phase]} {seconds_of(spent)}" for phase, spent in rto.phases.items() if spent >= SEEN
+        )
         out.print(Text(f"RTO {seconds_of(rto.seconds)} of {seconds_of(rto.goal_seconds)}: {parts}"), soft_wrap=True)
     if rpo := document.rpo:
         lost = "not known" if rpo.seconds is None else seconds_of(rpo.seconds)

@@ -42,6 +42,9 @@ TITLES: Mapping[Phase, str] = {
 }
 """The phases' names for people."""
 
+SEEN = 0.05
+"""From how many seconds on a phase is worth a word."""
+
 RECOVER = "recover"
 """The key of the step that waits for a Cluster to recover, in every operation that has one."""
 

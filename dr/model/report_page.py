@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from dr.model.figures import bytes_of, moment_of, seconds_of
 from dr.model.markup import Child, as_html, element
-from dr.model.phases import TITLES
+from dr.model.phases import SEEN, TITLES
 from dr.model.report_document import DataLoss, FindingLine, Link, RecoveryTime, ReportDocument, Sizes
 from dr.model.report_picture import key_of, split_bar, timeline, trend_chart
 from dr.model.report_style import STYLE
@@ -150,6 +150,7 @@ def _phases(rto: RecoveryTime) -> Element:
             element("td", f"{seconds / whole:.0%}", class_="number"),
         )
         for phase, seconds in rto.phases.items()
+        if seconds >= SEEN
     ]
     return element("table", element("tbody", *rows), class_="phases")
 

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from dr.model.figures import bytes_of, seconds_of
 from dr.model.markup import element
-from dr.model.phases import TITLES, Phase
+from dr.model.phases import SEEN, TITLES, Phase
 from dr.model.report_document import RecoveryTime, ReportDocument, SpanLine
 from dr.model.trend import Trend
 
@@ -52,7 +52,7 @@ def merged(spans: tuple[SpanLine, ...]) -> list[SpanLine]:
     """The spans to draw: those of no length are left out, and neighbours of one step and name are one."""
     found: list[SpanLine] = []
     for span in spans:
-        if span.seconds < 0.05:
+        if span.seconds < SEEN:
             continue
         last = found[-1] if found else None
         if last and (last.phase, last.what, last.step) == (span.phase, span.what, span.step):

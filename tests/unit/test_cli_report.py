@@ -86,7 +86,7 @@ def test_a_cluster_that_is_gone_hides_nothing_of_this_machine(
     write_kubeconfig(tmp_path / "config", {"acme-prod": closed_port()})
     assert dr("--list") == 0
     told = capsys.readouterr().out
-    assert NEWER.id in told
+    assert NEWER.id.partition(".")[0] in told
     assert "drills that ran elsewhere are not among them" in told
 
 
