@@ -21,6 +21,14 @@ _FORMATS = ("text", "markdown", "json")
     "--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True, help="How to tell it."
 )
 @click.option("--limit", type=int, default=65_536, show_default=True, help="The most characters of the Markdown.")
+@click.option(
+    "--of",
+    "part",
+    type=click.Choice(("environment", "durable", "platform")),
+    default="environment",
+    show_default=True,
+    help="The stack: the environment's own, or one of those that it lives on.",
+)
 @override_option
 @click.pass_context
 def command(
@@ -31,6 +39,7 @@ def command(
     as_json: bool,
     form: str,
     limit: int,
+    part: str,
     overrides: tuple[str, ...],
 ) -> None:
     """Show what `pulumi up` would do now, in words and in detail, and whether the guard lets it pass. Changes nothing.
@@ -42,7 +51,7 @@ def command(
 
     form = "json" if as_json else form
     try:
-        report = _look(environment, config_dir, context, overrides, quiet=form != "text")
+        report = _look(environment, config_dir, context, part, overrides, quiet=form != "text")
     except DrError as error:
         _tell_failure(environment, error, form, limit)
         ctx.exit(1)
@@ -51,19 +60,23 @@ def command(
 
 
 def _look(
-    environment: str, config_dir: str | None, context: str | None, overrides: tuple[str, ...], *, quiet: bool
+    environment: str, config_dir: str | None, context: str | None, part: str, overrides: tuple[str, ...], *, quiet: bool
 ) -> "PreviewReport":
     from dr.cli import rendering
     from dr.cli.override import read_overrides
-    from dr.cli.setup import open_for_preview, open_session
-    from dr.clients.config_files import load_environment
-    from dr.operations.preview import look
+    from dr.cli.setup import open_below, open_for_preview, open_session
+    from dr.clients.config_files import infrastructure_of, load_environment
+    from dr.operations.preview import look, look_below
     from dr.operations.session import utc_now
 
-    found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
+    folder = Path(config_dir) if config_dir else rendering.PROJECT_FOLDER
+    found = load_environment(environment, folder)
     session = open_session(found, context, typed=read_overrides(overrides, now=utc_now()))
     with rendering.waiting("looking at the cluster, and previewing", quiet=quiet):
-        return look(session, open_for_preview(session))
+        if part == "environment":
+            return look(session, open_for_preview(session))
+        below = infrastructure_of(found, folder)
+        return look_below(session, open_below(below.durable if part == "durable" else below.platform))
 
 
 def _tell(report: "PreviewReport", form: str, limit: int) -> None:

@@ -8,9 +8,11 @@ from dr.clients.kubernetes import KubernetesApi
 from dr.clients.processes import this_process
 from dr.clients.rebuild_store import RebuildRecords
 from dr.engine.backend import Backend, state_folder
+from dr.engine.infrastructure_stack import InfrastructureStack
 from dr.engine.installation import find_pulumi
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.config import Environment
+from dr.model.infrastructure import Part
 from dr.model.rules import Override
 from dr.operations.journal import Journal
 from dr.operations.session import Session
@@ -42,6 +44,13 @@ def open_stack(session: Session, operation: str) -> tuple[RecoveryStack, Journal
 def open_for_preview(session: Session) -> RecoveryStack:
     """The recovery stack, to be looked at only: whoever holds it is not in the way. Raises EngineError."""
     stack = RecoveryStack(session.environment, find_pulumi())
+    stack.backend.check_passphrase(os.environ)
+    return stack
+
+
+def open_below(part: Part) -> InfrastructureStack:
+    """A stack of the infrastructure, to be looked at only. Raises EngineError."""
+    stack = InfrastructureStack(part, find_pulumi())
     stack.backend.check_passphrase(os.environ)
     return stack
 

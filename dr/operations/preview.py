@@ -1,6 +1,11 @@
 """Looking ahead: what ``pulumi up`` would do now, and whether the guard lets it pass. Changes nothing."""
 
+from dataclasses import replace
+
+from dr.engine.infrastructure_stack import InfrastructureStack
 from dr.engine.recovery_stack import RecoveryStack
+from dr.model.changes import Changes
+from dr.model.errors import AccessError
 from dr.model.guard import dangers, override_of, standing
 from dr.model.preview_report import PreviewReport, recovery_seconds
 from dr.operations.by_hand import decide
@@ -15,11 +20,21 @@ def look(session: Session, stack: RecoveryStack) -> PreviewReport:
     """
     decided = decide(session)
     changes = stack.preview(decided.declaration)
+    return _report(session, changes, asked=str(decided.wish) if decided.wish.wish else "")
+
+
+def look_below(session: Session, stack: InfrastructureStack) -> PreviewReport:
+    """The preview of a stack that the environment lives on. Raises EngineError."""
+    part = [given.override for given in stack.part.overrides]
+    return _report(replace(session, typed=(*session.typed, *part)), stack.preview())
+
+
+def _report(session: Session, changes: Changes, *, asked: str = "") -> PreviewReport:
     found = dangers(changes, see(session, changes))
     overrides, now = session.overrides, session.clock()
     used = ((danger, override_of(danger, overrides, now=now)) for danger in found)
     return PreviewReport(
-        environment=session.environment.name,
+        environment=changes.stack,
         changes=changes,
         dangers=standing(found, overrides, now=now),
         overridden=tuple(
@@ -27,7 +42,14 @@ def look(session: Session, stack: RecoveryStack) -> PreviewReport:
             for danger, one in used
             if one
         ),
-        asked=str(decided.wish) if decided.wish.wish else "",
-        seconds=recovery_seconds(session.records.read()),
+        asked=asked,
+        seconds=_last_recovery(session),
         limit=session.environment.timeouts.recovery.total_seconds(),
     )
+
+
+def _last_recovery(session: Session) -> float | None:
+    try:
+        return recovery_seconds(session.records.read())
+    except AccessError:
+        return None
