@@ -15,14 +15,14 @@ _WIDTH = 100
 
 def pages() -> dict[str, str]:
     """The text of each page by its file's name."""
-    group = click.Context(cli, info_name="python -m dr", terminal_width=_WIDTH, max_content_width=_WIDTH)
+    group = cli.make_context("python -m dr", [], resilient_parsing=True, terminal_width=_WIDTH)
     names = cli.list_commands(group)
     made = {"README.md": _index(group, names)}
     for name in names:
         command = cli.get_command(group, name)
         if command is None:
             continue
-        context = click.Context(command, info_name=name, parent=group, terminal_width=_WIDTH, max_content_width=_WIDTH)
+        context = click.Context(command, info_name=name, parent=group)
         made[f"{name}.md"] = f"# {name}\n\n```\n{command.get_help(context).strip()}\n```\n"
     return made
 

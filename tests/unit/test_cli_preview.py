@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dr.cli.main import run
 from tests.builders import RECOVERED_HOST, SOURCE_HOST, a_record, a_recovered, config_map_of, object_of
 from tests.doubles import Wire, calls_of, nothing_changed, write_pulumi
+from tests.infrastructures import durable_document, platform_document
 
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
 RECORD = "/api/v1/namespaces/data/configmaps/postgres-dr-prod"
@@ -104,3 +106,19 @@ def test_only_a_preview_is_run(recovered: Path) -> None:
     asked = [call["arguments"][0] for call in calls_of(recovered / "bin" / "pulumi")]
     assert "up" not in asked
     assert "preview" in asked
+
+
+def test_a_stack_below_is_judged_in_the_same_way(recovered: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, document in (("durable", durable_document()), ("platform", platform_document())):
+        (recovered / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump(document))
+    path = recovered / "Pulumi.prod.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["config"]["postgres-dr:infrastructure"] = {"durable": "durable", "platform": "platform"}
+    path.write_text(yaml.safe_dump(document))
+    kind = "gcp:storage/bucket:Bucket"
+    urn = f"urn:pulumi:durable::postgres-dr::{kind}::backup-bucket"
+    old = {"type": kind, "urn": urn, "inputs": {"name": "acme-backups"}}
+    _engine(recovered, {"op": "delete", "urn": urn, "type": kind, "provider": "", "old": old})
+    assert _preview(recovered, "--of", "durable", "--json") == 3
+    told = json.loads(capsys.readouterr().out)
+    assert (told["environment"], [danger["rule"] for danger in told["dangers"]]) == ("durable", ["backup-bucket"])
