@@ -97,8 +97,8 @@ def another_loss(lab_variables: dict[str, str]) -> Iterator[Loss]:
 
 def _lost(variables: dict[str, str]) -> Iterator[Loss]:
     seat = Seat("prod", variables, Path(variables["DR_CONFIG_DIR"]))
-    lab("up")
-    lab("reset")
+    if seat.journal.exists():
+        lab("reset")
     try:
         yield lose(seat)
     finally:
