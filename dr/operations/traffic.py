@@ -17,7 +17,7 @@ from dr.clients.smoke_test import await_ok
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.commits import LaterCommits
 from dr.model.declaration import Declaration
-from dr.model.errors import AccessError
+from dr.model.errors import AccessError, EngineError
 from dr.model.lineage import recovered_last
 from dr.model.record import Record
 from dr.model.report import MoveReport
@@ -211,7 +211,15 @@ class Move:
         record = self._change(lambda record: record.pointing_to(self._decision.host))
         overridden: list[str] = []
         self._tools.stack.up(self._declaration(record), judge(self._session, overridden.append))
-        self._tools.stack.result(_SWITCH_SECONDS)
+        try:
+            self._tools.stack.result(_SWITCH_SECONDS)
+        except TimeoutError as error:
+            raise EngineError(
+                "engine-waits",
+                f"Pulumi has not declared the Service within {_SWITCH_SECONDS} s: it patches it, and then watches "
+                "Services and endpoints",
+                "may this user list and watch both (deploy/rbac/recover.yaml)? Then repeat the command",
+            ) from error
         return "; ".join([self._check_service(), *overridden])
 
     def _check_service(self) -> str:

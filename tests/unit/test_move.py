@@ -15,7 +15,7 @@ from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.changes import Changes
 from dr.model.declaration import Declaration
-from dr.model.errors import AccessError, DrError, InterruptedOperationError
+from dr.model.errors import AccessError, DrError, EngineError, InterruptedOperationError
 from dr.model.history import Outcome
 from dr.model.record import Record
 from dr.model.report import MoveReport
@@ -198,6 +198,16 @@ def test_a_service_that_is_put_back_at_once_is_told(bench: _Bench) -> None:
         bench.move()
     assert failed.value.code == "service-put-back"
     assert SOURCE_HOST in failed.value.cause
+
+
+def test_an_engine_that_waits_for_what_it_may_not_see_is_told(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def waits(_: _Engine, __: float | None = None) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(_Engine, "result", waits)
+    with pytest.raises(EngineError, match="within 180 s") as caught:
+        bench.move()
+    assert "list and watch both" in caught.value.remedy
 
 
 def test_a_service_that_is_put_back_later_is_told_at_the_end(bench: _Bench, wire: World) -> None:
