@@ -12,7 +12,8 @@ from dr.clients.cnpg import find_cluster
 from dr.clients.platform_readiness import list_applications, missing_of_cnpg, root_application
 from dr.clients.smoke_test import await_ok
 from dr.clients.sql import Psql
-from dr.model.errors import AccessError, DrError, EngineError, RecoveryError
+from dr.model.catalogue import BaseBackup
+from dr.model.errors import AccessError, DrError, EngineError, RecoveryError, VerificationError
 from dr.model.eta import UNCHANGED
 from dr.model.guard import Seen
 from dr.model.origin import Origin
@@ -192,10 +193,24 @@ class Rebuild:
             self._served = ready
             return f"{UNCHANGED}: {ready} is recovered and verified"
         decided = recovery.decide(session, wanted_from(session, found.cluster, self._source))
+        self._check_base(decided.base)
         report = recovery.Recovery(self._tools(session, "latest"), decided).run()
         self._served = decided.cluster.name
         self._stage.evidence.found_all(report.findings)
         return f"{decided.cluster.name} from {self._source.server_name} in {report.seconds:.1f} s"
+
+    def _check_base(self, base: BaseBackup) -> None:
+        """See that the base backup is the lost database's, and not one that a fresh Cluster has put beside it. Raises
+        VerificationError ``archive-written``.
+        """
+        ours = {backup.system_id for backup in self._source.archive.backups} - {""}
+        if base.system_id and ours and base.system_id not in ours:
+            raise VerificationError(
+                "archive-written",
+                f"base backup {base.backup_id} of {self._source.server_name} is of another database (system identifier "
+                f"{base.system_id}, the lost one's is {', '.join(sorted(ours))})",
+                "a new Cluster has backed itself up into the lost one's archive: recover by hand, with --backup-id",
+            )
 
     def _recovered_before(self, session: Session) -> str:
         """The Cluster that an earlier run of this rebuild has recovered and verified; empty without one.

@@ -102,6 +102,7 @@ class Day:
     cluster: Any = field(default_factory=a_source)
     record: RecordsDouble = field(default_factory=RecordsDouble)
     argocd: bool = True
+    base: Any = field(default_factory=lambda: backup(3))
     fails: dict[str, DrError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -126,7 +127,7 @@ class Day:
 
     def _decide_recovery(self, session: Session, wanted: object) -> Any:
         assert wanted == "wanted"
-        return SimpleNamespace(cluster=a_recovered())
+        return SimpleNamespace(cluster=a_recovered(), base=self.base)
 
     def _recovery(self, tools: Any, decision: Any) -> Any:
         return SimpleNamespace(run=lambda: self._ran("latest", SimpleNamespace(seconds=3.0, findings=())))
@@ -268,6 +269,12 @@ def test_an_argo_cd_that_is_there_is_left_alone_as_an_operation_may_have_paused_
     assert day.bringing.missing
     day.run()
     assert "up argocd" not in day.calls
+
+
+def test_a_base_backup_of_another_database_is_never_recovered_from(day: Day) -> None:
+    day.base = replace(backup(9), system_id="1")
+    assert day.failed(VerificationError).code == "archive-written"
+    assert "latest" not in day.calls
 
 
 def test_while_it_waits_for_the_operator_it_tells_how_far_argo_cd_is(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
