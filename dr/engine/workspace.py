@@ -1,6 +1,7 @@
 """One Pulumi stack, opened and brought up through the Automation API, with its failures explained."""
 
 from collections.abc import Callable, Collection, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,9 @@ from dr.model.errors import EngineError
 from dr.model.stack_file import PROJECT
 
 _LINES_TO_SHOW = 12
+_CAUSES = "Diagnostics:"
+_AFTER_CAUSES = {"Outputs:", "Resources:", "Policies:"}
+"""Headings of what `pulumi up` prints at its end."""
 
 T = TypeVar("T")
 
@@ -167,5 +171,8 @@ def _printed(command: InterruptibleCommand) -> str:
 
 
 def _last_lines(text: str) -> str:
+    """What Pulumi said last: of the cause, where it names one, and not of the stack's outputs, which come after it."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if _CAUSES in lines:
+        lines = list(takewhile(lambda line: line not in _AFTER_CAUSES, lines[lines.index(_CAUSES) + 1 :])) or lines
     return " / ".join(lines[-_LINES_TO_SHOW:])

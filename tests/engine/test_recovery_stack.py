@@ -156,6 +156,15 @@ def test_a_failure_shows_the_last_lines_only(tmp_path: Path) -> None:
     assert "line 100" not in failure.cause
 
 
+def test_a_failure_shows_the_cause_and_not_the_outputs_after_it(tmp_path: Path) -> None:
+    outputs = [f"    output-{number}: x" for number in range(20)]
+    cause = ["Diagnostics:", "  gcp:container:Cluster (cluster):", "    error: Quota 'CPUS' exceeded.", ""]
+    told = ["+ cluster creating", *cause, "Outputs:", *outputs, "Resources:", "    1 errored"]
+    failure = _failure(tmp_path, "\n".join(told))
+    assert "gcp:container:Cluster (cluster): / error: Quota 'CPUS' exceeded." in failure.cause
+    assert "output-19" not in failure.cause
+
+
 def test_opening_that_fails_is_told_by_the_result(tmp_path: Path) -> None:
     stack = _stack(tmp_path, "print('error: incorrect passphrase', file=sys.stderr); sys.exit(1)\n")
     stack.up(Declaration(), _pass)
