@@ -38,7 +38,7 @@ _WRITES = {Op.CREATE, Op.UPDATE, Op.REPLACE, Op.IMPORT}
 @dataclass(frozen=True, kw_only=True)
 class SeenCluster:
     """A Cluster as the guard sees it. ``proven`` says that it passed verification, or has served before; ``store`` is
-    where it archives to, empty when unknown.
+    where it archives to, empty when unknown; ``ours`` is not so for one of another environment in the same namespace.
     """
 
     name: str
@@ -46,6 +46,7 @@ class SeenCluster:
     proven: bool = False
     store: str = ""
     server_name: str = ""
+    ours: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +187,7 @@ def _serving(changes: Changes, seen: Seen) -> Iterator[Danger]:
 
 def _last(changes: Changes, seen: Seen) -> Iterator[Danger]:
     going = {_object(change): change for change in _clusters_that_go(changes)}
-    if not going or any(cluster.healthy and cluster.name not in going for cluster in seen.clusters):
+    if not going or any(cluster.ours and cluster.healthy and cluster.name not in going for cluster in seen.clusters):
         return
     for name, change in going.items():
         yield Danger(

@@ -27,10 +27,14 @@ def see(session: Session, changes: Changes) -> Seen:
         reach = {name: _reach(environment, name) for name in sources(changes)}
     except AccessError as error:
         return Seen(namespace=environment.namespace, blind=error.cause)
+    serving = cluster_behind(host, environment.namespace)
+    ours = {serving, environment.source_cluster, environment.recovered_cluster}
+    if record is not None:
+        ours |= {record.canonical, *(recovery.cluster.name for recovery in record.recoveries)}
     return Seen(
         namespace=environment.namespace,
-        serving=cluster_behind(host, environment.namespace),
-        clusters=tuple(_seen(one, record) for one in clusters),
+        serving=serving,
+        clusters=tuple(_seen(one, record, ours=one.name in ours) for one in clusters),
         reach=reach,
     )
 
@@ -61,7 +65,7 @@ def refusal(danger: Danger) -> Problem:
     )
 
 
-def _seen(cluster: ClusterSnapshot, record: Record | None) -> SeenCluster:
+def _seen(cluster: ClusterSnapshot, record: Record | None, *, ours: bool) -> SeenCluster:
     verified = record is not None and cluster.name in record.verified
     served = record is not None and read_write_host(cluster) in record.came_from
     return SeenCluster(
@@ -71,6 +75,7 @@ def _seen(cluster: ClusterSnapshot, record: Record | None) -> SeenCluster:
         proven=verified or served or TARGET_ANNOTATION not in cluster.annotations,
         store=cluster.store.url if cluster.store else "",
         server_name=cluster.server_name or "",
+        ours=ours,
     )
 
 

@@ -142,6 +142,12 @@ def test_the_last_one_that_holds_data_stays_even_if_it_serves_nobody() -> None:
     assert found(a_cluster(Op.DELETE), seen=seen) == [Rule.CLUSTER_LAST]
 
 
+def test_the_cluster_of_another_environment_is_no_other_copy() -> None:
+    other = replace(NEW, name="postgres-dev", ours=False)
+    seen = replace(SEEN, serving="", clusters=(OLD, other))
+    assert found(a_cluster(Op.DELETE, "postgres-prod", server_name="postgres-prod"), seen=seen) == [Rule.CLUSTER_LAST]
+
+
 def test_two_that_go_at_once_leave_none() -> None:
     both = (a_cluster(Op.DELETE), a_cluster(Op.DELETE, "postgres-prod", server_name="postgres-prod"))
     assert found(*both) == [Rule.CLUSTER_SERVING, Rule.CLUSTER_LAST, Rule.CLUSTER_LAST]

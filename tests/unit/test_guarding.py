@@ -20,6 +20,7 @@ from tests.builders import (
     a_record,
     a_recovered,
     an_environment,
+    cluster_object,
     object_of,
 )
 from tests.doubles import ObjectStoreDouble, closed_port, serving, write_kubeconfig
@@ -84,6 +85,12 @@ def test_the_way_back_is_open_to_where_the_traffic_came_from(api: KubernetesApi,
 def test_the_cluster_that_serves_may_not_go(api: KubernetesApi, wire: World) -> None:
     (cause,) = refused_by(session(api), deleting("postgres-prod"))
     assert "takes the traffic" in cause
+
+
+def test_the_clusters_of_other_environments_are_told_apart(api: KubernetesApi, wire: World) -> None:
+    wire.keep(f"{CLUSTERS}/postgres-dev", cluster_object("postgres-dev"))
+    ours = {cluster.name: cluster.ours for cluster in see(session(api), switching()).clusters}
+    assert ours == {"postgres-prod": True, "postgres-prod-recovered": True, "other": True, "postgres-dev": False}
 
 
 def test_a_window_is_read_where_something_is_recovered(
