@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test test-story test-rebuild test-long static unit e2e lab lab-down lock clean
+.PHONY: help demo test test-story test-kills test-rebuild test-long static unit e2e lab lab-down lock clean
 
 help:  ## these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -37,6 +37,10 @@ e2e: $(VENV)/ready  ## the end-to-end tests, on the lab
 test-story: $(VENV)/ready  ## a whole incident under Argo CD, its end killed after each step
 	$(RUN) -m lab up
 	$(RUN) -m pytest tests/e2e/test_story.py
+
+test-kills: $(VENV)/ready  ## every operation killed or interrupted after each of its steps, and resumed
+	$(RUN) -m lab up
+	$(RUN) -m pytest tests/e2e/test_chain.py
 
 test-rebuild: $(VENV)/ready  ## the whole cluster lost and built anew, killed in each of its steps
 	$(RUN) -m lab up
