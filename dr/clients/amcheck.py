@@ -14,6 +14,8 @@ from dr.clients.sql import CONTAINER
 _NOT_FOUND = 127
 _DAMAGED = 2
 _LINES = 5
+_DIED = "server closed the connection unexpectedly"
+"""What is in a damaged page can kill the server that reads it. ``libpq``'s words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,8 @@ def check_database(
         stop=stop,
     )
     said = [line for line in (ran.output + ran.errors).splitlines() if line.strip()]
+    if any(_DIED in line for line in said):
+        return Checked(whole=False, said=f"the server died while it read a page: {' / '.join(said[:_LINES])}")
     if ran.code == 0:
         return Checked(whole=True, said="no damage in any table or B-tree index")
     if ran.code == _DAMAGED:

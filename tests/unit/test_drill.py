@@ -234,6 +234,13 @@ def test_damage_fails_the_drill_in_pg_amchecks_words(bench: _Bench) -> None:
     assert "block 7" in error.cause
 
 
+def test_a_page_that_kills_the_server_is_damage_and_not_a_check_that_was_not_possible(bench: _Bench) -> None:
+    died = "btree index:\n    server closed the connection unexpectedly\n\tThis probably means the server terminated\n"
+    error = bench.failure(databases(amcheck=said(died, code=1)))
+    assert error.code == "drill-failed"
+    assert "the server died while it read a page" in error.cause
+
+
 @pytest.mark.parametrize(("code", "said_so"), [(127, "no pg_amcheck"), (1, "could not connect")])
 def test_a_check_that_is_not_possible_is_said_so_and_fails_nothing(bench: _Bench, code: int, said_so: str) -> None:
     bench.run(databases(amcheck=said(code=code, errors="could not connect")))
