@@ -20,8 +20,10 @@ _LIMIT_SECONDS = 300
 class Watched:
     """One command at work. ``events`` are the lines of its journal, as far as they were looked at."""
 
-    def __init__(self, seat: Seat, *arguments: str) -> None:
+    def __init__(self, seat: Seat, *arguments: str, limit: float = _LIMIT_SECONDS) -> None:
+        """Start it. ``limit`` are the seconds within which what is waited for has to come."""
         self.seat = seat
+        self._limit = limit
         self.events: list[dict[str, Any]] = []
         self._rest = b""
         self._at = seat.journal.stat().st_size if seat.journal.exists() else 0
@@ -63,7 +65,7 @@ class Watched:
         return [line["step"] for line in self.events if line["event"] == event]
 
     def _await(self, condition: Callable[[], object]) -> bool:
-        deadline = time.monotonic() + _LIMIT_SECONDS
+        deadline = time.monotonic() + self._limit
         while True:
             over = self.process.poll() is not None
             self._look()
@@ -71,7 +73,7 @@ class Watched:
                 return True
             if over:
                 return False
-            assert time.monotonic() < deadline, f"it did not come to that within {_LIMIT_SECONDS} s: {self.events[-3:]}"
+            assert time.monotonic() < deadline, f"it did not come to that within {self._limit} s: {self.events[-3:]}"
             time.sleep(_LOOK_SECONDS)
 
     def _look(self) -> None:

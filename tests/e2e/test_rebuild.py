@@ -150,7 +150,7 @@ def test_killed_in_each_of_its_steps_it_is_gone_on_with(another_loss: Loss) -> N
     killed: list[str] = []
     began = time.monotonic()
     while True:
-        run = Watched(seat, *command)
+        run = Watched(seat, *command, limit=REBUILT_WITHIN)
         step = run.at_another(killed)
         if step is None:
             last = run.finish(REBUILT_WITHIN)
