@@ -33,8 +33,11 @@ def show_adopted(report: AdoptionReport) -> None:
     if report.dry_run:
         out.print(Text("Dry run: nothing was imported."))
         return
-    said = f"{report.count} resources of {report.project}, unchanged"
-    out.print(Text.assemble(("\nAdopted ", "bold green"), said), soft_wrap=True)
+    if report.count:
+        said = f"{report.count} resources of {report.project}, unchanged"
+        out.print(Text.assemble(("\nAdopted ", "bold green"), said), soft_wrap=True)
+    else:
+        out.print(Text("There was nothing left to import."))
     if not report.next_commands:
         return
     out.print(Text("Next: have Terraform let go of them, so that not two declare one thing", style="bold"))

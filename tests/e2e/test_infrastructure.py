@@ -8,7 +8,9 @@ import gc
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from dr.operations.infrastructure import survey
 from lab.environment import environment
 from lab.gcp import faults, seed, table
 from lab.gcp.faults import Fault
+from tests.e2e.operator_seat import wait_for
 from tests.google import Google, serving_google
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,6 +186,28 @@ def test_an_adoption_that_failed_in_between_goes_on(
     assert done == 0, report
     assert report["stacks"][0]["vanished"] == []
     assert _adopt(folder, capsys, "--stack", "durable", "--dry-run")[1]["stacks"][0]["imported"] == []
+
+
+@pytest.mark.long
+def test_an_adoption_that_was_killed_goes_on(
+    google: Google, folder: Path, own_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # GIVEN one that is killed while Pulumi is at it, and leaves the state locked
+    before = google.contents.objects
+    command = [sys.executable, "-m", "dr", "adopt", "--env", "prod", "--config-dir", str(folder), "--stack", "durable"]
+    killed = subprocess.Popen([*command, "--terraform-state", str(STATE), *AGREED], cwd=ROOT, stdout=subprocess.DEVNULL)
+    locks = own_home / "state" / "pulumi" / ".pulumi" / "locks" / "organization" / "postgres-dr" / "durable"
+    wait_for(lambda: list(locks.glob("*.json")), seconds=120)
+    killed.kill()
+    assert killed.wait(30) == -signal.SIGKILL
+    # WHEN
+    code, report = _adopt(folder, capsys, "--stack", "durable", *AGREED)
+    # THEN
+    assert code == 0, report
+    assert len(report["nextCommands"]) == 4
+    assert list(locks.glob("*.json")) == []
+    assert _numbers(_adopt(folder, capsys, "--stack", "durable", "--dry-run")[1]) == {"durable": 0}
+    assert google.contents.objects == before
 
 
 @pytest.mark.long
