@@ -72,7 +72,7 @@ class Hand:
             assert made.returncode == 0, made.stderr
 
     def sees_no_difference(self) -> None:
-        done = self.pulumi("preview", "--refresh", "--expect-no-changes", "--diff")
+        done = self.pulumi("preview", "--expect-no-changes")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Outputs:" not in done.stdout, done.stdout
         preview = self.preview()
