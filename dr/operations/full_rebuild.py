@@ -240,7 +240,9 @@ class Rebuild:
         under_way = record.unfinished if record else None
         if self._found.cluster.name == self._served and not (under_way and under_way.operation == "switchover"):
             return f"{UNCHANGED}: {self._served} serves"
-        decided = traffic.decide(session, MoveRequest(to=self._served))
+        # Hibernated, not only fenced: a base backup of it that waits for its archive would keep CloudNativePG's only
+        # worker for Backups for 10 minutes, and the recovered Cluster's own would have to wait.
+        decided = traffic.decide(session, MoveRequest(to=self._served, hibernate=True))
         report = traffic.Move(self._tools(session, "switchover"), decided).run()
         return f"{self._environment.service} points to {decided.host}, after {report.seconds:.1f} s"
 

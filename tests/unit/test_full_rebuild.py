@@ -133,7 +133,7 @@ class Day:
         return SimpleNamespace(run=lambda: self._ran("latest", SimpleNamespace(seconds=3.0, findings=())))
 
     def _decide_move(self, session: Session, request: Any) -> Any:
-        assert request.to == RECOVERED
+        assert (request.to, request.hibernate) == (RECOVERED, True)
         return SimpleNamespace(host=f"{RECOVERED}-rw.data.svc.cluster.local")
 
     def _move(self, tools: Any, decision: Any) -> Any:
