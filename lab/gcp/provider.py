@@ -144,11 +144,11 @@ def _kind(urn: str, context: grpc.ServicerContext) -> Kind:
 
 
 def _kind_of(change: changes.Change) -> _DIFF.Kind.ValueType:
-    names = {True: (_DIFF.ADD_REPLACE, _DIFF.DELETE_REPLACE, _DIFF.UPDATE_REPLACE)}
-    add, delete, update = names.get(change.replaces, (_DIFF.ADD, _DIFF.DELETE, _DIFF.UPDATE))
     if change.old is None:
-        return add
-    return delete if change.new is None else update
+        return _DIFF.ADD_REPLACE if change.replaces else _DIFF.ADD
+    if change.new is None:
+        return _DIFF.DELETE_REPLACE if change.replaces else _DIFF.DELETE
+    return _DIFF.UPDATE_REPLACE if change.replaces else _DIFF.UPDATE
 
 
 def _inputs(kind: Kind, properties: Values, known: Values) -> Values:
