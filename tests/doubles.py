@@ -265,6 +265,10 @@ def kube_status(code: int, message: str, *, name: str | None = None) -> dict[str
     }
 
 
+LAST_EVENT: dict[str, Any] = {"sequence": 0, "timestamp": 1, "cancelEvent": {}}
+"""The event that Pulumi's log of events ends with; without it the Automation API waits five seconds for more."""
+
+
 def write_pulumi(folder: Path, code: str = "", *, version: str = "v3.250.0") -> Path:
     """A program ``pulumi`` that answers ``version``, writes down how it was called, and otherwise does ``code``.
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.operator_seat import Seat, engine_processes, wait_for
 
-INTERRUPTED, RECOVERY = 130, 7
+INTERRUPTED, RECOVERY, REFUSED = 130, 7, 4
 SOON = 10
 """Seconds in which a failure is known and told, from the pod's own line on."""
 
@@ -71,7 +71,11 @@ def test_a_target_without_a_later_commit_fails_with_postgresqls_own_cause_and_th
     clean_dev.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=0")
     clean_dev.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=60s")
     target = clean_dev.database_time()
-    failed = clean_dev.pitr(target, "--yes", "--skip-seal")
+    # What lies behind the archive's end is tried only by somebody who insists.
+    refused = clean_dev.pitr(target, "--yes", "--skip-seal")
+    assert (refused.code, refused.problem_codes) == (REFUSED, ["guard-refused"]), refused
+    insisting = ("--override", f"target-outside={clean_dev.recovered}")
+    failed = clean_dev.pitr(target, "--yes", "--skip-seal", *insisting)
     since = clean_dev.seconds_since_fatal(clean_dev.recovered)
     print(f"\nended {since:.1f} s after the FATAL line")
     assert since < SOON

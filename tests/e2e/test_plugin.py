@@ -109,7 +109,8 @@ def test_a_target_behind_the_archive_fails_within_seconds(plugged: Plugged) -> N
     seat.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=60s")
     target = seat.database_time()
     # WHEN it is recovered to
-    failed = seat.pitr(target, *AGREED, "--skip-seal")
+    insisting = ("--override", f"target-outside={seat.recovered}")
+    failed = seat.pitr(target, *AGREED, "--skip-seal", *insisting)
     since = seat.seconds_since_fatal(seat.recovered)
     # THEN the sidecar's and PostgreSQL's logs have told it, long before CloudNativePG does
     assert (failed.code, failed.problem_codes) == (RECOVERY, ["recovery-target-not-reached"]), failed

@@ -14,7 +14,7 @@ from dr.model.changes import Changes, Op
 from dr.model.declaration import Declaration
 from dr.model.errors import EngineError
 from tests.builders import an_environment
-from tests.doubles import calls_of, write_pulumi
+from tests.doubles import LAST_EVENT, calls_of, write_pulumi
 
 CLUSTER = "kubernetes:postgresql.cnpg.io/v1:Cluster"
 SUMMARY = {
@@ -43,6 +43,7 @@ def _error(message: str, urn: str = "") -> dict[str, Any]:
 def _read(folder: Path, events: list[dict[str, Any]], *, ends: int = 0, before: str = "") -> Changes:
     """Preview with a double of an engine that is old enough to write its events into a file."""
     told = [{"sequence": number, "timestamp": 1, **event} for number, event in enumerate([*events, SUMMARY])]
+    told.append(LAST_EVENT)
     code = before + (
         'if arguments[0] == "preview":\n'
         '    with open(arguments[arguments.index("--event-log") + 1], "w") as file:\n'

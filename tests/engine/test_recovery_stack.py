@@ -21,8 +21,9 @@ from tests.doubles import calls_of, write_pulumi
 ANSWERS = """
 if arguments[0] == "preview":
     summary = {"maybeCorrupt": False, "durationSeconds": 1, "resourceChanges": {}, "PolicyPacks": {}}
-    event = {"sequence": 0, "timestamp": 1, "summaryEvent": summary}
-    pathlib.Path(arguments[arguments.index("--event-log") + 1]).write_text(json.dumps(event) + "\\n")
+    events = [{"sequence": 0, "timestamp": 1, **event} for event in ({"summaryEvent": summary}, {"cancelEvent": {}})]
+    lines = "".join(json.dumps(event) + "\\n" for event in events)
+    pathlib.Path(arguments[arguments.index("--event-log") + 1]).write_text(lines)
 if arguments[:2] == ["stack", "output"]:
     print("{}")
 if arguments[:2] == ["stack", "history"]:

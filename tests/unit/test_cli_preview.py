@@ -9,7 +9,7 @@ import yaml
 
 from dr.cli.main import run
 from tests.builders import RECOVERED_HOST, SOURCE_HOST, a_record, a_recovered, config_map_of, object_of
-from tests.doubles import Wire, calls_of, nothing_changed, write_pulumi
+from tests.doubles import LAST_EVENT, Wire, calls_of, nothing_changed, write_pulumi
 from tests.infrastructures import durable_document, platform_document
 
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
@@ -22,7 +22,7 @@ SUMMARY: dict[str, Any] = {"maybeCorrupt": False, "durationSeconds": 1, "resourc
 def _engine(folder: Path, *steps: dict[str, Any]) -> None:
     events = [{"resourcePreEvent": {"metadata": step}} for step in steps]
     lines = [{"sequence": n, "timestamp": 1, **event} for n, event in enumerate([*events, {"summaryEvent": SUMMARY}])]
-    text = "".join(json.dumps(line) + "\n" for line in lines)
+    text = "".join(json.dumps(line) + "\n" for line in [*lines, LAST_EVENT])
     code = (
         'if arguments[0] == "preview":\n'
         f'    pathlib.Path(arguments[arguments.index("--event-log") + 1]).write_text({text!r})\n'

@@ -30,7 +30,7 @@ from tests.builders import (
     config_map_of,
     object_of,
 )
-from tests.doubles import Wire, write_environment, write_kubeconfig, write_pulumi
+from tests.doubles import LAST_EVENT, Wire, write_environment, write_kubeconfig, write_pulumi
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
@@ -100,7 +100,8 @@ def place(place: Path, wire: Wire) -> Path:
 
 def engine(folder: Path, told: dict[str, Any]) -> None:
     events = [{"resourcePreEvent": {"metadata": told}}, {"summaryEvent": SUMMARY}]
-    text = "".join(json.dumps({"sequence": 1, "timestamp": 1, **event}) + "\n" for event in events)
+    lines = [*({"sequence": 1, "timestamp": 1, **event} for event in events), LAST_EVENT]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
     code = (
         'if arguments[0] == "preview":\n'
         f'    pathlib.Path(arguments[arguments.index("--event-log") + 1]).write_text({text!r})\n'
