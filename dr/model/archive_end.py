@@ -1,7 +1,8 @@
-"""A target behind the end of the archive, when nothing can be added to the archive any more. Pure.
+"""A target behind the end of the archive, when nothing will be added to the archive first. Pure.
 
-While the source lives, its WAL is sealed and the end moves up to now. Once it is dead, PostgreSQL would replay to the
-end and give up (``recovery ended before configured recovery target was reached``), minutes later.
+While the source lives, its WAL is sealed and the end moves up to now. Once it is dead, or where sealing is left out,
+PostgreSQL would replay to the end and give up (``recovery ended before configured recovery target was reached``),
+minutes later.
 """
 
 from collections.abc import Iterator
@@ -14,15 +15,20 @@ from dr.model.wal_names import lsn
 from dr.model.window import End, windows
 
 
-def problems_of_end(archive: Archive, base: BaseBackup, target: RecoveryTarget | None) -> Iterator[Problem]:
-    """That ``target`` lies behind all that a recovery from ``base`` can reach."""
+def problems_of_end(
+    archive: Archive, base: BaseBackup, target: RecoveryTarget | None, *, alive: bool = False
+) -> Iterator[Problem]:
+    """That ``target`` lies behind all that a recovery from ``base`` can reach. ``alive`` says that the source could
+    still archive its newest WAL.
+    """
     end = _end(archive, base, target)
     if target is None or end is None:
         return
     if target.time is not None and end.archived is not None and target.time >= end.archived:
-        yield _problem(end, f"and the target {target} is later", f"before {RecoveryTarget(end.archived).rfc3339}")
+        nearest = f"before {RecoveryTarget(end.archived).rfc3339}"
+        yield _problem(end, f"and the target {target} is later", nearest, alive=alive)
     elif target.lsn is not None and target.lsn > end.lsn:
-        yield _problem(end, f"and the target {target} is behind its end", f"up to LSN {lsn(end.lsn)}")
+        yield _problem(end, f"and the target {target} is behind its end", f"up to LSN {lsn(end.lsn)}", alive=alive)
 
 
 def _end(archive: Archive, base: BaseBackup, target: RecoveryTarget | None) -> End | None:
@@ -31,12 +37,17 @@ def _end(archive: Archive, base: BaseBackup, target: RecoveryTarget | None) -> E
     return next((window.end for window in found), None)
 
 
-def _problem(end: End, why: str, nearest: str) -> Problem:
+def _problem(end: End, why: str, nearest: str, *, alive: bool) -> Problem:
     when = f" at {RecoveryTarget(end.archived)}" if end.archived else ""
+    because = "the source's primary does not answer, so no more of its WAL can be archived"
+    remedy = (
+        f"choose a target {nearest} (the last commit may be earlier still), or take all there is: python -m dr latest"
+    )
+    if alive:
+        because = "with --skip-seal the newest WAL is not archived first"
+        remedy = f"leave --skip-seal out, or choose a target {nearest} (the last commit may be earlier still)"
     return Problem(
         code="target-after-archive",
-        cause=f"the source's primary does not answer, so no more of its WAL can be archived; the last segment, "
-        f"{end.segment}, was archived{when}, {why}",
-        remedy=f"choose a target {nearest} (the last commit may be earlier still), or take all there is: "
-        "python -m dr latest",
+        cause=f"{because}; the last segment, {end.segment}, was archived{when}, {why}",
+        remedy=remedy,
     )

@@ -101,8 +101,7 @@ def standing(found: Sequence[Danger], overrides: Sequence[Override], *, now: dat
 
 def override_of(danger: Danger, overrides: Sequence[Override], *, now: datetime) -> Override | None:
     """The override that lets ``danger`` pass: for its rule, for its resource, and not over yet."""
-    fitting = (one for one in overrides if (one.rule, one.resource) == (danger.rule, danger.resource))
-    return next((one for one in fitting if now < one.until), None)
+    return next((one for one in overrides if one.covers(danger.rule, danger.resource, now=now)), None)
 
 
 def sources(changes: Changes) -> frozenset[str]:

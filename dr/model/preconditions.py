@@ -30,7 +30,8 @@ class RecoveryRequest:
     ``go_on`` agrees to continue with a recovered Cluster that is there already; ``stand_in`` is what the source is
     known by where it is gone; ``expects`` is a table that has to be there afterwards; ``drop`` is what the target was
     found by, None where it was given; ``switchover`` moves the traffic afterwards, by an operation of its own;
-    ``snapshot`` says whether to begin from volume snapshots, and from which.
+    ``snapshot`` says whether to begin from volume snapshots, and from which; ``insists`` takes it upon itself that the
+    target may lie behind what is archived.
     """
 
     target: RecoveryTarget | None
@@ -40,6 +41,7 @@ class RecoveryRequest:
     seal: bool = True
     switchover: bool = False
     snapshot: str = AUTO
+    insists: bool = False
     stand_in: StandIn | None = None
     expects: TableName | None = None
     drop: Drop | None = None
@@ -175,8 +177,9 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
         )
     if backup is not None and archive is not None:
         yield from problems_of_holes(archive, backup, request.target, seen_at=situation.seen_at)
-        if situation.database_time is None:
-            yield from problems_of_end(archive, backup, request.target)
+        alive = situation.database_time is not None
+        if not alive or not (request.seal or request.insists):
+            yield from problems_of_end(archive, backup, request.target, alive=alive)
     time = request.target.time if request.target else None
     if time is not None and situation.database_time is not None and time > situation.database_time:
         yield Problem(

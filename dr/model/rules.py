@@ -43,3 +43,7 @@ class Override:
     resource: str
     reason: str
     until: datetime
+
+    def covers(self, rule: Rule, resource: str, *, now: datetime) -> bool:
+        """Whether this lets ``rule`` be broken by ``resource`` at ``now``."""
+        return (self.rule, self.resource) == (rule, resource) and now < self.until

@@ -27,6 +27,7 @@ from dr.model.record import Record
 from dr.model.recovered import app_secret_name
 from dr.model.recovery import RecoveryDecision, decide_recovery
 from dr.model.report import RecoveryReport
+from dr.model.rules import Rule
 from dr.model.snapshots import AUTO
 from dr.model.table_name import TableName
 from dr.model.target import RecoveryTarget
@@ -86,10 +87,12 @@ def _request(session: Session, wanted: Wanted) -> RecoveryRequest:
     serving = cluster_behind(external_name or "", environment.namespace)
     source = wanted.source or source_of(environment, serving=serving, record=record)
     taken = {cluster.name for cluster in cnpg.list_clusters(api, environment.namespace)}
+    name = wanted.recovered_name or recovered_name(environment, source=source, taken=taken)
     return RecoveryRequest(
         target=wanted.target,
         source=source,
-        recovered_name=wanted.recovered_name or recovered_name(environment, source=source, taken=taken),
+        recovered_name=name,
+        insists=any(one.covers(Rule.TARGET_OUTSIDE, name, now=session.clock()) for one in session.overrides),
         go_on=wanted.go_on,
         seal=wanted.seal,
         switchover=wanted.switchover,

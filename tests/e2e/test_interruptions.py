@@ -73,7 +73,7 @@ def test_a_target_without_a_later_commit_fails_with_postgresqls_own_cause_and_th
     target = clean_dev.database_time()
     # What lies behind the archive's end is tried only by somebody who insists.
     refused = clean_dev.pitr(target, "--yes", "--skip-seal")
-    assert (refused.code, refused.problem_codes) == (REFUSED, ["guard-refused"]), refused
+    assert (refused.code, refused.problem_codes) == (REFUSED, ["target-after-archive"]), refused
     insisting = ("--override", f"target-outside={clean_dev.recovered}")
     failed = clean_dev.pitr(target, "--yes", "--skip-seal", *insisting)
     since = clean_dev.seconds_since_fatal(clean_dev.recovered)

@@ -42,8 +42,19 @@ def test_the_end_is_that_of_the_timeline_that_the_recovery_follows() -> None:
     assert _problems(RecoveryTarget(at(70), timeline=9)) == []
 
 
-@pytest.mark.parametrize(("alive", "codes"), [(True, []), (False, ["target-after-archive"])])
-def test_only_a_dead_source_cannot_add_to_its_archive(*, alive: bool, codes: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("alive", "seal", "insists", "remedy"),
+    [
+        (True, True, False, None),
+        (True, False, False, "leave --skip-seal out"),
+        (True, False, True, None),
+        (False, True, False, "dr latest"),
+        (False, False, True, "dr latest"),
+    ],
+)
+def test_a_source_that_lives_can_still_add_to_its_archive_unless_that_is_left_out(
+    *, alive: bool, seal: bool, insists: bool, remedy: str | None
+) -> None:
     base = backup(1)
     late = RecoveryTarget(at(70))
     situation = a_situation()
@@ -57,5 +68,7 @@ def test_only_a_dead_source_cannot_add_to_its_archive(*, alive: bool, codes: lis
         database_time=at(80) if alive else None,
         seen_at=at(80),
     )
-    found = preconditions(an_environment(), a_request(target=late), seen)
-    assert [problem.code for problem in found] == codes
+    request = replace(a_request(target=late), seal=seal, insists=insists)
+    found = list(preconditions(an_environment(), request, seen))
+    assert [problem.code for problem in found] == (["target-after-archive"] if remedy else [])
+    assert all(remedy in problem.remedy for problem in found if remedy)
