@@ -4,9 +4,9 @@ import gzip
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from dr.model.archive import Archive, IncompleteBackup, Switch
-from dr.model.catalogue import BaseBackup
-from dr.model.wal_names import lsn, name_of
+from dr.model.archive.catalogue import BaseBackup
+from dr.model.archive.contents import Archive, IncompleteBackup, Switch
+from dr.model.archive.wal_names import lsn, name_of
 from tests.doubles import ObjectStoreDouble
 
 SEGMENT = 16 * 2**20

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients.kubernetes import KubernetesApi
+from dr.clients.cluster.kubernetes import KubernetesApi
 from dr.model.config import KubernetesAccess
 from tests.doubles import Wire, serving, write_kubeconfig
 

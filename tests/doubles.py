@@ -19,8 +19,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 import yaml
 
-from dr.clients.pod_exec import PodExec, Ran
-from dr.clients.record_store import RecordStore
+from dr.clients.cluster.record_store import RecordStore
+from dr.clients.database.pod_exec import PodExec, Ran
 from dr.model.errors import AccessError
 from dr.model.record import Record
 from tests.builders import config_document

@@ -5,12 +5,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from dr.model.archive import Archive
-from dr.model.catalogue import BaseBackup
+from dr.model.archive.catalogue import BaseBackup
+from dr.model.archive.contents import Archive
 from dr.model.cluster import ClusterSnapshot
-from dr.model.health import judge
-from dr.model.health_check import Check, Unseen
-from dr.model.health_snapshot import (
+from dr.model.health.check import Check, Unseen
+from dr.model.health.seen import (
     ArchiveSeen,
     BackupObjects,
     BackupRun,
@@ -25,6 +24,7 @@ from dr.model.health_snapshot import (
     ServingCluster,
     Volume,
 )
+from dr.model.health.whole import judge
 from tests.archives import archive, wal
 from tests.archives import backup as archived_backup
 from tests.builders import SOURCE_HOST, a_source, an_environment

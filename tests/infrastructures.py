@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dr.model.infrastructure import Durable, Infrastructure, Platform
+from dr.model.infrastructure.settings import Durable, Infrastructure, Platform
 from dr.model.stack_file import read_section
 
 PROJECT = "acme-project"

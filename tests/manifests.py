@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dr.model.errors import RefusedError
-from dr.model.manifest_edits import Canonical
-from dr.model.manifests import ManifestFile, Rewriting, rewrite
+from dr.model.finalization.manifest_edits import Canonical
+from dr.model.finalization.manifests import ManifestFile, Rewriting, rewrite
 
 HOST = "postgres-prod-recovered-rw.data.svc.cluster.local"
 WANTED = Canonical(

@@ -3,8 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from dr.model.phases import Phase
-from dr.model.report_document import (
+from dr.model.reports.document import (
     DataLoss,
     FindingLine,
     Link,
@@ -14,6 +13,7 @@ from dr.model.report_document import (
     SpanLine,
     StepLine,
 )
+from dr.model.reports.phases import Phase
 from tests.builders import NOW
 
 _SPANS = (

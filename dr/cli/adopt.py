@@ -13,7 +13,7 @@ from dr.cli.main import options
 
 if TYPE_CHECKING:
     from dr.engine.infrastructure_stack import InfrastructureStack
-    from dr.model.infrastructure import Infrastructure, Part
+    from dr.model.infrastructure.settings import Infrastructure, Part
 
 
 @options("adopt")
@@ -54,9 +54,9 @@ def command(
     from dr.cli.adoption_view import show_adopted, show_adoption
     from dr.cli.confirmation import Agreement, agree
     from dr.cli.context import check_context
-    from dr.clients.config_files import infrastructure_of, load_environment
-    from dr.model.terraform import read_terraform
-    from dr.operations.adoption import adopt, prepare_adoption
+    from dr.clients.files.config_files import infrastructure_of, load_environment
+    from dr.model.infrastructure.terraform import read_terraform
+    from dr.operations.rebuild.adoption import adopt, prepare_adoption
 
     signals.interrupt_on_sigterm()
     folder = Path(config_dir) if config_dir else rendering.PROJECT_FOLDER

@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from dr.cli.rendering import out
-from dr.model.adoption_report import AdoptionReport
+from dr.model.infrastructure.adoption_report import AdoptionReport
 
 
 def show_adoption(report: AdoptionReport) -> None:

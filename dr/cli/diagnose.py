@@ -18,10 +18,10 @@ def command(environment: str, config_dir: str | None, context: str | None, as_js
     from dr.cli import rendering
     from dr.cli.context import check_context
     from dr.cli.diagnosis_view import show_diagnosis
-    from dr.clients.config_files import infrastructure_of, load_environment
+    from dr.clients.files.config_files import infrastructure_of, load_environment
     from dr.model.errors import ConfigError
     from dr.operations.diagnose import look
-    from dr.operations.session import utc_now
+    from dr.operations.frame.session import utc_now
 
     folder = Path(config_dir) if config_dir else rendering.PROJECT_FOLDER
     found, platform = load_environment(environment, folder), None

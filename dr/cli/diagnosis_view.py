@@ -3,8 +3,8 @@
 from rich.text import Text
 
 from dr.cli.rendering import out
-from dr.model.diagnosis import Diagnosis, Finding
-from dr.model.target import RecoveryTarget
+from dr.model.diagnosis.diagnosis import Diagnosis, Finding
+from dr.model.target.target import RecoveryTarget
 
 
 def show_diagnosis(diagnosis: Diagnosis) -> None:

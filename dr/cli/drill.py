@@ -38,14 +38,14 @@ def command(
     from dr.cli.drill_rendering import show_drill
     from dr.cli.live import reporter_for
     from dr.cli.setup import open_journal, open_session
-    from dr.clients.config_files import load_environment
-    from dr.model.drill import OPERATION
+    from dr.clients.files.config_files import load_environment
+    from dr.model.drill.decision import OPERATION
     from dr.model.errors import RequestError
-    from dr.model.target import RecoveryTarget
-    from dr.operations.drill import Drill, decide
-    from dr.operations.drill_observe import request_for
-    from dr.operations.evidence import Evidence
-    from dr.operations.session import utc_now
+    from dr.model.target.target import RecoveryTarget
+    from dr.operations.drill.drill import Drill, decide
+    from dr.operations.drill.observe import request_for
+    from dr.operations.frame.evidence import Evidence
+    from dr.operations.frame.session import utc_now
 
     if sum((latest, by_lot, target_time is not None)) > 1:
         raise RequestError(

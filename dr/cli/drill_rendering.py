@@ -5,8 +5,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dr.cli.rendering import out
-from dr.model.drill_report import DrillReport
-from dr.model.phases import SEEN, TITLES
+from dr.model.drill.report import DrillReport
+from dr.model.reports.phases import SEEN, TITLES
 
 
 def show_drill(report: DrillReport) -> None:

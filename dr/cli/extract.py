@@ -9,7 +9,7 @@ from dr.cli.operate import Agreed, Asked, operate, operation_options
 
 if TYPE_CHECKING:
     from dr.model.config import Environment
-    from dr.operations.session import Session
+    from dr.operations.frame.session import Session
 
 
 @options("extract")
@@ -48,12 +48,12 @@ def command(
 
     def ask(environment: "Environment") -> Asked:
         from dr.cli.extraction_rendering import show_extraction
-        from dr.model.extraction_preconditions import OPERATION
-        from dr.model.table import TableName
-        from dr.model.target import RecoveryTarget
-        from dr.operations.extract import Extract, decide
-        from dr.operations.extract_observe import request_for
-        from dr.operations.session import utc_now
+        from dr.model.extraction.preconditions import OPERATION
+        from dr.model.extraction.table import TableName
+        from dr.model.target.target import RecoveryTarget
+        from dr.operations.extraction.extract import Extract, decide
+        from dr.operations.extraction.observe import request_for
+        from dr.operations.frame.session import utc_now
 
         name = TableName.parse(table)
         target = RecoveryTarget.parse(target_time, now=utc_now()) if target_time is not None else None

@@ -6,8 +6,8 @@ from dataclasses import replace
 from rich.text import Text
 
 from dr.cli.rendering import out
-from dr.model.extraction import size_of
-from dr.model.extraction_report import ExtractReport
+from dr.model.extraction.decision import size_of
+from dr.model.extraction.report import ExtractReport
 
 
 def show_extraction(report: ExtractReport) -> None:

@@ -10,7 +10,7 @@ from dr.cli.operate import Agreed, Asked, operate, operation_options
 
 if TYPE_CHECKING:
     from dr.model.config import Environment
-    from dr.operations.session import Session
+    from dr.operations.frame.session import Session
 
 
 @options("finalize")
@@ -34,8 +34,8 @@ def command(checkout: str | None, branch: str, push: bool, **common: Any) -> Non
 
     def ask(environment: "Environment") -> Asked:
         from dr.cli.rendering import show_finalize
-        from dr.model.finalization_preconditions import OPERATION, FinalizeRequest
-        from dr.operations.finalize import Finalize, decide
+        from dr.model.finalization.preconditions import OPERATION, FinalizeRequest
+        from dr.operations.finalization.finalize import Finalize, decide
 
         folder = str(Path(checkout).resolve()) if checkout else ""
         request = FinalizeRequest(checkout=folder, branch=branch, push=push)

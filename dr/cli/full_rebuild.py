@@ -40,8 +40,8 @@ def command(
     from dr.cli.live import reporter_for
     from dr.cli.rebuild_setup import open_site
     from dr.cli.rebuild_view import show_rebuild
-    from dr.clients.config_files import load_environment
-    from dr.model.rebuild import RebuildRequest, decide_rebuild
+    from dr.clients.files.config_files import load_environment
+    from dr.model.rebuild.decision import RebuildRequest, decide_rebuild
 
     signals.interrupt_on_sigterm()
     folder = Path(config_dir) if config_dir else rendering.PROJECT_FOLDER

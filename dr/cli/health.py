@@ -15,7 +15,7 @@ import click
 from dr.model.errors import DrError, FaultError, RequestError
 
 if TYPE_CHECKING:
-    from dr.model.health import Health
+    from dr.model.health.whole import Health
 
 _UNKNOWN = 3
 _EPILOG = """\b
@@ -138,12 +138,12 @@ def _looker(folder: Path, name: str | None, context: str | None) -> "Callable[[]
     from concurrent.futures import ThreadPoolExecutor
 
     from dr.cli.setup import open_session
-    from dr.clients.config_files import environment_names, load_environment
+    from dr.clients.files.config_files import environment_names, load_environment
     from dr.engine.backend import state_folder
     from dr.model.errors import AccessError
-    from dr.model.health_check import Unseen
+    from dr.model.health.check import Unseen
+    from dr.operations.frame.session import utc_now
     from dr.operations.health import check
-    from dr.operations.session import utc_now
 
     def connected(found: Any) -> Any:
         try:
@@ -170,7 +170,7 @@ def _looker(folder: Path, name: str | None, context: str | None) -> "Callable[[]
 
 def _show(found: "tuple[Health, ...]", *, as_json: bool, prometheus: bool, verbose: bool, lines: bool = False) -> int:
     """Print what was found; returns the exit code."""
-    from dr.model.health import as_json as document
+    from dr.model.health.whole import as_json as document
 
     told = document(found)
     if prometheus:

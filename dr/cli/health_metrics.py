@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from dr.model.health import Health
+from dr.model.health.whole import Health
 
 _PREFIX = "postgres_dr"
 _HELP = {

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from dr.cli.rendering import out
-from dr.model.health import Health
-from dr.model.health_check import Check, State, worst
+from dr.model.health.check import Check, State, worst
+from dr.model.health.whole import Health
 
 _STYLES = {State.OK: "green", State.WARNING: "yellow", State.CRITICAL: "bold red", State.UNKNOWN: "magenta"}
 

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from dr.cli.rendering import err
 from dr.model.plan import Plan, Step
-from dr.model.progress import RecoveryProgress, Stage
-from dr.operations.reporting import Reporter
+from dr.model.recovery.progress import RecoveryProgress, Stage
+from dr.operations.frame.reporting import Reporter
 
 
 @contextmanager

@@ -29,8 +29,8 @@ def command(
     from dr.cli import rendering, signals
     from dr.cli.mark_view import show_mark, show_marks
     from dr.cli.setup import open_session
-    from dr.clients.config_files import load_environment
-    from dr.operations.mark import list_marks, make_mark
+    from dr.clients.files.config_files import load_environment
+    from dr.operations.recovery.mark import list_marks, make_mark
 
     if (name is None) != list_all:
         raise click.UsageError("give either a NAME or --list")

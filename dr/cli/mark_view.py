@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from dr.cli.rendering import out
-from dr.model.marks import Marks
+from dr.model.target.marks import Marks
 
 
 def show_mark(marks: Marks) -> None:

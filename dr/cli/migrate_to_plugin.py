@@ -36,8 +36,8 @@ def command(
     """
     from dr.cli import rendering
     from dr.cli.setup import open_session
-    from dr.clients.config_files import load_environment
-    from dr.operations.plugin_migration import write_migration
+    from dr.clients.files.config_files import load_environment
+    from dr.operations.finalization.plugin_migration import write_migration
 
     found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
     session = open_session(found, context)

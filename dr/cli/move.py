@@ -9,8 +9,8 @@ from dr.cli.operate import Agreed, Asked, operate, operation_options
 
 if TYPE_CHECKING:
     from dr.model.config import Environment
-    from dr.operations.operation import Report
-    from dr.operations.session import Session
+    from dr.operations.frame.operation import Report
+    from dr.operations.frame.session import Session
 
 
 def move_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -24,8 +24,8 @@ def move(*, back: bool, recovered_name: str | None, hibernate_old: bool, **commo
 
     def ask(environment: "Environment") -> Asked:
         from dr.cli.rendering import show_move
-        from dr.model.traffic import MoveRequest
-        from dr.operations.traffic import Move, decide
+        from dr.model.traffic.decision import MoveRequest
+        from dr.operations.traffic.traffic import Move, decide
 
         request = MoveRequest(back=back, to=recovered_name or "", hibernate=hibernate_old)
 

@@ -13,8 +13,8 @@ from dr.cli.override import override_option, read_overrides
 if TYPE_CHECKING:
     from dr.model.config import Environment
     from dr.model.plan import Plan
-    from dr.operations.operation import Report, Tools
-    from dr.operations.session import Session
+    from dr.operations.frame.operation import Report, Tools
+    from dr.operations.frame.session import Session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +86,9 @@ def operate(
     from dr.cli.confirmation import Agreement, agree
     from dr.cli.live import reporter_for
     from dr.cli.setup import open_session, open_stack
-    from dr.clients.config_files import load_environment
-    from dr.operations.operation import Tools
-    from dr.operations.session import utc_now
+    from dr.clients.files.config_files import load_environment
+    from dr.operations.frame.operation import Tools
+    from dr.operations.frame.session import utc_now
 
     signals.interrupt_on_sigterm()
     found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)

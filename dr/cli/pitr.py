@@ -40,7 +40,7 @@ def command(
     The writers are stopped, the source's WAL is sealed, and a new Cluster is recovered from the base backup and the WAL
     up to the target. The source is left as it is, and traffic is not moved: the commands for that are printed.
     """
-    from dr.model.target_request import TargetOptions
+    from dr.model.target.request import TargetOptions
 
     asked = TargetOptions(
         target_time=target_time,

@@ -11,7 +11,7 @@ from dr.cli.override import override_option
 
 if TYPE_CHECKING:
     from dr.model.errors import DrError
-    from dr.model.preview_report import PreviewReport
+    from dr.model.guard.preview_report import PreviewReport
 
 _FORMATS = ("text", "markdown", "json")
 
@@ -65,9 +65,9 @@ def _look(
     from dr.cli import rendering
     from dr.cli.override import read_overrides
     from dr.cli.setup import open_below, open_for_preview, open_session
-    from dr.clients.config_files import infrastructure_of, load_environment
-    from dr.operations.preview import look, look_below
-    from dr.operations.session import utc_now
+    from dr.clients.files.config_files import infrastructure_of, load_environment
+    from dr.operations.frame.session import utc_now
+    from dr.operations.review.preview import look, look_below
 
     folder = Path(config_dir) if config_dir else rendering.PROJECT_FOLDER
     found = load_environment(environment, folder)

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from dr.model.changes import Change, Op
 from dr.model.errors import DrError, told
-from dr.model.preview_report import PreviewReport
+from dr.model.guard.changes import Change, Op
+from dr.model.guard.preview_report import PreviewReport
 
 LIMIT = 65_536
 """The longest body that GitHub takes for a comment, in characters."""

@@ -6,8 +6,8 @@ from rich.panel import Panel
 from rich.text import Text
 
 from dr.cli.rendering import out
-from dr.model.changes import Change, Op
-from dr.model.preview_report import PreviewReport
+from dr.model.guard.changes import Change, Op
+from dr.model.guard.preview_report import PreviewReport
 
 _STYLES = {Op.CREATE: "green", Op.IMPORT: "green", Op.UPDATE: "yellow", Op.REPLACE: "red", Op.DELETE: "red"}
 

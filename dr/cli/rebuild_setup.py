@@ -6,28 +6,28 @@ from pathlib import Path
 from threading import Event
 
 from dr.cli.setup import journal_of, open_stack, rebuild_records
-from dr.clients.config_files import argocd_of, infrastructure_of, load_infrastructure
-from dr.clients.gke_credentials import cluster_endpoint, write_kubeconfig
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.processes import this_process
-from dr.clients.rebuild_store import RebuildLease, RebuildRecords
-from dr.clients.report_files import ReportFiles
-from dr.clients.repository_credentials import read_credentials
+from dr.clients.bucket.rebuild_store import RebuildLease, RebuildRecords
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.files.config_files import argocd_of, infrastructure_of, load_infrastructure
+from dr.clients.files.processes import this_process
+from dr.clients.files.report_files import ReportFiles
+from dr.clients.google.gke_credentials import cluster_endpoint, write_kubeconfig
+from dr.clients.google.repository_credentials import read_credentials
 from dr.engine.backend import Backend, state_folder
 from dr.engine.installation import find_pulumi
-from dr.model.argocd_stack import ROOT
 from dr.model.config import Environment, KubernetesAccess
 from dr.model.holder import Holder
-from dr.model.infrastructure import Infrastructure, Platform
-from dr.model.rebuild import OPERATION, RebuildDecision, RebuildRequest, RebuildSituation
-from dr.model.rebuild_report import RebuildReport
-from dr.operations.full_rebuild import Rebuild
-from dr.operations.journal import Journal
-from dr.operations.rebuild_layers import ArgoCdLayer, InfrastructureLayer
-from dr.operations.rebuild_observe import Move, observe
-from dr.operations.rebuild_stage import Layers, Stage
-from dr.operations.reporting import Reporter
-from dr.operations.session import Session, utc_now
+from dr.model.infrastructure.argocd_stack import ROOT
+from dr.model.infrastructure.settings import Infrastructure, Platform
+from dr.model.rebuild.decision import OPERATION, RebuildDecision, RebuildRequest, RebuildSituation
+from dr.model.rebuild.report import RebuildReport
+from dr.operations.frame.journal import Journal
+from dr.operations.frame.reporting import Reporter
+from dr.operations.frame.session import Session, utc_now
+from dr.operations.rebuild.full_rebuild import Rebuild
+from dr.operations.rebuild.observe import Move, observe
+from dr.operations.rebuild.platform_layers import ArgoCdLayer, InfrastructureLayer
+from dr.operations.rebuild.stage import Layers, Stage
 
 _DEFAULT_ROOT = ("argocd", ROOT)
 

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dr.cli.rendering import out
-from dr.model.rebuild_report import RebuildReport
+from dr.model.rebuild.report import RebuildReport
 
 
 def show_rebuild(report: RebuildReport) -> None:

@@ -12,8 +12,8 @@ from dr.cli.operate import Agreed, Asked, operate, operation_options
 
 if TYPE_CHECKING:
     from dr.model.config import Environment
-    from dr.model.target_request import TargetOptions
-    from dr.operations.session import Session
+    from dr.model.target.request import TargetOptions
+    from dr.operations.frame.session import Session
 
 
 def recovery_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -65,10 +65,10 @@ def recover(
 
     def ask(environment: "Environment") -> Asked:
         from dr.cli.rendering import show_report
+        from dr.model.extraction.table_name import TableName
         from dr.model.names import check_cluster_name
-        from dr.model.table_name import TableName
-        from dr.operations.recovery import Recovery, Wanted, decide
-        from dr.operations.session import utc_now
+        from dr.operations.frame.session import utc_now
+        from dr.operations.recovery.recovery import Recovery, Wanted, decide
 
         if recovered_name:
             check_cluster_name(recovered_name)

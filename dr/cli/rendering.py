@@ -13,7 +13,7 @@ from rich.text import Text
 
 from dr.model.errors import DrError, RefusedError
 from dr.model.plan import Plan
-from dr.model.report import FinalizeReport, MoveReport, RecoveryReport
+from dr.model.reports.report import FinalizeReport, MoveReport, RecoveryReport
 from dr.model.status import Status
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[2]

@@ -30,11 +30,11 @@ def command(
     from dr.cli.context import check_context
     from dr.cli.report_rendering import show_list, show_report_document
     from dr.cli.setup import journal_of
-    from dr.clients.config_files import load_environment
-    from dr.clients.kubernetes import KubernetesApi
-    from dr.clients.report_store import ReportStore
-    from dr.operations.reports import page_of, read_reports
-    from dr.operations.session import utc_now
+    from dr.clients.cluster.kubernetes import KubernetesApi
+    from dr.clients.cluster.report_store import ReportStore
+    from dr.clients.files.config_files import load_environment
+    from dr.operations.frame.reports import page_of, read_reports
+    from dr.operations.frame.session import utc_now
 
     found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
     check_context(found, context)

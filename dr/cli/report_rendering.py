@@ -8,11 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from dr.cli.rendering import out
-from dr.model.figures import bytes_of, moment_of, seconds_of
-from dr.model.phases import SEEN, TITLES
-from dr.model.report_document import ReportDocument
-from dr.model.trend import Trend
-from dr.operations.reports import Kept
+from dr.model.reports.document import ReportDocument
+from dr.model.reports.figures import bytes_of, moment_of, seconds_of
+from dr.model.reports.phases import SEEN, TITLES
+from dr.model.reports.trend import Trend
+from dr.operations.frame.reports import Kept
 
 _TONES = {"done": "green", "failed": "red", "interrupted": "yellow"}
 

@@ -30,7 +30,7 @@ def command(
     from dr.cli import rendering
     from dr.cli.main import cli
     from dr.cli.setup import open_session, rebuild_records
-    from dr.clients.config_files import load_environment
+    from dr.clients.files.config_files import load_environment
     from dr.operations.status import rebuild_to_resume, to_resume
 
     found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)

@@ -4,18 +4,18 @@ import os
 from pathlib import Path
 
 from dr.cli.context import check_context
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.processes import this_process
-from dr.clients.rebuild_store import RebuildRecords
+from dr.clients.bucket.rebuild_store import RebuildRecords
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.files.processes import this_process
 from dr.engine.backend import Backend, state_folder
 from dr.engine.infrastructure_stack import InfrastructureStack
 from dr.engine.installation import find_pulumi
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.config import Environment
-from dr.model.infrastructure import Part
-from dr.model.rules import Override
-from dr.operations.journal import Journal
-from dr.operations.session import Session
+from dr.model.guard.rules import Override
+from dr.model.infrastructure.settings import Part
+from dr.operations.frame.journal import Journal
+from dr.operations.frame.session import Session
 
 
 def open_session(

@@ -13,7 +13,7 @@ def command(environment: str, config_dir: str | None, context: str | None, as_js
     """Show where an environment stands, who is at work, and the next command. Changes nothing."""
     from dr.cli import rendering
     from dr.cli.setup import open_session
-    from dr.clients.config_files import load_environment
+    from dr.clients.files.config_files import load_environment
     from dr.operations.status import look
 
     found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)

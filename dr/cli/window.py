@@ -20,9 +20,9 @@ def command(
     from dr.cli import rendering
     from dr.cli.context import check_context
     from dr.cli.window_view import show_window
-    from dr.clients.config_files import load_environment
-    from dr.operations.session import utc_now
-    from dr.operations.window import look
+    from dr.clients.files.config_files import load_environment
+    from dr.operations.frame.session import utc_now
+    from dr.operations.recovery.window import look
 
     found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
     check_context(found, context)

@@ -7,12 +7,12 @@ from rich.table import Table
 from rich.text import Text
 
 from dr.cli.rendering import out
-from dr.model.archive import Archive
-from dr.model.picture import LEGEND, picture
-from dr.model.target import RecoveryTarget
-from dr.model.wal_names import lsn
-from dr.model.window import Hole, Window, holes, unusable, windows
-from dr.model.window_report import WindowReport, meaning
+from dr.model.archive.contents import Archive
+from dr.model.archive.picture import LEGEND, picture
+from dr.model.archive.wal_names import lsn
+from dr.model.archive.window import Hole, Window, holes, unusable, windows
+from dr.model.archive.window_report import WindowReport, meaning
+from dr.model.target.target import RecoveryTarget
 
 _WIDEST = 120
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from dr.engine.backend import Backend
 from dr.engine.background_stack import BackgroundStack
 from dr.engine.installation import Installation
-from dr.model.argocd_stack import ArgoCd
-from dr.model.changes import Changes
+from dr.model.guard.changes import Changes
+from dr.model.infrastructure.argocd_stack import ArgoCd
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack

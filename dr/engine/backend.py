@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import platformdirs
 
-from dr.clients.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine
+from dr.clients.files.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine
 from dr.model.errors import EngineError
 from dr.model.holder import Holder
 from dr.model.stack_file import PROJECT

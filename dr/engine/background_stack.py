@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dr.engine.backend import Backend, state_folder
 from dr.engine.installation import Installation
-from dr.model.changes import Changes
 from dr.model.errors import DrError, EngineError
+from dr.model.guard.changes import Changes
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack

@@ -18,7 +18,7 @@ import psutil
 from pulumi.automation import CommandResult, OnOutput, PulumiCommand
 from pulumi.automation.errors import create_command_error
 
-from dr.clients.processes import ENGINE_MARK
+from dr.clients.files.processes import ENGINE_MARK
 from dr.engine.installation import Installation
 
 

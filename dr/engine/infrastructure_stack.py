@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 from dr.engine.backend import Backend
 from dr.engine.background_stack import BackgroundStack
 from dr.engine.installation import Installation
-from dr.model.changes import Changes
-from dr.model.infrastructure import Part
+from dr.model.guard.changes import Changes
+from dr.model.infrastructure.settings import Part
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack

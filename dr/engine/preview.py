@@ -14,8 +14,8 @@ from pulumi.automation.events import EngineEvent, StepEventMetadata
 
 from dr.engine.command import InterruptibleCommand
 from dr.engine.workspace import explained
-from dr.model.changes import STACK_TYPE, Change, Changes, EngineStep, Op, fold_steps
-from dr.model.property_path import masked
+from dr.model.guard.changes import STACK_TYPE, Change, Changes, EngineStep, Op, fold_steps
+from dr.model.guard.property_path import masked
 
 _COLOR = re.compile(r"<\{%.*?%\}>")
 _OF_PROGRAMS = re.compile(r"using pulumi-\S+ from \$PATH")

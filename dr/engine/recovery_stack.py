@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from dr.engine.backend import Backend
 from dr.engine.background_stack import BackgroundStack
 from dr.engine.installation import Installation
-from dr.model.changes import Changes
 from dr.model.config import Environment
 from dr.model.declaration import Declaration, stack_outputs
 from dr.model.errors import EngineError
+from dr.model.guard.changes import Changes
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack

@@ -20,8 +20,8 @@ from pulumi.automation import (
 
 from dr.engine.backend import Backend, locked_error
 from dr.engine.command import InterruptibleCommand
-from dr.model.deployment import emptied, held, without
 from dr.model.errors import EngineError
+from dr.model.infrastructure.deployment import emptied, held, without
 from dr.model.stack_file import PROJECT
 
 _LINES_TO_SHOW = 12

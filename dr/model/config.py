@@ -15,11 +15,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, mod
 from pydantic.alias_generators import to_snake
 
 from dr.model.errors import RequestError
-from dr.model.health_settings import HealthSettings
+from dr.model.guard.rules import Override, Rule
+from dr.model.health.settings import HealthSettings
 from dr.model.names import cluster_name_fault
-from dr.model.rules import Override, Rule
 from dr.model.stack_file import Name, SecretsProvider, Section, StateUrl, own_keys, read_section
-from dr.model.target import LATEST, RecoveryTarget
+from dr.model.target.target import LATEST, RecoveryTarget
 
 
 def _cluster_name(value: str) -> str:

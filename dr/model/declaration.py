@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dr.model.config import Environment
-from dr.model.recovered import RecoveredCluster
+from dr.model.recovery.recovered import RecoveredCluster
 
 
 @dataclass(frozen=True, kw_only=True)

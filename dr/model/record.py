@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from dr.model.declaration import Declaration
 from dr.model.history import OperationEntry, Outcome, with_entry
-from dr.model.marks import Mark
-from dr.model.recovered import RecoveredCluster
+from dr.model.recovery.recovered import RecoveredCluster
+from dr.model.target.marks import Mark
 
 
 class DeclaredRecovery(BaseModel):

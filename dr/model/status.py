@@ -6,14 +6,14 @@ from typing import Any
 
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.config import Environment
-from dr.model.extraction_preconditions import OPERATION as EXTRACT
+from dr.model.extraction.preconditions import OPERATION as EXTRACT
+from dr.model.guard.wish import WishSeen, WishState, read_wish
 from dr.model.history import OperationEntry
 from dr.model.holder import LeaseSeen
 from dr.model.record import Record
-from dr.model.situation import Workload
-from dr.model.target import LATEST, written_time
-from dr.model.traffic import cluster_behind
-from dr.model.wish import WishSeen, WishState, read_wish
+from dr.model.recovery.situation import Workload
+from dr.model.target.target import LATEST, written_time
+from dr.model.traffic.decision import cluster_behind
 
 
 @dataclass(frozen=True, kw_only=True)

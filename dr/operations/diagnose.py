@@ -5,24 +5,24 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TypeVar
 
-from dr.clients import workloads
-from dr.clients.cloud_status import incidents_now
-from dr.clients.cnpg import list_clusters
-from dr.clients.gcp import GoogleApi
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.object_store import failures_explained, list_server_names
-from dr.clients.platform_health import list_nodes, list_pods, with_last_words
-from dr.clients.record_store import RecordStore
-from dr.clients.smoke_test import ask
-from dr.model.cloud_resource import Named
+from dr.clients.bucket.object_store import failures_explained, list_server_names
+from dr.clients.cluster import workloads
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cluster.platform_health import list_nodes, list_pods, with_last_words
+from dr.clients.cluster.record_store import RecordStore
+from dr.clients.cluster.smoke_test import ask
+from dr.clients.cnpg.clusters import list_clusters
+from dr.clients.google.cloud_status import incidents_now
+from dr.clients.google.gcp import GoogleApi
 from dr.model.config import BackupPlace, Environment
-from dr.model.diagnosis import Diagnosis, diagnose
+from dr.model.diagnosis.diagnosis import Diagnosis, diagnose
+from dr.model.diagnosis.symptoms import GONE, ClustersSeen, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
 from dr.model.errors import AccessError
-from dr.model.infrastructure import Platform
-from dr.model.infrastructure_resources import platform_resources
+from dr.model.infrastructure.resource import Named
+from dr.model.infrastructure.resources import platform_resources
+from dr.model.infrastructure.settings import Platform
 from dr.model.record import Record
-from dr.model.symptoms import GONE, ClustersSeen, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
-from dr.model.traffic import cluster_behind
+from dr.model.traffic.decision import cluster_behind
 
 _SECONDS = (3.0, 8.0)
 """For a connection, and for an answer: who waits for a diagnosis has no time."""

@@ -7,31 +7,31 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from dr.clients.archive_reader import find_archive
-from dr.clients.argocd import list_managers
-from dr.clients.backup_runs import list_backup_objects
-from dr.clients.bucket_facts import base_backup_bytes, read_bucket
-from dr.clients.database_facts import ask_database
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.operators import find_operators
-from dr.clients.own_credentials import own_ends
-from dr.clients.report_files import ReportFiles
-from dr.clients.scratch import list_scratches
-from dr.clients.serving import find_serving, read_identity
-from dr.clients.volume_fill import ask_volumes
-from dr.model.argocd import managers_of
+from dr.clients.bucket.archive_reader import find_archive
+from dr.clients.bucket.facts import base_backup_bytes, read_bucket
+from dr.clients.cluster.argocd import list_managers
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cluster.own_credentials import own_ends
+from dr.clients.cnpg.backup_runs import list_backup_objects
+from dr.clients.cnpg.operators import find_operators
+from dr.clients.cnpg.scratch import list_scratches
+from dr.clients.cnpg.serving import find_serving, read_identity
+from dr.clients.database.facts import ask_database
+from dr.clients.database.volume_fill import ask_volumes
+from dr.clients.files.report_files import ReportFiles
 from dr.model.cluster import ClusterSnapshot
 from dr.model.config import BackupPlace, Environment
-from dr.model.health import Health, judge
-from dr.model.health_check import Unseen
-from dr.model.health_snapshot import ArchiveSeen, HealthSnapshot, ServingCluster
-from dr.model.report_document import ReportDocument
-from dr.model.rto_reports import coefficients_of
-from dr.model.scratch import DRILL, EXTRACTION
-from dr.operations.argocd import touched_by
-from dr.operations.looking import Look
-from dr.operations.reports import read_reports
-from dr.operations.session import Session
+from dr.model.health.check import Unseen
+from dr.model.health.seen import ArchiveSeen, HealthSnapshot, ServingCluster
+from dr.model.health.whole import Health, judge
+from dr.model.recovery.scratch import DRILL, EXTRACTION
+from dr.model.reports.document import ReportDocument
+from dr.model.reports.rto_reports import coefficients_of
+from dr.model.traffic.argocd import managers_of
+from dr.operations.frame.looking import Look
+from dr.operations.frame.reports import read_reports
+from dr.operations.frame.session import Session
+from dr.operations.traffic.argocd import touched_by
 
 T = TypeVar("T")
 S = TypeVar("S")

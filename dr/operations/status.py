@@ -1,15 +1,15 @@
 """Looking at where an environment stands. Changes nothing, and needs no engine."""
 
-from dr.clients import workloads
-from dr.clients.cnpg import list_clusters
-from dr.clients.processes import known_dead
-from dr.clients.rebuild_store import RebuildRecords
+from dr.clients.bucket.rebuild_store import RebuildRecords
+from dr.clients.cluster import workloads
+from dr.clients.cnpg.clusters import list_clusters
+from dr.clients.files.processes import known_dead
 from dr.model.errors import Problem, RefusedError
 from dr.model.history import OperationEntry
 from dr.model.holder import Holder
 from dr.model.status import Status
-from dr.model.traffic import cluster_behind
-from dr.operations.session import Session
+from dr.model.traffic.decision import cluster_behind
+from dr.operations.frame.session import Session
 
 
 def look(session: Session) -> Status:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_gcp as gcp
 
-from dr.model.infrastructure import BackupBucket, Durable
-from dr.model.infrastructure_resources import BACKUPS, last_word
+from dr.model.infrastructure.resources import BACKUPS, last_word
+from dr.model.infrastructure.settings import BackupBucket, Durable
 
 _DAY = 24 * 60 * 60
 

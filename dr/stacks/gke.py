@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_gcp as gcp
 
-from dr.model.infrastructure import NodePool, Platform
-from dr.model.infrastructure_resources import KUBERNETES, last_word
+from dr.model.infrastructure.resources import KUBERNETES, last_word
+from dr.model.infrastructure.settings import NodePool, Platform
 from dr.stacks.network import Network
 
 _EVERYTHING = "https://www.googleapis.com/auth/cloud-platform"

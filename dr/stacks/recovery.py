@@ -9,7 +9,7 @@ import pulumi_kubernetes as k8s
 
 from dr.model.config import Environment
 from dr.model.declaration import Declaration, stack_outputs
-from dr.model.recovered import RecoveredCluster
+from dr.model.recovery.recovered import RecoveredCluster
 from dr.model.stack_file import PROJECT
 from dr.stacks.provider import cluster_provider
 

@@ -7,9 +7,9 @@ from typing import Any
 import pulumi
 from pulumi.runtime import config as runtime_config
 
-from dr.model.argocd_stack import ArgoCd
 from dr.model.config import Environment, parse_environment
-from dr.model.infrastructure import Durable, Part, Platform
+from dr.model.infrastructure.argocd_stack import ArgoCd
+from dr.model.infrastructure.settings import Durable, Part, Platform
 from dr.model.stack_file import own_keys, read_section
 
 

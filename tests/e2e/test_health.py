@@ -319,7 +319,8 @@ def test_an_api_server_that_is_gone_is_found_and_the_bucket_still_judged(healthy
 def test_clocks_that_disagree_are_found(healthy: Seat) -> None:
     """A double: the process is given a clock that is fast, as no clock of the lab can be set."""
     fast = (
-        "import sys; from datetime import timedelta; import dr.operations.session as session; now = session.utc_now\n"
+        "import sys; from datetime import timedelta\n"
+        "import dr.operations.frame.session as session; now = session.utc_now\n"
         "session.utc_now = lambda: now() + timedelta(seconds=90)\n"
         "from dr.cli.main import run; sys.exit(run(['health', '--env', 'dev', '--json']))"
     )

@@ -19,15 +19,15 @@ import pytest
 import yaml
 
 from dr.cli.main import run
-from dr.clients.config_files import load_infrastructure
+from dr.clients.files.config_files import load_infrastructure
 from dr.engine.infrastructure_stack import InfrastructureStack
 from dr.engine.installation import find_pulumi
-from dr.model.changes import Op
 from dr.model.config import InfrastructureStacks
 from dr.model.errors import AccessError
-from dr.model.infrastructure import Infrastructure
-from dr.model.infrastructure_resources import platform_resources
-from dr.operations.infrastructure import survey
+from dr.model.guard.changes import Op
+from dr.model.infrastructure.resources import platform_resources
+from dr.model.infrastructure.settings import Infrastructure
+from dr.operations.rebuild.infrastructure import survey
 from lab.environment import environment
 from lab.gcp import faults, seed, table
 from lab.gcp.faults import Fault

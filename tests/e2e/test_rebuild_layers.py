@@ -11,10 +11,10 @@ import pytest
 
 from dr.engine.installation import find_pulumi
 from dr.model.errors import EngineError
-from dr.model.guard import Seen
-from dr.operations import layers
-from dr.operations.layers import Watch, bring_up
-from dr.operations.rebuild_layers import InfrastructureLayer
+from dr.model.guard.dangers import Seen
+from dr.operations.rebuild import layers
+from dr.operations.rebuild.layers import Watch, bring_up
+from dr.operations.rebuild.platform_layers import InfrastructureLayer
 from lab.environment import environment
 from lab.gcp import faults
 from lab.gcp.faults import Fault

@@ -10,9 +10,9 @@ from semver import Version
 
 from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
-from dr.model.changes import Changes, Op
 from dr.model.declaration import Declaration
 from dr.model.errors import EngineError
+from dr.model.guard.changes import Changes, Op
 from tests.builders import an_environment
 from tests.doubles import LAST_EVENT, calls_of, write_pulumi
 

@@ -12,9 +12,9 @@ from semver import Version
 from dr.engine import background_stack
 from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
-from dr.model.changes import Changes
 from dr.model.declaration import Declaration
 from dr.model.errors import EngineError, Problem, RefusedError
+from dr.model.guard.changes import Changes
 from tests.builders import a_recovered, an_environment
 from tests.doubles import calls_of, write_pulumi
 

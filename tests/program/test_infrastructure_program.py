@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dr.model.cloud_resource import component_urn
-from dr.model.infrastructure import Part
-from dr.model.infrastructure_resources import resources_of
+from dr.model.infrastructure.resource import component_urn
+from dr.model.infrastructure.resources import resources_of
+from dr.model.infrastructure.settings import Part
 from dr.stacks.infrastructure import declare_infrastructure
 from tests.infrastructures import BACKUPS, NODES, PROJECT, a_durable, a_platform
 from tests.monitor import Monitor, run_program

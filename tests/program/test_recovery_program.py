@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dr.model.declaration import Declaration
-from dr.model.recovered import RecoveredCluster
+from dr.model.recovery.recovered import RecoveredCluster
 from dr.stacks.recovery import declare_recovery_stack
 from tests.builders import TARGET, a_recovered, an_environment
 from tests.monitor import Monitor, run_program

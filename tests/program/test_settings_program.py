@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
-from dr.clients.config_files import load_environment
+from dr.clients.files.config_files import load_environment
 from dr.model.errors import ConfigError
 from dr.stacks.settings import environment_of_stack
 from tests.builders import an_environment, config_document

@@ -12,8 +12,8 @@ import pytest
 import snappy
 import zstandard
 
-from dr.clients.archive_reader import find_archive, open_archive, read_archives
-from dr.model.archive import Archive
+from dr.clients.bucket.archive_reader import find_archive, open_archive, read_archives
+from dr.model.archive.contents import Archive
 from dr.model.config import BackupPlace
 from dr.model.errors import AccessError
 from tests.archives import at, backup, put_backup, put_history, put_wal, switch, wal

@@ -4,8 +4,8 @@ from threading import Event
 
 import pytest
 
-from dr.clients.backups import take_first_backup
-from dr.clients.kubernetes import KubernetesApi
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cnpg.backups import take_first_backup
 from dr.model.errors import AccessError
 from tests.builders import a_plugin_source, a_source
 from tests.doubles import Wire, kube_status

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.archive import IncompleteBackup
-from dr.model.base_choice import problems_of_base
-from dr.model.catalogue import Catalogue
+from dr.model.archive.base_choice import problems_of_base
+from dr.model.archive.catalogue import Catalogue
+from dr.model.archive.contents import IncompleteBackup
 from dr.model.errors import Problem
-from dr.model.target import RecoveryTarget
+from dr.model.target.target import RecoveryTarget
 from tests.archives import archive, at, backup, switch, wal
 
 FIRST, SECOND, THIRD = backup(3), backup(10), backup(20, timeline=2)

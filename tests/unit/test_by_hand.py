@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.pod_exec import Ran
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.database.pod_exec import Ran
 from dr.model.errors import AccessError, RefusedError
 from dr.model.history import Outcome
-from dr.operations import recovery
-from dr.operations.by_hand import apply, decide
-from dr.operations.session import Session
+from dr.operations.frame.session import Session
+from dr.operations.recovery import recovery
+from dr.operations.review.by_hand import apply, decide
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients import checkout as module
-from dr.clients.checkout import Checkout
+from dr.clients.files import checkout as module
+from dr.clients.files.checkout import Checkout
 from dr.model.errors import AccessError, RequestError
-from dr.model.manifests import ManifestFile
+from dr.model.finalization.manifests import ManifestFile
 from tests.repositories import commit_at, fails, git
 
 

@@ -8,16 +8,16 @@ import pytest
 
 from dr.cli.extraction_rendering import show_extraction
 from dr.cli.main import run
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.record_store import RecordStore
-from dr.model.commits import LaterCommits
-from dr.model.drops import Drop
-from dr.model.extraction import ExtractDecision, decide_extraction
-from dr.model.extraction_report import Extracted, ExtractReport
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cluster.record_store import RecordStore
+from dr.model.extraction.decision import ExtractDecision, decide_extraction
+from dr.model.extraction.drops import Drop
+from dr.model.extraction.report import Extracted, ExtractReport
+from dr.model.extraction.table import TableName
 from dr.model.status import Status
-from dr.model.table import TableName
-from dr.operations import extract_observe
-from dr.operations.session import Session
+from dr.model.target.commits import LaterCommits
+from dr.operations.extraction import observe as extract_observe
+from dr.operations.frame.session import Session
 from tests.builders import NOW, a_holder, a_record, an_entry, an_environment
 from tests.extractions import an_extract_request, an_extract_situation
 

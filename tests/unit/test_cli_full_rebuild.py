@@ -9,7 +9,7 @@ import pytest
 from dr.cli import rebuild_setup
 from dr.cli.main import run
 from dr.model.errors import RefusedError
-from dr.model.rebuild import RebuildSituation
+from dr.model.rebuild.decision import RebuildSituation
 from tests.doubles import Wire
 from tests.rebuilds import a_rebuild_situation
 

@@ -14,9 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dr.cli.health import watch_health
 from dr.cli.main import run
-from dr.clients.pod_exec import Ran
+from dr.clients.database.pod_exec import Ran
 from dr.model.errors import AccessError
-from dr.model.health import Health
+from dr.model.health.whole import Health
 from tests.archives import backup as archived_backup
 from tests.archives import put_backup, put_wal
 from tests.builders import BUCKET, NOW, SOURCE_HOST, a_record, an_entry, cluster_object, config_document, config_map_of
@@ -51,7 +51,7 @@ def place(
 ) -> Iterator[Path]:
     """A healthy environment as of now, at the wire. What runs in pods is a double."""
     now = MOMENT
-    monkeypatch.setattr("dr.operations.session.utc_now", lambda: MOMENT)
+    monkeypatch.setattr("dr.operations.frame.session.utc_now", lambda: MOMENT)
     write_environment(tmp_path, write_kubeconfig(tmp_path / "config", {"acme-prod": wire.url}))
     raw = cluster_object()
     ends = {"postgres-prod-server": f"{now + timedelta(days=80):%Y-%m-%d %H:%M:%S} +0000 UTC"}

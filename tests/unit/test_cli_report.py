@@ -9,7 +9,7 @@ import click
 import pytest
 
 from dr.cli.main import run
-from dr.clients.report_files import ReportFiles
+from dr.clients.files.report_files import ReportFiles
 from tests.builders import NOW
 from tests.doubles import Wire, closed_port, write_environment, write_kubeconfig
 from tests.reports import a_report

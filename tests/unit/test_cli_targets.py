@@ -11,9 +11,9 @@ import pytest
 from dr.cli.main import run
 from dr.model.errors import RefusedError
 from dr.model.record import Record
-from dr.model.target import RecoveryTarget
-from dr.operations.traffic import _parted
-from dr.operations.verify import verify_last_commit
+from dr.model.target.target import RecoveryTarget
+from dr.operations.recovery.verify import verify_last_commit
+from dr.operations.traffic.traffic import _parted
 from tests.builders import (
     NOW,
     TARGET_TIME,

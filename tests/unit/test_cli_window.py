@@ -268,7 +268,7 @@ def test_where_nothing_can_be_recovered_that_is_said(
 
 
 def test_an_archive_without_times_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
-    from dr.model.window_report import WindowReport
+    from dr.model.archive.window_report import WindowReport
 
     found = archive(backup(3), files=dict.fromkeys(wal(range(1, 6))))
     window_view.show_window(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dr.model.cloud_faults import recognised
+from dr.model.infrastructure.faults import recognised
 
 SAID = [
     (

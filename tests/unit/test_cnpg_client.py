@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from dr.clients.cnpg import delete_given_up, find_cluster, gave_up, list_clusters
-from dr.clients.kubernetes import KubernetesApi
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cnpg.clusters import delete_given_up, find_cluster, gave_up, list_clusters
 from dr.model.cluster import UNRECOVERABLE_PHASE
 from dr.model.errors import AccessError
 from tests.builders import cluster_object

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dr.model.commits import LaterCommits
+from dr.model.target.commits import LaterCommits
 from tests.builders import TARGET, TARGET_TIME
 
 

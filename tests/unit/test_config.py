@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.clients.config_files import load_environment
+from dr.clients.files.config_files import load_environment
 from dr.model.config import Environment, parse_environment
 from dr.model.errors import ConfigError
 from tests.builders import an_environment, config_document

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from dr.clients.agreement import would_change
-from dr.clients.cnpg import delete_cluster
-from dr.clients.dependants import create, delete_dependant, delete_leftovers, list_dependants, secret_users
-from dr.clients.kubernetes import KubernetesApi
+from dr.clients.cluster.agreement import would_change
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cnpg.clusters import delete_cluster
+from dr.clients.cnpg.dependants import create, delete_dependant, delete_leftovers, list_dependants, secret_users
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import AccessError
 from tests.builders import a_scheduled_backup, cluster_object

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from dr.clients.config_files import load_environment
-from dr.clients.kubernetes import KubernetesApi
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.files.config_files import load_environment
 from dr.model.config import KubernetesAccess
 from tests.rbac import documents
 

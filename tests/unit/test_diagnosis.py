@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from dr.model.cluster import Archiving
-from dr.model.diagnosis import Diagnosis, diagnose
-from dr.model.failure_table import ROWS
-from dr.model.symptoms import ClustersSeen, Incident, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
+from dr.model.diagnosis.diagnosis import Diagnosis, diagnose
+from dr.model.diagnosis.failure_table import ROWS
+from dr.model.diagnosis.symptoms import ClustersSeen, Incident, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
 from tests.builders import NOW, a_source, an_entry, an_environment
 
 REGION = "asia-northeast1"

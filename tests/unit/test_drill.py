@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 from dr.cli.live import reporter_for
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.pod_exec import Ran
-from dr.model.drill import decide_drill
-from dr.model.drill_report import DrillReport
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.database.pod_exec import Ran
+from dr.model.drill.decision import decide_drill
+from dr.model.drill.report import DrillReport
 from dr.model.errors import AccessError, DrError, RecoveryError
-from dr.model.progress import Failure, RecoveryProgress, Stage
-from dr.operations import giving_way
-from dr.operations.drill import Drill
-from dr.operations.evidence import Evidence
-from dr.operations.journal import Journal
-from dr.operations.scratch import Scratch
-from dr.operations.session import Session
+from dr.model.recovery.progress import Failure, RecoveryProgress, Stage
+from dr.operations.drill import giving_way
+from dr.operations.drill.drill import Drill
+from dr.operations.frame.evidence import Evidence
+from dr.operations.frame.journal import Journal
+from dr.operations.frame.session import Session
+from dr.operations.recovery.scratch import Scratch
 from tests.builders import (
     BUCKET,
     NOW,

@@ -6,16 +6,16 @@ from threading import Event
 
 import pytest
 
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.pod_exec import Ran
-from dr.model.drops import Drop
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.database.pod_exec import Ran
+from dr.model.archive.wal_lines import read_commit
+from dr.model.archive.wal_names import name_of
 from dr.model.errors import AccessError, RefusedError
+from dr.model.extraction.drops import Drop
+from dr.model.extraction.table_name import TableName
 from dr.model.holder import Holder
-from dr.model.table_name import TableName
-from dr.model.wal_lines import read_commit
-from dr.model.wal_names import name_of
-from dr.operations import archive_search, drop_search
-from dr.operations.session import Session
+from dr.operations.frame.session import Session
+from dr.operations.recovery import archive_search, drop_search
 from tests.archives import SEGMENT, put_wal, wal
 from tests.builders import NOW, a_source, an_environment
 from tests.doubles import ObjectStoreDouble, RanInPod, closed_port, in_pods, said

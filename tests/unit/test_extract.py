@@ -8,19 +8,19 @@ import pytest
 from semver import Version
 
 from dr.cli.live import reporter_for
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.pod_exec import Ran
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.database.pod_exec import Ran
 from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.errors import AccessError, DrError
-from dr.model.extraction import decide_extraction
-from dr.model.extraction_sql import NOT_DONE
-from dr.model.table_facts import Prepared
-from dr.operations.extract import Extract
-from dr.operations.journal import Journal
-from dr.operations.operation import Tools
-from dr.operations.scratch import Scratch
-from dr.operations.session import Session
+from dr.model.extraction.decision import decide_extraction
+from dr.model.extraction.statements import NOT_DONE
+from dr.model.extraction.table_facts import Prepared
+from dr.operations.extraction.extract import Extract
+from dr.operations.frame.journal import Journal
+from dr.operations.frame.operation import Tools
+from dr.operations.frame.session import Session
+from dr.operations.recovery.scratch import Scratch
 from tests.builders import NOW, a_holder, a_recovered, a_situation, a_source, an_environment, as_seen
 from tests.doubles import Impatient, RanInPod, RecordsDouble, in_pods, said
 from tests.extractions import a_table, an_extract_request, an_extract_situation
@@ -133,7 +133,7 @@ def test_a_table_without_room_is_refused_before_a_row_of_it_is_loaded(bench: _Be
 
 
 def test_a_load_that_fails_says_why_in_postgresqls_words(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dr.operations.extract.superuser_password", lambda *_, **__: "s")
+    monkeypatch.setattr("dr.operations.extraction.extract.superuser_password", lambda *_, **__: "s")
     wrong = said(code=3, errors='ERROR:  type "public.mood" does not exist')
     extraction = bench.extraction(databases(staged="", copy=wrong))
     extraction._recover()

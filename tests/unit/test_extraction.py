@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from dr.model.catalogue import Catalogue
+from dr.model.archive.catalogue import Catalogue
 from dr.model.errors import RefusedError
-from dr.model.extraction import ExtractDecision, decide_extraction
-from dr.model.extraction_preconditions import ExtractSituation
+from dr.model.extraction.decision import ExtractDecision, decide_extraction
+from dr.model.extraction.preconditions import ExtractSituation
+from dr.model.extraction.table import TableName
+from dr.model.extraction.table_facts import Part, View
 from dr.model.history import Outcome
-from dr.model.table import TableName
-from dr.model.table_facts import Part, View
-from dr.model.target import RecoveryTarget
+from dr.model.target.target import RecoveryTarget
 from tests.archives import archive, at, backup, wal
 from tests.builders import (
     TARGET,

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from dr.model.extraction_sql import (
+from dr.model.extraction.statements import (
     NOT_DONE,
     Present,
     Swap,
@@ -16,9 +16,9 @@ from dr.model.extraction_sql import (
     preparation,
     restoration,
 )
-from dr.model.table import TableName
-from dr.model.table_facts import ForeignKey, Part, Prepared, Sequence, TableFacts, View, ask_live, ask_table
-from dr.model.target import RecoveryTarget
+from dr.model.extraction.table import TableName
+from dr.model.extraction.table_facts import ForeignKey, Part, Prepared, Sequence, TableFacts, View, ask_live, ask_table
+from dr.model.target.target import RecoveryTarget
 
 TARGET = RecoveryTarget(datetime(2026, 11, 23, 9, 1, 2, tzinfo=UTC))
 USERS = TableName("public", "users")

@@ -4,9 +4,9 @@ from threading import Event
 
 import pytest
 
-from dr.clients.fencing import fence, unfence
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.pod_exec import Ran
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cnpg.fencing import fence, unfence
+from dr.clients.database.pod_exec import Ran
 from dr.model.errors import AccessError
 from tests.builders import cluster_object
 from tests.doubles import Impatient, RanInPod, Wire, in_pods, said

@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from dr.clients.fetch_ahead import bring_program, make_as_declared, remove_program
-from dr.clients.kubernetes import KubernetesApi
-from dr.model.archive import Archive
-from dr.model.fetch_ahead import (
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cnpg.fetch_ahead import bring_program, make_as_declared, remove_program
+from dr.model.archive.contents import Archive
+from dr.model.recovery.decision import RecoveryDecision
+from dr.model.recovery.fetch_ahead import (
     WORTH_SEGMENTS,
     as_declared,
     can_fetch_ahead,
     fetching_ahead,
     segments_to_replay,
 )
-from dr.model.recovered import RecoveredCluster
-from dr.model.recovery import RecoveryDecision
+from dr.model.recovery.recovered import RecoveredCluster
 from tests.archives import archive, backup, switch, wal
 from tests.builders import a_decision, a_plugin_source, a_recovered, a_situation, as_seen
 from tests.doubles import Wire, kube_status

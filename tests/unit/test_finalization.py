@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from dr.model.argocd import Manager
 from dr.model.cluster import Archiving
 from dr.model.errors import RefusedError
-from dr.model.finalization import FinalizeDecision, decide_finalization, former_names
-from dr.model.finalization_preconditions import FinalizeRequest, GitSeen
+from dr.model.finalization.decision import FinalizeDecision, decide_finalization, former_names
+from dr.model.finalization.preconditions import FinalizeRequest, GitSeen
+from dr.model.traffic.argocd import Manager
 from tests.builders import (
     SOURCE_HOST,
     a_finalize_situation,

@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.rebuild_store import RebuildLease, RebuildRecords
-from dr.model.changes import Change, Changes, Op
+from dr.clients.bucket.rebuild_store import RebuildLease, RebuildRecords
+from dr.clients.cluster.kubernetes import KubernetesApi
 from dr.model.errors import DrError, EngineError, RecoveryError, RefusedError, VerificationError
+from dr.model.guard.changes import Change, Changes, Op
 from dr.model.history import Outcome
-from dr.model.origin import Judgement, Origin
-from dr.model.progress import RecoveryProgress
-from dr.model.rebuild_report import RebuildReport
-from dr.operations import full_rebuild
-from dr.operations.full_rebuild import Rebuild
-from dr.operations.journal import Journal
-from dr.operations.rebuild_database import DatabaseFound
-from dr.operations.rebuild_stage import Layers, Stage
-from dr.operations.session import Session
+from dr.model.rebuild.report import RebuildReport
+from dr.model.recovery.origin import Judgement, Origin
+from dr.model.recovery.progress import RecoveryProgress
+from dr.operations.frame.journal import Journal
+from dr.operations.frame.session import Session
+from dr.operations.rebuild import full_rebuild
+from dr.operations.rebuild.database import DatabaseFound
+from dr.operations.rebuild.full_rebuild import Rebuild
+from dr.operations.rebuild.stage import Layers, Stage
 from tests.archives import archive, backup, wal
 from tests.builders import NOW, a_holder, a_record, a_recovered, a_source, an_environment, as_seen
 from tests.doubles import RecordsDouble, Wire

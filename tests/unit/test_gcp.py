@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from dr.clients.gcp import GoogleApi, endpoint
-from dr.model.cloud_resource import Api, CloudResource
-from dr.model.infrastructure_resources import resources_of
+from dr.clients.google.gcp import GoogleApi, endpoint
+from dr.model.infrastructure.resource import Api, CloudResource
+from dr.model.infrastructure.resources import resources_of
 from tests.doubles import Wire
 from tests.infrastructures import BACKUPS, PROJECT, a_durable, a_platform
 

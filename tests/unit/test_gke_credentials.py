@@ -10,12 +10,12 @@ import pytest
 import yaml
 from google.auth.exceptions import DefaultCredentialsError
 
-from dr.clients.gke_credentials import cluster_endpoint, write_kubeconfig
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.repository_credentials import read_credentials
-from dr.model.argocd_stack import RepositoryCredentials
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.google.gke_credentials import cluster_endpoint, write_kubeconfig
+from dr.clients.google.repository_credentials import read_credentials
 from dr.model.config import KubernetesAccess
 from dr.model.errors import AccessError
+from dr.model.infrastructure.argocd_stack import RepositoryCredentials
 from tests.doubles import Wire
 
 CLUSTER = "/projects/acme/locations/europe-west4/clusters/acme"

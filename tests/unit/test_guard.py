@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dr.model.changes import Change, Changes, Op
-from dr.model.guard import BUCKET, CLUSTER, Danger, Reach, Seen, SeenCluster, dangers, standing
-from dr.model.rules import MEANINGS, Override, Rule
+from dr.model.guard.changes import Change, Changes, Op
+from dr.model.guard.dangers import BUCKET, CLUSTER, Danger, Reach, Seen, SeenCluster, dangers, standing
+from dr.model.guard.rules import MEANINGS, Override, Rule
 
 SERVICE = "kubernetes:core/v1:ServicePatch"
 ACCOUNT = "gcp:serviceaccount/account:Account"

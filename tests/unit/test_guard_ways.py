@@ -13,12 +13,12 @@ import yaml
 from dr.cli.main import run
 from dr.engine.preview import read_events
 from dr.model.errors import RefusedError
-from dr.model.guard import BUCKET, CLUSTER
-from dr.model.rules import Rule
-from dr.operations import policy
-from dr.operations.guarding import judge
-from dr.operations.policy import PackGuard
-from dr.operations.session import Session
+from dr.model.guard.dangers import BUCKET, CLUSTER
+from dr.model.guard.rules import Rule
+from dr.operations.frame.session import Session
+from dr.operations.review import policy
+from dr.operations.review.guarding import judge
+from dr.operations.review.policy import PackGuard
 from tests.builders import (
     NOW,
     SOURCE_HOST,
@@ -125,7 +125,7 @@ def test_by_an_operation_it_is_refused_as_guarded(
 ) -> None:
     from pulumi.automation.events import EngineEvent
 
-    from dr.clients.kubernetes import KubernetesApi
+    from dr.clients.cluster.kubernetes import KubernetesApi
 
     access = {"context": "acme-prod", "kubeconfig": str(write_kubeconfig(place / "kube", {"acme-prod": wire.url}))}
     environment = an_environment(kubernetes=access)

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from dr.clients.kubernetes import KubernetesApi
-from dr.model.changes import Change, Changes, Op
+from dr.clients.cluster.kubernetes import KubernetesApi
 from dr.model.errors import RefusedError
-from dr.model.guard import CLUSTER
-from dr.operations.guarding import judge, see
-from dr.operations.session import Session
+from dr.model.guard.changes import Change, Changes, Op
+from dr.model.guard.dangers import CLUSTER
+from dr.operations.frame.session import Session
+from dr.operations.review.guarding import judge, see
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

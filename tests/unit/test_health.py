@@ -6,11 +6,11 @@ import pytest
 
 from dr.model.durations import spoken
 from dr.model.errors import ConfigError
-from dr.model.health import as_json, judge
-from dr.model.health_check import State, graded, worst
-from dr.model.health_names import CHECKS
-from dr.model.health_settings import DownTo, UpTo
-from dr.model.health_snapshot import BackupObjects
+from dr.model.health.check import State, graded, worst
+from dr.model.health.names import CHECKS
+from dr.model.health.seen import BackupObjects
+from dr.model.health.settings import DownTo, UpTo
+from dr.model.health.whole import as_json, judge
 from tests.builders import an_environment
 from tests.healths import SEEN_AT, a_schedule, a_snapshot, checks
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.health_check import State
-from dr.model.health_snapshot import BackupObjects
+from dr.model.health.check import State
+from dr.model.health.seen import BackupObjects
 from tests.archives import archive, wal
 from tests.healths import (
     ARCHIVED,

@@ -12,18 +12,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from dr.clients.backup_runs import list_backup_objects
-from dr.clients.bucket_facts import base_backup_bytes, read_bucket
-from dr.clients.database_facts import ask_database, facts_of
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.operators import find_operators, split_image
-from dr.clients.own_credentials import own_ends
-from dr.clients.serving import find_serving, read_identity
-from dr.clients.volume_fill import ask_volumes, volumes_of
+from dr.clients.bucket.facts import base_backup_bytes, read_bucket
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cluster.own_credentials import own_ends
+from dr.clients.cnpg.backup_runs import list_backup_objects
+from dr.clients.cnpg.operators import find_operators, split_image
+from dr.clients.cnpg.serving import find_serving, read_identity
+from dr.clients.database.facts import ask_database, facts_of
+from dr.clients.database.volume_fill import ask_volumes, volumes_of
 from dr.model.cluster import ClusterSnapshot
 from dr.model.config import BackupPlace, KubernetesAccess
 from dr.model.errors import AccessError
-from dr.model.health_snapshot import Volume
+from dr.model.health.seen import Volume
 from tests.builders import (
     BUCKET,
     NOW,

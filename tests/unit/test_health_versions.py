@@ -8,9 +8,9 @@ import pytest
 from semver import Version
 
 from dr.model.cluster import Archiving
-from dr.model.end_of_life import end_of
-from dr.model.health_check import Check, State
-from dr.model.health_snapshot import Operators, Program
+from dr.model.health.check import Check, State
+from dr.model.health.end_of_life import end_of
+from dr.model.health.seen import Operators, Program
 from tests.builders import a_plugin_source, a_source, by_plugin
 from tests.healths import UNSEEN, a_serving, checks
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from dr.model.cluster import Archiving
-from dr.model.health_check import State
+from dr.model.health.check import State
 from tests.archives import archive, at, backup, wal
 from tests.builders import a_plugin_source, a_source
 from tests.healths import ARCHIVED, SEEN_AT, UNSEEN, a_database, a_serving, checks, seen

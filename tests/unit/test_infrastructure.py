@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.clients.config_files import infrastructure_of, load_environment, load_infrastructure
+from dr.clients.files.config_files import infrastructure_of, load_environment, load_infrastructure
 from dr.model.config import InfrastructureStacks
 from dr.model.errors import ConfigError
-from dr.model.infrastructure import Platform, recovery_window
-from dr.model.infrastructure_resources import platform_resources
+from dr.model.infrastructure.resources import platform_resources
+from dr.model.infrastructure.settings import Platform, recovery_window
 from dr.model.stack_file import read_section
 from tests.builders import an_environment, config_document
 from tests.infrastructures import (

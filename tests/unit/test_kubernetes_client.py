@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients.cnpg import find_cluster
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.record_store import RecordStore
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cluster.record_store import RecordStore
+from dr.clients.cnpg.clusters import find_cluster
 from dr.model.config import KubernetesAccess
 from dr.model.errors import AccessError
 from tests.builders import NOW, a_record, a_recovered, cluster_object

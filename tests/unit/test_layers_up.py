@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dr.model.changes import Change, Changes, Op
 from dr.model.errors import DrError, EngineError, InterruptedOperationError, RefusedError
-from dr.model.guard import Seen
-from dr.operations.layers import Watch, bring_up, told
+from dr.model.guard.changes import Change, Changes, Op
+from dr.model.guard.dangers import Seen
+from dr.operations.rebuild.layers import Watch, bring_up, told
 from tests.doubles import Impatient
 
 BUCKET = "gcp:storage/bucket:Bucket"

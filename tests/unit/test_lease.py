@@ -9,11 +9,11 @@ from threading import Event
 
 import pytest
 
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.lease_store import LeaseStore
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cluster.lease_store import LeaseStore
 from dr.model.errors import DrError, RefusedError
-from dr.operations import lease
-from dr.operations.lease import DURATION, held
+from dr.operations.frame import lease
+from dr.operations.frame.lease import DURATION, held
 from tests.builders import NOW, a_holder, lease_object
 from tests.doubles import Impatient, KubernetesDouble, a_dead_process, kube_status, serving
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.lease_store import LeaseStore
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cluster.lease_store import LeaseStore
 from dr.model.errors import AccessError
 from tests.builders import NOW, lease_object
 from tests.doubles import KubernetesDouble, kube_status, serving

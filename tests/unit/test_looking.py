@@ -6,8 +6,8 @@ from threading import Event
 import pytest
 
 from dr.model.errors import AccessError
-from dr.model.health_check import Unseen
-from dr.operations.looking import Look
+from dr.model.health.check import Unseen
+from dr.operations.frame.looking import Look
 
 
 def _soon() -> float:

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from dr.model.manifest_edits import WHY_NO_BOOTSTRAP
+from dr.model.finalization.manifest_edits import WHY_NO_BOOTSTRAP
 from tests.manifests import BACKUP, CLUSTER, SERVICE, STORE, a_cluster, diff, only, refused, run
 
 

@@ -6,8 +6,8 @@ from string import Template
 import pytest
 
 from dr.model.errors import RefusedError
-from dr.model.manifest_edits import WHY_NO_BOOTSTRAP
-from dr.model.manifests import ManifestFile, rewrite
+from dr.model.finalization.manifest_edits import WHY_NO_BOOTSTRAP
+from dr.model.finalization.manifests import ManifestFile, rewrite
 from tests.manifests import (
     BACKUP,
     CLUSTER,

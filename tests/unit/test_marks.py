@@ -5,16 +5,16 @@ from threading import Event
 
 import pytest
 
-from dr.clients import workloads
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.pod_exec import Ran
-from dr.model.catalogue import Catalogue
+from dr.clients.cluster import workloads
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.database.pod_exec import Ran
+from dr.model.archive.catalogue import Catalogue
 from dr.model.cluster import Archiving
 from dr.model.errors import AccessError, RefusedError, RequestError
 from dr.model.holder import Holder
-from dr.model.marks import KEPT, Mark, Marks, check_mark_name, problems_of_mark, with_mark
-from dr.operations import mark as operation
-from dr.operations.session import Session
+from dr.model.target.marks import KEPT, Mark, Marks, check_mark_name, problems_of_mark, with_mark
+from dr.operations.frame.session import Session
+from dr.operations.recovery import mark as operation
 from tests.builders import NOW, SOURCE_HOST, a_backup, a_source, an_environment
 from tests.doubles import RanInPod, RecordsDouble, in_pods, said
 

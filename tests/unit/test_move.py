@@ -8,22 +8,22 @@ import pytest
 from semver import Version
 
 from dr.cli.live import reporter_for
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.pod_exec import Ran
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.database.pod_exec import Ran
 from dr.engine.backend import Backend
 from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
-from dr.model.changes import Changes
 from dr.model.declaration import Declaration
 from dr.model.errors import AccessError, DrError, EngineError, InterruptedOperationError
+from dr.model.guard.changes import Changes
 from dr.model.history import Outcome
 from dr.model.record import Record
-from dr.model.report import MoveReport
-from dr.model.traffic import MoveRequest
-from dr.operations.journal import Journal
-from dr.operations.operation import Tools
-from dr.operations.session import Session
-from dr.operations.traffic import Move, decide
+from dr.model.reports.report import MoveReport
+from dr.model.traffic.decision import MoveRequest
+from dr.operations.frame.journal import Journal
+from dr.operations.frame.operation import Tools
+from dr.operations.frame.session import Session
+from dr.operations.traffic.traffic import Move, decide
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.name_check import await_same_address, log_in, pod_of
-from dr.clients.pod_exec import PodExec, Ran
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cluster.name_check import await_same_address, log_in, pod_of
+from dr.clients.database.pod_exec import PodExec, Ran
 from dr.model.errors import AccessError, DrError, VerificationError
 from tests.doubles import Impatient, RanInPod, in_pods, said
 

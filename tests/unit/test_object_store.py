@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients.object_store import read_catalogue, stored_bytes
+from dr.clients.bucket.object_store import read_catalogue, stored_bytes
 from dr.model.config import BackupPlace
 from dr.model.errors import AccessError
 from tests.builders import BUCKET

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from dr.clients.cnpg import find_cluster
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.object_stores import plugin_fault
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cnpg.clusters import find_cluster
+from dr.clients.cnpg.object_stores import plugin_fault
 from dr.model.errors import AccessError
 from tests.builders import BACKUP_URL, STORE_CONFIGURATION, by_plugin, cluster_object
 from tests.doubles import Wire, kube_status

@@ -11,17 +11,17 @@ from threading import Event
 import pytest
 
 from dr.cli.live import reporter_for
-from dr.clients.kubernetes import KubernetesApi
+from dr.clients.cluster.kubernetes import KubernetesApi
 from dr.engine.backend import Backend
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.errors import AccessError, InterruptedOperationError, RefusedError
 from dr.model.history import Outcome
 from dr.model.plan import Plan
-from dr.operations import lease
-from dr.operations.journal import Journal
-from dr.operations.operation import Course, Tools, run_operation
-from dr.operations.runner import StepResult
-from dr.operations.session import Session
+from dr.operations.frame import lease
+from dr.operations.frame.journal import Journal
+from dr.operations.frame.operation import Course, Tools, run_operation
+from dr.operations.frame.runner import StepResult
+from dr.operations.frame.session import Session
 from tests.builders import NOW, a_holder, a_step, an_environment, lease_object
 from tests.doubles import Impatient, KubernetesDouble, a_dead_process, kube_status, serving
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from dr.model.history import StepEntry
-from dr.model.phases import RECOVER, TITLES, Mark, Phase, Span, spans, split, whole_incident
-from dr.model.progress import Stage
+from dr.model.recovery.progress import Stage
+from dr.model.reports.phases import RECOVER, TITLES, Mark, Phase, Span, spans, split, whole_incident
 from tests.builders import NOW
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dr.model.archive import Archive, IncompleteBackup
-from dr.model.picture import picture
-from dr.model.window import holes, windows
+from dr.model.archive.contents import Archive, IncompleteBackup
+from dr.model.archive.picture import picture
+from dr.model.archive.window import holes, windows
 from tests.archives import archive, at, backup, switch, wal
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dr.model.finalization import decide_finalization
-from dr.model.finalization_preconditions import FinalizeRequest
+from dr.model.finalization.decision import decide_finalization
+from dr.model.finalization.preconditions import FinalizeRequest
 from dr.model.plan import Plan
 from tests.builders import (
     a_decision,

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from dr.clients.cloud_status import incidents_now
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.platform_health import list_nodes, list_pods, with_last_words
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cluster.platform_health import list_nodes, list_pods, with_last_words
+from dr.clients.google.cloud_status import incidents_now
 from dr.model.errors import AccessError
 from tests.doubles import Wire, closed_port
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from dr.model.errors import RefusedError
-from dr.model.manifests import ManifestFile
-from dr.model.plugin_migration import PluginMigration, migrate
+from dr.model.finalization.manifests import ManifestFile
+from dr.model.finalization.plugin_migration import PluginMigration, migrate
 from lab.data import content
 from lab.data.environments import ENVIRONMENTS
 from tests.manifests import diff

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from dr.model.catalogue import Catalogue
+from dr.model.archive.catalogue import Catalogue
 from dr.model.cluster import Archiving
 from dr.model.errors import Problem, RefusedError
-from dr.model.preconditions import RecoveryRequest, preconditions
-from dr.model.situation import Situation
-from dr.model.target import RecoveryTarget
+from dr.model.recovery.preconditions import RecoveryRequest, preconditions
+from dr.model.recovery.situation import Situation
+from dr.model.target.target import RecoveryTarget
 from tests.builders import (
     NOW,
     TARGET_TIME,

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dr.clients import processes
-from dr.clients.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine, this_process
+from dr.clients.files import processes
+from dr.clients.files.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine, this_process
 from tests.builders import a_holder
 from tests.doubles import a_dead_process
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from dr.model.errors import Problem, RefusedError
-from dr.model.rebuild import EXPERIENCE, RebuildRequest, decide_rebuild
+from dr.model.rebuild.decision import EXPERIENCE, RebuildRequest, decide_rebuild
 from tests.builders import NOW, an_entry, an_environment
 from tests.rebuilds import a_rebuild, a_rebuild_situation, a_survivor
 

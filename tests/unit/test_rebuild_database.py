@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.pod_exec import Ran
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.database.pod_exec import Ran
 from dr.model.errors import AccessError, RecoveryError, VerificationError
-from dr.model.origin import Origin
-from dr.operations.layers import Watch
-from dr.operations.rebuild_database import SKIPS_CHECK, DatabaseFound, find_database
-from dr.operations.session import Session
+from dr.model.recovery.origin import Origin
+from dr.operations.frame.session import Session
+from dr.operations.rebuild.database import SKIPS_CHECK, DatabaseFound, find_database
+from dr.operations.rebuild.layers import Watch
 from tests.archives import archive, at, backup, put_backup, put_wal, wal
 from tests.builders import NOW, a_holder, an_environment, cluster_object
 from tests.doubles import Impatient, ObjectStoreDouble, RanInPod, Wire, in_pods, kube_status, said

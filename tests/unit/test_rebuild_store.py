@@ -10,8 +10,8 @@ import pytest
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud import storage
 
-from dr.clients.kept_text import kept_text
-from dr.clients.rebuild_store import RebuildLease, RebuildRecords
+from dr.clients.bucket.kept_text import kept_text
+from dr.clients.bucket.rebuild_store import RebuildLease, RebuildRecords
 from dr.model.errors import AccessError
 from tests.builders import NOW, an_entry
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dr.model.cluster import ClusterSnapshot
-from dr.model.recovered import RecoveredCluster, derive_recovered_cluster
+from dr.model.recovery.recovered import RecoveredCluster, derive_recovered_cluster
 from tests.builders import BUCKET, LIMIT, TARGET, a_plugin_source, a_snapshot, a_source, by_plugin, cluster_object
 
 KEPT = {

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from dr.model.archive.snapshots import AUTO, NEVER, NEWEST, SnapshotBackup
+from dr.model.archive.wal_names import name_of
 from dr.model.errors import RefusedError, RequestError
-from dr.model.recovery_base import RecoveryBase, base_of, problems_of_snapshot
-from dr.model.situation import Situation
-from dr.model.snapshots import AUTO, NEVER, NEWEST, SnapshotBackup
-from dr.model.target import RecoveryTarget
-from dr.model.target_request import TargetOptions
-from dr.model.wal_names import name_of
+from dr.model.recovery.base import RecoveryBase, base_of, problems_of_snapshot
+from dr.model.recovery.situation import Situation
+from dr.model.target.request import TargetOptions
+from dr.model.target.target import RecoveryTarget
 from tests.archives import SEGMENT, archive, at, backup, switch, wal
 from tests.builders import NOW, a_decision, a_situation, a_snapshot, a_source, an_environment
 

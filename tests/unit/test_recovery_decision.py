@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.catalogue import Catalogue
+from dr.model.archive.catalogue import Catalogue
 from dr.model.errors import RefusedError
-from dr.model.recovery import RecoveryDecision
-from dr.model.situation import Situation
-from dr.model.target import RecoveryTarget
+from dr.model.recovery.decision import RecoveryDecision
+from dr.model.recovery.situation import Situation
+from dr.model.target.target import RecoveryTarget
 from tests.builders import (
     NOW,
     TARGET,

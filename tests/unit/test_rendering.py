@@ -15,8 +15,8 @@ from dr.model.cluster import Archiving
 from dr.model.errors import DrError, RecoveryError, Stopped
 from dr.model.history import Outcome
 from dr.model.plan import Plan
-from dr.model.progress import RecoveryProgress, Stage
-from dr.model.report import MoveReport
+from dr.model.recovery.progress import RecoveryProgress, Stage
+from dr.model.reports.report import MoveReport
 from dr.model.status import Status
 from tests.builders import (
     NOW,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients.report_files import ReportFiles
+from dr.clients.files.report_files import ReportFiles
 from dr.model.errors import AccessError
 from tests.builders import NOW
 from tests.reports import a_report

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from dr.clients import report_store
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.report_store import KEPT, ReportStore
+from dr.clients.cluster import report_store
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cluster.report_store import KEPT, ReportStore
 from dr.model.errors import AccessError
 from tests.builders import NOW
 from tests.doubles import KubernetesDouble, kube_status, serving

@@ -10,9 +10,9 @@ import pytest
 from dr.model.errors import AccessError, DrError, InterruptedOperationError, RecoveryError
 from dr.model.history import OperationEntry, Outcome
 from dr.model.plan import Plan, Step
-from dr.model.progress import RecoveryProgress
-from dr.operations.journal import Journal
-from dr.operations.runner import Action, StepResult, run_actions
+from dr.model.recovery.progress import RecoveryProgress
+from dr.operations.frame.journal import Journal
+from dr.operations.frame.runner import Action, StepResult, run_actions
 from tests.builders import NOW, a_step
 from tests.doubles import RecordsDouble
 

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from dr.clients import smoke_test
-from dr.clients.smoke_test import await_ok
+from dr.clients.cluster import smoke_test
+from dr.clients.cluster.smoke_test import await_ok
 from dr.model.errors import VerificationError
 from tests.doubles import Impatient, Wire, closed_port
 

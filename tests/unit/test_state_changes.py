@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from dr.model.changes import Op
-from dr.model.guard import BUCKET, CLUSTER
-from dr.model.state_changes import declared_change, going, state_resources
+from dr.model.guard.changes import Op
+from dr.model.guard.dangers import BUCKET, CLUSTER
+from dr.model.guard.state_changes import declared_change, going, state_resources
 
 STACK = "urn:pulumi:durable::postgres-dr::"
 

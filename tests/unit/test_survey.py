@@ -3,8 +3,8 @@
 import pytest
 
 from dr.model.errors import AccessError, RefusedError
-from dr.model.infrastructure_resources import resources_of
-from dr.model.survey import Sighting, check_proven, reconcile
+from dr.model.infrastructure.resources import resources_of
+from dr.model.infrastructure.survey import Sighting, check_proven, reconcile
 from tests.infrastructures import a_platform
 
 NETWORK, SUBNET, ROUTER, NAT, *_ = resources_of(a_platform())

@@ -5,8 +5,17 @@ from datetime import UTC, datetime
 import pytest
 
 from dr.model.errors import RequestError
-from dr.model.table import TableName, all_suffixed, identifier, kept_as, literal, recovered_as, staging_schema, suffixed
-from dr.model.target import RecoveryTarget
+from dr.model.extraction.table import (
+    TableName,
+    all_suffixed,
+    identifier,
+    kept_as,
+    literal,
+    recovered_as,
+    staging_schema,
+    suffixed,
+)
+from dr.model.target.target import RecoveryTarget
 
 TARGET = RecoveryTarget(datetime(2026, 11, 23, 9, 1, 2, 500000, tzinfo=UTC))
 

@@ -7,8 +7,8 @@ from threading import Event
 
 import pytest
 
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.table_copy import _COPY, TableReceiver, run_script
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.database.table_copy import _COPY, TableReceiver, run_script
 from dr.model.errors import AccessError
 from tests.builders import a_source
 from tests.doubles import in_pods, said

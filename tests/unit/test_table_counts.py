@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.table_counts import (
+from dr.model.drill.table_counts import (
     COUNTED_BYTES,
     Counted,
     TableSeen,

@@ -3,7 +3,7 @@
 import pytest
 
 from dr.model.errors import RequestError
-from dr.model.table_name import TableName
+from dr.model.extraction.table_name import TableName
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dr.model.errors import RequestError
-from dr.model.target import LATEST, RecoveryTarget, written, written_time
+from dr.model.target.target import LATEST, RecoveryTarget, written, written_time
 
 NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dr.model.errors import RequestError
-from dr.model.target import RecoveryTarget
-from dr.model.target_request import TargetOptions
+from dr.model.target.request import TargetOptions
+from dr.model.target.target import RecoveryTarget
 
 NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
 TARGETS: dict[str, Any] = {

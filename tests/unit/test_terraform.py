@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from dr.clients.config_files import load_infrastructure
-from dr.model.adoption_report import StackAdoption, check_unchanged, decide_adoption
-from dr.model.changes import Change, Changes, Op, PathChange
-from dr.model.cloud_resource import CloudResource
+from dr.clients.files.config_files import load_infrastructure
 from dr.model.config import InfrastructureStacks
 from dr.model.errors import RefusedError, RequestError
-from dr.model.infrastructure_resources import resources_of
-from dr.model.survey import Reconciliation
-from dr.model.terraform import Fit, fit, read_terraform
+from dr.model.guard.changes import Change, Changes, Op, PathChange
+from dr.model.infrastructure.adoption_report import StackAdoption, check_unchanged, decide_adoption
+from dr.model.infrastructure.resource import CloudResource
+from dr.model.infrastructure.resources import resources_of
+from dr.model.infrastructure.survey import Reconciliation
+from dr.model.infrastructure.terraform import Fit, fit, read_terraform
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = json.loads((ROOT / "tests" / "terraform.tfstate.json").read_text())

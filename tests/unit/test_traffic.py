@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from dr.model.argocd import Manager
 from dr.model.cluster import ClusterSnapshot
-from dr.model.commits import LaterCommits
 from dr.model.errors import Problem, RefusedError
-from dr.model.traffic import (
+from dr.model.target.commits import LaterCommits
+from dr.model.traffic.argocd import Manager
+from dr.model.traffic.decision import (
     MoveDecision,
     MoveRequest,
     TrafficSituation,

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from dr.model.report_document import ReportDocument
-from dr.model.report_picture import trend_chart
-from dr.model.trend import trend_of
+from dr.model.reports.document import ReportDocument
+from dr.model.reports.pictures import trend_chart
+from dr.model.reports.trend import trend_of
 from tests.builders import NOW
 from tests.reports import a_report
 

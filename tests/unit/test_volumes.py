@@ -2,8 +2,8 @@
 
 import pytest
 
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.volumes import storage_class_exists, volume_refusal
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cnpg.volumes import storage_class_exists, volume_refusal
 from dr.model.errors import AccessError
 from tests.builders import a_source
 from tests.doubles import Wire, kube_status

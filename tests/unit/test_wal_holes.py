@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.archive import Archive
-from dr.model.catalogue import BaseBackup
-from dr.model.target import RecoveryTarget
-from dr.model.wal_holes import problems_of_holes, warnings_of_holes
+from dr.model.archive.catalogue import BaseBackup
+from dr.model.archive.contents import Archive
+from dr.model.archive.wal_holes import problems_of_holes, warnings_of_holes
+from dr.model.target.target import RecoveryTarget
 from tests.archives import SEGMENT, archive, at, backup, switch, wal
 from tests.builders import a_decision, a_situation
 

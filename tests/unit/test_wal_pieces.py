@@ -1,8 +1,8 @@
 """In which order, and in what pieces, archived WAL is gone back through."""
 
-from dr.model.archive import Archive
-from dr.model.wal_names import name_of
-from dr.model.wal_pieces import Piece, first_missing, pieces_before
+from dr.model.archive.contents import Archive
+from dr.model.archive.wal_names import name_of
+from dr.model.archive.wal_pieces import Piece, first_missing, pieces_before
 from tests.archives import SEGMENT, archive, switch, wal
 
 

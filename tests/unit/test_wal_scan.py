@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.pod_exec import Ran
-from dr.clients.wal_scan import Scan, head, packed, scan_sent, scan_wal, segments_at_once
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.database.pod_exec import Ran
+from dr.clients.database.wal_scan import Scan, head, packed, scan_sent, scan_wal, segments_at_once
+from dr.model.archive.wal_pieces import Piece
 from dr.model.errors import AccessError
-from dr.model.wal_pieces import Piece
 from tests.doubles import RanInPod, in_pods, said
 from tests.unit.pages import CHANGES, COMMIT_1029, COMMITS
 

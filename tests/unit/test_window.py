@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from dr.model.archive import Archive, IncompleteBackup
-from dr.model.wal_names import name_of
-from dr.model.window import Window, holes, unusable, windows
+from dr.model.archive.contents import Archive, IncompleteBackup
+from dr.model.archive.wal_names import name_of
+from dr.model.archive.window import Window, holes, unusable, windows
 from tests.archives import SEGMENT, archive, at, backup, switch, wal
 
 

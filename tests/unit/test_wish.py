@@ -6,8 +6,8 @@ import pytest
 
 from dr.model.config import Environment
 from dr.model.errors import ConfigError
+from dr.model.guard.wish import WishState, asked_for, read_wish
 from dr.model.record import Record
-from dr.model.wish import WishState, asked_for, read_wish
 from tests.builders import RECOVERED_HOST, SOURCE_HOST, TARGET, a_record, a_recovered, an_environment
 
 NAME = "postgres-prod-recovered"

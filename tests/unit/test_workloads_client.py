@@ -4,8 +4,15 @@ from threading import Event
 
 import pytest
 
-from dr.clients.kubernetes import KubernetesApi
-from dr.clients.workloads import await_ready, await_stopped, copy_credentials, external_name, read_deployment, scale
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cluster.workloads import (
+    await_ready,
+    await_stopped,
+    copy_credentials,
+    external_name,
+    read_deployment,
+    scale,
+)
 from dr.model.errors import AccessError
 from tests.doubles import Impatient, Wire, kube_status
 

@@ -1,0 +1,1 @@
+"""The object store: backups, and the texts that are kept beside them."""

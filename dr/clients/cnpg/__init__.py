@@ -1,0 +1,1 @@
+"""CloudNativePG's objects, and what belongs to its Clusters."""

@@ -1,0 +1,46 @@
+"""A base backup on demand: CloudNativePG's ``Backup`` objects."""
+
+import time
+from threading import Event
+
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cnpg.clusters import GROUP, VERSION
+from dr.model.cluster import ClusterSnapshot
+from dr.model.errors import AccessError
+from dr.model.recovery.recovered import MANAGED_BY
+
+_PLURAL = "backups"
+_DONE, _FAILED = "completed", "failed"
+
+
+def take_first_backup(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: float, stop: Event) -> str:
+    """Take a base backup of ``cluster`` into its own archive and wait for it; one that was taken already is enough.
+
+    Returns its ID. ``limit`` is in seconds. Raises AccessError ``backup-failed``; returns early when ``stop`` is set.
+    """
+    name, namespace = f"{cluster.name}-first", cluster.namespace
+    what = f"the Backup {namespace}/{name}"
+    where = (GROUP, VERSION, namespace, _PLURAL)
+    if api.find(f"read {what}", api.custom.get_namespaced_custom_object, *where, name) is None:
+        body = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": "Backup",
+            "metadata": {"name": name, "labels": MANAGED_BY},
+            "spec": {"cluster": {"name": cluster.name}, **cluster.backup_method},
+        }
+        api.ask(f"create {what}", api.custom.create_namespaced_custom_object, *where, body)
+    deadline = time.monotonic() + limit
+    while not stop.is_set():
+        found = api.ask(f"read {what}", api.custom.get_namespaced_custom_object, *where, name)
+        status = found.get("status") or {}
+        if status.get("phase") == _DONE:
+            return str(status.get("backupId", name))
+        if status.get("phase") == _FAILED or time.monotonic() > deadline:
+            why = status.get("error") or f"it is {status.get('phase') or 'not begun'} after {limit:.0f} s"
+            raise AccessError(
+                "backup-failed",
+                f"{what} of the cluster that serves now did not succeed: {why}",
+                f"mend the cause, delete it (kubectl delete backup {name} -n {namespace}), and repeat the command",
+            )
+        stop.wait(0.5)
+    return name

@@ -1,0 +1,1 @@
+"""PostgreSQL, asked in its own pod with its own programs."""

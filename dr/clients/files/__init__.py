@@ -1,0 +1,1 @@
+"""What is on the machine that the tool runs on: files, checkouts, processes."""

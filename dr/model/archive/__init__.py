@@ -1,0 +1,1 @@
+"""What the backups are: base backups, WAL segments, timelines, and the windows that they leave open."""

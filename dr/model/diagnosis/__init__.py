@@ -1,0 +1,1 @@
+"""From symptoms to the row of the failure table."""

@@ -1,0 +1,121 @@
+"""What else belongs to a Cluster: objects that name it and cannot be changed to name another.
+
+``spec.cluster`` of a ScheduledBackup, Pooler, Database, Publication or Subscription is immutable (CloudNativePG 1.30),
+so when another Cluster becomes the canonical one each of them is made anew. Pure.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dr.model.traffic.argocd import ObjectKey
+
+GROUP = "postgresql.cnpg.io"
+SCHEDULED_BACKUP = "ScheduledBackup"
+PLURALS: Mapping[str, str] = {
+    SCHEDULED_BACKUP: "scheduledbackups",
+    "Pooler": "poolers",
+    "Database": "databases",
+    "Publication": "publications",
+    "Subscription": "subscriptions",
+}
+_KEPT_METADATA = ("labels", "annotations")
+_FOREIGN_MARKS = ("argocd.argoproj.io/", "kubectl.kubernetes.io/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dependant:
+    """One such object. ``manifest`` is what it would be applied from, without what the API server adds."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    cluster: str
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def from_object(cls, kind: str, raw: Mapping[str, Any]) -> "Dependant":
+        """Read the object as the Kubernetes API returns it."""
+        metadata = raw["metadata"]
+        kept: dict[str, Any] = {"name": metadata["name"], "namespace": metadata["namespace"]}
+        for key in _KEPT_METADATA:
+            values = {name: value for name, value in (metadata.get(key) or {}).items() if not _foreign(name)}
+            if values:
+                kept[key] = values
+        return cls(
+            kind=kind,
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            cluster=raw["spec"]["cluster"]["name"],
+            manifest={"apiVersion": raw["apiVersion"], "kind": kind, "metadata": kept, "spec": raw["spec"]},
+        )
+
+    @property
+    def key(self) -> ObjectKey:
+        """What names it."""
+        return ObjectKey(GROUP, self.kind, self.namespace, self.name)
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{self.kind} {self.name}"
+
+
+def successors(
+    dependants: Collection[Dependant], documents: Collection[Mapping[str, Any]], *, cluster: str, namespace: str
+) -> tuple[Mapping[str, Any], ...]:
+    """The manifests of what takes the place of ``dependants`` for ``cluster``: those of Git (``documents``), else the
+    objects themselves with the new Cluster's name.
+    """
+    declared = [document for document in documents if document["kind"] in PLURALS]
+    if declared:
+        return tuple(_in_namespace(document, namespace) for document in declared)
+    return tuple(_moved(dependant, cluster) for dependant in dependants)
+
+
+def successor_name(name: str, former: str, cluster: str) -> str:
+    """What a ScheduledBackup that bears its Cluster's name is called for another one."""
+    named_after = name == former or name.startswith(f"{former}-")
+    return cluster + name.removeprefix(former) if named_after else name
+
+
+def unmade(
+    wanted: Collection[Mapping[str, Any]], live: Collection[Dependant], *, cluster: str
+) -> Iterator[Mapping[str, Any]]:
+    """Those of ``wanted`` that are not there for ``cluster`` yet."""
+    there = {(one.kind, one.name) for one in live if one.cluster == cluster}
+    for manifest in wanted:
+        if (manifest["kind"], manifest["metadata"]["name"]) not in there:
+            yield manifest
+
+
+def named_secrets(spec: object, secrets: Collection[str]) -> set[str]:
+    """Those of ``secrets`` whose names stand anywhere in ``spec``, whatever the field: the kinds that can name a Secret
+    have dozens of fields for it.
+    """
+    if isinstance(spec, str):
+        return {spec} & set(secrets)
+    parts = spec.values() if isinstance(spec, Mapping) else spec if isinstance(spec, list) else ()
+    return {name for part in parts for name in named_secrets(part, secrets)}
+
+
+def _moved(dependant: Dependant, cluster: str) -> Mapping[str, Any]:
+    manifest = dependant.manifest
+    name = dependant.name
+    if dependant.kind == SCHEDULED_BACKUP:
+        name = successor_name(name, dependant.cluster, cluster)
+    return {
+        **manifest,
+        "metadata": {**manifest["metadata"], "name": name},
+        "spec": {**manifest["spec"], "cluster": {**manifest["spec"]["cluster"], "name": cluster}},
+    }
+
+
+def _in_namespace(document: Mapping[str, Any], namespace: str) -> Mapping[str, Any]:
+    return {**document, "metadata": {"namespace": namespace, **document["metadata"]}}
+
+
+def _foreign(name: str) -> bool:
+    """Whether an annotation or label is another tool's mark on the old object."""
+    return name.startswith(_FOREIGN_MARKS)

@@ -1,0 +1,1 @@
+"""Whether a recovery would succeed, and how long it would take."""

@@ -1,0 +1,1 @@
+"""A full rebuild: from what survived to an application that answers."""

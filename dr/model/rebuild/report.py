@@ -1,0 +1,54 @@
+"""What came of a full rebuild, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dr.model.config import Environment
+from dr.model.rebuild.decision import RebuildDecision
+from dr.model.recovery.origin import Judgement
+
+
+@dataclass(frozen=True, kw_only=True)
+class RebuildReport:
+    """A finished rebuild. ``started`` is aware UTC; ``seconds`` runs from the operator's yes to the end; ``origin`` is
+    what the database that Git brought up was judged to be; ``serving`` is the Cluster that serves now.
+    """
+
+    environment: Environment
+    decision: RebuildDecision
+    started: datetime
+    seconds: float
+    steps: tuple[tuple[str, float, str], ...]
+    origin: Judgement
+    serving: str
+    smoke: str
+    journal: str
+
+    @property
+    def next_commands(self) -> list[str]:
+        """What is left to do, ready to be pasted."""
+        env = f"--env {self.environment.name}"
+        if self.serving == self.environment.source_cluster:
+            return [f"python -m dr status {env}"]
+        checkout = " --checkout FOLDER" if self.environment.git else ""
+        return [f"python -m dr status {env}", f"python -m dr finalize {env}{checkout}"]
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The report as plain values."""
+        return {
+            "operation": self.decision.plan.operation,
+            "environment": self.environment.name,
+            "started": self.started.isoformat(),
+            "seconds": round(self.seconds, 3),
+            "expectedSeconds": round(self.decision.estimate.total.total_seconds(), 3),
+            "restoredFrom": self.decision.source.server_name,
+            "origin": str(self.origin.origin),
+            "evidence": list(self.origin.evidence),
+            "serving": self.serving,
+            "smokeTest": self.smoke,
+            "steps": [{"key": key, "seconds": round(took, 3), "fact": fact} for key, took, fact in self.steps],
+            "next": self.next_commands,
+            "journal": self.journal,
+        }

@@ -1,0 +1,1 @@
+"""Ending an incident, and what else is changed in Git."""

@@ -1,0 +1,250 @@
+"""Making the recovered Cluster the canonical one: Git, what depends on it, the old Cluster's end, Argo CD's return."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from dr.clients.bucket.object_store import read_catalogue
+from dr.clients.cluster import argocd, workloads
+from dr.clients.cluster.agreement import would_change
+from dr.clients.cnpg import dependants
+from dr.clients.cnpg.backups import take_first_backup
+from dr.clients.cnpg.clusters import delete_cluster, find_cluster
+from dr.clients.cnpg.fencing import kept_still
+from dr.clients.files.checkout import Checkout
+from dr.model.cluster import ClusterSnapshot
+from dr.model.errors import VerificationError
+from dr.model.finalization.decision import FinalizeDecision, decide_finalization, former_names
+from dr.model.finalization.manifest_edits import Canonical
+from dr.model.finalization.manifests import Rewriting, rewrite
+from dr.model.finalization.preconditions import FinalizeRequest, FinalizeSituation, GitSeen
+from dr.model.record import Record
+from dr.model.reports.report import FinalizeReport
+from dr.model.traffic.argocd import Manager
+from dr.model.traffic.decision import cluster_behind, read_write_host
+from dr.operations.finalization.git_place import revision_of, source_of
+from dr.operations.frame.operation import Course, Tools, run_operation
+from dr.operations.frame.session import Session
+from dr.operations.traffic.argocd import hand_back, managers
+
+_BACKUP_SECONDS = 900
+_DELETE_SECONDS = 300
+_DEPENDANT_SECONDS = 60
+_STATE_SECONDS = 120
+_COMPARED_KINDS = ("Cluster", "Service")
+"""What is changed where it stands; everything else that the manifests have is made anew from them."""
+
+
+def decide(session: Session, request: FinalizeRequest) -> FinalizeDecision:
+    """Look, and decide. Changes nothing, but has Argo CD compare with Git anew. Raises RefusedError, RequestError or
+    AccessError.
+    """
+    return decide_finalization(session.environment, request, _observe(session, request))
+
+
+def _observe(session: Session, request: FinalizeRequest) -> FinalizeSituation:
+    environment, api = session.environment, session.api
+    namespace, writers = environment.namespace, environment.workloads
+    record = session.records.read() or Record(updated=session.clock(), updated_by=session.holder.operator)
+    external_name = workloads.external_name(api, namespace, environment.service)
+    pointed_to = cluster_behind(external_name or "", namespace)
+    serving = find_cluster(api, namespace, pointed_to) if pointed_to else None
+    names = former_names(environment, record, pointed_to) if serving else ()
+    former = tuple(cluster for name in names if (cluster := find_cluster(api, namespace, name)))
+    left = {cluster_behind(host, namespace) for host in record.came_from}
+    managing = _compared(session, managers(session, clusters=[*names, pointed_to]))
+    return FinalizeSituation(
+        external_name=external_name,
+        serving=serving,
+        former=former,
+        writable=tuple(cluster.name for cluster in former if cluster.name in left and not kept_still(cluster)),
+        dependants=dependants.list_dependants(api, namespace, {*names, pointed_to}),
+        secret_users=dependants.secret_users(api, namespace, former),
+        own_backup=_own_backup(session, serving) if serving else "",
+        workloads={name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
+        record=record,
+        argocd=managing,
+        out_of_sync=tuple(sorted({resource for manager in managing for resource in manager.out_of_sync})),
+        git=_git(session, request, serving, names, managing) if serving else None,
+    )
+
+
+def _compared(session: Session, found: Collection[Manager]) -> tuple[Manager, ...]:
+    """The managers as they are after a new comparison with Git: what was merged a moment ago has to be seen."""
+    now = (argocd.compare(session.api, manager, stop=session.stop) for manager in found)
+    return tuple(manager for manager in now if manager)
+
+
+def _own_backup(session: Session, serving: ClusterSnapshot) -> str:
+    """The newest base backup in the Cluster's own archive, by what the bucket holds."""
+    if serving.server_name is None:
+        return ""
+    backups = read_catalogue(session.environment.backup, serving.server_name).backups
+    return backups[-1].backup_id if backups else ""
+
+
+def _git(
+    session: Session,
+    request: FinalizeRequest,
+    serving: ClusterSnapshot,
+    formers: Collection[str],
+    managing: Collection[Manager],
+) -> GitSeen | None:
+    place = session.environment.git
+    if place is None or not request.checkout:
+        return None
+    checkout = Checkout(Path(request.checkout).expanduser())
+    source = source_of(place, managing)
+    branch = request.branch or f"postgres-dr/{session.environment.name}-{serving.name}"
+    repository = (source.repository if source else place.repository) or ""
+    if repository and not checkout.is_of(repository):
+        nothing = Rewriting(files=(), changes=(), documents=(), mentions=())
+        return GitSeen(root=str(checkout.root), revision="", branch=branch, rewriting=nothing, stranger=repository)
+    revision = revision_of(checkout, source)
+    rewriting = rewrite(checkout.read(place.manifests, revision), _canonical(session, serving, formers))
+    compared = [document for document in rewriting.documents if document["kind"] in _COMPARED_KINDS]
+    namespace = session.environment.namespace
+    return GitSeen(
+        root=str(checkout.root),
+        revision=revision,
+        branch=branch,
+        rewriting=rewriting,
+        dirty=checkout.dirty(place.manifests),
+        differences=tuple(
+            difference
+            for document in compared
+            for difference in would_change(session.api, document, namespace=namespace)
+        ),
+    )
+
+
+def _canonical(session: Session, serving: ClusterSnapshot, formers: Collection[str]) -> Canonical:
+    certificates = serving.spec.get("certificates") or {}
+    return Canonical(
+        name=serving.name,
+        namespace=serving.namespace,
+        server_name=serving.server_name or serving.name,
+        host=read_write_host(serving),
+        service=session.environment.service,
+        alt_dns_names=tuple(certificates.get("serverAltDNSNames") or ()),
+        former=tuple(formers),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finalize:
+    """One finalize that was agreed to."""
+
+    tools: Tools
+    decision: FinalizeDecision
+
+    @property
+    def _session(self) -> Session:
+        return self.tools.session
+
+    def run(self) -> FinalizeReport:
+        """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
+        session, decision = self._session, self.decision
+        doing: dict[str, Callable[[], str]] = {
+            "back-up": self._back_up,
+            "prove": self._prove,
+            "propose": self._propose,
+            "carry-over": self._carry_over,
+            "delete-old": self._delete_old,
+            "hand-over": self._hand_over,
+            "release-argocd": self._release,
+            "close": self._close,
+        }
+
+        def report(course: Course) -> FinalizeReport:
+            return FinalizeReport(
+                decision=decision,
+                environment=session.environment,
+                started=course.started,
+                seconds=course.seconds,
+                steps=course.steps,
+                journal=course.journal,
+            )
+
+        def at_end(record: Record) -> Record:
+            return record if decision.proposal else record.closed(decision.canonical.name)
+
+        evidence = self.tools.evidence
+        evidence.kept.append(f"{decision.canonical.name}, the Cluster of {session.environment.name} from now on")
+        if not decision.proposal:
+            evidence.lost += [f"{cluster.name}, deleted with its volumes" for cluster in decision.deleted]
+        evidence.versions |= self.tools.stack.versions
+        go_on = decision.request.command(session.environment)
+        return run_operation(self.tools, decision.plan, doing, go_on=go_on, report=report, at_end=at_end)
+
+    def _back_up(self) -> str:
+        session = self._session
+        taken = take_first_backup(session.api, self.decision.canonical, limit=_BACKUP_SECONDS, stop=session.stop)
+        return f"base backup {taken}"
+
+    def _prove(self) -> str:
+        """Look again, at the last moment. Raises VerificationError ``not-proven``."""
+        session, canonical = self._session, self.decision.canonical
+        environment = session.environment
+        now = find_cluster(session.api, canonical.namespace, canonical.name)
+        points_to = workloads.external_name(session.api, environment.namespace, environment.service)
+        backup = _own_backup(session, canonical)
+        users = dependants.secret_users(session.api, environment.namespace, self.decision.deleted)
+        faults = [
+            *([] if now and now.healthy else [f"{canonical.name} is not healthy"]),
+            *([] if now and now.archiving.working else [f"{canonical.name} does not archive"]),
+            *([] if points_to == read_write_host(canonical) else [f"{environment.service} points to {points_to}"]),
+            *([] if backup else [f"the bucket has no base backup of {canonical.name}"]),
+            *users,
+        ]
+        if faults:
+            raise VerificationError(
+                "not-proven",
+                f"nothing is deleted: {'; '.join(faults)}",
+                "mend it and repeat the command: it goes on where it stopped",
+            )
+        return f"serves, healthy, archives, base backup {backup}"
+
+    def _propose(self) -> str:
+        git = self.decision.git
+        if git is None:
+            return "no Git"
+        checkout = Checkout(Path(git.root))
+        commit = checkout.branch(
+            git.branch, base=git.revision, files=git.rewriting.files, message=self.decision.message
+        )
+        pushed = f", pushed to {checkout.push(git.branch, remote_of=None)}" if self.decision.request.push else ""
+        return f"commit {commit[:12]} on branch {git.branch}{pushed}"
+
+    def _carry_over(self) -> str:
+        api, stop = self._session.api, self._session.stop
+        self._session.records.change(lambda record: record.carrying(self.decision.wanted), now=self._session.clock())
+        for one in self.decision.retired:
+            dependants.delete_dependant(api, one, limit=_DEPENDANT_SECONDS, stop=stop)
+        for manifest in self.decision.wanted:
+            dependants.create(api, manifest)
+        made = ", ".join(f"{manifest['kind']} {manifest['metadata']['name']}" for manifest in self.decision.wanted)
+        return f"{made or 'nothing more'} made, {len(self.decision.retired)} retired"
+
+    def _delete_old(self) -> str:
+        session = self._session
+        self._prove()
+        for cluster in self.decision.deleted:
+            delete_cluster(session.api, cluster, limit=_DELETE_SECONDS, stop=session.stop)
+        return f"{', '.join(cluster.name for cluster in self.decision.deleted)} gone, with volumes"
+
+    def _hand_over(self) -> str:
+        self.tools.stack.forget()
+        self.tools.stack.result(_STATE_SECONDS)
+        return "the recovery stack holds nothing any more"
+
+    def _release(self) -> str:
+        session = self._session
+        found = managers(session, clusters=[self.decision.canonical.name])
+        return hand_back(session, found, self.decision.expected)
+
+    def _close(self) -> str:
+        session, canonical = self._session, self.decision.canonical
+        for name in self.decision.formers:
+            dependants.delete_leftovers(session.api, session.environment.namespace, name)
+        return f"{canonical.name} is the Cluster of {session.environment.name}"

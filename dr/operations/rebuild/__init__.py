@@ -1,0 +1,1 @@
+"""The full rebuild, and taking over what Terraform made."""

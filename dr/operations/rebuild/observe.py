@@ -1,0 +1,125 @@
+"""Looking at what a rebuild decides on: what survives of the database, what is there of the platform. Changes nothing.
+
+Everything may be down; what cannot be looked at is told, and stops a rebuild only where going on would be a guess.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from dr.clients.bucket.archive_reader import read_archives
+from dr.clients.bucket.rebuild_store import RebuildRecords
+from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.clients.cnpg.clusters import list_clusters
+from dr.clients.google.gcp import GoogleApi
+from dr.model.archive.contents import Archive
+from dr.model.archive.survivors import loss, survivors
+from dr.model.config import Environment
+from dr.model.errors import AccessError, Problem, RefusedError
+from dr.model.guard.dangers import Seen, dangers
+from dr.model.infrastructure.region import BucketLocation, region_problems, region_warnings
+from dr.model.infrastructure.resource import Api
+from dr.model.rebuild.decision import RebuildSituation
+from dr.operations.rebuild.layers import Layer, barred, told
+from dr.operations.rebuild.stage import Layers
+
+_SECONDS = (3.0, 8.0)
+_NO_BACKUPS = {"archive-empty", "bucket-missing"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """From the region that is lost to another one; ``state`` is the URL of Pulumi's state."""
+
+    lost: str
+    wanted: str
+    state: str
+
+
+def observe(
+    environment: Environment, layers: Layers, records: RebuildRecords, move: Move | None = None
+) -> RebuildSituation:
+    """The situation now. ``move`` is None for a rebuild where it was. Raises AccessError, EngineError where it cannot
+    be known what survives.
+    """
+    bucket = _bucket(environment) if move else None
+    with ThreadPoolExecutor(max_workers=5) as pool:
+        cluster = pool.submit(_cluster, environment, elsewhere=move is not None)
+        archives = pool.submit(_archives, environment)
+        durable, platform = pool.submit(_look, layers.durable), pool.submit(_look, layers.platform)
+        record = pool.submit(records.read)
+        state, answers = cluster.result()
+        found, nothing = archives.result()
+        known = record.result()
+        looked = [durable.result(), platform.result()]
+    return RebuildSituation(
+        cluster=state,
+        cluster_answers=answers,
+        survivors=survivors(found),
+        loss=nothing or loss(found, environment.backup.url),
+        durable=looked[0].said,
+        platform=looked[1].said,
+        argocd=_argocd(layers, answers=answers),
+        problems=(
+            *(region_problems(bucket, lost=move.lost, wanted=move.wanted) if bucket and move else ()),
+            *looked[0].problems,
+            *looked[1].problems,
+        ),
+        warnings=tuple(region_warnings(bucket, lost=move.lost, wanted=move.wanted, state=move.state))
+        if bucket and move
+        else (),
+        history=known.operations if known else (),
+    )
+
+
+def _bucket(environment: Environment) -> BucketLocation:
+    """Where the bucket is, as Google tells it. Raises AccessError."""
+    raw = GoogleApi().find(Api.STORAGE, f"b/{environment.backup.bucket}")
+    return BucketLocation.from_object(raw or {"name": environment.backup.bucket})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Looked:
+    said: str
+    problems: tuple[Problem, ...] = ()
+
+
+def _look(layer: Layer) -> _Looked:
+    try:
+        changes = layer.look()
+    except RefusedError as error:
+        return _Looked(said="cannot be adopted as it is", problems=tuple(error.problems))
+    found = dangers(changes, Seen())
+    problems = tuple(barred(one) for one in found)
+    return _Looked(said=told(changes) if changes.any else "is as it should be", problems=problems)
+
+
+def _cluster(environment: Environment, *, elsewhere: bool) -> tuple[str, bool]:
+    """How the environment's cluster is, in words, and whether it answers."""
+    if elsewhere:
+        return "not looked at: another region is asked for", False
+    try:
+        api = KubernetesApi(environment.kubernetes, seconds=_SECONDS)
+        clusters = list_clusters(api, environment.namespace)
+    except AccessError as error:
+        if error.code == "api-group-missing":
+            return "answers, without CloudNativePG", True
+        return error.cause, False
+    states = ", ".join(f"{cluster.name}: {cluster.phase or 'just made'}" for cluster in clusters)
+    return f"answers; {states or f'no Cluster in {environment.namespace}'}", True
+
+
+def _archives(environment: Environment) -> tuple[tuple[Archive, ...], str]:
+    """The archives, and what to say where there is nothing at all."""
+    try:
+        return read_archives(environment.backup), ""
+    except AccessError as error:
+        if error.code not in _NO_BACKUPS:
+            raise
+        return (), f"{error.cause}: the database cannot be brought back from there"
+
+
+def _argocd(layers: Layers, *, answers: bool) -> str:
+    namespace, name = layers.root
+    if layers.argocd is None:
+        return f"no stack is configured: the Application {namespace}/{name} has to be there"
+    return f"the Application {namespace}/{name}, {'where it is missing' if answers else 'made anew'}"

@@ -1,0 +1,58 @@
+"""What to recover from on a rebuilt platform: the archive that survived, and a specification for the new Cluster.
+
+Where the Cluster that Git declares archived to that very folder before, it is the source by its name. Where the newest
+archive is another generation's, the same specification stands for that one, with its serverName.
+"""
+
+from copy import deepcopy
+from typing import Any
+
+import yaml
+
+from dr.clients.bucket.kept_text import kept_text
+from dr.clients.cnpg.clusters import list_clusters
+from dr.engine.backend import state_folder
+from dr.model.archive.survivors import Survivor
+from dr.model.cluster import BARMAN_PLUGIN, ClusterSnapshot
+from dr.model.names import free_name
+from dr.operations.frame.session import Session
+from dr.operations.recovery.recovery import Wanted
+
+
+def wanted_from(session: Session, declared: ClusterSnapshot, survivor: Survivor) -> Wanted:
+    """The recovery to the end of ``survivor``'s WAL. ``declared`` is the Cluster that Git has brought up.
+
+    Its WAL is not sealed: it has nothing to do with what is recovered.
+    """
+    if declared.server_name == survivor.server_name:
+        return Wanted(target=None, source=declared.name, go_on=True, seal=False)
+    taken = {cluster.name for cluster in list_clusters(session.api, declared.namespace)}
+    name = free_name(survivor.server_name, taken)
+    environment = session.environment.name
+    kept = kept_text(f"file://{state_folder() / 'rebuild'}", f"{environment}-{name}.yaml")
+    text = yaml.safe_dump(standing_for(declared, name=name, server_name=survivor.server_name))
+    before = kept.read()
+    kept.write(text, over=before[1] if before else None)
+    return Wanted(target=None, source=name, go_on=True, seal=False, source_manifest=kept.where)
+
+
+def standing_for(declared: ClusterSnapshot, *, name: str, server_name: str) -> dict[str, Any]:
+    """A manifest like ``declared``'s, of the Cluster ``name`` that archived to ``server_name``."""
+    spec = deepcopy(dict(declared.spec))
+    if declared.image and "imageCatalogRef" not in spec:
+        spec["imageName"] = declared.image
+    spec["bootstrap"] = {
+        "initdb": {"database": declared.database, "owner": declared.owner, "secret": {"name": declared.app_secret}}
+    }
+    store = (spec.get("backup") or {}).get("barmanObjectStore")
+    if store is not None:
+        store["serverName"] = server_name
+    for plugin in spec.get("plugins") or ():
+        if plugin["name"] == BARMAN_PLUGIN:
+            plugin.setdefault("parameters", {})["serverName"] = server_name
+    return {
+        "apiVersion": "postgresql.cnpg.io/v1",
+        "kind": "Cluster",
+        "metadata": {"name": name, "namespace": declared.namespace},
+        "spec": spec,
+    }

@@ -1,0 +1,57 @@
+"""What a full rebuild is run with: the stacks, the way to the new cluster, and what it remembers outside of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Event
+
+from dr.clients.bucket.rebuild_store import RebuildLease, RebuildRecords
+from dr.engine.recovery_stack import RecoveryStack
+from dr.model.config import Environment
+from dr.model.holder import Holder
+from dr.operations.frame.evidence import Evidence
+from dr.operations.frame.journal import Journal
+from dr.operations.frame.reporting import Reporter
+from dr.operations.frame.session import Session
+from dr.operations.rebuild.layers import Layer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """The stacks of a platform, in the order in which they come up; ``argocd`` is None where none is configured."""
+
+    durable: Layer
+    platform: Layer
+    argocd: Layer | None
+    root: tuple[str, str]
+    """Namespace and name of the Application that declares the others."""
+
+    @property
+    def all(self) -> tuple[Layer, ...]:
+        """Those that there are."""
+        return (self.durable, self.platform, *([self.argocd] if self.argocd else []))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One full rebuild of one environment.
+
+    ``connect`` writes the credentials of the cluster that the platform stack holds and returns a session on it, anew at
+    each call, as they do not last for ever; ``inner`` makes what an operation inside this one works with on such a
+    session, given its name; ``known`` are the last answers to the verification's questions.
+    """
+
+    environment: Environment
+    layers: Layers
+    records: RebuildRecords
+    lease: RebuildLease
+    holder: Holder
+    connect: Callable[[], Session]
+    inner: Callable[[Session, str], tuple[RecoveryStack, Journal]]
+    journal: Journal
+    reporter: Reporter
+    clock: Callable[[], datetime]
+    stop: Event
+    take_over: bool
+    known: Mapping[str, str]
+    evidence: Evidence = field(default_factory=Evidence)

@@ -1,0 +1,1 @@
+"""Recovering, and finding out where to."""

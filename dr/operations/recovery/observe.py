@@ -1,0 +1,120 @@
+"""Looking at everything a recovery decides on, at once: the parts that wait for different servers go side by side."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dr.clients.bucket.archive_reader import find_archive
+from dr.clients.bucket.cluster_copies import find_copy
+from dr.clients.cluster import workloads
+from dr.clients.cluster.self_starters import list_self_starters
+from dr.clients.cnpg import volumes
+from dr.clients.cnpg.clusters import find_cluster, gave_up, list_clusters, with_object_store
+from dr.clients.cnpg.object_stores import plugin_fault
+from dr.clients.cnpg.volume_snapshots import list_snapshot_backups
+from dr.clients.database.commits import commits_after
+from dr.clients.database.sql import Psql
+from dr.model.archive.catalogue import Catalogue
+from dr.model.cluster import ClusterSnapshot
+from dr.model.config import BackupPlace
+from dr.model.errors import AccessError
+from dr.model.recovery.carried_over import named_by
+from dr.model.recovery.preconditions import RecoveryRequest
+from dr.model.recovery.situation import Situation
+from dr.model.target.commits import LaterCommits
+from dr.operations.frame.session import Session
+from dr.operations.traffic.argocd import managers
+
+_DATABASE_SECONDS = 10
+
+
+def observe(session: Session, request: RecoveryRequest) -> Situation:
+    """The situation now. Looks only. Raises AccessError when the cluster or the bucket cannot be reached."""
+    environment, api = session.environment, session.api
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        # The source first and alone: a dead API server or a wrong token should be reported once, and at once.
+        source = find_cluster(api, environment.namespace, request.source)
+        stand_in = None if source else request.stand_in or find_copy(environment.backup, request.source)
+        source = source or (with_object_store(api, stand_in.cluster) if stand_in else None)
+        server_name = (source.server_name if source else None) or request.source
+        archive = pool.submit(_archive, environment.backup, server_name)
+        database = pool.submit(database_time, session, source)
+        later = pool.submit(_later, session, source, request)
+        around = pool.submit(_around, session, request.recovered_name, source)
+        moment, ahead = database.result()
+        return Situation(
+            seen_at=session.clock(),
+            source=source,
+            database_time=moment,
+            clock_ahead=ahead,
+            later=later.result(),
+            stands_in=stand_in.origin if stand_in else "",
+            **_in_order(archive, around),
+        )
+
+
+def _in_order(archive: Future[dict[str, Any]], around: Future[dict[str, Any]]) -> dict[str, Any]:
+    """Both results; Kubernetes' failure before the bucket's, as it is the likelier cause of both."""
+    return {**around.result(), **archive.result()}
+
+
+def _archive(place: BackupPlace, server_name: str) -> dict[str, Any]:
+    archive, server_names = find_archive(place, server_name)
+    backups = archive.backups if archive else ()
+    catalogue = Catalogue(server_name=server_name, backups=backups, server_names=server_names)
+    return {"archive": archive, "catalogue": catalogue}
+
+
+def _around(session: Session, recovered_name: str, source: ClusterSnapshot | None) -> dict[str, Any]:
+    environment, api = session.environment, session.api
+    namespace, writers = environment.namespace, environment.workloads
+    recovered = find_cluster(api, namespace, recovered_name)
+    self_starters = list_self_starters(api, environment, {source.name} if source else ())
+    classes = {name for name in (source.storage_classes if source else ()) if name}
+    return {
+        "recovered": recovered,
+        "recovered_gave_up": recovered is not None and gave_up(api, recovered),
+        "other_clusters": tuple(sorted(cluster.name for cluster in list_clusters(api, namespace))),
+        "external_name": workloads.external_name(api, namespace, environment.service),
+        "workloads": {name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
+        "app_secret_exists": source is not None
+        and workloads.read_secret(api, namespace, source.app_secret) is not None,
+        "missing_storage_classes": tuple(
+            sorted(name for name in classes if not volumes.storage_class_exists(api, name))
+        ),
+        "volume_refusal": volumes.volume_refusal(api, source) if source and not recovered else "",
+        "plugin_fault": plugin_fault(api) if source and source.plugin else "",
+        "snapshots": list_snapshot_backups(api, source) if source else None,
+        "record": session.records.read(),
+        "argocd": managers(session, clusters=[source.name] if source else (), self_starters=self_starters),
+        "self_starters": self_starters,
+        "missing_secrets": tuple(
+            name
+            for name in (named_by(source.spec, source.store.definition if source.store else {}) if source else ())
+            if workloads.read_secret(api, namespace, name) is None
+        ),
+    }
+
+
+def _later(session: Session, source: ClusterSnapshot | None, request: RecoveryRequest) -> LaterCommits | None:
+    if request.drop is not None:
+        return request.drop.left_out
+    if source is None or source.primary is None or request.target is None or request.target.time is None:
+        return None
+    return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=request.target.time)
+
+
+def database_time(session: Session, source: ClusterSnapshot | None) -> tuple[datetime | None, timedelta | None]:
+    """The source's clock, and by how much it is ahead of this machine's. None when its primary does not answer: a dead
+    source is no reason not to recover.
+    """
+    if source is None or source.primary is None:
+        return None, None
+    psql = Psql(session.api, namespace=source.namespace, pod=source.primary, database="postgres")
+    asked = session.clock()
+    try:
+        (seconds,) = psql.ask("SELECT extract(epoch FROM clock_timestamp())", limit=_DATABASE_SECONDS)
+    except (AccessError, ValueError):
+        return None, None
+    moment = datetime.fromtimestamp(float(seconds), UTC)
+    return moment, moment - (asked + (session.clock() - asked) / 2)

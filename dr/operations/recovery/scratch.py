@@ -1,0 +1,118 @@
+"""The scratch Cluster: recovered, watched while it is, and deleted.
+
+The watch and the fold over it are those of any recovery; only nobody but CloudNativePG has a hand in it, as no Pulumi
+runs beside.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from threading import Event
+from typing import Any
+
+from dr.clients.cnpg import clusters as cnpg
+from dr.clients.cnpg.fetch_ahead import bring_program, make_as_declared, remove_program
+from dr.clients.cnpg.recovery_watch import RecoveryWatch
+from dr.clients.cnpg.scratch import delete_scratch, make_scratch
+from dr.model.cluster import ClusterSnapshot
+from dr.model.recovery.fetch_ahead import fetching_ahead
+from dr.model.recovery.progress import RecoveryProgress
+from dr.model.recovery.recovered import RecoveredCluster
+from dr.model.recovery.scratch import EXTRACTION, Purpose
+from dr.operations.frame.evidence import Evidence
+from dr.operations.frame.reporting import Reporter
+from dr.operations.frame.session import Session
+from dr.operations.recovery.wait import RecoveryWait
+
+_GONE_SECONDS = 180
+_OTHER_REMEDIES = {
+    "recovery-target-not-reached": "repeat the command without --skip-seal, so that a commit after the target is "
+    "archived first; if the source is dead, choose an earlier --target-time",
+}
+"""Where the one for a recovery that is to stay names options that an extraction has not."""
+
+
+class Scratch:
+    """The scratch Cluster of one operation. ``clears`` says that the one of an earlier run failed for good; ``ahead``
+    that WAL is fetched ahead, as in a recovery that is to stay.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        reporter: Reporter,
+        evidence: Evidence,
+        manifest: Mapping[str, Any],
+        *,
+        purpose: Purpose = EXTRACTION,
+        clears: bool = False,
+        ahead: bool = False,
+    ) -> None:
+        self._session = session
+        self._reporter = reporter
+        self._evidence = evidence
+        self._manifest = manifest
+        self._purpose = purpose
+        self._clears = clears
+        self._ahead = RecoveredCluster(manifest=manifest, limit=timedelta()) if ahead else None
+        self._name = str(manifest["metadata"]["name"])
+        self._namespace = str(manifest["metadata"]["namespace"])
+        self.progress = RecoveryProgress()
+        """What was seen of its recovery."""
+        self.replayed = "WAL"
+        """How much WAL was replayed, for people."""
+
+    def recover(self, check: Callable[[RecoveryProgress], None] = lambda _: None) -> ClusterSnapshot:
+        """Make it, where it is not there, and wait until it is healthy. ``check`` is called at every look and may
+        raise. Raises RecoveryError, AccessError.
+        """
+        session, api = self._session, self._session.api
+        limit = session.environment.timeouts.recovery.total_seconds()
+        if self._clears:
+            cnpg.delete_given_up(api, self._namespace, self._name, limit=_GONE_SECONDS, stop=session.stop)
+        with RecoveryWatch(api, self._namespace, self._name, since=session.clock()) as watch:
+            manifest = self._manifest
+            if self._ahead is not None:
+                bring_program(api, self._ahead)
+                manifest = fetching_ahead(self._ahead).manifest
+            make_scratch(api, manifest, limit=_GONE_SECONDS, stop=session.stop)
+            wait = RecoveryWait(
+                session,
+                self._reporter,
+                watch,
+                what="the scratch Cluster",
+                at_limit="see what it waits for; repeat the command to go on",
+                remedies=_OTHER_REMEDIES,
+                evidence=self._evidence,
+            )
+            self._evidence.by_engine = False
+            try:
+                wait.until_healthy(limit, check=lambda: self._look(wait.progress, check))
+            finally:
+                self.progress, self.replayed = wait.progress, wait.replayed
+                self._evidence.segments = wait.progress.segments
+        return wait.healthy
+
+    def _look(self, progress: RecoveryProgress, check: Callable[[RecoveryProgress], None]) -> None:
+        if self._ahead is not None and progress.has_begun:
+            # Once, when the pod that recovers has what it needs: the instance has to start without it.
+            make_as_declared(self._session.api, self._ahead)
+            remove_program(self._session.api, self._namespace, self._name)
+            self._ahead = None
+        check(progress)
+
+    def find(self) -> ClusterSnapshot | None:
+        """It as it is now, or None."""
+        return cnpg.find_cluster(self._session.api, self._namespace, self._name)
+
+    def remove(self, stop: Event | None = None) -> str:
+        """Delete it, and see that nothing of it is left; ``stop`` in place of the session's, which may be set."""
+        remove_program(self._session.api, self._namespace, self._name)
+        deleted = delete_scratch(
+            self._session.api,
+            self._namespace,
+            self._name,
+            limit=_GONE_SECONDS,
+            stop=stop or self._session.stop,
+            purpose=self._purpose,
+        )
+        return f"{self._name} is gone, with volume and Secrets" if deleted else f"{self._name} was gone"

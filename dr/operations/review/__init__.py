@@ -1,0 +1,1 @@
+"""Previews, the guard at work, and `pulumi up` by hand."""

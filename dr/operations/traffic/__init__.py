@@ -1,0 +1,1 @@
+"""Moving the traffic, and keeping writers and Argo CD away while it moves."""
