@@ -3,6 +3,7 @@
 import base64
 import shlex
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -82,8 +83,15 @@ def test_waiting_for_a_name_ends_when_told_to_stop(pod: PodExec, monkeypatch: py
     assert _await(pod, stop) == "10.0.0.1"
 
 
-def _log_in(pod: PodExec) -> str:
-    return log_in(pod, host=ALIAS, database="shop", secret=SECRET)
+def _log_in(
+    pod: PodExec,
+    *,
+    database: str = "shop",
+    secret: Mapping[str, str] = SECRET,
+    limit: float = 60,
+    stop: Impatient | None = None,
+) -> str:
+    return log_in(pod, host=ALIAS, database=database, secret=secret, limit=limit, stop=stop or Impatient())
 
 
 def test_a_login_tells_the_address_of_the_server(pod: PodExec, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,14 +112,40 @@ def test_the_password_goes_by_standard_input_and_never_as_an_argument(
     assert "s'e c" not in " ".join(one.command)
 
 
-def test_a_login_that_is_refused_is_told_in_postgresqls_words(pod: PodExec, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_pods(monkeypatch, lambda _: said(code=2, errors="FATAL: password authentication failed\n"))
+def test_a_login_that_is_refused_is_told_at_once_in_postgresqls_words(
+    pod: PodExec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = in_pods(monkeypatch, lambda _: said(code=2, errors="FATAL: password authentication failed\n"))
     with pytest.raises(VerificationError) as failed:
         _log_in(pod)
+    assert len(ran) == 1
     assert failed.value.code == "login-failed"
     assert "keeper" in failed.value.cause
     assert failed.value.cause.endswith("password authentication failed")
     assert "s'e c" not in failed.value.cause
+
+
+_NO_ROUTE = said(code=2, errors="connection to server failed: No route to host\n")
+
+
+def test_a_service_that_is_not_ready_yet_is_waited_for(pod: PodExec, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([_NO_ROUTE, said(code=2, errors="FATAL: the database system is starting up\n"), said("10.1.2.3\n")])
+    in_pods(monkeypatch, lambda _: next(answers))
+    stop = Impatient()
+    assert _log_in(pod, stop=stop) == "10.1.2.3"
+    assert len(stop.waited) == 2
+
+
+@pytest.mark.parametrize(("limit", "stopped"), [(0, False), (60, True)])
+def test_waiting_for_a_login_ends_at_the_limit_and_when_told_to_stop(
+    pod: PodExec, monkeypatch: pytest.MonkeyPatch, limit: float, *, stopped: bool
+) -> None:
+    in_pods(monkeypatch, lambda _: _NO_ROUTE)
+    stop = Impatient()
+    if stopped:
+        stop.set()
+    with pytest.raises(VerificationError, match="No route to host"):
+        _log_in(pod, limit=limit, stop=stop)
 
 
 def test_the_password_is_exported_to_psql_as_it_was_typed(
@@ -124,7 +158,7 @@ def test_the_password_is_exported_to_psql_as_it_was_typed(
     # WHEN the command is run by a shell
     in_pods(monkeypatch, lambda ran: _run_here(ran, tmp_path))
     secret = {**SECRET, "password": base64.b64encode(password.encode()).decode()}
-    said_by_psql = log_in(pod, host=ALIAS, database="shop", secret=secret)
+    said_by_psql = _log_in(pod, secret=secret)
     # THEN nothing of it is lost
     assert said_by_psql == f"<{password}>"
 
@@ -146,7 +180,7 @@ def test_a_user_name_with_a_space_is_one_value_of_the_connection_string(
 ) -> None:
     ran = in_pods(monkeypatch, lambda _: said("10.1.2.3\n"))
     secret = {**SECRET, "username": base64.b64encode(b"keeper of shops").decode()}
-    log_in(pod, host=ALIAS, database="my shop", secret=secret)
+    _log_in(pod, database="my shop", secret=secret)
     (settings,) = [part for part in ran[0].command if part.startswith("host=")]
     assert {"user=keeper of shops", "dbname=my shop"} <= set(shlex.split(settings))
 
@@ -155,4 +189,4 @@ def test_a_user_name_with_a_space_is_one_value_of_the_connection_string(
 def test_a_secret_that_lacks_a_key_is_no_fault_of_the_tool(pod: PodExec, missing: str) -> None:
     secret = {key: value for key, value in SECRET.items() if key != missing}
     with pytest.raises(DrError, match=missing):
-        log_in(pod, host=ALIAS, database="shop", secret=secret)
+        _log_in(pod, secret=secret)

@@ -11,6 +11,10 @@ from dr.clients.database.sql import CONTAINER
 from dr.model.errors import AccessError, VerificationError
 
 _EXEC_SECONDS = 20
+_REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf")
+"""PostgreSQL's words when it does not let a user in. Anything else may pass: a pod whose fence was just taken away is
+ready, and so behind its Service, only with the next probe.
+"""
 # The password comes by standard input: arguments of an exec are written into audit logs.
 _LOGIN = 'IFS= read -r PGPASSWORD; export PGPASSWORD; exec psql "$@"'
 
@@ -35,10 +39,11 @@ def await_same_address(pod: PodExec, alias: str, host: str, *, limit: float, sto
         stop.wait(0.5)
 
 
-def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str]) -> str:
+def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str], limit: float, stop: Event) -> str:
     """Log in at ``host`` with the user and password of ``secret`` (base64, as Kubernetes keeps it), over TLS.
 
-    Returns the address of the server that answered. Raises VerificationError ``login-failed``.
+    Returns the address of the server that answered, which is waited for up to ``limit`` seconds. Raises
+    VerificationError ``login-failed``: at once where PostgreSQL refuses, else at the limit or when ``stop`` is set.
     """
     try:
         user, password = (base64.b64decode(secret[key]).decode() for key in ("username", "password"))
@@ -49,19 +54,23 @@ def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str])
             "add what is missing, and repeat the command",
         ) from error
     settings = f"host={host} dbname={_quoted(database)} user={_quoted(user)} sslmode=require connect_timeout=10"
-    ran = pod.run(
-        ["sh", "-c", _LOGIN, "psql", "-XqAt", "-d", settings, "-c", "SELECT host(inet_server_addr())"],
-        what=f"log in at {host}",
-        limit=_EXEC_SECONDS,
-        standard_input=f"{password}\n",
-    )
-    if ran.code != 0:
-        raise VerificationError(
-            "login-failed",
-            f"the workloads' user {user} cannot log in at {host}: {ran.errors.strip()}",
-            "do not start the workloads; compare the Secret with the one of the recovered cluster, or go back",
+    deadline = time.monotonic() + limit
+    while True:
+        ran = pod.run(
+            ["sh", "-c", _LOGIN, "psql", "-XqAt", "-d", settings, "-c", "SELECT host(inet_server_addr())"],
+            what=f"log in at {host}",
+            limit=_EXEC_SECONDS,
+            standard_input=f"{password}\n",
         )
-    return ran.output.strip()
+        if ran.code == 0:
+            return ran.output.strip()
+        if any(word in ran.errors for word in _REFUSALS) or time.monotonic() > deadline or stop.is_set():
+            raise VerificationError(
+                "login-failed",
+                f"the workloads' user {user} cannot log in at {host}: {ran.errors.strip()}",
+                "do not start the workloads; compare the Secret with the one of the recovered cluster, or go back",
+            )
+        stop.wait(0.5)
 
 
 def _quoted(value: str) -> str:

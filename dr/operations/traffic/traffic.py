@@ -34,6 +34,7 @@ from dr.operations.traffic.writers import check_stopped, start_writers, stop_wri
 _FENCE_SECONDS = 120
 _SWITCH_SECONDS = 180
 _NAME_SECONDS = 90
+_LOGIN_SECONDS = 60
 _SMOKE_SECONDS = 60
 _BACKUP_SECONDS = 900
 
@@ -247,7 +248,9 @@ class Move:
                 f"there is no Secret {reached.namespace}/{reached.app_secret}",
                 "restore the Secret of the database's owner",
             )
-        server = log_in(pod, host=alias, database=reached.database, secret=secret)
+        server = log_in(
+            pod, host=alias, database=reached.database, secret=secret, limit=_LOGIN_SECONDS, stop=session.stop
+        )
         return f"{alias} leads to {reached.primary} ({server}), and the password is accepted"
 
     def _start(self) -> str:
