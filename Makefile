@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test test-story test-kills test-rebuild test-long static unit e2e lab lab-down lock clean
+.PHONY: help demo test test-story test-kills test-faults test-rebuild test-long static unit e2e lab lab-down lock clean
 
 help:  ## these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -41,6 +41,10 @@ test-story: $(VENV)/ready  ## a whole incident under Argo CD, its end killed aft
 test-kills: $(VENV)/ready  ## every operation killed or interrupted after each of its steps, and resumed
 	$(RUN) -m lab up
 	$(RUN) -m pytest tests/e2e/test_chain.py
+
+test-faults: $(VENV)/ready  ## the API server, the operator, a pod, the bucket lost meanwhile; a sync by hand
+	$(RUN) -m lab up
+	$(RUN) -m pytest tests/e2e/test_faults.py tests/e2e/test_argocd_forced.py
 
 test-rebuild: $(VENV)/ready  ## the whole cluster lost and built anew, killed in each of its steps
 	$(RUN) -m lab up

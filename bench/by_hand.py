@@ -4,27 +4,18 @@ By hand means what an operator types at best, without a pause: the Cluster's man
 a look twice a second until CloudNativePG calls it healthy. The tool's time is all-in: from the command's start to its
 end, with the writers stopped, the WAL sealed, everything verified, and the state written.
 
-Run it in the lab's environment, on a lab that is up and at rest; it puts the lab's data back before each case:
-
-    python -m lab exec -- python -m bench.by_hand archived       # the WAL is archived: at most 1.10
-    python -m lab exec -- python -m bench.by_hand at-once        # a table was dropped a moment ago: at most 0.10
-    python -m lab exec -- python -m bench.by_hand large          # 1.5 GiB and 137 WAL segments: at most 0.60
+The lab's data is put back before each case.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
-
-import click
-import psutil
 
 from bench.measured import measured
 from bench.scale import ENV, RECOVERED, SOURCE, Bench
@@ -37,11 +28,15 @@ _LIKE_THE_SOURCE = ("imageName", "storage", "env", "resources")
 
 @dataclass(frozen=True)
 class Pair:
-    """One recovery by hand and one with the tool, in seconds. ``cluster`` is CloudNativePG's own part of the tool's."""
+    """One recovery by hand and one with the tool, in seconds. Of the tool's, ``cluster`` is CloudNativePG's own part,
+    ``engine`` what declaring takes besides it, and ``looking`` all that comes before the first step.
+    """
 
     hand: float
     tool: float
     cluster: float
+    engine: float
+    looking: float
 
     @property
     def ratio(self) -> float:
@@ -85,10 +80,13 @@ def by_hand(bench: Bench, target: str) -> float:
     return seconds
 
 
-def by_tool(target: str) -> tuple[float, float]:
-    """Seconds of the whole command, and of CloudNativePG's part of it."""
+def by_tool(target: str) -> tuple[float, float, float, float]:
+    """Seconds of the whole command, of CloudNativePG's part of it, of the engine's, and until the first step."""
     done = measured("pitr", "--env", ENV, "--target-time", target, "--yes", "--confirm", RECOVERED)
-    return done.seconds, float(done.document["clusterSeconds"])
+    steps = {step["key"]: step["seconds"] for step in done.document["steps"]}
+    cluster = float(done.document["clusterSeconds"])
+    engine = steps["recover"] - cluster + steps["settle"]
+    return done.seconds, cluster, round(engine, 2), round(done.seconds - sum(steps.values()), 2)
 
 
 def _reset() -> Bench:
@@ -131,20 +129,4 @@ def large() -> Pair:
     return Pair(by_hand(bench, target), *by_tool(target))
 
 
-_CASES: dict[str, Callable[[], Pair]] = {"archived": archived, "at-once": at_once, "large": large}
-
-
-@click.command()
-@click.argument("case", type=click.Choice(list(_CASES)))
-@click.option("--runs", default=1, show_default=True, type=click.IntRange(min=1))
-def main(case: str, runs: int) -> None:
-    """Recover by hand and with the tool RUNS times, and print what each took."""
-    pairs = [_CASES[case]() for _ in range(runs)]
-    machine = f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, load {os.getloadavg()[2]:.1f}"
-    ratio = statistics.median(pair.ratio for pair in pairs)
-    told = {"case": case, "machine": machine, "pairs": [asdict(pair) for pair in pairs], "medianRatio": round(ratio, 2)}
-    click.echo(json.dumps(told, indent=2))
-
-
-if __name__ == "__main__":
-    main()
+CASES: dict[str, Callable[[], Pair]] = {"archived": archived, "at-once": at_once, "large": large}

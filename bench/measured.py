@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import Any
 
 import psutil
 
-_SAMPLE_SECONDS = 0.1
+_SAMPLE_SECONDS = 0.05
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB of memory, load {os.getloadavg()[2]:.1f} over 15 minutes"
 
 
 @dataclass(frozen=True)
@@ -23,12 +32,20 @@ class Measured:
     document: dict[str, Any]
 
 
-def measured(*words: str) -> Measured:
-    """Run ``python -m dr`` with ``words``. Ends the program where that fails."""
+def measured(*words: str, variables: Mapping[str, str] | None = None) -> Measured:
+    """Run ``python -m dr`` with ``words``, with ``variables`` besides this environment's. Ends the program where that
+    fails.
+    """
     begin, resident = time.monotonic(), 0
-    with subprocess.Popen(
-        [sys.executable, "-m", "dr", *words, "--json"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
-    ) as process:
+    with (
+        TemporaryFile("w+") as output,
+        subprocess.Popen(
+            [sys.executable, "-m", "dr", *words, "--json"],
+            stdout=output,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(variables or {})},
+        ) as process,
+    ):
         seen = psutil.Process(process.pid)
         while process.poll() is None:
             try:
@@ -36,9 +53,10 @@ def measured(*words: str) -> Measured:
             except psutil.Error:
                 break
             time.sleep(_SAMPLE_SECONDS)
-        output, _ = process.communicate()
-    seconds = time.monotonic() - begin
-    document = json.loads(output)
+        process.wait()
+        seconds = time.monotonic() - begin
+        output.seek(0)
+        document = json.load(output)
     if process.returncode != 0:
         raise SystemExit(f"{' '.join(words)} failed: {document['problems']}")
     return Measured(seconds, resident / 2**20, document)

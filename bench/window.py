@@ -9,7 +9,6 @@ each answer delayed as a real bucket's would be:
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -20,13 +19,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
-import psutil
 
+from bench.measured import measured
 from tests.archives import backup, put_backup, put_wal, wal
 from tests.builders import BUCKET
 from tests.doubles import Asked, ObjectStoreDouble, closed_port, serving, write_environment, write_kubeconfig
-
-_SAMPLE_SECONDS = 0.02
 
 
 @dataclass(kw_only=True)
@@ -78,28 +75,11 @@ def _measure(segments: int, backups: int, delay: float) -> tuple[float, float]:
     with TemporaryDirectory() as folder, _served(segments, backups, delay) as url:
         place = Path(folder)
         write_environment(place, write_kubeconfig(place / "config", {"acme-prod": closed_port()}))
-        output = place / "output.json"
-        begin, resident = time.monotonic(), 0
-        with (
-            output.open("w") as file,
-            subprocess.Popen(
-                [sys.executable, "-m", "dr", "window", "--env", "prod", "--config-dir", folder, "--json"],
-                stdout=file,
-                env={**os.environ, "STORAGE_EMULATOR_HOST": url},
-            ) as process,
-        ):
-            seen = psutil.Process(process.pid)
-            while process.poll() is None:
-                try:
-                    resident = max(resident, seen.memory_info().rss)
-                except psutil.Error:
-                    break
-                time.sleep(_SAMPLE_SECONDS)
-            took = time.monotonic() - begin
-        (archive,) = json.loads(output.read_text())["archives"]
+        looked = measured("window", "--env", "prod", "--config-dir", folder, variables={"STORAGE_EMULATOR_HOST": url})
+        (archive,) = looked.document["archives"]
         if sum(stretch["segments"] for stretch in archive["wal"]) != segments:
             raise SystemExit("not every segment was seen")
-    return took, resident / 2**20
+    return looked.seconds, looked.resident_mib
 
 
 @contextmanager

@@ -60,13 +60,7 @@ def command(
     with rendering.waiting("looking at the cluster and the backups", quiet=as_json):
         request = request_for(session, target=target, source=source, random=by_lot, quick=quick, draw=secrets.randbelow)
         decision = decide(session, request)
-    if dry_run and as_json:
-        click.echo(json.dumps({"plan": decision.plan.as_json(), "dryRun": True}, indent=2))
-        return
-    if not as_json:
-        rendering.show_plan(decision.plan)
-    if dry_run:
-        rendering.note("Dry run: nothing was changed.")
+    if rendering.planned_only(decision.plan, dry_run=dry_run, as_json=as_json):
         return
     evidence = Evidence()
     with signals.stopping(session.stop), reporter_for(decision.plan, quiet=as_json) as reporter:

@@ -51,13 +51,7 @@ def command(
     with rendering.waiting("looking at the backups, at Google and at the cluster", quiet=as_json):
         site = open_site(found, folder, request, take_over=take_over)
         decision = decide_rebuild(found, request, site.look())
-    if dry_run and as_json:
-        click.echo(json.dumps({"plan": decision.plan.as_json(), "dryRun": True}, indent=2))
-        return
-    if not as_json:
-        rendering.show_plan(decision.plan)
-    if dry_run:
-        rendering.note("Dry run: nothing was changed.")
+    if rendering.planned_only(decision.plan, dry_run=dry_run, as_json=as_json):
         return
     agreement = Agreement(
         steps=len(decision.plan.steps),

@@ -98,13 +98,7 @@ def operate(
         session = replace(session, say=say)
         stack, journal = open_stack(session, asked.operation)
         agreed = asked.decide(session)
-    if dry_run and as_json:
-        click.echo(json.dumps({"plan": agreed.plan.as_json(), "dryRun": True}, indent=2))
-        return None
-    if not as_json:
-        rendering.show_plan(agreed.plan)
-    if dry_run:
-        rendering.note("Dry run: nothing was changed.")
+    if rendering.planned_only(agreed.plan, dry_run=dry_run, as_json=as_json):
         return None
     agreement = Agreement(
         steps=len(agreed.plan.steps),

@@ -1,10 +1,12 @@
 """Plans, reports and failures, as a person reads them under stress: the fact first, then what to do."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.panel import Panel
@@ -58,6 +60,17 @@ def show_plan(plan: Plan) -> None:
         out.print(Text("To take it back:", style="bold"))
         for command in undo:
             out.print(Text(f"  {command}"), soft_wrap=True)
+
+
+def planned_only(plan: Plan, *, dry_run: bool, as_json: bool) -> bool:
+    """Show a plan before anybody is asked, and say whether that was all that was wanted."""
+    if as_json and dry_run:
+        click.echo(json.dumps({"plan": plan.as_json(), "dryRun": True}, indent=2))
+    elif not as_json:
+        show_plan(plan)
+        if dry_run:
+            note("Dry run: nothing was changed.")
+    return dry_run
 
 
 def show_report(report: RecoveryReport) -> None:

@@ -1,7 +1,6 @@
 """The infrastructure's configuration: what the repository's files hold, and how a wrong one is refused."""
 
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from dr.clients.files.config_files import infrastructure_of, load_environment, l
 from dr.model.config import InfrastructureStacks
 from dr.model.errors import ConfigError
 from dr.model.infrastructure.resources import platform_resources
-from dr.model.infrastructure.settings import Platform, recovery_window
+from dr.model.infrastructure.settings import Platform
 from dr.model.stack_file import read_section
 from tests.builders import an_environment, config_document
 from tests.infrastructures import (
@@ -43,7 +42,7 @@ def test_the_repositorys_files_hold_the_runbooks_values_and_cover_its_environmen
         found = infrastructure_of(environment, ROOT)
         assert found.durable.gcp_project == "development-485000"
         assert found.durable.backup.bucket == "tomoda-db-backups-development-485000"
-        assert recovery_window(found.durable) == timedelta(days=30)
+        assert found.durable.backup.recovery_window_days == 30
         assert found.durable.backup.retention_days == 30
         assert ("data", f"postgres-{name}-recovered-3") in found.platform.identities
 

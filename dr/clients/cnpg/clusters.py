@@ -108,6 +108,12 @@ def delete_cluster(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: float
         stop.wait(0.2)
 
 
+def annotate_cluster(api: KubernetesApi, namespace: str, name: str, annotations: Mapping[str, str | None]) -> None:
+    """Set the annotations of a Cluster, and remove those that are None. Raises AccessError."""
+    what, body = f"annotate the Cluster {namespace}/{name}", {"metadata": {"annotations": dict(annotations)}}
+    api.ask(what, api.custom.patch_namespaced_custom_object, GROUP, VERSION, namespace, PLURAL, name, body)
+
+
 def list_objects(api: KubernetesApi, namespace: str, plural: str) -> list[Mapping[str, Any]]:
     """All objects of another of CloudNativePG's kinds in a namespace; none where this version does not know it."""
     what = f"list the {plural} in {namespace}"

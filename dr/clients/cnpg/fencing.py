@@ -6,11 +6,11 @@ be undone.
 """
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from threading import Event
 
 from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cnpg.clusters import GROUP, PLURAL, VERSION, find_cluster
+from dr.clients.cnpg.clusters import annotate_cluster, find_cluster
 from dr.clients.database.pod_exec import PodExec
 from dr.clients.database.sql import CONTAINER
 from dr.model.cluster import ClusterSnapshot
@@ -31,7 +31,7 @@ def fence(api: KubernetesApi, namespace: str, name: str, *, hibernate: bool, lim
 
     ``limit`` is in seconds. Raises AccessError ``still-serving`` at the limit; returns early when ``stop`` is set.
     """
-    _annotate(api, namespace, name, {HIBERNATION: "on"} if hibernate else {FENCED: ALL_INSTANCES})
+    annotate_cluster(api, namespace, name, {HIBERNATION: "on"} if hibernate else {FENCED: ALL_INSTANCES})
     deadline = time.monotonic() + limit
     while not stop.is_set() and (serving := _in_state(api, namespace, name, {_SERVES, _REJECTS, _UNKNOWN})):
         if time.monotonic() > deadline:
@@ -48,7 +48,7 @@ def forbid_writing(api: KubernetesApi, namespace: str, name: str) -> None:
     """Have all instances of the Cluster fenced, and wait for nothing: where each second counts, and where there may be
     no instance yet. Raises AccessError.
     """
-    _annotate(api, namespace, name, {FENCED: ALL_INSTANCES})
+    annotate_cluster(api, namespace, name, {FENCED: ALL_INSTANCES})
 
 
 def unfence(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop: Event) -> None:
@@ -56,7 +56,7 @@ def unfence(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop
 
     ``limit`` is in seconds. Raises AccessError ``not-serving`` at the limit; returns early when ``stop`` is set.
     """
-    _annotate(api, namespace, name, {FENCED: None, HIBERNATION: None})
+    annotate_cluster(api, namespace, name, {FENCED: None, HIBERNATION: None})
     deadline = time.monotonic() + limit
     while not stop.is_set():
         cluster = find_cluster(api, namespace, name)
@@ -76,19 +76,6 @@ def kept_still(cluster: ClusterSnapshot) -> bool:
     """Whether the Cluster is told to take no writes, on any of its instances."""
     told = cluster.annotations
     return told.get(FENCED) == ALL_INSTANCES or told.get(HIBERNATION) == "on"
-
-
-def _annotate(api: KubernetesApi, namespace: str, name: str, annotations: Mapping[str, str | None]) -> None:
-    api.ask(
-        f"annotate the Cluster {namespace}/{name}",
-        api.custom.patch_namespaced_custom_object,
-        GROUP,
-        VERSION,
-        namespace,
-        PLURAL,
-        name,
-        {"metadata": {"annotations": dict(annotations)}},
-    )
 
 
 def _in_state(api: KubernetesApi, namespace: str, name: str, states: Collection[int]) -> list[str]:

@@ -7,7 +7,7 @@ from threading import Event
 from typing import Any
 
 from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cnpg.clusters import GROUP, PLURAL, VERSION, delete_cluster, find_cluster
+from dr.clients.cnpg.clusters import GROUP, PLURAL, VERSION, annotate_cluster, delete_cluster, find_cluster
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import AccessError
 from dr.model.recovery.scratch import (
@@ -71,16 +71,7 @@ def make_scratch(api: KubernetesApi, manifest: Mapping[str, Any], *, limit: floa
 
 def note_loaded(api: KubernetesApi, cluster: ClusterSnapshot, staging: str, oid: int) -> None:
     """Note at the scratch Cluster which table in the live database its own has become."""
-    api.ask(
-        f"annotate the Cluster {cluster.namespace}/{cluster.name}",
-        api.custom.patch_namespaced_custom_object,
-        GROUP,
-        VERSION,
-        cluster.namespace,
-        PLURAL,
-        cluster.name,
-        {"metadata": {"annotations": {loaded_annotation(staging): str(oid)}}},
-    )
+    annotate_cluster(api, cluster.namespace, cluster.name, {loaded_annotation(staging): str(oid)})
 
 
 def superuser_password(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: float, stop: Event) -> str:

@@ -7,7 +7,6 @@ of a particular installation stand in the files, and only sizes and terms have d
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from ipaddress import IPv4Network
 from itertools import combinations
 from typing import Annotated, Literal, Self
@@ -280,11 +279,6 @@ Part = Durable | Platform
 def email(account: str, project: str) -> str:
     """The address of a service account."""
     return f"{account}@{project}.iam.gserviceaccount.com"
-
-
-def recovery_window(durable: Durable) -> timedelta:
-    """How far back it has to be possible to recover."""
-    return timedelta(days=durable.backup.recovery_window_days)
 
 
 @dataclass(frozen=True, kw_only=True)
