@@ -1,90 +1,14 @@
 """``pulumi preview`` and ``pulumi up`` by hand beside ``python -m dr``, on one stack: neither undoes the other."""
 
-import json
-import os
-import shutil
-import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-import yaml
 
-from tests.e2e.operator_seat import PROJECT, Seat, fresh_dev, wait_for
+from tests.e2e.hand import Hand
+from tests.e2e.operator_seat import fresh_dev, wait_for
 
 pytestmark = pytest.mark.long
-
-
-class Hand:
-    """A person at the plain Pulumi CLI, in a checkout of their own with the lab's configuration."""
-
-    def __init__(self, seat: Seat, folder: Path) -> None:
-        self.seat = seat
-        self.folder = folder
-        for name in ("dr", "policy"):
-            (folder / name).symlink_to(PROJECT / name)
-        shutil.copy(PROJECT / "__main__.py", folder)
-        (folder / ".venv").symlink_to((PROJECT / ".venv").resolve())
-        for name in ("Pulumi.yaml", f"Pulumi.{seat.env}.yaml"):
-            shutil.copy(seat.config_dir / name, folder)
-        document = yaml.safe_load((folder / f"Pulumi.{seat.env}.yaml").read_text())
-        self.backend = str(document["config"]["postgres-dr:stateBackend"])
-        self.stack = f"organization/postgres-dr/{seat.env}"
-
-    def ask_for(self, **wish: Any) -> None:
-        """Write into the file what is wanted."""
-        path = self.folder / f"Pulumi.{self.seat.env}.yaml"
-        document = yaml.safe_load(path.read_text())
-        document["config"].pop("postgres-dr:recovery", None)
-        if wish:
-            document["config"]["postgres-dr:recovery"] = wish
-        path.write_text(yaml.safe_dump(document))
-
-    def pulumi(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        variables: Mapping[str, str] = {
-            **os.environ,
-            **self.seat.variables,
-            "PULUMI_BACKEND_URL": self.backend,
-            "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-        }
-        return subprocess.run(
-            ["pulumi", *words, "--stack", self.stack, "--non-interactive", "--color=never"],
-            cwd=self.folder,
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=400,
-        )
-
-    def up(self, *words: str) -> str:
-        done = self.pulumi("up", "--yes", "--refresh", *words)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def there_is_a_stack(self) -> None:
-        """On a fresh lab nobody has made one yet; a person makes it by ``pulumi stack init``."""
-        if self.pulumi("stack").returncode != 0:
-            made = self.pulumi("stack", "init")
-            assert made.returncode == 0, made.stderr
-
-    def sees_no_difference(self) -> None:
-        done = self.pulumi("preview", "--expect-no-changes")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "Outputs:" not in done.stdout, done.stdout
-        preview = self.preview()
-        assert preview.code == 0, preview
-
-    def preview(self) -> Any:
-        """``dr preview`` from the same checkout."""
-        here = Seat(self.seat.env, self.seat.variables, self.folder)
-        return here.dr("preview", "--env", self.seat.env)
-
-    def output(self, name: str) -> str:
-        return str(json.loads(self.pulumi("stack", "output", "--json").stdout)[name])
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,4 @@
-"""The policy pack in the real engine, over the durable stack at the double of Google's cloud.
-
-Pulumi's language host starts a pack of the runtime ``python``. The lab's host is older than its engine and does not:
-so the pack has another runtime's name here, and a program beside it starts it in the way in which the host would.
-"""
+"""The policy pack in the real engine, over the durable stack at the double of Google's cloud."""
 
 import os
 import shutil
@@ -15,14 +11,11 @@ import pytest
 import yaml
 
 from lab.environment import environment
+from tests.e2e.hand import put_pack
 from tests.e2e.operator_seat import PROJECT
 from tests.google import serving_google
 
 pytestmark = pytest.mark.long
-
-STARTER = f"""#!/bin/sh
-exec {PROJECT}/.venv/bin/python -u -m pulumi.policy "$1" "$2"
-"""
 
 
 class Checkout:
@@ -58,15 +51,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     folder = tmp_path_factory.mktemp("checkout")
     (folder / "dr").symlink_to(PROJECT / "dr")
     (folder / ".venv").symlink_to((PROJECT / ".venv").resolve())
-    shutil.copytree(PROJECT / "policy", folder / "policy", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("__main__.py", "Pulumi.yaml", "Pulumi.durable.yaml"):
         shutil.copy(PROJECT / name, folder)
-    pack = folder / "policy" / "PulumiPolicy.yaml"
-    pack.write_text(pack.read_text().replace("name: python", "name: started-by-hand"))
-    starter = folder / "bin" / "pulumi-analyzer-policy-started-by-hand"
-    starter.parent.mkdir()
-    starter.write_text(STARTER)
-    starter.chmod(0o755)
+    starter = put_pack(folder)
     (folder / "state").mkdir()
     with serving_google(folder / "cloud.json") as google:
         variables = {
@@ -78,7 +65,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "DR_STATE_DIR": str(folder / "dr-state"),
         }
-        variables["PATH"] = f"{starter.parent}:{variables['PATH']}"
+        variables["PATH"] = f"{starter}:{variables['PATH']}"
         variables.pop("PULUMI_CONFIG_PASSPHRASE_FILE", None)
         there = Checkout(folder, variables)
         made = there.pulumi("stack", "init", "organization/postgres-dr/durable")

@@ -1,0 +1,104 @@
+"""A person at the plain Pulumi CLI, and the guard's policy pack beside them."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.e2e.operator_seat import PROJECT, Seat
+
+_STARTER = f"""#!/bin/sh
+exec {PROJECT}/.venv/bin/python -u -m pulumi.policy "$1" "$2"
+"""
+
+
+def put_pack(folder: Path) -> Path:
+    """Copy the policy pack into ``folder``, and give back the folder for the PATH that has what starts it.
+
+    Pulumi's language host starts a pack of the runtime ``python``. The lab's host is older than its engine and does
+    not: so the pack has another runtime's name here, and a program starts it in the way in which the host would.
+    """
+    shutil.copytree(PROJECT / "policy", folder / "policy", ignore=shutil.ignore_patterns("__pycache__"))
+    pack = folder / "policy" / "PulumiPolicy.yaml"
+    pack.write_text(pack.read_text().replace("name: python", "name: started-by-hand"))
+    starter = folder / "bin" / "pulumi-analyzer-policy-started-by-hand"
+    starter.parent.mkdir()
+    starter.write_text(_STARTER)
+    starter.chmod(0o755)
+    return starter.parent
+
+
+class Hand:
+    """A person at the plain Pulumi CLI, in a checkout of their own with the lab's configuration."""
+
+    def __init__(self, seat: Seat, folder: Path) -> None:
+        self.seat = seat
+        self.folder = folder
+        (folder / "dr").symlink_to(PROJECT / "dr")
+        self._starter = put_pack(folder)
+        shutil.copy(PROJECT / "__main__.py", folder)
+        (folder / ".venv").symlink_to((PROJECT / ".venv").resolve())
+        for name in ("Pulumi.yaml", f"Pulumi.{seat.env}.yaml"):
+            shutil.copy(seat.config_dir / name, folder)
+        document = yaml.safe_load((folder / f"Pulumi.{seat.env}.yaml").read_text())
+        self.backend = str(document["config"]["postgres-dr:stateBackend"])
+        self.stack = f"organization/postgres-dr/{seat.env}"
+
+    def ask_for(self, **wish: Any) -> None:
+        """Write into the file what is wanted."""
+        path = self.folder / f"Pulumi.{self.seat.env}.yaml"
+        document = yaml.safe_load(path.read_text())
+        document["config"].pop("postgres-dr:recovery", None)
+        if wish:
+            document["config"]["postgres-dr:recovery"] = wish
+        path.write_text(yaml.safe_dump(document))
+
+    def pulumi(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        variables: Mapping[str, str] = {
+            **os.environ,
+            **self.seat.variables,
+            "PULUMI_BACKEND_URL": self.backend,
+            "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PATH": f"{self._starter}:{os.environ['PATH']}",
+        }
+        return subprocess.run(
+            ["pulumi", *words, "--stack", self.stack, "--non-interactive", "--color=never"],
+            cwd=self.folder,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=400,
+        )
+
+    def up(self, *words: str) -> str:
+        done = self.pulumi("up", "--yes", "--refresh", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def there_is_a_stack(self) -> None:
+        """On a fresh lab nobody has made one yet; a person makes it by ``pulumi stack init``."""
+        if self.pulumi("stack").returncode != 0:
+            made = self.pulumi("stack", "init")
+            assert made.returncode == 0, made.stderr
+
+    def sees_no_difference(self) -> None:
+        done = self.pulumi("preview", "--expect-no-changes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Outputs:" not in done.stdout, done.stdout
+        preview = self.preview()
+        assert preview.code == 0, preview
+
+    def preview(self) -> Any:
+        """``dr preview`` from the same checkout."""
+        here = Seat(self.seat.env, self.seat.variables, self.folder)
+        return here.dr("preview", "--env", self.seat.env)
+
+    def output(self, name: str) -> str:
+        return str(json.loads(self.pulumi("stack", "output", "--json").stdout)[name])
