@@ -33,6 +33,7 @@ class InterruptibleCommand(PulumiCommand):
         """The result of the last command: the errors that the Automation API raises carry only text."""
         self._child: subprocess.Popen[str] | None = None
         self._interrupted = False
+        self._handover = threading.Lock()
 
     def run(
         self,
@@ -53,9 +54,10 @@ class InterruptibleCommand(PulumiCommand):
             encoding="utf-8",
             start_new_session=True,
         ) as child:
-            self._child = child
-            if self._interrupted:
-                self._ask_to_stop()
+            with self._handover:
+                self._child = child
+                if self._interrupted:
+                    self._ask_to_stop()
             output = _Reader(child.stdout, on_output)
             errors = _Reader(child.stderr, on_error)
             code = child.wait()
@@ -70,8 +72,9 @@ class InterruptibleCommand(PulumiCommand):
 
         The engine takes a first SIGINT as "finish what is under way and write the state", and a second as "stop now".
         """
-        self._interrupted = True
-        self._ask_to_stop()
+        with self._handover:  # not twice by one wish: the engine would take the second as "stop now"
+            self._interrupted = True
+            self._ask_to_stop()
 
     def kill(self) -> None:
         """End the child and everything it started (providers, language hosts), without a goodbye."""

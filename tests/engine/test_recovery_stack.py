@@ -194,7 +194,9 @@ def test_an_engine_that_does_not_obey_is_ended_by_force(
 def test_an_engine_that_obeys_writes_its_state(tmp_path: Path, started: int) -> None:
     fifo, written = str(tmp_path / "started"), tmp_path / "written"
     end = f"lambda *_: (pathlib.Path({str(written)!r}).touch(), sys.exit(8))"
-    code = f"{ON_UP}signal.signal(signal.SIGINT, {end}); open({fifo!r}, 'w').write('x'); signal.pause()\n"
+    # Not signal.pause(): a signal that comes just before it would be waited for in vain.
+    wait = "[time.sleep(0.02) for _ in iter(int, 1)]"
+    code = f"{ON_UP}import time; signal.signal(signal.SIGINT, {end}); open({fifo!r}, 'w').write('x'); {wait}\n"
     stack = _stack(tmp_path, code + ANSWERS)
     stack.up(Declaration(), _pass)
     _await(started)
