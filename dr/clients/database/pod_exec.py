@@ -8,6 +8,7 @@ from threading import Event
 from kubernetes.client import CoreV1Api
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
+from kubernetes.stream.ws_client import WSClient
 from urllib3.exceptions import HTTPError
 from websocket import WebSocketException
 
@@ -51,7 +52,7 @@ class PodExec:
         ``standard_input`` before it says much, and cannot see its end.
 
         Raises AccessError: ``exec-timeout`` after ``limit`` seconds, ``exec-interrupted`` when ``stop`` is set
-        meanwhile, and those of :class:`KubernetesApi`.
+        meanwhile, ``exec-failed`` when nothing tells how it ended, and those of :class:`KubernetesApi`.
         """
         try:
             return self._run(list(command), what, limit, stop, standard_input)
@@ -92,6 +93,21 @@ class PodExec:
                     )
             output += socket.read_stdout(timeout=0) or ""
             errors += socket.read_stderr(timeout=0) or ""
-            return Ran(output=output, errors=errors, code=socket.returncode or 0)
+            return Ran(output=output, errors=errors, code=_exit_code(socket, what))
         finally:
             socket.close()
+
+
+def _exit_code(socket: WSClient, what: str) -> int:
+    """The program's exit code, from the channel on which Kubernetes tells it.
+
+    The client expects a number there. A container that is on its way out gives the runtime's words instead, and a
+    connection that was cut gives nothing.
+    """
+    try:
+        return socket.returncode or 0
+    except ValueError as error:
+        why = str(error).partition(": ")[2]
+    except (TypeError, KeyError, IndexError):
+        why = "the connection ended first"
+    raise AccessError("exec-failed", f"could not {what}: {why}", "is the pod on its way out or in? Repeat the command")

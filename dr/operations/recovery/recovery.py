@@ -49,7 +49,7 @@ _ARCHIVING_SECONDS = 60
 _SETTLE_SECONDS = 120
 _CLEAR_SECONDS = 120
 _LOST_SECONDS = 90
-_LOST = {"not-found", "api-error", "sql-failed"}
+_LOST = {"not-found", "api-error", "exec-failed", "sql-failed"}
 """How a question fails whose pod, or container, or server is on its way out or in."""
 
 
