@@ -2,8 +2,6 @@
 
 import importlib.util
 import re
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -11,10 +9,7 @@ import click
 import pytest
 
 from dr.cli.main import cli
-
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "lab").glob("*.md")])
-MADE = ROOT / "docs" / "commands"
+from tests.documentation import MADE, PAGES, ROOT, commands
 
 
 def shown(path: Path) -> str:
@@ -34,16 +29,6 @@ def anchors(path: Path) -> set[str]:
     """The anchors that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def commands(path: Path) -> Iterator[list[str]]:
-    """The words of each `python -m dr` in a page: in a block or between backticks, without what is only a comment."""
-    if path.parent == MADE:
-        return
-    text = path.read_text(encoding="utf-8")
-    for found in re.findall(r"`(python -m dr [^`]*)`|^\s{4,}(?:\$ )?(?:\S*/)?(python -m dr .*)$", text, re.MULTILINE):
-        line = " ".join((found[0] or found[1]).split(" #")[0].replace("…", "X").split())
-        yield shlex.split(line)[3:]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=shown)
