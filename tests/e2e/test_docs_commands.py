@@ -92,7 +92,6 @@ def test_on_an_ordinary_day(reader: Reader) -> None:
         reader.type(line, *AGREE, "development-485000")
     reader.type("migrate-to-plugin --env prod --checkout FOLDER", "--dry-run")
     reader.type("migrate-to-plugin --env prod --checkout ~/src/platform")
-    reader.seat.run("git", "-C", str(reader.checkout), "checkout", "--quiet", "-")
     reader.type("pitr --help")
 
 
