@@ -1,6 +1,7 @@
 """Every command of the documentation, run on the lab's prod in an order in which each makes sense."""
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +93,8 @@ def test_on_an_ordinary_day(reader: Reader) -> None:
         reader.type(line, *AGREE, "development-485000")
     reader.type("migrate-to-plugin --env prod --checkout FOLDER", "--dry-run")
     reader.type("migrate-to-plugin --env prod --checkout ~/src/platform")
-    reader.type("pitr --help")
+    reader.typed.add("pitr --help")
+    assert "--before-drop" in reader.seat.run(sys.executable, "-m", "dr", "pitr", "--help")
 
 
 def test_one_table_back(reader: Reader) -> None:
@@ -122,18 +124,19 @@ def test_a_recovery_to_its_end(reader: Reader) -> None:
     assert await_health(seat.health_url(), 200).status_code == 200
 
 
-def test_others_beside_it(reader: Reader) -> None:
+def test_the_other_targets(reader: Reader) -> None:
     seat = reader.seat
     reader.type("rollback --env prod", *AGREE, seat.source)
     seat.psql(seat.source, "DROP TABLE users CASCADE")
-    second, third = f"{seat.recovered}-2", f"{seat.recovered}-3"
-    reader.type("pitr --env prod --before-drop public.users", *AGREE, second)
+    seat.delete_recovered()
+    reader.type("pitr --env prod --before-drop public.users", *AGREE, seat.recovered)
+    seat.delete_recovered()
     (archive, *_) = reader.type("window --env prod").document["archives"]
     reader.backup = archive["backups"][0]["id"]
     line = "pitr --env prod --target-name before-migration-42 --backup-id 20260427T030000"
-    reader.type(line, *AGREE, third)
-    seat.kubectl("delete", "cluster", second, third, "-n", "data")
-    reader.type("latest --env prod", *AGREE, second)
+    reader.type(line, *AGREE, seat.recovered)
+    seat.delete_recovered()
+    reader.type("latest --env prod", *AGREE, seat.recovered)
 
 
 def test_the_end(reader: Reader) -> None:
