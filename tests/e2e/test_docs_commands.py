@@ -127,16 +127,16 @@ def test_a_recovery_to_its_end(reader: Reader) -> None:
 def test_the_other_targets(reader: Reader) -> None:
     seat = reader.seat
     reader.type("rollback --env prod", *AGREE, seat.source)
-    seat.psql(seat.source, "DROP TABLE users CASCADE")
     seat.delete_recovered()
+    reader.type("latest --env prod", *AGREE, seat.recovered)
+    seat.delete_recovered()
+    seat.psql(seat.source, "DROP TABLE users CASCADE")
     reader.type("pitr --env prod --before-drop public.users", *AGREE, seat.recovered)
     seat.delete_recovered()
     (archive, *_) = reader.type("window --env prod").document["archives"]
     reader.backup = archive["backups"][0]["id"]
     line = "pitr --env prod --target-name before-migration-42 --backup-id 20260427T030000"
     reader.type(line, *AGREE, seat.recovered)
-    seat.delete_recovered()
-    reader.type("latest --env prod", *AGREE, seat.recovered)
 
 
 def test_the_end(reader: Reader) -> None:
