@@ -65,7 +65,7 @@ class Hand:
             "PULUMI_BACKEND_URL": self.backend,
             "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PATH": f"{self._starter}:{os.environ['PATH']}",
+            "PATH": f"{self._starter}:{self.seat.variables['PATH']}",
         }
         return subprocess.run(
             ["pulumi", *words, "--stack", self.stack, "--non-interactive", "--color=never"],

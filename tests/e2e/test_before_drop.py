@@ -33,9 +33,9 @@ def test_all_that_was_committed_before_the_drop_is_there_and_nothing_after_it(cl
         int(line)
         for line in clean_dev.psql_lines(
             clean_dev.source,
-            "CREATE TABLE ledger AS SELECT generate_series(1, 1000) AS id",
+            "CREATE TABLE entries AS SELECT generate_series(1, 1000) AS id",
             "INSERT INTO jobs (worker) VALUES ('just before') RETURNING txid_current()",
-            "BEGIN; SAVEPOINT once; DROP TABLE ledger CASCADE; ROLLBACK TO once; DROP TABLE ledger CASCADE;"
+            "BEGIN; SAVEPOINT once; DROP TABLE entries CASCADE; ROLLBACK TO once; DROP TABLE entries CASCADE;"
             " SELECT txid_current(); COMMIT",
             "INSERT INTO jobs (worker) VALUES ('just after') RETURNING txid_current()",
         )
@@ -43,14 +43,14 @@ def test_all_that_was_committed_before_the_drop_is_there_and_nothing_after_it(cl
     assert before < dropped < after
     # WHEN
     started = time.monotonic()
-    outcome = clean_dev.dr("pitr", "--env", "dev", "--before-drop", "public.ledger", "--yes")
+    outcome = clean_dev.dr("pitr", "--env", "dev", "--before-drop", "public.entries", "--yes")
     seconds = time.monotonic() - started
     # THEN
     assert outcome.code == 0, outcome
     rows = clean_dev.psql(clean_dev.recovered, "SELECT string_agg(worker, ',') FROM jobs WHERE worker LIKE 'just%'")
     assert rows == "just before"
     findings = {one["name"]: one for one in outcome.document["verification"]}
-    assert (findings["public.ledger"]["passed"], findings["public.ledger"]["value"]) == (True, "1,000 rows")
+    assert (findings["public.entries"]["passed"], findings["public.entries"]["value"]) == (True, "1,000 rows")
     # The savepoint's rollback is the last that was replayed; it is in the WAL before the commit of the drop.
     assert findings["last transaction"]["passed"] is not False
     print(
