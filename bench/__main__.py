@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import click
 
-from bench.by_hand import CASES, Pair
+from bench.by_hand import CASES, Pair, before_drop
 from bench.measured import machine
 
-_HELP_SECONDS, _ENGINE_SECONDS = 0.2, 5.0
+_HELP_SECONDS, _ENGINE_SECONDS, _DROP_SECONDS = 0.2, 5.0, 45.0
+_DROP = "before-drop"
 _GOALS = {"archived": 1.10, "at-once": 0.10, "large": 0.60}
 _TOLD = {
     "archived": "WAL archived, small database",
@@ -85,6 +86,13 @@ def _own(pairs: list[Pair]) -> Iterator[Figure]:
     )
 
 
+def _drop(runs: int) -> Figure:
+    took = [before_drop() for _ in range(runs)]
+    middle = statistics.median(took)
+    told = "a table dropped a moment ago, and nobody says when (`--before-drop`)"
+    return Figure(told, "", _seconds(iter(took)), middle, _DROP_SECONDS, " s")
+
+
 def _help(runs: int) -> Figure:
     took = []
     for _ in range(max(runs, 5)):
@@ -97,11 +105,14 @@ def _help(runs: int) -> Figure:
 
 @click.command()
 @click.option("--runs", default=3, show_default=True, type=click.IntRange(min=1))
-@click.option("--only", multiple=True, type=click.Choice(list(CASES)), help="Only these; may be repeated.")
+@click.option("--only", multiple=True, type=click.Choice([_DROP, *CASES]), help="Only these; may be repeated.")
 def main(runs: int, only: tuple[str, ...]) -> None:
     """Measure each case RUNS times, and print the table. Exit code 1 where a goal was missed."""
     figures = [_help(runs)]
-    for case in only or CASES:
+    for case in only or (_DROP, *CASES):
+        if case == _DROP:
+            figures.append(_drop(runs))
+            continue
         pairs = []
         for number in range(runs):
             pairs.append(CASES[case]())

@@ -89,14 +89,14 @@ def by_tool(target: str) -> tuple[float, float, float, float]:
     return done.seconds, cluster, round(engine, 2), round(done.seconds - sum(steps.values()), 2)
 
 
-def _reset() -> Bench:
+def reset() -> Bench:
     subprocess.run([sys.executable, "-m", "lab", "reset"], check=True, stdout=sys.stderr)
     return Bench()
 
 
 def archived() -> Pair:
     """Everything up to the target, and a commit behind it, is archived before either begins."""
-    bench = _reset()
+    bench = reset()
     target = bench.psql(_NOW)
     bench.await_archive()
     return Pair(by_hand(bench, target), *by_tool(target))
@@ -107,11 +107,11 @@ def at_once() -> Pair:
 
     The tool comes first: waiting for the one by hand archives what the other would have had to wait for.
     """
-    bench = _reset()
+    bench = reset()
     target = bench.psql(_NOW)
     bench.psql("DROP TABLE users CASCADE")
     tool = by_tool(target)
-    bench = _reset()
+    bench = reset()
     bench.kubectl("scale", "deployment", "--all", "--replicas=0", "-n", ENV)
     target = bench.psql(_NOW)
     bench.psql("DROP TABLE users CASCADE")
@@ -120,13 +120,20 @@ def at_once() -> Pair:
 
 def large() -> Pair:
     """1.5 GiB in the base backup, and 137 WAL segments with changes behind it."""
-    bench = _reset()
+    bench = reset()
     bench.fill(1.5)
     bench.back_up()
     bench.write_segments(137)
     target = bench.psql(_NOW)
     bench.await_archive()
     return Pair(by_hand(bench, target), *by_tool(target))
+
+
+def before_drop() -> float:
+    """A table is dropped, and nobody says when: seconds from the command to the verified database."""
+    bench = reset()
+    bench.psql("DROP TABLE users CASCADE")
+    return measured("pitr", "--env", ENV, "--before-drop", "users", "--yes", "--confirm", RECOVERED).seconds
 
 
 CASES: dict[str, Callable[[], Pair]] = {"archived": archived, "at-once": at_once, "large": large}
