@@ -181,10 +181,10 @@ def test_the_traffic_moves_there_and_a_base_backup_is_taken_by_the_plugin(plugge
     moved = seat.dr("switchover", "--env", "dev", *AGREED)
     assert moved.code == 0, moved
     assert await_health(seat.health_url(), 200).status_code == 200
-    (first,) = [one for one in plugged.objects("backup") if one["metadata"]["name"] == f"{seat.recovered}-first"]
-    assert (first["spec"]["method"], first["status"]["phase"]) == ("plugin", "completed")
     window = seat.dr("window", "--env", "dev").document
     assert window["serving"].startswith(seat.recovered)
+    (first,) = [one for one in plugged.objects("backup") if one["metadata"]["name"] == f"{window['serving']}-first"]
+    assert (first["spec"]["method"], first["status"]["phase"]) == ("plugin", "completed")
 
 
 def test_what_was_recovered_can_itself_be_recovered(plugged: Plugged) -> None:

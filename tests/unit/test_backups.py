@@ -6,8 +6,9 @@ import pytest
 
 from dr.clients.cluster.kubernetes import KubernetesApi
 from dr.clients.cnpg.backups import take_first_backup
+from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import AccessError
-from tests.builders import a_plugin_source, a_source
+from tests.builders import a_plugin_source, a_recovered, a_source, object_of
 from tests.doubles import Wire, kube_status
 
 BACKUPS = "/apis/postgresql.cnpg.io/v1/namespaces/data/backups"
@@ -26,6 +27,21 @@ def test_one_that_was_taken_is_enough(wire: Wire, api: KubernetesApi) -> None:
     wire.on(FIRST, _backup(phase="completed", backupId="20260427T100000"))
     assert _take(api) == "20260427T100000"
     assert wire.received("POST") == []
+
+
+def test_one_of_an_earlier_cluster_of_the_same_name_does_not_count(wire: Wire, api: KubernetesApi) -> None:
+    # GIVEN a Cluster with an archive of its own, and the Backup of the one before it, into another archive
+    cluster = ClusterSnapshot.from_object(object_of(a_recovered("postgres-prod", "postgres-prod-2")))
+    wire.on(FIRST, _backup(phase="completed", backupId="20260427T100000"))
+    wire.on(f"{BACKUPS}/postgres-prod-2-first", kube_status(404, "not found", name="x"), status=404)
+    wire.on(BACKUPS, _backup(), method="POST")
+    # WHEN
+    with pytest.raises(AccessError):
+        take_first_backup(api, cluster, limit=0, stop=Event())
+    # THEN
+    (asked,) = wire.received("POST")
+    assert asked.body["metadata"]["name"] == "postgres-prod-2-first"
+    assert asked.body["spec"]["cluster"] == {"name": "postgres-prod"}
 
 
 def test_without_one_it_is_asked_for_of_the_cluster_itself(wire: Wire, api: KubernetesApi) -> None:

@@ -18,7 +18,8 @@ def take_first_backup(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: fl
 
     Returns its ID. ``limit`` is in seconds. Raises AccessError ``backup-failed``; returns early when ``stop`` is set.
     """
-    name, namespace = f"{cluster.name}-first", cluster.namespace
+    # By the archive: a Backup outlives its Cluster, and an earlier one of the same name had another archive.
+    name, namespace = f"{cluster.server_name or cluster.name}-first", cluster.namespace
     what = f"the Backup {namespace}/{name}"
     where = (GROUP, VERSION, namespace, _PLURAL)
     if api.find(f"read {what}", api.custom.get_namespaced_custom_object, *where, name) is None:
