@@ -35,7 +35,6 @@ declare_recovery_stack(environment, {declaration})
 NOBODY = "postgres-dev-third-rw.data.svc.cluster.local"
 BREAKING = {
     "traffic-unproven": f"replace(found, external_name={NOBODY!r})",
-    "cluster-serving": "replace(found, clusters=())",
     "two-writers": "third(server_name='postgres-dev')",
     "target-outside": "third(target='2001-01-01T00:00:00Z')",
 }
@@ -67,8 +66,11 @@ def test_what_is_declared_as_it_is_passes(hand: Hand, moved: tuple[Seat, str]) -
     assert passed.returncode == 0, passed.stdout + passed.stderr
 
 
+WAYS = [("preview",), ("up", "--yes"), ("up", "--yes", "--skip-preview")]
+
+
 @pytest.mark.parametrize("rule", BREAKING)
-@pytest.mark.parametrize("words", [("preview",), ("up", "--yes"), ("up", "--yes", "--skip-preview")], ids=" ".join)
+@pytest.mark.parametrize("words", WAYS, ids=" ".join)
 def test_what_breaks_a_rule_is_refused_and_nothing_has_changed(
     hand: Hand, moved: tuple[Seat, str], rule: str, words: tuple[str, ...]
 ) -> None:
@@ -78,4 +80,21 @@ def test_what_breaks_a_rule_is_refused_and_nothing_has_changed(
     refused = hand.pulumi(*words, "--policy-pack", "policy")
     assert refused.returncode != 0, refused.stdout
     assert f"{rule}: " in refused.stdout, refused.stdout + refused.stderr
+    assert dev.footprint() == before
+
+
+def test_the_cluster_that_serves_is_not_taken_away_by_any_way(hand: Hand, moved: tuple[Seat, str]) -> None:
+    """What would go is judged once all is declared, which is before anything goes only where there is a preview."""
+    dev, target = moved
+    program(hand, target, "replace(found, clusters=())")
+    before = dev.footprint()
+    for words in WAYS:
+        refused = hand.pulumi(*words, "--policy-pack", "policy")
+        assert refused.returncode != 0, refused.stdout
+        assert "protect" in refused.stdout + refused.stderr, refused.stdout + refused.stderr
+    assert hand.pulumi("state", "unprotect", "--all", "--yes").returncode == 0
+    for words in WAYS[:2]:
+        refused = hand.pulumi(*words, "--policy-pack", "policy")
+        assert refused.returncode != 0, refused.stdout
+        assert "cluster-serving: " in refused.stdout, refused.stdout + refused.stderr
     assert dev.footprint() == before
