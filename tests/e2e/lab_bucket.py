@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -28,6 +29,12 @@ def away(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        # The database archives meanwhile: what has come is kept.
+        for arrived in [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else []:
+            kept = hidden / arrived.relative_to(path)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            arrived.rename(kept)
+        shutil.rmtree(path, ignore_errors=True)
         hidden.rename(path)
 
 
