@@ -250,7 +250,8 @@ def test_a_replica_that_is_missing_is_found(healthy: Seat) -> None:
     finally:
         patched(healthy, "cluster/postgres-dev", {"spec": {"instances": 1}})
         instances = ("-l", "cnpg.io/cluster=postgres-dev", *NAMESPACE, "-o", "name")
-        wait_for(lambda: healthy.kubectl("get", "pvc", *instances).split() == ["persistentvolumeclaim/postgres-dev-1"])
+        left = ["persistentvolumeclaim/postgres-dev-1"]
+        wait_for(lambda: healthy.kubectl("get", "pvc", *instances).split() == left, 240)
         wait_for(lambda: healthy.kubectl("get", "pod", *instances).split() == ["pod/postgres-dev-1"])
         healthy.kubectl("wait", "cluster/postgres-dev", *NAMESPACE, "--for=condition=Ready", "--timeout=60s")
     assert (code, states["replication"]) == (WARNING, "warning")
