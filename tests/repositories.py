@@ -8,11 +8,25 @@ from pathlib import Path
 import pytest
 
 from dr.model.errors import DrError
+from lab.data.repository import files
 
 
 def git(folder: Path, *arguments: str) -> str:
     ended = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
     return ended.stdout.rstrip("\n")
+
+
+def platform_in(folder: Path, url: str = "https://git.example.test/platform") -> Path:
+    """The platform's manifests as the one commit of a new repository in ``folder``, with somebody to commit more."""
+    for path, text in files(url, declares_enabled=False).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    git(folder, "init", "--quiet")
+    git(folder, "config", "user.name", "ann")
+    git(folder, "config", "user.email", "ann@example.test")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message=The platform")
+    return folder
 
 
 @contextlib.contextmanager

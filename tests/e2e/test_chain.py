@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from lab import paths
-from lab.data.repository import files
 from lab.platform.gcs import BUCKET
 from tests.e2e.journal_watch import Chain, stop_after_every_step
 from tests.e2e.operator_seat import Seat, await_health, engine_processes, fresh_dev
+from tests.repositories import platform_in
 
 pytestmark = pytest.mark.long
 
@@ -130,14 +130,7 @@ def finalized(story: Story, recovered_again: Chain, tmp_path_factory: pytest.Tem
     moved = story.seat.dr("switchover", "--env", "dev", "--yes")
     assert moved.code == 0, moved
     assert moved.document["cluster"] == SECOND, "the newest recovery is what a switchover is about"
-    repository = tmp_path_factory.mktemp("platform")
-    for path, text in files("https://git.example.test/platform", declares_enabled=False).items():
-        (repository / path).parent.mkdir(parents=True, exist_ok=True)
-        (repository / path).write_text(text)
-    for words in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "--message=The platform")):
-        story.seat.run("git", "-C", str(repository), "-c", "user.name=ann", "-c", "user.email=ann@example.test", *words)
-    for key, value in (("user.name", "ann"), ("user.email", "ann@example.test")):
-        story.seat.run("git", "-C", str(repository), "config", key, value)
+    repository = platform_in(tmp_path_factory.mktemp("platform"))
     agreed = ("--yes", "--confirm", story.seat.source)
     return story.chain("finalize", "--checkout", str(repository), cluster=SECOND, agreed=agreed)
 

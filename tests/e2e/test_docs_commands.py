@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.data.repository import files
 from tests.documentation import PAGES, ROOT, commands
 from tests.e2e.operator_seat import Outcome, Seat, await_health, lab
+from tests.repositories import platform_in
 
 pytestmark = pytest.mark.long
 
@@ -52,17 +52,7 @@ class Reader:
 @pytest.fixture(scope="module")
 def reader(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     seat = Seat("prod", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
-    checkout = tmp_path_factory.mktemp("platform")
-    for path, text in files("https://git.example.test/platform", declares_enabled=False).items():
-        (checkout / path).parent.mkdir(parents=True, exist_ok=True)
-        (checkout / path).write_text(text)
-    git = ("git", "-C", str(checkout))
-    seat.run(*git, "init", "--quiet")
-    for key, value in (("user.name", "ann"), ("user.email", "ann@example.test")):
-        seat.run(*git, "config", key, value)
-    seat.run(*git, "add", "--all")
-    seat.run(*git, "commit", "--quiet", "--message=The platform")
-    yield Reader(seat, checkout)
+    yield Reader(seat, platform_in(tmp_path_factory.mktemp("platform")))
     seat.end_started()
     lab("reset")
 

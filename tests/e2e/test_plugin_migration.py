@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from lab.cluster import MANAGER
-from lab.data import repository
 from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab
+from tests.repositories import platform_in
 
 pytestmark = pytest.mark.long
 
@@ -56,15 +56,7 @@ class Story:
 def story(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     seat = fresh_dev(lab_variables)
     folder = tmp_path_factory.mktemp("platform")
-    for path, text in repository.files(folder.as_uri(), declares_enabled=False).items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-    story = Story(seat, folder)
-    for words in (["init", "--quiet"], ["config", "user.name", "ada"], ["config", "user.email", "ada@lab.local"]):
-        story.git(*words)
-    story.git("add", "--all")
-    story.git("commit", "--quiet", "--message=as it is")
-    yield story
+    yield Story(seat, platform_in(folder, folder.as_uri()))
     seat.end_started()
     lab("reset")
 

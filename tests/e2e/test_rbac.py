@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from lab.data.repository import files
 from tests.e2e.accounts import Accounts
 from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev
 from tests.e2e.planted import Planted
+from tests.repositories import platform_in
 
 pytestmark = pytest.mark.long
 
@@ -67,19 +67,9 @@ def story(
 
 
 @pytest.fixture(scope="module")
-def checkout(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The platform's manifests in a repository of their own."""
-    repository = tmp_path_factory.mktemp("platform")
-    for path, text in files("https://git.example.test/platform", declares_enabled=False).items():
-        (repository / path).parent.mkdir(parents=True, exist_ok=True)
-        (repository / path).write_text(text)
-    git = ("git", "-C", str(repository))
-    story.admin.run(*git, "init", "--quiet")
-    for key, value in (("user.name", "ann"), ("user.email", "ann@example.test")):
-        story.admin.run(*git, "config", key, value)
-    story.admin.run(*git, "add", "--all")
-    story.admin.run(*git, "commit", "--quiet", "--message=The platform")
-    return repository
+    return platform_in(tmp_path_factory.mktemp("platform"))
 
 
 def done(outcome: Outcome) -> dict[str, Any]:
