@@ -10,8 +10,6 @@ The lab's data is put back before each case.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +20,6 @@ from bench.scale import ENV, RECOVERED, SOURCE, Bench
 
 HAND = "postgres-dev-by-hand"
 _LIMIT_SECONDS = 900
-_NOW = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 _LIKE_THE_SOURCE = ("imageName", "storage", "env", "resources")
 
 
@@ -89,22 +86,17 @@ def by_tool(target: str) -> tuple[float, float, float, float]:
     return done.seconds, cluster, round(engine, 2), round(done.seconds - sum(steps.values()), 2)
 
 
-def reset() -> Bench:
-    subprocess.run([sys.executable, "-m", "lab", "reset"], check=True, stdout=sys.stderr)
-    return Bench()
-
-
 def archived() -> Pair:
     """Everything up to the target, and a commit behind it, is archived before either begins."""
-    bench = reset()
-    target = bench.psql(_NOW)
+    bench = Bench.reset()
+    target = bench.now()
     bench.await_archive()
     return Pair(by_hand(bench, target), *by_tool(target))
 
 
 def _at_rest() -> Bench:
     """A database that was not just loaded: autovacuum would fill the WAL segment that everybody waits for."""
-    bench = reset()
+    bench = Bench.reset()
     bench.psql("VACUUM ANALYZE", "CHECKPOINT", "SELECT pg_switch_wal()")
     return bench
 
@@ -115,30 +107,30 @@ def at_once() -> Pair:
     The tool comes first: waiting for the one by hand archives what the other would have had to wait for.
     """
     bench = _at_rest()
-    target = bench.psql(_NOW)
+    target = bench.now()
     bench.psql("DROP TABLE users CASCADE")
     tool = by_tool(target)
     bench = _at_rest()
     bench.kubectl("scale", "deployment", "--all", "--replicas=0", "-n", ENV)
-    target = bench.psql(_NOW)
+    target = bench.now()
     bench.psql("DROP TABLE users CASCADE")
     return Pair(by_hand(bench, target), *tool)
 
 
 def large() -> Pair:
     """1.5 GiB in the base backup, and 137 WAL segments with changes behind it."""
-    bench = reset()
+    bench = Bench.reset()
     bench.fill(1.5)
     bench.back_up()
     bench.write_segments(137)
-    target = bench.psql(_NOW)
+    target = bench.now()
     bench.await_archive()
     return Pair(by_hand(bench, target), *by_tool(target))
 
 
 def before_drop() -> float:
     """A table is dropped, and nobody says when: seconds from the command to the verified database."""
-    bench = reset()
+    bench = Bench.reset()
     bench.psql("DROP TABLE users CASCADE")
     return measured("pitr", "--env", ENV, "--before-drop", "users", "--yes", "--confirm", RECOVERED).seconds
 

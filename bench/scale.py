@@ -32,6 +32,16 @@ class Bench:
 
     results: dict[str, object] = field(default_factory=dict)
 
+    @classmethod
+    def reset(cls) -> Bench:
+        """One whose database is as it is on a fresh lab."""
+        subprocess.run([sys.executable, "-m", "lab", "reset"], check=True, stdout=sys.stderr)
+        return cls()
+
+    def now(self) -> str:
+        """The database's clock, as a recovery target."""
+        return self.psql("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+
     def kubectl(self, *words: str, given: str = "") -> str:
         words = ("kubectl", "--context", f"lab-{ENV}", "-n", "data", *words)
         done = subprocess.run(words, input=given, capture_output=True, text=True, check=False)
@@ -101,14 +111,13 @@ class Bench:
 @click.option("--segments", default=150, show_default=True, type=click.IntRange(min=20))
 def main(gib: float, segments: int) -> None:
     """Fill dev's database, drop the large table, and bring it back in each way."""
-    bench = Bench()
-    subprocess.run([sys.executable, "-m", "lab", "reset"], check=True, stdout=sys.stderr)
+    bench = Bench.reset()
     bench.fill(gib)
     bench.back_up()
     begin = time.monotonic()
     bench.write_segments(2 * segments // 3)
     rows = bench.psql("SELECT count(*) FROM bulk")
-    target = bench.psql("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+    target = bench.now()
     bench.psql("DROP TABLE bulk", "SELECT pg_switch_wal()")
     bench.psql(*(["SELECT pg_current_xact_id()", "SELECT pg_switch_wal()"] * (segments // 3)))
     bench.timed("write the segments", begin)
