@@ -69,6 +69,7 @@ class Site:
             stop=stop,
             take_over=self.take_over,
             known=_last_answers(path, environment),
+            moved=self.platform if self.move else None,
         )
         return Rebuild(stage, decision).run()
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
+import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -82,6 +83,13 @@ def read_section(
             f"{where}: " + "; ".join(cause for cause, _ in faults),
             "; ".join(dict.fromkeys(remedy for _, remedy in faults)),
         ) from error
+
+
+def written(section: Section, *, note: str) -> str:
+    """The file that :func:`read_section` reads ``section`` from, without what is a default, below ``note``."""
+    keys = section.model_dump(mode="json", by_alias=True, exclude={"name"}, exclude_defaults=True)
+    config = {"pulumi:disable-default-providers": ["*"], **{f"{PROJECT}:{key}": value for key, value in keys.items()}}
+    return f"# {note}\n{yaml.safe_dump({'config': config}, sort_keys=False)}"
 
 
 def own_keys(document: object) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class BackupStoreArgs:
 
 
 class BackupStore(pulumi.ComponentResource):
-    """The bucket, the account, and what the account may do in the bucket.
+    """The bucket, the account, and what the account may do in the bucket; for a copy, the account is another stack's.
 
     Bucket and account are never deleted by Pulumi, by three locks of which each is enough. ``protect`` makes the engine
     refuse. ``deletion_policy`` PREVENT makes the provider refuse, also for whoever took the protection off.
@@ -57,13 +57,17 @@ class BackupStore(pulumi.ComponentResource):
             ),
             opts=precious("backup-bucket"),
         )
-        self.account = gcp.serviceaccount.Account(
-            "backup-account",
-            account_id=plan.backup.account,
-            project=plan.gcp_project,
-            display_name=plan.backup.account_title or None,
-            deletion_policy="PREVENT",
-            opts=precious("backup-account"),
+        account = (
+            gcp.serviceaccount.Account(
+                "backup-account",
+                account_id=plan.backup.account,
+                project=plan.gcp_project,
+                display_name=plan.backup.account_title or None,
+                deletion_policy="PREVENT",
+                opts=precious("backup-account"),
+            )
+            if plan.backup.holds_account
+            else None
         )
         for role in plan.backup.roles:
             name = f"backup-access-{last_word(role)}"
@@ -75,12 +79,13 @@ class BackupStore(pulumi.ComponentResource):
                 member=f"serviceAccount:{plan.account_email}",
                 opts=pulumi.ResourceOptions(
                     parent=self,
-                    depends_on=[self.bucket, self.account],
+                    depends_on=[self.bucket, *([account] if account else [])],
                     retain_on_delete=True,
                     import_=imports.get(name),
                 ),
             )
-        self.register_outputs({"bucket": self.bucket.name, "account": self.account.email})
+        self.email: pulumi.Input[str] = account.email if account else plan.account_email
+        self.register_outputs({"bucket": self.bucket.name, "account": self.email})
 
 
 def _lifecycle(plan: BackupBucket) -> list[gcp.storage.BucketLifecycleRuleArgs]:

@@ -10,9 +10,11 @@ from dr.stacks.backup_store import BackupStore, BackupStoreArgs
 
 
 def declare_durable_stack(durable: Durable, provider: gcp.Provider, imports: Mapping[str, str]) -> None:
-    """Declare the backups' bucket and account. ``imports`` are the import IDs of what exists and is not held yet."""
+    """Declare the backups' bucket, and the account where it is this stack's. ``imports`` are the import IDs of what
+    exists and is not held yet.
+    """
     store = BackupStore(
         BackupStoreArgs(plan=durable, imports=imports), pulumi.ResourceOptions(providers={"gcp": provider})
     )
     pulumi.export("bucket", store.bucket.name)
-    pulumi.export("account", store.account.email)
+    pulumi.export("account", store.email)

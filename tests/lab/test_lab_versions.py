@@ -15,7 +15,7 @@ from lab import manifests, versions
 from lab.data import content
 from lab.data.environments import ENVIRONMENTS, USERS
 from lab.images import postgres
-from lab.node.settling import settled
+from lab.node.settling import fenced, settled
 from lab.paths import SOURCES, Cache
 from lab.tools import programs
 from lab.tools.toolchain import Toolchain
@@ -111,5 +111,12 @@ def test_pod_is_settled_only_when_started_after_the_node() -> None:
     assert settled(pod("2026-01-01T12:00:01Z"), since)
     assert not settled(pod("2026-01-01T11:59:59Z"), since), "a status of before the restart counted"
     assert not settled(pod("2026-01-01T12:00:01Z", ready="False"), since)
+    assert settled(pod("2026-01-01T12:00:01Z", ready="False"), since, fenced=True), "a fenced instance is never ready"
+    assert not settled(pod("2026-01-01T11:59:59Z", ready="False"), since, fenced=True)
     assert settled(pod("2026-01-01T11:00:00Z", phase="Succeeded"), since)
     assert not settled({"metadata": {"name": "x"}, "status": {"phase": "Pending"}}, since)
+
+
+def test_the_fence_of_a_database_is_read_from_its_annotation() -> None:
+    assert fenced({"metadata": {"annotations": {"cnpg.io/fencedInstances": '["*"]'}}}) == ["*"]
+    assert fenced({"metadata": {}}) == []

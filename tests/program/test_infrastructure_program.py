@@ -27,7 +27,12 @@ def declared(monkeypatch: pytest.MonkeyPatch) -> Any:
     return declare
 
 
-@pytest.mark.parametrize("part", [a_durable(), a_platform()], ids=lambda part: part.name)
+COPY = a_durable(
+    backup={"bucket": "copy-of-acme", "location": "EUROPE-WEST1", "account": "db-backups", "holdsAccount": False}
+).model_copy(update={"name": "copy"})
+
+
+@pytest.mark.parametrize("part", [a_durable(), COPY, a_platform()], ids=lambda part: part.name)
 def test_the_table_of_resources_is_what_the_program_declares(declared: Any, part: Part) -> None:
     monitor, _ = declared(part)
     found = {
@@ -76,6 +81,14 @@ def test_nothing_of_this_machine_gets_into_the_state(
     monitor, _ = declared(part)
     assert monitor.inputs("google") == {"project": PROJECT, "addPulumiAttributionLabel": "false"}
     assert "of-this-machine" not in str([made.inputs for made in monitor.mocked.made])
+
+
+def test_the_bucket_of_a_copy_is_used_by_an_account_that_another_stack_holds(declared: Any) -> None:
+    monitor, exported = declared(COPY)
+    assert "backup-account" not in monitor.requests
+    grants = [monitor.inputs(name) for name in monitor.of_type("gcp:storage/bucketIAMMember:BucketIAMMember")]
+    assert {(grant["bucket"], grant["member"]) for grant in grants} == {("copy-of-acme", f"serviceAccount:{BACKUPS}")}
+    assert exported["account"] == BACKUPS
 
 
 def test_the_bucket_is_the_runbooks(declared: Any) -> None:

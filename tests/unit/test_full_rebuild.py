@@ -9,15 +9,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
+from dr.cli.rebuild_view import show_rebuild
 from dr.clients.bucket.rebuild_store import RebuildLease, RebuildRecords
 from dr.clients.cluster.kubernetes import KubernetesApi
 from dr.model.errors import DrError, EngineError, RecoveryError, RefusedError, VerificationError
 from dr.model.guard.changes import Change, Changes, Op
 from dr.model.history import Outcome
+from dr.model.infrastructure.settings import Platform
+from dr.model.rebuild.decision import RebuildRequest
 from dr.model.rebuild.report import RebuildReport
 from dr.model.recovery.origin import Judgement, Origin
 from dr.model.recovery.progress import RecoveryProgress
+from dr.model.stack_file import read_section
 from dr.operations.frame.journal import Journal
 from dr.operations.frame.session import Session
 from dr.operations.rebuild import full_rebuild
@@ -27,6 +32,7 @@ from dr.operations.rebuild.stage import Layers, Stage
 from tests.archives import archive, backup, wal
 from tests.builders import NOW, a_holder, a_record, a_recovered, a_source, an_environment, as_seen
 from tests.doubles import RecordsDouble, Wire
+from tests.infrastructures import a_platform
 from tests.rebuilds import a_rebuild
 
 NETWORK = "gcp:compute/network:Network"
@@ -150,8 +156,10 @@ class Day:
         self.monkeypatch.setattr(Session, "records", self.record)
         return session
 
-    def run(self, stop: Event | None = None) -> RebuildReport:
+    def run(self, stop: Event | None = None, moved: Platform | None = None) -> RebuildReport:
         decision = a_rebuild()
+        if moved:
+            decision = replace(decision, request=RebuildRequest(region=moved.region, durable="durable-copy"))
         stage = Stage(
             environment=an_environment(),
             layers=Layers(
@@ -171,6 +179,7 @@ class Day:
             stop=stop or Event(),
             take_over=False,
             known={},
+            moved=moved,
         )
         return Rebuild(stage, decision).run()
 
@@ -208,6 +217,36 @@ def test_from_nothing_everything_is_made_recovered_and_switched_to(day: Day) -> 
     (entry,) = record.operations
     assert (entry.outcome, entry.go_on) == (Outcome.DONE, "python -m dr full-rebuild --env prod")
     assert len(entry.done) == 10
+
+
+def test_a_platform_in_another_region_leaves_the_file_of_its_stack_for_git(
+    day: Day, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # WHEN
+    moved = a_platform().in_region("europe-west1", zone="europe-west1-b")
+    report = day.run(moved=moved)
+    # THEN what it says is what was built
+    file = Path(report.stack_file)
+    assert file.name == "Pulumi.platform-europe-west1.yaml"
+    assert "--region europe-west1 --durable durable-copy" in file.read_text()
+    read = read_section(Platform, moved.name, yaml.safe_load(file.read_text()), where=file.name)
+    assert read == moved
+    # AND it is told what to write
+    assert report.to_write == [
+        f"copy {file} beside Pulumi.prod.yaml",
+        "Pulumi.prod.yaml: infrastructure.platform: platform-europe-west1",
+        "Pulumi.prod.yaml: infrastructure.durable: durable-copy",
+        "Pulumi.prod.yaml: backup.bucket: backups-of-acme",
+    ]
+    show_rebuild(report)
+    said = capsys.readouterr().out
+    assert all(line in said for line in report.to_write)
+    assert (report.as_json()["stackFile"], report.as_json()["toWrite"]) == (str(file), report.to_write)
+
+
+def test_where_it_was_there_is_nothing_to_write(day: Day) -> None:
+    report = day.run()
+    assert (report.to_write, report.as_json()["stackFile"]) == ([], None)
 
 
 def test_on_a_platform_that_is_well_there_is_nothing_to_do(day: Day) -> None:

@@ -136,6 +136,18 @@ def test_the_cluster_that_git_points_to_is_the_one(platform: Wire, api: Kubernet
     assert _find(api).cluster.name == name
 
 
+def test_a_cluster_that_is_to_archive_to_another_bucket_ends_it_at_once(platform: Wire, api: KubernetesApi) -> None:
+    elsewhere = _fresh()
+    elsewhere["status"] = {"phase": "Setting up primary"}
+    elsewhere["spec"]["backup"]["barmanObjectStore"]["destinationPath"] = "gs://backups-of-another-region/prod"
+    platform.on(CLUSTER, elsewhere)
+    with pytest.raises(RecoveryError) as error:
+        _find(api)
+    assert error.value.code == "git-names-another-bucket"
+    assert "gs://backups-of-another-region/prod" in error.value.cause
+    assert "destinationPath" in error.value.remedy
+
+
 def test_a_cluster_that_skips_the_check_of_its_archive_is_fenced_the_moment_it_is_seen(
     platform: Wire, api: KubernetesApi
 ) -> None:

@@ -33,7 +33,7 @@ def resources_of(part: Part) -> tuple[CloudResource, ...]:
 
 
 def durable_resources(durable: Durable) -> tuple[CloudResource, ...]:
-    """The bucket, the account, and what the account may do in the bucket."""
+    """The bucket, the account where it is this stack's, and what the account may do in the bucket."""
     project, name = durable.gcp_project, durable.backup.bucket
     bucket = Named(
         api=Api.STORAGE,
@@ -48,7 +48,11 @@ def durable_resources(durable: Durable) -> tuple[CloudResource, ...]:
         CloudResource(
             name="backup-bucket", type=BUCKET, component=BACKUPS, import_id=name, title=f"bucket {name}", place=bucket
         ),
-        _account("backup-account", BACKUPS, project, durable.account_email),
+        *(
+            [_account("backup-account", BACKUPS, project, durable.account_email)]
+            if durable.backup.holds_account
+            else ()
+        ),
         *(
             CloudResource(
                 name=f"backup-access-{last_word(role)}",

@@ -71,6 +71,10 @@ class BackupBucket(Section):
     account: AccountId
     account_title: str = ""
     """The account's display name."""
+    holds_account: bool = True
+    """Whether the account is this stack's. The bucket of a copy is written and read by the same account, which another
+    durable stack holds.
+    """
     roles: Annotated[tuple[Role, ...], Field(min_length=1, strict=False)] = (
         "roles/storage.objectAdmin",
         "roles/storage.legacyBucketReader",

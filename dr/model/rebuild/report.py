@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any
 
 from dr.model.config import Environment
@@ -13,7 +14,8 @@ from dr.model.recovery.origin import Judgement
 @dataclass(frozen=True, kw_only=True)
 class RebuildReport:
     """A finished rebuild. ``started`` is aware UTC; ``seconds`` runs from the operator's yes to the end; ``origin`` is
-    what the database that Git brought up was judged to be; ``serving`` is the Cluster that serves now.
+    what the database that Git brought up was judged to be; ``serving`` is the Cluster that serves now;
+    ``stack_file`` is where the file of a stack in another region was kept, for Git.
     """
 
     environment: Environment
@@ -25,6 +27,23 @@ class RebuildReport:
     serving: str
     smoke: str
     journal: str
+    stack_file: str = ""
+
+    @property
+    def to_write(self) -> list[str]:
+        """What to write into the files so that the platform in another region is the environment's own."""
+        if not self.stack_file:
+            return []
+        name = self.environment.name
+        stack = PurePath(self.stack_file).name.removeprefix("Pulumi.").removesuffix(".yaml")
+        lines = [
+            f"copy {self.stack_file} beside Pulumi.{name}.yaml",
+            f"Pulumi.{name}.yaml: infrastructure.platform: {stack}",
+        ]
+        if durable := self.decision.request.durable:
+            lines.append(f"Pulumi.{name}.yaml: infrastructure.durable: {durable}")
+            lines.append(f"Pulumi.{name}.yaml: backup.bucket: {self.environment.backup.bucket}")
+        return lines
 
     @property
     def next_commands(self) -> list[str]:
@@ -50,5 +69,7 @@ class RebuildReport:
             "smokeTest": self.smoke,
             "steps": [{"key": key, "seconds": round(took, 3), "fact": fact} for key, took, fact in self.steps],
             "next": self.next_commands,
+            "stackFile": self.stack_file or None,
+            "toWrite": self.to_write,
             "journal": self.journal,
         }

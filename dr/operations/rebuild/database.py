@@ -50,7 +50,8 @@ def find_database(session: Session, archive: Archive, watch: Watch, *, known: Ma
     """Wait for the Cluster behind the environment's Service, and judge it. ``archive`` is the one that survived.
 
     Not longer than ``timeouts.rebuildMinutes``. Raises RecoveryError ``database-missing`` when nothing is declared
-    by then, VerificationError ``archive-written`` when it has written into the archive, AccessError.
+    by then, ``git-names-another-bucket`` when it is to archive elsewhere, VerificationError ``archive-written`` when it
+    has written into the archive, AccessError.
     """
     cluster, fenced = _await(session, watch)
     judgement = judge_origin(cluster, _ask(session, cluster), archive, known=known)
@@ -77,6 +78,8 @@ def _await(session: Session, watch: Watch) -> tuple[ClusterSnapshot, bool]:
         if cluster and not fenced and cluster.annotations.get(SKIPS_CHECK) == "enabled":
             forbid_writing(session.api, cluster.namespace, cluster.name)
             fenced = True
+        if cluster:
+            _check_place(session, cluster)
         elapsed = time.monotonic() - begin
         over = elapsed > limit or watch.stop.is_set()
         if cluster and (over or (not missing and (fenced or cluster.healthy or gave_up(session.api, cluster)))):
@@ -90,6 +93,18 @@ def _await(session: Session, watch: Watch) -> tuple[ClusterSnapshot, bool]:
         state = (cluster.phase or "just made") if cluster else "not declared yet"
         watch.say(f"{name}: {state}{f'; waiting for {missing}' if missing else ''} ({elapsed:.0f} of {limit:.0f} s)")
         watch.stop.wait(_LOOK_SECONDS)
+
+
+def _check_place(session: Session, cluster: ClusterSnapshot) -> None:
+    """See that Git has it archive to where the backups are that the rebuild was agreed with."""
+    wanted = session.environment.backup.url
+    if cluster.store and cluster.store.url != wanted:
+        raise RecoveryError(
+            "git-names-another-bucket",
+            f"Git has {cluster.name} archive to {cluster.store.url}, and the backups are taken from {wanted}",
+            f"write {wanted} as destinationPath into Git's manifests, then python -m dr resume; or, if Git is right, "
+            "the backup of Pulumi.<env>.yaml, or --durable, is not",
+        )
 
 
 def _declared(session: Session) -> str:

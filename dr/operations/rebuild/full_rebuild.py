@@ -20,6 +20,7 @@ from dr.model.guard.dangers import Seen
 from dr.model.rebuild.decision import RebuildDecision
 from dr.model.rebuild.report import RebuildReport
 from dr.model.recovery.origin import Origin
+from dr.model.stack_file import written
 from dr.model.traffic.decision import MoveRequest
 from dr.operations.frame.lease import held
 from dr.operations.frame.operation import Tools
@@ -27,6 +28,7 @@ from dr.operations.frame.report_keeping import keep_report
 from dr.operations.frame.runner import Action, run_actions
 from dr.operations.frame.session import Session
 from dr.operations.rebuild.database import DatabaseFound, find_database
+from dr.operations.rebuild.kept_files import keep_file
 from dr.operations.rebuild.layers import Layer, Watch, bring_up
 from dr.operations.rebuild.source import wanted_from
 from dr.operations.rebuild.stage import Stage
@@ -102,10 +104,19 @@ class Rebuild:
                 serving=self._served,
                 smoke=self._smoke,
                 journal=str(stage.journal.path),
+                stack_file=self._keep_stack_file(),
             )
             stage.journal.done(report.as_json(), stage.clock(), at_end=lambda record: record)
             keep_report(self._environment, decision.plan, stage.journal, stage.evidence, result=report.as_json())
             return report
+
+    def _keep_stack_file(self) -> str:
+        """The file of the platform's stack in another region, for Git: that stack is made of values of this run."""
+        moved = self._stage.moved
+        if moved is None:
+            return ""
+        note = f"The platform in {moved.region}, as {self._decision.request.command(self._environment)} has built it."
+        return keep_file(f"Pulumi.{moved.name}.yaml", written(moved, note=note))
 
     def _look_at_survivors(self) -> str:
         """Again, as hours may lie between the plan and this, and another run in between."""

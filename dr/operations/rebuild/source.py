@@ -9,13 +9,12 @@ from typing import Any
 
 import yaml
 
-from dr.clients.bucket.kept_text import kept_text
 from dr.clients.cnpg.clusters import list_clusters
-from dr.engine.backend import state_folder
 from dr.model.archive.survivors import Survivor
 from dr.model.cluster import BARMAN_PLUGIN, ClusterSnapshot
 from dr.model.names import free_name
 from dr.operations.frame.session import Session
+from dr.operations.rebuild.kept_files import keep_file
 from dr.operations.recovery.recovery import Wanted
 
 
@@ -29,11 +28,9 @@ def wanted_from(session: Session, declared: ClusterSnapshot, survivor: Survivor)
     taken = {cluster.name for cluster in list_clusters(session.api, declared.namespace)}
     name = free_name(survivor.server_name, taken)
     environment = session.environment.name
-    kept = kept_text(f"file://{state_folder() / 'rebuild'}", f"{environment}-{name}.yaml")
     text = yaml.safe_dump(standing_for(declared, name=name, server_name=survivor.server_name))
-    before = kept.read()
-    kept.write(text, over=before[1] if before else None)
-    return Wanted(target=None, source=name, go_on=True, seal=False, source_manifest=kept.where)
+    manifest = keep_file(f"{environment}-{name}.yaml", text)
+    return Wanted(target=None, source=name, go_on=True, seal=False, source_manifest=manifest)
 
 
 def standing_for(declared: ClusterSnapshot, *, name: str, server_name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dr.clients.bucket.rebuild_store import RebuildLease, RebuildRecords
 from dr.engine.recovery_stack import RecoveryStack
 from dr.model.config import Environment
 from dr.model.holder import Holder
+from dr.model.infrastructure.settings import Platform
 from dr.operations.frame.evidence import Evidence
 from dr.operations.frame.journal import Journal
 from dr.operations.frame.reporting import Reporter
@@ -38,7 +39,8 @@ class Stage:
 
     ``connect`` writes the credentials of the cluster that the platform stack holds and returns a session on it, anew at
     each call, as they do not last for ever; ``inner`` makes what an operation inside this one works with on such a
-    session, given its name; ``known`` are the last answers to the verification's questions.
+    session, given its name; ``known`` are the last answers to the verification's questions; ``moved`` is the platform
+    as it is in another region, where one was asked for.
     """
 
     environment: Environment
@@ -54,4 +56,5 @@ class Stage:
     stop: Event
     take_over: bool
     known: Mapping[str, str]
+    moved: Platform | None = None
     evidence: Evidence = field(default_factory=Evidence)
