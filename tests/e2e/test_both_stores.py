@@ -10,16 +10,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab
+from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab, wait_for
 
 pytestmark = pytest.mark.long
 
 IN_TREE, PLUGIN = "in-tree", "plugin"
+BARMAN = "barman-cloud.cloudnative-pg.io"
 REFUSED = 4
+HEALTHY = "Cluster in healthy state"
 
 
 @pytest.fixture(scope="module", params=[IN_TREE, PLUGIN])
@@ -188,6 +191,97 @@ def test_a_table_before_its_drop_that_nobody_knows_the_time_of(
     assert seat.psql(seat.recovered, "SELECT count(*) FROM lost") == "1000"
 
 
+EVERYTHING = {
+    "imageName": None,
+    "imageCatalogRef": {"apiGroup": "postgresql.cnpg.io", "kind": "ImageCatalog", "name": "approved", "major": 15},
+    "walStorage": {"size": "1Gi", "storageClass": "lab"},
+    "tablespaces": [{"name": "history", "storage": {"size": "1Gi", "storageClass": "lab"}}],
+    "managed": {"roles": [{"name": "reporting", "login": True, "connectionLimit": 5, "inRoles": ["pg_read_all_data"]}]},
+    "affinity": {
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"key": "cloud.google.com/gke-spot", "operator": "Exists", "effect": "NoSchedule"}],
+    },
+    "serviceAccountTemplate": {"metadata": {"annotations": {"iam.gke.io/gcp-service-account": "backups@acme"}}},
+    "monitoring": {"customQueriesConfigMap": [{"name": "questions", "key": "questions.yaml"}]},
+}
+"""What a source may have besides, and has to be in a Cluster that is recovered from it."""
+
+BESIDE = """
+apiVersion: postgresql.cnpg.io/v1
+kind: ImageCatalog
+metadata: {{name: approved, namespace: data}}
+spec: {{images: [{{major: 15, image: "{image}"}}]}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: questions, namespace: data}}
+data: {{questions.yaml: "one: {{query: SELECT 1 AS one, metrics: [{{one: {{usage: GAUGE}}}}]}}"}}
+"""
+
+
+@pytest.fixture
+def furnished(seat: Seat) -> Seat:
+    """The source with all of that, a table in its tablespace, and a base backup since."""
+    image = (seat.cluster(seat.source) or {})["spec"].get("imageName")
+    seat.apply(BESIDE.format(image=image))
+    # While somebody is connected, an instance waits three minutes before it restarts.
+    seat.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=0")
+    seat.kubectl("patch", "cluster", seat.source, "-n", "data", "--type=merge", "-p", json.dumps({"spec": EVERYTHING}))
+
+    def has_it_all() -> bool:
+        found = (seat.cluster(seat.source) or {})["status"]
+        made = {one["name"]: one["state"] for one in found.get("tablespacesStatus") or ()}
+        return found["phase"] == HEALTHY and made.get("history") == "reconciled" and is_written_by_its_own_volume(seat)
+
+    wait_for(has_it_all, 240)
+    seat.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=2")
+    seat.psql(seat.source, "CREATE TABLE past TABLESPACE history AS SELECT generate_series(1, 1000) AS id")
+    back_up(seat, "furnished")
+    return seat
+
+
+def back_up(seat: Seat, name: str) -> None:
+    """Have a base backup of this name."""
+    spec: dict[str, Any] = {"method": "barmanObjectStore", "cluster": {"name": seat.source}}
+    if "plugins" in (seat.cluster(seat.source) or {})["spec"]:
+        spec |= {"method": "plugin", "pluginConfiguration": {"name": BARMAN}}
+    metadata = {"name": name, "namespace": "data"}
+    seat.apply(
+        json.dumps({"apiVersion": "postgresql.cnpg.io/v1", "kind": "Backup", "metadata": metadata, "spec": spec})
+    )
+    done = "--for=jsonpath={.status.phase}=completed"
+    seat.kubectl("wait", f"backup/{name}", "-n", "data", done, "--timeout=120s")
+
+
+def is_written_by_its_own_volume(seat: Seat, cluster: str = "") -> bool:
+    """Whether a Cluster's WAL lies on a volume of its own."""
+    found = seat.in_pod(f"{cluster or seat.source}-1", "readlink", "-f", "/var/lib/postgresql/data/pgdata/pg_wal")
+    return found.stdout.startswith("/var/lib/postgresql/wal/")
+
+
+def test_all_that_a_source_can_have_is_in_what_is_recovered_from_it(furnished: Seat) -> None:
+    seat = furnished
+    # WHEN
+    recover(seat, "--target-time", seat.database_time())
+    # THEN it is declared
+    source, made = ((seat.cluster(name) or {})["spec"] for name in (seat.source, seat.recovered))
+    for key in (*EVERYTHING, "storage", "resources"):
+        assert made.get(key) == source.get(key), key
+    # AND it is there
+    assert is_written_by_its_own_volume(seat, seat.recovered)
+    assert seat.psql(seat.recovered, "SELECT count(*) FROM past") == "1000"
+    asked = "SELECT spcname FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace WHERE relname = 'past'"
+    assert seat.psql(seat.recovered, asked) == "history"
+    role = "SELECT rolcanlogin, rolconnlimit, pg_has_role('reporting', 'pg_read_all_data', 'member') FROM pg_roles"
+    assert seat.psql(seat.recovered, f"{role} WHERE rolname = 'reporting'") == "t|5|t"
+    account = seat.kubectl(
+        "get", "serviceaccount", seat.recovered, "-n", "data", "-o", "jsonpath={.metadata.annotations}"
+    )
+    assert json.loads(account)["iam.gke.io/gcp-service-account"] == "backups@acme"
+    volumes = seat.kubectl("get", "pvc", "-n", "data", "-l", f"cnpg.io/cluster={seat.recovered}", "-o", "name")
+    assert len(volumes.splitlines()) == 3
+
+
 def test_a_deleted_cluster_comes_back_from_its_archive_and_its_copy(stored: Seat) -> None:
     # GIVEN a recovery, which keeps a copy of how the source runs, and then the deletion of both Clusters
     dev = stored
@@ -212,7 +306,8 @@ def test_a_deleted_cluster_comes_back_from_its_archive_and_its_copy(stored: Seat
     assert dev.psql(cluster, "SELECT count(*) FROM users") == users
     made = (dev.cluster(cluster) or {})["spec"]
     assert made["postgresql"]["parameters"] == spec["postgresql"]["parameters"]
-    assert (made["imageName"], made["storage"]) == (spec["imageName"], spec["storage"])
+    for key in (*EVERYTHING, "storage"):
+        assert made.get(key) == spec.get(key), key
     assert ("plugins" in made) == ("plugins" in spec)
     moved = dev.dr("switchover", "--env", "dev", "--yes")
     assert moved.code == 0, moved

@@ -14,7 +14,8 @@ from tests.repositories import platform_in
 
 pytestmark = pytest.mark.long
 
-AGREE, REFUSED, UNCONFIRMED = ("--yes", "--confirm"), 4, 2
+AGREE = ("--yes", "--confirm")
+UNCONFIRMED, UNCONFIGURED, REFUSED = 2, 3, 4
 NOT_ONE = {"--env <env>", "full-rebuild --region R"}
 """No command, but a word about an option."""
 CHECKOUTS = ("FOLDER", "platform", "~/src/platform")
@@ -69,6 +70,8 @@ def test_whoever_only_looks(reader: Reader) -> None:
     # The bucket of the runbook is in one region.
     reader.type("full-rebuild --env prod --region asia-northeast2 --dry-run", code=REFUSED)
     reader.type("full-rebuild --env prod --region europe-west1", code=REFUSED)
+    # Nobody has made the copy's stack here: test_another_region.py does.
+    reader.type("full-rebuild --env prod --region asia-northeast2 --durable durable-osaka", code=UNCONFIGURED)
     reader.type("resume --env prod", code=REFUSED)
 
 

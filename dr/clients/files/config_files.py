@@ -81,7 +81,7 @@ def _load(model: type[M], stack: str, folder: Path) -> M:
         raise ConfigError(
             "infrastructure-not-configured",
             f"there is no {path}, which is to describe the stack {stack}",
-            "write it; docs/infrastructure.md has an example",
+            "write it; those of this project are examples, and docs/configuration.md has every key",
         )
     return read_section(model, stack, _read(path), where=str(path))
 
