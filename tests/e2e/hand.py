@@ -33,21 +33,51 @@ def put_pack(folder: Path) -> Path:
     return starter.parent
 
 
-class Hand:
-    """A person at the plain Pulumi CLI, in a checkout of their own with the lab's configuration."""
+class Checkout:
+    """A checkout of a person who uses the plain Pulumi CLI, on one ``stack`` that can be changed."""
+
+    def __init__(self, folder: Path, stack: str, configuration: Path, variables: Mapping[str, str]) -> None:
+        """``configuration`` is the folder that the stack's file is copied from."""
+        self.folder = folder
+        self.stack = f"organization/postgres-dr/{stack}"
+        (folder / "dr").symlink_to(PROJECT / "dr")
+        (folder / ".venv").symlink_to((PROJECT / ".venv").resolve())
+        shutil.copy(PROJECT / "__main__.py", folder)
+        for name in ("Pulumi.yaml", f"Pulumi.{stack}.yaml"):
+            shutil.copy(configuration / name, folder)
+        self._variables = {
+            **variables,
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PATH": f"{put_pack(folder)}:{variables['PATH']}",
+        }
+
+    def pulumi(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["pulumi", *words, "--stack", self.stack, "--non-interactive", "--color=never"],
+            cwd=self.folder,
+            env=self._variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=400,
+        )
+
+    def there_is_a_stack(self) -> None:
+        """Where nobody has made one yet, a person makes it by ``pulumi stack init``."""
+        if self.pulumi("stack").returncode != 0:
+            made = self.pulumi("stack", "init")
+            assert made.returncode == 0, made.stderr
+
+
+class Hand(Checkout):
+    """A person at the plain Pulumi CLI, with the lab's configuration of one environment."""
 
     def __init__(self, seat: Seat, folder: Path) -> None:
+        document = yaml.safe_load((seat.config_dir / f"Pulumi.{seat.env}.yaml").read_text())
         self.seat = seat
-        self.folder = folder
-        (folder / "dr").symlink_to(PROJECT / "dr")
-        self._starter = put_pack(folder)
-        shutil.copy(PROJECT / "__main__.py", folder)
-        (folder / ".venv").symlink_to((PROJECT / ".venv").resolve())
-        for name in ("Pulumi.yaml", f"Pulumi.{seat.env}.yaml"):
-            shutil.copy(seat.config_dir / name, folder)
-        document = yaml.safe_load((folder / f"Pulumi.{seat.env}.yaml").read_text())
         self.backend = str(document["config"]["postgres-dr:stateBackend"])
-        self.stack = f"organization/postgres-dr/{seat.env}"
+        by_hand = {"PULUMI_BACKEND_URL": self.backend, "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true"}
+        super().__init__(folder, seat.env, seat.config_dir, {**os.environ, **seat.variables, **by_hand})
 
     def ask_for(self, **wish: Any) -> None:
         """Write into the file what is wanted."""
@@ -58,35 +88,10 @@ class Hand:
             document["config"]["postgres-dr:recovery"] = wish
         path.write_text(yaml.safe_dump(document))
 
-    def pulumi(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        variables: Mapping[str, str] = {
-            **os.environ,
-            **self.seat.variables,
-            "PULUMI_BACKEND_URL": self.backend,
-            "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PATH": f"{self._starter}:{self.seat.variables['PATH']}",
-        }
-        return subprocess.run(
-            ["pulumi", *words, "--stack", self.stack, "--non-interactive", "--color=never"],
-            cwd=self.folder,
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=400,
-        )
-
     def up(self, *words: str) -> str:
         done = self.pulumi("up", "--yes", "--refresh", *words)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
-
-    def there_is_a_stack(self) -> None:
-        """On a fresh lab nobody has made one yet; a person makes it by ``pulumi stack init``."""
-        if self.pulumi("stack").returncode != 0:
-            made = self.pulumi("stack", "init")
-            assert made.returncode == 0, made.stderr
 
     def sees_no_difference(self) -> None:
         done = self.pulumi("preview", "--expect-no-changes")

@@ -1,59 +1,37 @@
 """The policy pack in the real engine, over the durable stack at the double of Google's cloud."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from lab.environment import environment
-from tests.e2e.hand import put_pack
+from tests.e2e.hand import Checkout
 from tests.e2e.operator_seat import PROJECT
 from tests.google import serving_google
 
 pytestmark = pytest.mark.long
 
 
-class Checkout:
-    """A checkout of a person who uses the plain CLI, with the stack up."""
-
-    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
-        self._folder = folder
-        self._variables = variables
+class Owner(Checkout):
+    """Who has the durable stack up, and the pack with every ``up``."""
 
     def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
-        path = self._folder / "Pulumi.durable.yaml"
+        path = self.folder / "Pulumi.durable.yaml"
         document = yaml.safe_load(path.read_text())
         change(document["config"])
         path.write_text(yaml.safe_dump(document))
 
-    def pulumi(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            ["pulumi", *words, "--non-interactive", "--color=never"],
-            cwd=self._folder,
-            env=self._variables,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-
     def up(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return self.pulumi("up", "--yes", "--stack", "durable", "--policy-pack", "policy", *words)
+        return self.pulumi("up", "--yes", "--policy-pack", "policy", *words)
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owner]:
     folder = tmp_path_factory.mktemp("checkout")
-    (folder / "dr").symlink_to(PROJECT / "dr")
-    (folder / ".venv").symlink_to((PROJECT / ".venv").resolve())
-    for name in ("__main__.py", "Pulumi.yaml", "Pulumi.durable.yaml"):
-        shutil.copy(PROJECT / name, folder)
-    starter = put_pack(folder)
     (folder / "state").mkdir()
     with serving_google(folder / "cloud.json") as google:
         variables = {
@@ -62,20 +40,17 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
             **google.double.variables(),
             "PULUMI_BACKEND_URL": f"file://{folder}/state",
             "PULUMI_CONFIG_PASSPHRASE": "",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
             "DR_STATE_DIR": str(folder / "dr-state"),
         }
-        variables["PATH"] = f"{starter}:{variables['PATH']}"
         variables.pop("PULUMI_CONFIG_PASSPHRASE_FILE", None)
-        there = Checkout(folder, variables)
-        made = there.pulumi("stack", "init", "organization/postgres-dr/durable")
-        assert made.returncode == 0, made.stderr
+        there = Owner(folder, "durable", PROJECT, variables)
+        there.there_is_a_stack()
         up = there.up()
         assert up.returncode == 0, up.stdout + up.stderr
         yield there
 
 
-def test_a_shorter_retention_is_refused_even_without_a_preview(checkout: Checkout) -> None:
+def test_a_shorter_retention_is_refused_even_without_a_preview(checkout: Owner) -> None:
     checkout.edit(lambda config: config["postgres-dr:backup"].update(retentionDays=7, recoveryWindowDays=7))
     for words in ((), ("--skip-preview",)):
         refused = checkout.up(*words)
@@ -84,7 +59,7 @@ def test_a_shorter_retention_is_refused_even_without_a_preview(checkout: Checkou
         assert "from 30 days to 7 days" in refused.stdout
 
 
-def test_an_override_with_a_reason_and_an_end_lets_it_pass(checkout: Checkout) -> None:
+def test_an_override_with_a_reason_and_an_end_lets_it_pass(checkout: Owner) -> None:
     override = {
         "rule": "backup-retention",
         "resource": "backup-bucket",
@@ -92,7 +67,7 @@ def test_an_override_with_a_reason_and_an_end_lets_it_pass(checkout: Checkout) -
         "until": "2999-01-01T00:00:00Z",
     }
     checkout.edit(lambda config: config.update({"postgres-dr:overrides": [override]}))
-    passed = checkout.pulumi("preview", "--stack", "durable", "--policy-pack", "policy")
+    passed = checkout.pulumi("preview", "--policy-pack", "policy")
     assert passed.returncode == 0, passed.stdout
     checkout.edit(
         lambda config: config.update({"postgres-dr:overrides": [{**override, "until": "2001-01-01T00:00:00Z"}]})
@@ -101,14 +76,14 @@ def test_an_override_with_a_reason_and_an_end_lets_it_pass(checkout: Checkout) -
     checkout.edit(lambda config: config["postgres-dr:backup"].update(retentionDays=30, recoveryWindowDays=30))
 
 
-def test_another_account_in_place_of_the_one_that_writes_is_refused(checkout: Checkout) -> None:
+def test_another_account_in_place_of_the_one_that_writes_is_refused(checkout: Owner) -> None:
     checkout.edit(lambda config: config["postgres-dr:backup"].update(account="another-account"))
     refused = checkout.up()
     assert refused.returncode != 0
     assert "backup-access: the account that writes the backups" in refused.stdout
 
 
-def test_a_bucket_of_another_name_in_its_place_is_refused(checkout: Checkout) -> None:
+def test_a_bucket_of_another_name_in_its_place_is_refused(checkout: Owner) -> None:
     checkout.edit(lambda config: config["postgres-dr:backup"].update(bucket="another-bucket-of-backups"))
     refused = checkout.up()
     assert refused.returncode != 0
