@@ -1,6 +1,7 @@
 """What the running stack is, as a Pulumi program sees it: from the stack's own configuration."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,5 +49,9 @@ def _document() -> dict[str, Any]:
 
 
 def _value(text: str) -> object:
-    """A configuration value; Pulumi hands a program the structured ones as JSON text."""
-    return json.loads(text) if text.startswith(("{", "[")) else text
+    """A configuration value. Pulumi hands a program text: JSON for what is structured, and a plain `false` or `10` for
+    what the file has as a truth value or a number.
+    """
+    if text.startswith(("{", "[")) or text in {"true", "false"} or re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", text):
+        return json.loads(text)
+    return text

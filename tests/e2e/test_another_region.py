@@ -87,6 +87,7 @@ def prepared(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFac
     seat = Seat("prod", lab_variables, folder)
     if seat.journal.exists():
         lab("reset")
+    lab("gitops", "on")
     yield seat
     seat.end_started()
     lab("up")
@@ -106,7 +107,7 @@ def hand(prepared: Seat, tmp_path_factory: pytest.TempPathFactory) -> Hand:
 def test_the_bucket_of_the_copy_is_made_by_hand_beforehand(prepared: Seat, hand: Hand) -> None:
     # GIVEN a platform that is well, and that Pulumi holds
     held = prepared.dr(*COMMAND, *AGREED)
-    assert held.code == 0, held
+    assert held.code == 0, held.document
     # WHEN
     hand.stack = f"organization/postgres-dr/{COPY_STACK}"
     hand.there_is_a_stack()

@@ -12,8 +12,10 @@ from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
 from dr.clients.files.config_files import load_environment
 from dr.model.errors import ConfigError
-from dr.stacks.settings import environment_of_stack
+from dr.model.stack_file import read_section
+from dr.stacks.settings import environment_of_stack, infrastructure_of_stack
 from tests.builders import an_environment, config_document
+from tests.infrastructures import durable_document, platform_document
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,12 +36,9 @@ def _prod() -> Iterator[None]:
 
 
 def _given(document: dict[str, Any]) -> None:
-    """Hand over a stack's configuration as Pulumi does: structured values as JSON, others as text."""
+    """Hand over a stack's configuration as Pulumi does: text as it is, everything else as JSON."""
     pulumi.runtime.set_all_config(
-        {
-            key: json.dumps(value) if isinstance(value, dict | list) else str(value)
-            for key, value in document["config"].items()
-        }
+        {key: value if isinstance(value, str) else json.dumps(value) for key, value in document["config"].items()}
     )
 
 
@@ -51,6 +50,33 @@ def test_it_is_the_one_that_the_file_describes() -> None:
 def test_the_repositorys_file_reads_the_same_both_ways() -> None:
     _given(yaml.safe_load((ROOT / "Pulumi.prod.yaml").read_text()))
     assert environment_of_stack() == load_environment("prod", ROOT)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        platform_document(operatorCredentials=False),
+        durable_document(),
+        {
+            "config": {
+                **yaml.safe_load((ROOT / "Pulumi.argocd.yaml").read_text())["config"],
+                "postgres-dr:timeoutMinutes": 7.5,
+            }
+        },
+    ],
+    ids=["platform", "durable", "argocd"],
+)
+def test_a_stack_of_the_infrastructure_reads_the_same_both_ways(document: dict[str, Any]) -> None:
+    _given(document)
+    found = infrastructure_of_stack()
+    assert found == read_section(type(found), "prod", document, where="the file")  # type: ignore[type-var]
+
+
+def test_what_only_looks_like_a_number_stays_text() -> None:
+    _given(config_document(gcpProject="acme-007"))
+    assert environment_of_stack().gcp_project == "acme-007"
+    _given(config_document(namespace="007"))
+    assert environment_of_stack().namespace == "007"
 
 
 def test_optional_keys_may_be_left_out() -> None:
