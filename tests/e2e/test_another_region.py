@@ -140,8 +140,13 @@ def test_without_the_copy_it_is_refused_as_the_backups_are_out_too(outage: Outag
     assert outage.asked() == []
 
 
-def test_a_git_that_still_names_the_lost_bucket_is_found_out_before_anything_is_recovered(outage: Outage) -> None:
-    outcome, _ = outage.rebuild(*MOVED, *AGREED)
+def test_a_git_that_still_names_the_lost_bucket_is_found_out_before_anything_is_recovered(
+    outage: Outage, tmp_path: Path
+) -> None:
+    # GIVEN somebody who does not wait for Git to be corrected
+    hasty = outage.seat.with_config(tmp_path, timeouts={"rebuildMinutes": 0.5})
+    # THEN
+    outcome = hasty.finish(hasty.start(*MOVED, *AGREED), REBUILT_WITHIN)
     assert (outcome.code, outcome.problem_codes) == (RECOVERY, ["git-names-another-bucket"]), outcome
     assert COPY in outcome.document["problems"][0]["remedy"]
     assert "recovered" not in outage.seat.kubectl("get", "cluster", "-n", "data", "-o", "name")

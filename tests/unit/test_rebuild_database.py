@@ -136,13 +136,23 @@ def test_the_cluster_that_git_points_to_is_the_one(platform: Wire, api: Kubernet
     assert _find(api).cluster.name == name
 
 
-def test_a_cluster_that_is_to_archive_to_another_bucket_ends_it_at_once(platform: Wire, api: KubernetesApi) -> None:
+def _archiving_elsewhere() -> dict[str, Any]:
     elsewhere = _fresh()
-    elsewhere["status"] = {"phase": "Setting up primary"}
     elsewhere["spec"]["backup"]["barmanObjectStore"]["destinationPath"] = "gs://backups-of-another-region/prod"
-    platform.on(CLUSTER, elsewhere)
+    return elsewhere
+
+
+def test_a_git_that_is_corrected_meanwhile_is_waited_for(platform: Wire, api: KubernetesApi) -> None:
+    platform.on(CLUSTER, _archiving_elsewhere())
+    stop = Impatient(lambda _: platform.on(CLUSTER, _fresh()))
+    assert _find(api, stop).cluster.healthy
+    assert len(stop.waited) == 1
+
+
+def test_a_cluster_that_is_to_archive_to_another_bucket_ends_it(platform: Wire, api: KubernetesApi) -> None:
+    platform.on(CLUSTER, _archiving_elsewhere())
     with pytest.raises(RecoveryError) as error:
-        _find(api)
+        _find(api, timeouts={"rebuildMinutes": 0.000001})
     assert error.value.code == "git-names-another-bucket"
     assert "gs://backups-of-another-region/prod" in error.value.cause
     assert "destinationPath" in error.value.remedy

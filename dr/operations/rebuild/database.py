@@ -28,6 +28,8 @@ from dr.operations.recovery.verify import verify_database
 
 SKIPS_CHECK = "cnpg.io/skipEmptyWalArchiveCheck"
 _LOOK_SECONDS = 1.0
+_GIT_SECONDS = 300
+"""How long a correction of Git is waited for: Argo CD looks into a repository every three minutes."""
 _NOT_YET = {"not-found", "cnpg-missing", "api-group-missing"}
 _IDENTITY = (
     "SELECT system_identifier FROM pg_control_system()",
@@ -78,10 +80,14 @@ def _await(session: Session, watch: Watch) -> tuple[ClusterSnapshot, bool]:
         if cluster and not fenced and cluster.annotations.get(SKIPS_CHECK) == "enabled":
             forbid_writing(session.api, cluster.namespace, cluster.name)
             fenced = True
-        if cluster:
-            _check_place(session, cluster)
         elapsed = time.monotonic() - begin
         over = elapsed > limit or watch.stop.is_set()
+        if cluster and (elsewhere := _elsewhere(session, cluster)):
+            if over or elapsed > _GIT_SECONDS:
+                raise elsewhere
+            watch.say(f"{elsewhere.cause}: waiting until Argo CD has brought another ({elapsed:.0f} s)")
+            watch.stop.wait(_LOOK_SECONDS)
+            continue
         if cluster and (over or (not missing and (fenced or cluster.healthy or gave_up(session.api, cluster)))):
             return cluster, fenced
         if over:
@@ -95,16 +101,17 @@ def _await(session: Session, watch: Watch) -> tuple[ClusterSnapshot, bool]:
         watch.stop.wait(_LOOK_SECONDS)
 
 
-def _check_place(session: Session, cluster: ClusterSnapshot) -> None:
-    """See that Git has it archive to where the backups are that the rebuild was agreed with."""
+def _elsewhere(session: Session, cluster: ClusterSnapshot) -> RecoveryError | None:
+    """What there is to say where Git has it archive to another place than the rebuild was agreed with."""
     wanted = session.environment.backup.url
-    if cluster.store and cluster.store.url != wanted:
-        raise RecoveryError(
-            "git-names-another-bucket",
-            f"Git has {cluster.name} archive to {cluster.store.url}, and the backups are taken from {wanted}",
-            f"write {wanted} as destinationPath into Git's manifests, then python -m dr resume; or, if Git is right, "
-            "the backup of Pulumi.<env>.yaml, or --durable, is not",
-        )
+    if cluster.store is None or cluster.store.url == wanted:
+        return None
+    return RecoveryError(
+        "git-names-another-bucket",
+        f"Git has {cluster.name} archive to {cluster.store.url}, and the backups are taken from {wanted}",
+        f"write {wanted} as destinationPath into Git's manifests, then python -m dr resume; or, if Git is right, "
+        "the backup of Pulumi.<env>.yaml, or --durable, is not",
+    )
 
 
 def _declared(session: Session) -> str:
