@@ -46,9 +46,9 @@ test-faults: $(VENV)/ready  ## the API server, the operator, a pod, the bucket l
 	$(RUN) -m lab up
 	$(RUN) -m pytest tests/e2e/test_faults.py tests/e2e/test_argocd_forced.py
 
-test-rebuild: $(VENV)/ready  ## the whole cluster lost and built anew, killed in each of its steps
+test-rebuild: $(VENV)/ready  ## the cluster lost and built anew, killed in each step; a region lost, and built elsewhere
 	$(RUN) -m lab up
-	$(RUN) -m pytest tests/e2e/test_rebuild.py
+	$(RUN) -m pytest tests/e2e/test_rebuild.py tests/e2e/test_another_region.py
 
 test-long: $(VENV)/ready  ## all end-to-end tests that take minutes each
 	$(RUN) -m lab up

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.environment import environment
-from tests.e2e.operator_seat import PROJECT, Seat
+from tests.e2e.operator_seat import PROJECT, Seat, put_back
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,7 +47,5 @@ def prod(lab_variables: dict[str, str]) -> Iterator[Seat]:
 @pytest.fixture
 def clean_dev(dev: Seat) -> Iterator[Seat]:
     """Dev as it was, whatever the test before or this one did to it."""
-    dev.delete_recovered()
-    dev.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=120s")
-    yield dev
-    dev.delete_recovered()
+    with put_back(dev):
+        yield dev

@@ -282,6 +282,15 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
+@contextmanager
+def put_back(seat: Seat) -> Iterator[Seat]:
+    """``seat`` with nothing recovered and its writers at work, whatever was done to it before or is done within."""
+    seat.delete_recovered()
+    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", seat.env, "--timeout=120s")
+    yield seat
+    seat.delete_recovered()
+
+
 def fresh_dev(variables: Mapping[str, str]) -> Seat:
     """Dev with fresh data: reset, unless nothing was done to it since the reset at the start of all tests."""
     dev = Seat("dev", variables, Path(variables["DR_CONFIG_DIR"]))

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab, wait_for
+from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab, put_back, wait_for
 
 pytestmark = pytest.mark.long
 
@@ -43,10 +43,8 @@ def stored(request: pytest.FixtureRequest, lab_variables: dict[str, str]) -> Ite
 @pytest.fixture
 def seat(stored: Seat) -> Iterator[Seat]:
     """The same, with nothing recovered yet, and the writers at work."""
-    stored.delete_recovered()
-    stored.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=120s")
-    yield stored
-    stored.delete_recovered()
+    with put_back(stored):
+        yield stored
 
 
 def base_backup(seat: Seat) -> str:
