@@ -9,7 +9,7 @@ from dr.clients.cnpg.backups import take_first_backup
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import AccessError
 from tests.builders import a_plugin_source, a_recovered, a_source, object_of
-from tests.doubles import Wire, kube_status
+from tests.doubles import Impatient, Wire, kube_status
 
 BACKUPS = "/apis/postgresql.cnpg.io/v1/namespaces/data/backups"
 FIRST = f"{BACKUPS}/postgres-prod-first"
@@ -20,7 +20,7 @@ def _backup(**status: str) -> dict[str, object]:
 
 
 def _take(api: KubernetesApi) -> str:
-    return take_first_backup(api, a_source(), limit=0, stop=Event())
+    return take_first_backup(api, a_source(), limit=0, stop=Event(), say=print)
 
 
 def test_one_that_was_taken_is_enough(wire: Wire, api: KubernetesApi) -> None:
@@ -37,7 +37,7 @@ def test_one_of_an_earlier_cluster_of_the_same_name_does_not_count(wire: Wire, a
     wire.on(BACKUPS, _backup(), method="POST")
     # WHEN
     with pytest.raises(AccessError):
-        take_first_backup(api, cluster, limit=0, stop=Event())
+        take_first_backup(api, cluster, limit=0, stop=Event(), say=print)
     # THEN
     (asked,) = wire.received("POST")
     assert asked.body["metadata"]["name"] == "postgres-prod-2-first"
@@ -57,7 +57,7 @@ def test_of_a_cluster_that_archives_by_the_plugin_it_is_taken_by_the_plugin(wire
     wire.on(FIRST, kube_status(404, "not found", name="postgres-prod-first"), status=404)
     wire.on(BACKUPS, _backup(), method="POST")
     with pytest.raises(AccessError):
-        take_first_backup(api, a_plugin_source(), limit=0, stop=Event())
+        take_first_backup(api, a_plugin_source(), limit=0, stop=Event(), say=print)
     (asked,) = wire.received("POST")
     assert asked.body["spec"] == {
         "cluster": {"name": "postgres-prod"},
@@ -77,3 +77,26 @@ def test_one_that_fails_or_does_not_end_is_told(
     with pytest.raises(AccessError, match=why) as failed:
         _take(api)
     assert failed.value.code == "backup-failed"
+
+
+def test_what_it_waits_for_is_told(wire: Wire, api: KubernetesApi) -> None:
+    # GIVEN CloudNativePG's one worker at another Cluster's Backup, which cannot archive
+    def other(name: str, phase: str) -> dict[str, object]:
+        return {"metadata": {"name": name}, "spec": {"cluster": {"name": "postgres-dev"}}, "status": {"phase": phase}}
+
+    wire.on(BACKUPS, {"items": [other("earlier", "completed"), other("immediate", "walArchivingFailing"), _backup()]})
+    wire.on(FIRST, _backup())
+    steps = [
+        lambda: wire.on(FIRST, _backup(phase="running")),
+        lambda: wire.on(FIRST, _backup(phase="completed", backupId="20260427T100000")),
+    ]
+    stop, told = Impatient(lambda waited: steps[waited]()), list[str]()
+    # WHEN
+    taken = take_first_backup(api, a_source(), limit=60, stop=stop, say=told.append)
+    # THEN
+    assert taken == "20260427T100000"
+    before = "; before it is immediate of postgres-dev (walArchivingFailing)"
+    assert told == [
+        f"the Backup postgres-prod-first has not begun{before} (0 of 60 s)",
+        "the Backup postgres-prod-first is running (0 of 60 s)",
+    ]

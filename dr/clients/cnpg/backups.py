@@ -1,22 +1,27 @@
 """A base backup on demand: CloudNativePG's ``Backup`` objects."""
 
 import time
+from collections.abc import Callable
 from threading import Event
 
 from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cnpg.clusters import GROUP, VERSION
+from dr.clients.cnpg.clusters import GROUP, VERSION, list_objects
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import AccessError
 from dr.model.recovery.recovered import MANAGED_BY
 
 _PLURAL = "backups"
 _DONE, _FAILED = "completed", "failed"
+_ENDED = {_DONE, _FAILED, "invalid backup definition"}
 
 
-def take_first_backup(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: float, stop: Event) -> str:
+def take_first_backup(
+    api: KubernetesApi, cluster: ClusterSnapshot, *, limit: float, stop: Event, say: Callable[[str], None]
+) -> str:
     """Take a base backup of ``cluster`` into its own archive and wait for it; one that was taken already is enough.
 
-    Returns its ID. ``limit`` is in seconds. Raises AccessError ``backup-failed``; returns early when ``stop`` is set.
+    Returns its ID. ``limit`` is in seconds; ``say`` is told what is waited for. Raises AccessError ``backup-failed``;
+    returns early when ``stop`` is set.
     """
     # By the archive: a Backup outlives its Cluster, and an earlier one of the same name had another archive.
     name, namespace = f"{cluster.server_name or cluster.name}-first", cluster.namespace
@@ -30,18 +35,36 @@ def take_first_backup(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: fl
             "spec": {"cluster": {"name": cluster.name}, **cluster.backup_method},
         }
         api.ask(f"create {what}", api.custom.create_namespaced_custom_object, *where, body)
-    deadline = time.monotonic() + limit
+    begin = time.monotonic()
     while not stop.is_set():
         found = api.ask(f"read {what}", api.custom.get_namespaced_custom_object, *where, name)
         status = found.get("status") or {}
         if status.get("phase") == _DONE:
             return str(status.get("backupId", name))
-        if status.get("phase") == _FAILED or time.monotonic() > deadline:
+        elapsed = time.monotonic() - begin
+        if status.get("phase") == _FAILED or elapsed > limit:
             why = status.get("error") or f"it is {status.get('phase') or 'not begun'} after {limit:.0f} s"
             raise AccessError(
                 "backup-failed",
                 f"{what} of the cluster that serves now did not succeed: {why}",
                 f"mend the cause, delete it (kubectl delete backup {name} -n {namespace}), and repeat the command",
             )
+        say(f"{_told(api, namespace, name, status.get('phase'))} ({elapsed:.0f} of {limit:.0f} s)")
         stop.wait(0.5)
     return name
+
+
+def _told(api: KubernetesApi, namespace: str, name: str, phase: str | None) -> str:
+    """How far the Backup is; where it has not begun, which one CloudNativePG is at, as it has one worker for them."""
+    if phase:
+        return f"the Backup {name} is {phase}"
+    try:
+        others = list_objects(api, namespace, _PLURAL)
+    except AccessError:
+        others = []
+    at_work = [
+        f"{other['metadata']['name']} of {other['spec']['cluster']['name']} ({phase})"
+        for other in others
+        if (phase := (other.get("status") or {}).get("phase")) and phase not in _ENDED
+    ]
+    return f"the Backup {name} has not begun" + (f"; before it is {', '.join(at_work)}" if at_work else "")

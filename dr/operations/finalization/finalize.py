@@ -179,7 +179,13 @@ class Finalize:
 
     def _back_up(self) -> str:
         session = self._session
-        taken = take_first_backup(session.api, self.decision.canonical, limit=_BACKUP_SECONDS, stop=session.stop)
+        taken = take_first_backup(
+            session.api,
+            self.decision.canonical,
+            limit=_BACKUP_SECONDS,
+            stop=session.stop,
+            say=self.tools.reporter.progress,
+        )
         return f"base backup {taken}"
 
     def _prove(self) -> str:

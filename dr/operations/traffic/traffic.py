@@ -276,6 +276,12 @@ class Move:
 
     def _back_up(self) -> str:
         session = self._session
-        taken = take_first_backup(session.api, self._decision.reached, limit=_BACKUP_SECONDS, stop=session.stop)
+        taken = take_first_backup(
+            session.api,
+            self._decision.reached,
+            limit=_BACKUP_SECONDS,
+            stop=session.stop,
+            say=self._tools.reporter.progress,
+        )
         self._check_service()
         return f"base backup {taken}"
