@@ -19,7 +19,16 @@ from dr.model.recovery.fetch_ahead import (
 )
 from dr.model.recovery.recovered import RecoveredCluster
 from tests.archives import archive, backup, switch, wal
-from tests.builders import a_decision, a_plugin_source, a_recovered, a_situation, as_seen
+from tests.builders import (
+    STORE_CONFIGURATION,
+    a_decision,
+    a_plugin_source,
+    a_recovered,
+    a_situation,
+    a_source,
+    as_seen,
+    by_plugin,
+)
 from tests.doubles import Wire, kube_status
 
 CONFIG_MAPS = "/api/v1/namespaces/data/configmaps"
@@ -89,6 +98,25 @@ def test_where_something_stands_against_it_it_is_left(spec: dict[str, Any]) -> N
 
 def test_a_source_with_the_plugin_is_recovered_without_it() -> None:
     assert not _decision(source=a_plugin_source()).fetches_ahead
+
+
+def _one_by_one(count: int, **wal_of_store: Any) -> list[str]:
+    source = a_source(**by_plugin()).with_object_store(
+        {**STORE_CONFIGURATION, **({"wal": wal_of_store} if wal_of_store else {})}
+    )
+    return [line for line in _decision(count, source=source).plan.warnings if "one after the other" in line]
+
+
+def test_that_the_plugin_fetches_one_after_the_other_is_told_with_what_helps() -> None:
+    (told,) = _one_by_one(WORTH_SEGMENTS)
+    assert f"fetch {WORTH_SEGMENTS} WAL segments" in told
+    assert 'patch objectstore prod-store -n data --type=merge -p \'{"spec":' in told
+    assert _one_by_one(WORTH_SEGMENTS, compression="gzip") == [told]
+
+
+def test_where_it_fetches_more_at_once_or_there_is_little_nothing_is_told() -> None:
+    assert _one_by_one(WORTH_SEGMENTS, maxParallel=8) == []
+    assert _one_by_one(WORTH_SEGMENTS - 1) == []
 
 
 def test_what_the_source_has_of_its_own_stays_beside_it() -> None:

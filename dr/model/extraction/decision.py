@@ -28,7 +28,7 @@ from dr.model.extraction.table_facts import TableFacts
 from dr.model.plan import Plan, Step
 from dr.model.recovery.base import RecoveryBase, base_of
 from dr.model.recovery.carried_over import identity_warning
-from dr.model.recovery.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, segments_to_replay
+from dr.model.recovery.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, one_by_one, segments_to_replay
 from dr.model.recovery.recovered import RecoveredCluster
 from dr.model.recovery.scratch import derive_scratch_cluster
 from dr.model.target.clock_skew import skew_warning
@@ -171,6 +171,8 @@ def _warnings(
         yield f"{base.passed_over}."
     if base.archive is not None and base.backup is not None:
         yield from warnings_of_holes(base.archive, base.backup, request.target, seen_at=recovery.seen_at)
+        if recovery.source is not None:
+            yield from one_by_one(recovery.source, base.archive, base.backup, context=environment.kubernetes.context)
     if recovery.source is not None:
         names = {"namespace": environment.namespace, "name": situation.scratch_name}
         yield from identity_warning(recovery.source.spec, project=environment.gcp_project, **names)

@@ -13,7 +13,7 @@ from dr.model.names import free_name
 from dr.model.plan import Plan, Step
 from dr.model.recovery.base import RecoveryBase, base_of
 from dr.model.recovery.carried_over import identity_warning
-from dr.model.recovery.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, segments_to_replay
+from dr.model.recovery.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, one_by_one, segments_to_replay
 from dr.model.recovery.preconditions import RecoveryRequest, preconditions
 from dr.model.recovery.recovered import RecoveredCluster, app_secret_name, derive_recovered_cluster
 from dr.model.recovery.situation import Situation, Workload
@@ -164,6 +164,8 @@ def _warnings(
         yield f"{base.passed_over}."
     if base.archive is not None and base.backup is not None:
         yield from warnings_of_holes(base.archive, base.backup, request.target, seen_at=situation.seen_at)
+        if situation.source is not None:
+            yield from one_by_one(situation.source, base.archive, base.backup, context=environment.kubernetes.context)
     if situation.source is not None:
         yield from identity_warning(
             situation.source.spec,

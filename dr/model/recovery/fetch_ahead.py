@@ -11,13 +11,15 @@ It is for the recovery's own pod only. As soon as that runs, the specification b
 instance never starts with it, and nothing has to be restarted before traffic.
 """
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
 from dr.model.archive.catalogue import BaseBackup
 from dr.model.archive.contents import Archive
 from dr.model.archive.wal_names import number_of
+from dr.model.cluster import ClusterSnapshot
 from dr.model.recovery.recovered import RecoveredCluster
 
 WORTH_SEGMENTS = 24
@@ -54,6 +56,26 @@ def can_fetch_ahead(cluster: RecoveredCluster) -> bool:
     taken = {variable.get("name") for variable in spec.get("env") or ()} & set(_VARIABLES)
     limited = (spec.get("ephemeralVolumesSizeLimit") or {}).get("temporaryData")
     return not spec.get("plugins") and not taken and not limited
+
+
+def one_by_one(source: ClusterSnapshot, archive: Archive, base: BaseBackup, *, context: str) -> Iterator[str]:
+    """The warning that the plugin will fetch many segments one after the other, and how to have it fetch more at once.
+
+    Its ``wal.maxParallel`` counts in a recovery too (plugin-barman-cloud, ``internal/cnpgi/common/wal.go``).
+    ``context`` is the kubeconfig's.
+    """
+    if source.plugin is None or source.store is None:
+        return
+    parallel, segments = (source.store.definition.get("wal") or {}).get("maxParallel") or 1, 0
+    if parallel == 1:
+        segments = segments_to_replay(archive, base)
+    if segments >= WORTH_SEGMENTS:
+        patch = '{"spec":{"configuration":{"wal":{"maxParallel":8}}}}'
+        yield (
+            f"The plugin will fetch {segments} WAL segments one after the other. It fetches eight at a time after "
+            f"kubectl --context {shlex.quote(context)} patch objectstore {source.plugin.object_store} "
+            f"-n {source.namespace} --type=merge -p '{patch}' (where Argo CD manages that, in Git)."
+        )
 
 
 def fetching_ahead(cluster: RecoveredCluster) -> RecoveredCluster:
