@@ -35,26 +35,39 @@ def _failed(code: str) -> AccessError:
 
 
 def test_sealing_commits_before_it_switches_and_then_waits_for_that_segment() -> None:
-    psql = PsqlDouble(["731", SEGMENT], [])
-    assert seal_wal(psql, limit=5, stop=Event()) == SEGMENT
-    (commit, switch), (wait,) = psql.asked
+    psql = PsqlDouble(["731", SEGMENT], ["t|8|0|none"])
+    assert _seal(psql) == SEGMENT
+    (commit, switch), (wait, _) = psql.asked
     assert "pg_current_xact_id" in commit
     assert "pg_switch_wal" in switch
     assert SEGMENT in wait
     assert "pg_stat_archiver" in wait
 
 
-def test_a_segment_that_does_not_arrive_is_told_with_postgresqls_words() -> None:
+def _seal(psql: Psql, said: list[str] | None = None, limit: float = 0) -> str:
+    return seal_wal(psql, limit=limit, stop=Event(), say=(said if said is not None else []).append)
+
+
+def test_a_segment_behind_others_is_waited_for_as_long_as_they_are_archived() -> None:
+    said: list[str] = []
+    waiting = [[f"f|{archived}|{left}|none"] for archived, left in ((5, 3), (6, 2), (7, 1))]
+    assert _seal(PsqlDouble(["731", SEGMENT], *waiting, ["t|8|0|none"]), said) == SEGMENT
+    assert [line.split(",")[0] for line in said] == [f"{left} WAL segments wait to be archived" for left in (3, 2, 1)]
+
+
+def test_where_none_is_archived_any_more_it_is_told_with_the_last_failure() -> None:
+    failure = f"{SEGMENT} at 2026-04-27 10:00:00+00"
     with pytest.raises(AccessError) as failed:
-        seal_wal(PsqlDouble(["731", SEGMENT], _failed("sql-failed")), limit=5, stop=Event())
+        _seal(PsqlDouble(["731", SEGMENT], *[[f"f|5|3|{failure}"]] * 2))
     assert failed.value.code == "wal-not-archived"
-    assert "PostgreSQL's words" in failed.value.cause
+    assert "3 segments wait" in failed.value.cause
+    assert failure in failed.value.cause
 
 
-@pytest.mark.parametrize("code", ["exec-interrupted", "exec-timeout", "api-unreachable"])
+@pytest.mark.parametrize("code", ["exec-interrupted", "exec-timeout", "api-unreachable", "sql-failed"])
 def test_another_failure_while_sealing_stays_what_it_is(code: str) -> None:
     with pytest.raises(AccessError) as failed:
-        seal_wal(PsqlDouble(["731", SEGMENT], _failed(code)), limit=5, stop=Event())
+        _seal(PsqlDouble(["731", SEGMENT], _failed(code)))
     assert failed.value.code == code
 
 

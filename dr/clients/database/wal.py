@@ -6,6 +6,8 @@ minutes lost on a quiet database, measured. So one commit is made on purpose, th
 its arrival in the archive is awaited.
 """
 
+import time
+from collections.abc import Callable
 from threading import Event
 
 from dr.clients.database.sql import Psql
@@ -19,27 +21,36 @@ _AWAIT = """DO $$ BEGIN
     IF (SELECT left(last_archived_wal, 24) >= '{segment}' FROM pg_stat_archiver) THEN RETURN; END IF;
     PERFORM pg_sleep(0.1);
   END LOOP;
-  RAISE EXCEPTION 'WAL segment {segment} is not archived; last failure: %',
-    (SELECT coalesce(last_failed_wal || ' at ' || last_failed_time, 'none') FROM pg_stat_archiver);
 END $$"""
+_STATE = """SELECT coalesce(left(last_archived_wal, 24) >= '{segment}', false), archived_count,
+  (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'),
+  coalesce(last_failed_wal || ' at ' || last_failed_time, 'none')
+FROM pg_stat_archiver"""
+_LOOK_SECONDS = 2
 
 
-def seal_wal(psql: Psql, *, limit: float, stop: Event) -> str:
+def seal_wal(psql: Psql, *, limit: float, stop: Event, say: Callable[[str], None]) -> str:
     """Commit, switch to a new WAL segment, and wait until the old one is archived. Returns that segment's name.
 
-    ``psql`` speaks to the source's primary; ``limit`` is in seconds. Raises AccessError ``wal-not-archived`` when the
-    segment does not arrive. Safe to repeat: it costs one WAL segment.
+    ``psql`` speaks to the source's primary. Segments are archived one after the other, so those before it are waited
+    for too, as long as they get on; ``say`` is told how many. ``limit`` are the seconds in which none was archived
+    after which AccessError ``wal-not-archived`` is raised. Safe to repeat: it costs one WAL segment.
     """
     segment = psql.ask(_COMMIT, _SWITCH, stop=stop)[-1]
-    wait = _AWAIT.format(segment=segment, attempts=int(limit * 10))
-    try:
-        psql.ask(wait, limit=limit + 10, stop=stop)
-    except AccessError as error:
-        if error.code != "sql-failed":
-            raise
-        raise AccessError(
-            "wal-not-archived",
-            f"the source's WAL does not reach the object store: {error.cause}",
-            "mend archiving first (credentials? bucket?): kubectl describe cluster, condition ContinuousArchiving",
-        ) from error
-    return segment
+    await_it = _AWAIT.format(segment=segment, attempts=_LOOK_SECONDS * 10)
+    known, since = "", time.monotonic()
+    while True:
+        *_, state = psql.ask(await_it, _STATE.format(segment=segment), limit=_LOOK_SECONDS + 30, stop=stop)
+        arrived, archived, waiting, failure = state.split("|")
+        if arrived == "t":
+            return segment
+        if archived != known:
+            known, since = archived, time.monotonic()
+        elif (stalled := time.monotonic() - since) > limit:
+            raise AccessError(
+                "wal-not-archived",
+                f"the source's WAL does not reach the object store: {waiting} segments wait, none was archived for "
+                f"{stalled:.0f} s; last failure: {failure}",
+                "mend archiving first (credentials? bucket?): kubectl describe cluster, condition ContinuousArchiving",
+            )
+        say(f"{waiting} WAL segments wait to be archived, {segment} the last of them")

@@ -101,7 +101,8 @@ class Extract:
     def _seal_wal(self) -> str:
         source = self._decision.source
         psql = Psql(self._session.api, namespace=source.namespace, pod=source.primary or "", database="postgres")
-        return f"{seal_wal(psql, limit=_SEAL_SECONDS, stop=self._session.stop)} archived"
+        say = self._tools.reporter.progress
+        return f"{seal_wal(psql, limit=_SEAL_SECONDS, stop=self._session.stop, say=say)} archived"
 
     def _recover(self) -> str:
         begin = time.monotonic()

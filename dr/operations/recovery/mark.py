@@ -89,7 +89,7 @@ def _remember(session: Session, mark: Mark) -> None:
 
 def _seal(session: Session, psql: Psql, mark: Mark) -> None:
     try:
-        seal_wal(psql, limit=_SEAL_SECONDS, stop=session.stop)
+        seal_wal(psql, limit=_SEAL_SECONDS, stop=session.stop, say=lambda _: None)
     except AccessError as error:
         error.stopped = Stopped(
             at=_SEAL,
