@@ -27,9 +27,7 @@ def show_rebuild(report: RebuildReport) -> None:
         out.print(Text(f"  {line}"), soft_wrap=True)
     if report.to_write:
         region = report.decision.request.region
-        out.print(
-            Text(f"To stay in {region}, or as long as it has to be; docs/rebuild.md", style="bold"), soft_wrap=True
-        )
+        out.print(Text(f"To stay in {region} (docs/rebuild.md)", style="bold"), soft_wrap=True)
         for line in report.to_write:
             out.print(Text(f"  {line}"), soft_wrap=True)
     out.print(Text(f"\nJournal: {report.journal}", style="dim"), soft_wrap=True)
