@@ -11,6 +11,7 @@ from tests.e2e.operator_seat import Outcome, Seat, fresh_dev, wait_for
 pytestmark = pytest.mark.long
 
 SEGMENTS = WORTH_SEGMENTS + 8
+BACKLOG = 300
 FILL = "INSERT INTO jobs (worker) SELECT 'filler' FROM generate_series(1, 500)"
 
 
@@ -70,3 +71,19 @@ def test_nothing_of_it_is_left(dev: Seat, recovered: Outcome) -> None:
     assert "projectedVolumeTemplate" not in cluster["spec"]
     assert f"{dev.recovered}-fetch-ahead" not in dev.kubectl("get", "configmap", "-n", "data", "-o", "name")
     dev.preview_by_hand()
+
+
+def test_wal_that_waits_behind_a_load_is_waited_for_as_long_as_it_gets_on(dev: Seat, jobs: int) -> None:
+    # GIVEN more WAL than is archived in the two minutes without progress after which sealing gives up
+    switched = ["SELECT pg_current_xact_id()", "SELECT pg_switch_wal()"] * BACKLOG
+    dev.psql_lines(dev.source, *switched)
+    waiting = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
+    assert int(dev.psql(dev.source, waiting)) > BACKLOG / 2
+    # WHEN
+    started = dev.start("latest", "--env", "dev", "--recovered-name", "postgres-dev-behind", "--yes")
+    outcome = dev.finish(started, seconds=900)
+    # THEN
+    assert outcome.code == 0, outcome.document
+    (sealed,) = [step["seconds"] for step in outcome.document["steps"] if step["key"] == "seal-wal"]
+    print(f"\nsealing behind {BACKLOG} segments took {sealed:.0f} s")
+    assert int(dev.psql("postgres-dev-behind", "SELECT count(*) FROM jobs")) == jobs
