@@ -25,7 +25,7 @@ def _take(api: KubernetesApi) -> str:
 
 def test_one_that_was_taken_is_enough(wire: Wire, api: KubernetesApi) -> None:
     wire.on(FIRST, _backup(phase="completed", backupId="20260427T100000"))
-    assert _take(api) == "20260427T100000"
+    assert _take(api) == "base backup 20260427T100000"
     assert wire.received("POST") == []
 
 
@@ -94,9 +94,33 @@ def test_what_it_waits_for_is_told(wire: Wire, api: KubernetesApi) -> None:
     # WHEN
     taken = take_first_backup(api, a_source(), limit=60, stop=stop, say=told.append)
     # THEN
-    assert taken == "20260427T100000"
-    before = "; before it is immediate of postgres-dev (walArchivingFailing)"
+    assert taken == "base backup 20260427T100000"
+    before = ", as CloudNativePG is at immediate of postgres-dev (walArchivingFailing)"
     assert told == [
-        f"the Backup postgres-prod-first has not begun{before} (0 of 60 s)",
+        f"the Backup postgres-prod-first is pending{before} (0 of 60 s)",
         "the Backup postgres-prod-first is running (0 of 60 s)",
     ]
+
+
+def test_one_that_waits_for_another_clusters_is_left_to_cloudnativepg_where_that_is_enough(
+    wire: Wire, api: KubernetesApi
+) -> None:
+    busy = {
+        "metadata": {"name": "immediate"},
+        "spec": {"cluster": {"name": "postgres-dev"}},
+        "status": {"phase": "started"},
+    }
+    wire.on(BACKUPS, {"items": [busy, _backup()]})
+    wire.on(FIRST, _backup())
+    came = take_first_backup(api, a_source(), limit=60, stop=Impatient(), say=print, patience=0)
+    assert came.startswith(
+        "the Backup postgres-prod-first is pending, as CloudNativePG is at immediate of postgres-dev"
+    )
+    assert came.endswith("CloudNativePG takes it by itself")
+
+
+def test_one_that_has_begun_is_seen_to_its_end(wire: Wire, api: KubernetesApi) -> None:
+    wire.on(FIRST, _backup(phase="running"))
+    stop = Impatient(lambda _: wire.on(FIRST, _backup(phase="completed", backupId="20260427T100000")))
+    came = take_first_backup(api, a_source(), limit=60, stop=stop, say=print, patience=0)
+    assert came == "base backup 20260427T100000"

@@ -142,8 +142,9 @@ class Day:
         assert (request.to, request.hibernate) == (RECOVERED, True)
         return SimpleNamespace(host=f"{RECOVERED}-rw.data.svc.cluster.local")
 
-    def _move(self, tools: Any, decision: Any) -> Any:
-        return SimpleNamespace(run=lambda: self._ran("switchover", SimpleNamespace(seconds=2.0)))
+    def _move(self, tools: Any, decision: Any, *, patience: float) -> Any:
+        steps = (("switch", 1.0, ""), ("back-up", 1.0, "base backup 20260427T100000"))
+        return SimpleNamespace(run=lambda: self._ran("switchover", SimpleNamespace(seconds=2.0, steps=steps)))
 
     def _ran(self, name: str, report: Any) -> Any:
         self.calls.append(name)
@@ -209,6 +210,8 @@ def test_from_nothing_everything_is_made_recovered_and_switched_to(day: Day) -> 
         "latest",
         "switchover",
     ]
+    facts = {key: fact for key, _, fact in report.steps}
+    assert facts["switchover"].endswith("after 2.0 s; base backup 20260427T100000")
     assert (report.serving, report.smoke) == (RECOVERED, '200 {"users": 5}')
     assert report.origin.origin is Origin.FRESH
     assert report.next_commands[-1] == "python -m dr finalize --env prod"

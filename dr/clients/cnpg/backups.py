@@ -11,17 +11,24 @@ from dr.model.errors import AccessError
 from dr.model.recovery.recovered import MANAGED_BY
 
 _PLURAL = "backups"
-_DONE, _FAILED = "completed", "failed"
+_PENDING, _DONE, _FAILED = "pending", "completed", "failed"
 _ENDED = {_DONE, _FAILED, "invalid backup definition"}
 
 
 def take_first_backup(
-    api: KubernetesApi, cluster: ClusterSnapshot, *, limit: float, stop: Event, say: Callable[[str], None]
+    api: KubernetesApi,
+    cluster: ClusterSnapshot,
+    *,
+    limit: float,
+    stop: Event,
+    say: Callable[[str], None],
+    patience: float | None = None,
 ) -> str:
     """Take a base backup of ``cluster`` into its own archive and wait for it; one that was taken already is enough.
 
-    Returns its ID. ``limit`` is in seconds; ``say`` is told what is waited for. Raises AccessError ``backup-failed``;
-    returns early when ``stop`` is set.
+    Returns what came of it. ``limit`` is in seconds; ``say`` is told what is waited for. ``patience`` are the seconds
+    after which one that waits for another Cluster's is left to CloudNativePG, which takes it by itself. Raises
+    AccessError ``backup-failed``; returns early when ``stop`` is set.
     """
     # By the archive: a Backup outlives its Cluster, and an earlier one of the same name had another archive.
     name, namespace = f"{cluster.server_name or cluster.name}-first", cluster.namespace
@@ -40,7 +47,7 @@ def take_first_backup(
         found = api.ask(f"read {what}", api.custom.get_namespaced_custom_object, *where, name)
         status = found.get("status") or {}
         if status.get("phase") == _DONE:
-            return str(status.get("backupId", name))
+            return f"base backup {status.get('backupId', name)}"
         elapsed = time.monotonic() - begin
         if status.get("phase") == _FAILED or elapsed > limit:
             why = status.get("error") or f"it is {status.get('phase') or 'not begun'} after {limit:.0f} s"
@@ -49,22 +56,24 @@ def take_first_backup(
                 f"{what} of the cluster that serves now did not succeed: {why}",
                 f"mend the cause, delete it (kubectl delete backup {name} -n {namespace}), and repeat the command",
             )
-        say(f"{_told(api, namespace, name, status.get('phase'))} ({elapsed:.0f} of {limit:.0f} s)")
+        phase = status.get("phase") or _PENDING
+        before = _at_work(api, namespace) if phase == _PENDING else ""
+        told = f"the Backup {name} is {phase}" + (f", as CloudNativePG is at {before}" if before else "")
+        if before and patience is not None and elapsed > patience:
+            return f"{told}. It is asked for, and CloudNativePG takes it by itself"
+        say(f"{told} ({elapsed:.0f} of {limit:.0f} s)")
         stop.wait(0.5)
-    return name
+    return f"the Backup {name} is asked for"
 
 
-def _told(api: KubernetesApi, namespace: str, name: str, phase: str | None) -> str:
-    """How far the Backup is; where it has not begun, which one CloudNativePG is at, as it has one worker for them."""
-    if phase:
-        return f"the Backup {name} is {phase}"
+def _at_work(api: KubernetesApi, namespace: str) -> str:
+    """The Backups that CloudNativePG is at, in words; it has one worker for all of them."""
     try:
         others = list_objects(api, namespace, _PLURAL)
     except AccessError:
         others = []
-    at_work = [
+    return ", ".join(
         f"{other['metadata']['name']} of {other['spec']['cluster']['name']} ({phase})"
         for other in others
-        if (phase := (other.get("status") or {}).get("phase")) and phase not in _ENDED
-    ]
-    return f"the Backup {name} has not begun" + (f"; before it is {', '.join(at_work)}" if at_work else "")
+        if (phase := (other.get("status") or {}).get("phase")) and phase not in {_PENDING, *_ENDED}
+    )

@@ -179,14 +179,13 @@ class Finalize:
 
     def _back_up(self) -> str:
         session = self._session
-        taken = take_first_backup(
+        return take_first_backup(
             session.api,
             self.decision.canonical,
             limit=_BACKUP_SECONDS,
             stop=session.stop,
             say=self.tools.reporter.progress,
         )
-        return f"base backup {taken}"
 
     def _prove(self) -> str:
         """Look again, at the last moment. Raises VerificationError ``not-proven``."""

@@ -40,6 +40,10 @@ from dr.operations.traffic import traffic
 _API_SECONDS = 300
 _OPERATOR_SECONDS = 900
 _SMOKE_SECONDS = 120
+_BACKUP_PATIENCE = 60
+"""Seconds for a first base backup that waits for another Cluster's: one that was lost too cannot archive, and keeps
+CloudNativePG's worker for 10 minutes, while the application answers already.
+"""
 _NOT_YET = {"api-unreachable", "token-expired", "forbidden", "api-error"}
 """How a control plane answers that has just been made, or whose IAM is not known everywhere yet."""
 
@@ -255,8 +259,11 @@ class Rebuild:
         # Hibernated, not only fenced: a base backup of it that waits for its archive would keep CloudNativePG's only
         # worker for Backups for 10 minutes, and the recovered Cluster's own would have to wait.
         decided = traffic.decide(session, MoveRequest(to=self._served, hibernate=True))
-        report = traffic.Move(self._tools(session, "switchover"), decided).run()
-        return f"{self._environment.service} points to {decided.host}, after {report.seconds:.1f} s"
+        move = traffic.Move(self._tools(session, "switchover"), decided, patience=_BACKUP_PATIENCE)
+        report = move.run()
+        backed_up = [fact for key, _, fact in report.steps if key == "back-up"]
+        moved = f"{self._environment.service} points to {decided.host}, after {report.seconds:.1f} s"
+        return "; ".join([moved, *backed_up])
 
     def _smoke_test(self) -> str:
         way = f"look at the application's log; python -m dr diagnose --env {self._environment.name}"

@@ -91,9 +91,12 @@ def _later(session: Session, left: ClusterSnapshot | None, since: datetime | Non
 
 
 class Move:
-    """One switchover or rollback that was agreed to."""
+    """One switchover or rollback that was agreed to. ``patience`` are the seconds that a first base backup may wait for
+    another Cluster's before it is left to CloudNativePG; None where it has to be seen.
+    """
 
-    def __init__(self, tools: Tools, decision: MoveDecision) -> None:
+    def __init__(self, tools: Tools, decision: MoveDecision, *, patience: float | None = None) -> None:
+        self._patience = patience
         self._tools = tools
         self._session = tools.session
         self._decision = decision
@@ -276,12 +279,13 @@ class Move:
 
     def _back_up(self) -> str:
         session = self._session
-        taken = take_first_backup(
+        came = take_first_backup(
             session.api,
             self._decision.reached,
             limit=_BACKUP_SECONDS,
             stop=session.stop,
             say=self._tools.reporter.progress,
+            patience=self._patience,
         )
         self._check_service()
-        return f"base backup {taken}"
+        return came
