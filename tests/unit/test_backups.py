@@ -97,8 +97,8 @@ def test_what_it_waits_for_is_told(wire: Wire, api: KubernetesApi) -> None:
     assert taken == "base backup 20260427T100000"
     before = ", as CloudNativePG is at immediate of postgres-dev (walArchivingFailing)"
     assert told == [
-        f"the Backup postgres-prod-first is pending{before} (0 of 60 s)",
-        "the Backup postgres-prod-first is running (0 of 60 s)",
+        f"the Backup postgres-prod-first is pending{before}; waiting for it at most 60 s",
+        "the Backup postgres-prod-first is running; waiting for it at most 60 s",
     ]
 
 

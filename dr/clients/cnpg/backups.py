@@ -61,7 +61,7 @@ def take_first_backup(
         told = f"the Backup {name} is {phase}" + (f", as CloudNativePG is at {before}" if before else "")
         if before and patience is not None and elapsed > patience:
             return f"{told}. It is asked for, and CloudNativePG takes it by itself"
-        say(f"{told} ({elapsed:.0f} of {limit:.0f} s)")
+        say(f"{told}; waiting for it at most {limit:.0f} s")
         stop.wait(0.5)
     return f"the Backup {name} is asked for"
 

@@ -85,7 +85,7 @@ def _await(session: Session, watch: Watch) -> tuple[ClusterSnapshot, bool]:
         if cluster and (elsewhere := _elsewhere(session, cluster)):
             if over or elapsed > _GIT_SECONDS:
                 raise elsewhere
-            watch.say(f"{elsewhere.cause}: waiting until Argo CD has brought another ({elapsed:.0f} s)")
+            watch.say(f"{elsewhere.cause}: waiting until Argo CD has brought another, at most {_GIT_SECONDS} s")
             watch.stop.wait(_LOOK_SECONDS)
             continue
         if cluster and (over or (not missing and (fenced or cluster.healthy or gave_up(session.api, cluster)))):
