@@ -38,7 +38,7 @@ def settle(where: State, cluster: Cluster) -> None:
 
 def _not_settled(cluster: Cluster, since: datetime | None) -> list[Document]:
     fences = {
-        (found["metadata"]["namespace"], found["metadata"]["name"]): fenced(found)
+        (found["metadata"]["namespace"], found["metadata"]["name"]): fenced_instances(found)
         for found in cluster.list(_CLUSTERS, "Cluster")
     }
 
@@ -50,7 +50,7 @@ def _not_settled(cluster: Cluster, since: datetime | None) -> list[Document]:
     return [pod for pod in cluster.list("v1", "Pod") if not settled(pod, since, fenced=behind_a_fence(pod))]
 
 
-def fenced(found: Document) -> list[str]:
+def fenced_instances(found: Document) -> list[str]:
     """The instances of a database that CloudNativePG keeps from running PostgreSQL; `*` is all of them."""
     names: list[str] = json.loads((found["metadata"].get("annotations") or {}).get("cnpg.io/fencedInstances") or "[]")
     return names

@@ -6,8 +6,6 @@ CloudNativePG, and the objects of the copy. The tests are the chapters of one st
 
 import json
 import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +19,9 @@ from lab import paths
 from lab.gcp import part, table
 from lab.platform import gcs
 from tests.e2e.hand import Hand
-from tests.e2e.operator_seat import Outcome, Seat, clone_of_git, lab
+from tests.e2e.operator_seat import Seat, clone_of_git, lab
 from tests.e2e.test_rebuild import AGREED, NOTHING_TO_DO_WITHIN, REBUILT_WITHIN, Loss, lose, objects_of_bucket
+from tests.repositories import git
 
 pytestmark = pytest.mark.long
 
@@ -46,19 +45,14 @@ def changed(folder: Path, stack: str, into: str, **keys: object) -> None:
 
 @dataclass(frozen=True)
 class Outage:
-    """The region is out. ``seat`` has the configuration with the stack of the copy; ``before`` is what the state of the
-    platform was, and ``calls`` what was asked of Google, when it went out.
+    """The region is out, and the cluster with it. ``before`` is what the state of the platform was, and ``calls`` what
+    was asked of Google, when it went out.
     """
 
     loss: Loss
-    seat: Seat
     before: str
     calls: list[str]
     reports: list[dict[str, Any]] = field(default_factory=list)
-
-    def rebuild(self, *command: str) -> tuple[Outcome, float]:
-        began = time.monotonic()
-        return self.seat.finish(self.seat.start(*command), REBUILT_WITHIN), time.monotonic() - began
 
     def asked(self) -> list[str]:
         """What was asked of Google since."""
@@ -79,12 +73,9 @@ def state_of(stack: str) -> str:
 def prepared(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
     """Before the outage: a platform that Pulumi holds, and the stack of a bucket for the copy in another region."""
     folder = tmp_path_factory.mktemp("configuration")
-    given = Path(lab_variables["DR_CONFIG_DIR"])
-    for file in given.glob("Pulumi*.yaml"):
-        shutil.copy(file, folder)
+    seat = Seat("prod", lab_variables, Path(lab_variables["DR_CONFIG_DIR"])).with_config(folder)
     backup = {"bucket": COPY, "location": ELSEWHERE.upper(), "holdsAccount": False}
     changed(folder, "durable", COPY_STACK, backup=backup)
-    seat = Seat("prod", lab_variables, folder)
     if seat.journal.exists():
         lab("reset")
     lab("gitops", "on")
@@ -119,8 +110,7 @@ def test_the_bucket_of_the_copy_is_made_by_hand_beforehand(prepared: Seat, hand:
         said
     )
     assert all(COPY in call for call in asked)
-    with part.cloud(paths.state()).change() as contents:
-        assert contents.of(table.BUCKET.token)[COPY]["location"] == ELSEWHERE.upper()
+    assert part.cloud(paths.state()).read().of(table.BUCKET.token)[COPY]["location"] == ELSEWHERE.upper()
     assert hand.pulumi("preview", "--expect-no-changes").returncode == 0
 
 
@@ -130,11 +120,11 @@ def outage(prepared: Seat, hand: Hand) -> Outage:
     loss = lose(prepared)
     buckets = paths.state().buckets
     shutil.copytree(buckets / gcs.BUCKET / "prod", buckets / COPY / "prod", dirs_exist_ok=True)
-    return Outage(loss, prepared, state_of("platform"), calls())
+    return Outage(loss, state_of("platform"), calls())
 
 
 def test_without_the_copy_it_is_refused_as_the_backups_are_out_too(outage: Outage) -> None:
-    outcome = outage.seat.dr(*COMMAND, "--region", ELSEWHERE, *AGREED)
+    outcome = outage.loss.seat.dr(*COMMAND, "--region", ELSEWHERE, *AGREED)
     assert (outcome.code, outcome.problem_codes) == (REFUSED, ["bucket-in-lost-region"]), outcome
     assert "--durable" in outcome.document["problems"][0]["remedy"]
     assert outage.asked() == []
@@ -144,12 +134,12 @@ def test_a_git_that_still_names_the_lost_bucket_is_found_out_before_anything_is_
     outage: Outage, tmp_path: Path
 ) -> None:
     # GIVEN somebody who does not wait for Git to be corrected
-    hasty = outage.seat.with_config(tmp_path, timeouts={"rebuildMinutes": 0.5})
+    hasty = outage.loss.seat.with_config(tmp_path, timeouts={"rebuildMinutes": 0.5})
     # THEN
     outcome = hasty.finish(hasty.start(*MOVED, *AGREED), REBUILT_WITHIN)
     assert (outcome.code, outcome.problem_codes) == (RECOVERY, ["git-names-another-bucket"]), outcome
     assert COPY in outcome.document["problems"][0]["remedy"]
-    assert "recovered" not in outage.seat.kubectl("get", "cluster", "-n", "data", "-o", "name")
+    assert "recovered" not in outage.loss.seat.kubectl("get", "cluster", "-n", "data", "-o", "name")
 
 
 def test_it_is_built_there_with_every_row_that_was_archived(outage: Outage) -> None:
@@ -157,16 +147,16 @@ def test_it_is_built_there_with_every_row_that_was_archived(outage: Outage) -> N
     clone = clone_of_git()
     for file in clone.glob("k8s/envs/*/middleware/postgres/manifests/cluster.yaml"):
         file.write_text(file.read_text().replace(f"gs://{gcs.BUCKET}/", f"gs://{COPY}/"))
-    subprocess.run(["git", "-C", clone, "commit", "-qam", "Archive to the bucket in Osaka"], check=True)
-    subprocess.run(["git", "-C", clone, "push", "-q"], check=True)
+    git(clone, "commit", "-qam", "Archive to the bucket in Osaka")
+    git(clone, "push", "-q")
     # WHEN
-    outcome, seconds = outage.rebuild("resume", "--env", "prod", *AGREED)
+    outcome, seconds = outage.loss.rebuild("resume", "--env", "prod", *AGREED)
     print(f"\nin another region: {seconds:.0f} s: {json.dumps(outcome.document.get('steps'))}")
     # THEN
     assert outcome.code == 0, outcome
     outage.reports.append(outcome.document)
     outage.loss.assert_all_is_back()
-    serving = outage.seat.cluster(outage.loss.serving()) or {}
+    serving = outage.loss.seat.cluster(outage.loss.serving()) or {}
     assert serving["spec"]["backup"]["barmanObjectStore"]["destinationPath"] == f"gs://{COPY}/prod"
 
 
@@ -174,16 +164,16 @@ def test_the_region_that_is_out_is_as_it_was_in_the_state_and_at_google(outage: 
     assert state_of("platform") == outage.before
     assert not [call for call in outage.asked() if f"/{LOST}/" in call or call.startswith("delete ")]
     assert objects_of_bucket() == outage.loss.objects
-    with part.cloud(paths.state()).change() as contents:
-        (cluster,) = contents.of(table.CLUSTER.token)
-        networks = {found["name"] for found in contents.of(table.NETWORK.token).values()}
+    contents = part.cloud(paths.state()).read()
+    (cluster,) = contents.of(table.CLUSTER.token)
+    networks = {found["name"] for found in contents.of(table.NETWORK.token).values()}
     assert f"/locations/{ZONE}/clusters/" in cluster
     assert networks == {"tomoda-vpc", f"tomoda-vpc-{ELSEWHERE}"}
 
 
 def test_a_second_time_there_is_nothing_to_do(outage: Outage) -> None:
     before = calls()
-    outcome, seconds = outage.rebuild(*MOVED, *AGREED)
+    outcome, seconds = outage.loss.rebuild(*MOVED, *AGREED)
     assert outcome.code == 0, outcome
     assert seconds < NOTHING_TO_DO_WITHIN
     assert calls() == before
@@ -191,7 +181,7 @@ def test_a_second_time_there_is_nothing_to_do(outage: Outage) -> None:
 
 def test_it_is_made_the_home_by_what_the_documentation_has_one_write(outage: Outage, hand: Hand) -> None:
     # GIVEN the files as docs/rebuild.md says
-    seat, folder = outage.seat, outage.seat.config_dir
+    seat, folder = outage.loss.seat, outage.loss.seat.config_dir
     written = Path(outage.reports[0]["stackFile"])
     assert written.name == f"Pulumi.{PLATFORM_STACK}.yaml"
     shutil.copy(written, folder)
@@ -199,7 +189,7 @@ def test_it_is_made_the_home_by_what_the_documentation_has_one_write(outage: Out
     changed(folder, "prod", "prod", infrastructure=stacks, backup={"bucket": COPY})
     # THEN nobody finds a difference
     before = calls()
-    plain, _ = outage.rebuild(*COMMAND, *AGREED)
+    plain, _ = outage.loss.rebuild(*COMMAND, *AGREED)
     assert plain.code == 0, plain
     assert calls() == before
     for stack in (PLATFORM_STACK, COPY_STACK):

@@ -229,7 +229,8 @@ def furnished(seat: Seat) -> Seat:
     def has_it_all() -> bool:
         found = (seat.cluster(seat.source) or {})["status"]
         made = {one["name"]: one["state"] for one in found.get("tablespacesStatus") or ()}
-        return found["phase"] == HEALTHY and made.get("history") == "reconciled" and is_written_by_its_own_volume(seat)
+        own = is_written_by_its_own_volume(seat, seat.source)
+        return found["phase"] == HEALTHY and made.get("history") == "reconciled" and own
 
     wait_for(has_it_all, 240)
     seat.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=2")
@@ -251,9 +252,9 @@ def back_up(seat: Seat, name: str) -> None:
     seat.kubectl("wait", f"backup/{name}", "-n", "data", done, "--timeout=120s")
 
 
-def is_written_by_its_own_volume(seat: Seat, cluster: str = "") -> bool:
+def is_written_by_its_own_volume(seat: Seat, cluster: str) -> bool:
     """Whether a Cluster's WAL lies on a volume of its own."""
-    found = seat.in_pod(f"{cluster or seat.source}-1", "readlink", "-f", "/var/lib/postgresql/data/pgdata/pg_wal")
+    found = seat.in_pod(f"{cluster}-1", "readlink", "-f", "/var/lib/postgresql/data/pgdata/pg_wal")
     return found.stdout.startswith("/var/lib/postgresql/wal/")
 
 

@@ -15,7 +15,7 @@ from lab import manifests, versions
 from lab.data import content
 from lab.data.environments import ENVIRONMENTS, USERS
 from lab.images import postgres
-from lab.node.settling import fenced, settled
+from lab.node.settling import fenced_instances, settled
 from lab.paths import SOURCES, Cache
 from lab.tools import programs
 from lab.tools.toolchain import Toolchain
@@ -118,5 +118,5 @@ def test_pod_is_settled_only_when_started_after_the_node() -> None:
 
 
 def test_the_fence_of_a_database_is_read_from_its_annotation() -> None:
-    assert fenced({"metadata": {"annotations": {"cnpg.io/fencedInstances": '["*"]'}}}) == ["*"]
-    assert fenced({"metadata": {}}) == []
+    assert fenced_instances({"metadata": {"annotations": {"cnpg.io/fencedInstances": '["*"]'}}}) == ["*"]
+    assert fenced_instances({"metadata": {}}) == []

@@ -1,6 +1,7 @@
 """Restore points: their names, what keeps one from being made, and the making itself."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import Event
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from dr.clients.cluster import workloads
 from dr.clients.cluster.kubernetes import KubernetesApi
 from dr.clients.database.pod_exec import Ran
+from dr.clients.database.wal import seal_wal
 from dr.model.archive.catalogue import Catalogue
 from dr.model.cluster import Archiving
 from dr.model.errors import AccessError, RefusedError, RequestError
@@ -138,7 +140,7 @@ def test_a_mark_that_does_not_reach_the_archive_is_remembered_and_finished_by_th
 ) -> None:
     # GIVEN an archive that does not take the segment
     refusing = said("f|5|3|none\n")
-    monkeypatch.setattr(operation, "_SEAL_SECONDS", 0)
+    monkeypatch.setattr(operation, "seal_wal", partial(seal_wal, limit=0))
     in_pods(monkeypatch, lambda ran: refusing if "pg_sleep" in " ".join(ran.command) else _answer(ran))
     with pytest.raises(AccessError) as stopped:
         operation.make_mark(seat.session, "before 42")

@@ -11,6 +11,7 @@ from dr.model.errors import AccessError
 from dr.model.recovery.recovered import MANAGED_BY
 
 _PLURAL = "backups"
+_LIMIT_SECONDS = 900
 _PENDING, _DONE, _FAILED = "pending", "completed", "failed"
 _ENDED = {_DONE, _FAILED, "invalid backup definition"}
 
@@ -19,9 +20,9 @@ def take_first_backup(
     api: KubernetesApi,
     cluster: ClusterSnapshot,
     *,
-    limit: float,
     stop: Event,
     say: Callable[[str], None],
+    limit: float = _LIMIT_SECONDS,
     patience: float | None = None,
 ) -> str:
     """Take a base backup of ``cluster`` into its own archive and wait for it; one that was taken already is enough.
@@ -46,19 +47,19 @@ def take_first_backup(
     while not stop.is_set():
         found = api.ask(f"read {what}", api.custom.get_namespaced_custom_object, *where, name)
         status = found.get("status") or {}
-        if status.get("phase") == _DONE:
+        phase = status.get("phase")
+        if phase == _DONE:
             return f"base backup {status.get('backupId', name)}"
         elapsed = time.monotonic() - begin
-        if status.get("phase") == _FAILED or elapsed > limit:
-            why = status.get("error") or f"it is {status.get('phase') or 'not begun'} after {limit:.0f} s"
+        if phase == _FAILED or elapsed > limit:
+            why = status.get("error") or f"it is {phase or 'not begun'} after {limit:.0f} s"
             raise AccessError(
                 "backup-failed",
                 f"{what} of the cluster that serves now did not succeed: {why}",
                 f"mend the cause, delete it (kubectl delete backup {name} -n {namespace}), and repeat the command",
             )
-        phase = status.get("phase") or _PENDING
-        before = _at_work(api, namespace) if phase == _PENDING else ""
-        told = f"the Backup {name} is {phase}" + (f", as CloudNativePG is at {before}" if before else "")
+        before = _at_work(api, namespace) if (phase or _PENDING) == _PENDING else ""
+        told = f"the Backup {name} is {phase or _PENDING}" + (f", as CloudNativePG is at {before}" if before else "")
         if before and patience is not None and elapsed > patience:
             return f"{told}. It is asked for, and CloudNativePG takes it by itself"
         say(f"{told}; waiting for it at most {limit:.0f} s")

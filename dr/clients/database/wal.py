@@ -27,9 +27,10 @@ _STATE = """SELECT coalesce(left(last_archived_wal, 24) >= '{segment}', false), 
   coalesce(last_failed_wal || ' at ' || last_failed_time, 'none')
 FROM pg_stat_archiver"""
 _LOOK_SECONDS = 2
+_STALLED_SECONDS = 120
 
 
-def seal_wal(psql: Psql, *, limit: float, stop: Event, say: Callable[[str], None]) -> str:
+def seal_wal(psql: Psql, *, stop: Event, say: Callable[[str], None], limit: float = _STALLED_SECONDS) -> str:
     """Commit, switch to a new WAL segment, and wait until the old one is archived. Returns that segment's name.
 
     ``psql`` speaks to the source's primary. Segments are archived one after the other, so those before it are waited

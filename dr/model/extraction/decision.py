@@ -89,7 +89,7 @@ def decide_extraction(
         operation=OPERATION,
         environment=environment.name,
         facts=_facts(environment, request, situation, found, live, placed=placed),
-        warnings=tuple(_warnings(environment, request, situation, found, placed=placed)),
+        warnings=tuple(_warnings(environment, request, situation, found, segments, placed=placed)),
         steps=tuple(_steps(environment, request, situation, live, found, seals=seals, placed=placed)),
     )
     return ExtractDecision(
@@ -153,7 +153,13 @@ def _facts(
 
 
 def _warnings(
-    environment: Environment, request: ExtractRequest, situation: ExtractSituation, base: RecoveryBase, *, placed: bool
+    environment: Environment,
+    request: ExtractRequest,
+    situation: ExtractSituation,
+    base: RecoveryBase,
+    segments: int,
+    *,
+    placed: bool,
 ) -> Iterator[str]:
     seen, recovery = situation.live_seen, situation.recovery
     if placed:
@@ -171,9 +177,8 @@ def _warnings(
         yield f"{base.passed_over}."
     if base.archive is not None and base.backup is not None:
         yield from warnings_of_holes(base.archive, base.backup, request.target, seen_at=recovery.seen_at)
-        if recovery.source is not None:
-            yield from one_by_one(recovery.source, base.archive, base.backup, context=environment.kubernetes.context)
     if recovery.source is not None:
+        yield from one_by_one(recovery.source, segments, context=environment.kubernetes.context)
         names = {"namespace": environment.namespace, "name": situation.scratch_name}
         yield from identity_warning(recovery.source.spec, project=environment.gcp_project, **names)
     if request.swap and seen and seen.table:

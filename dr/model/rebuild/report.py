@@ -35,7 +35,7 @@ class RebuildReport:
         if not self.stack_file:
             return []
         name = self.environment.name
-        stack = PurePath(self.stack_file).name.removeprefix("Pulumi.").removesuffix(".yaml")
+        stack = PurePath(self.stack_file).stem.removeprefix("Pulumi.")
         lines = [
             f"copy {self.stack_file} beside Pulumi.{name}.yaml",
             f"Pulumi.{name}.yaml: infrastructure.platform: {stack}",

@@ -83,7 +83,7 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
             operation=request.operation,
             environment=environment.name,
             facts=_facts(environment, request, situation, found, cluster, segments),
-            warnings=tuple(_warnings(environment, request, situation, found)),
+            warnings=tuple(_warnings(environment, request, situation, found, segments)),
             steps=tuple(_steps(environment, request, situation, source, found, cluster, workloads, ahead=ahead)),
         ),
     )
@@ -150,7 +150,7 @@ def _target(target: RecoveryTarget | None, situation: Situation) -> str:
 
 
 def _warnings(
-    environment: Environment, request: RecoveryRequest, situation: Situation, base: RecoveryBase
+    environment: Environment, request: RecoveryRequest, situation: Situation, base: RecoveryBase, segments: int
 ) -> Iterator[str]:
     if situation.recovered is not None:
         yield f"Going on with the Cluster {situation.recovered.name}, which is there already."
@@ -164,9 +164,8 @@ def _warnings(
         yield f"{base.passed_over}."
     if base.archive is not None and base.backup is not None:
         yield from warnings_of_holes(base.archive, base.backup, request.target, seen_at=situation.seen_at)
-        if situation.source is not None:
-            yield from one_by_one(situation.source, base.archive, base.backup, context=environment.kubernetes.context)
     if situation.source is not None:
+        yield from one_by_one(situation.source, segments, context=environment.kubernetes.context)
         yield from identity_warning(
             situation.source.spec,
             namespace=environment.namespace,

@@ -58,18 +58,16 @@ def can_fetch_ahead(cluster: RecoveredCluster) -> bool:
     return not spec.get("plugins") and not taken and not limited
 
 
-def one_by_one(source: ClusterSnapshot, archive: Archive, base: BaseBackup, *, context: str) -> Iterator[str]:
-    """The warning that the plugin will fetch many segments one after the other, and how to have it fetch more at once.
+def one_by_one(source: ClusterSnapshot, segments: int, *, context: str) -> Iterator[str]:
+    """The warning that the plugin will fetch ``segments`` one after the other, and how to have it fetch more at once.
 
     Its ``wal.maxParallel`` counts in a recovery too (plugin-barman-cloud, ``internal/cnpgi/common/wal.go``).
     ``context`` is the kubeconfig's.
     """
     if source.plugin is None or source.store is None:
         return
-    parallel, segments = (source.store.definition.get("wal") or {}).get("maxParallel") or 1, 0
-    if parallel == 1:
-        segments = segments_to_replay(archive, base)
-    if segments >= WORTH_SEGMENTS:
+    at_a_time = (source.store.definition.get("wal") or {}).get("maxParallel") or 1
+    if at_a_time == 1 and segments >= WORTH_SEGMENTS:
         patch = '{"spec":{"configuration":{"wal":{"maxParallel":8}}}}'
         yield (
             f"The plugin will fetch {segments} WAL segments one after the other. It fetches eight at a time after "

@@ -28,7 +28,6 @@ from dr.operations.frame.operation import Course, Tools, run_operation
 from dr.operations.frame.session import Session
 from dr.operations.recovery.scratch import Scratch
 
-_SEAL_SECONDS = 120
 _SECRET_SECONDS = 60
 _LOOK_SECONDS = 1.0
 _QUICK_SECONDS = 120
@@ -101,8 +100,7 @@ class Extract:
     def _seal_wal(self) -> str:
         source = self._decision.source
         psql = Psql(self._session.api, namespace=source.namespace, pod=source.primary or "", database="postgres")
-        say = self._tools.reporter.progress
-        return f"{seal_wal(psql, limit=_SEAL_SECONDS, stop=self._session.stop, say=say)} archived"
+        return f"{seal_wal(psql, stop=self._session.stop, say=self._tools.reporter.progress)} archived"
 
     def _recover(self) -> str:
         begin = time.monotonic()

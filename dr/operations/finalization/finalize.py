@@ -27,7 +27,6 @@ from dr.operations.frame.operation import Course, Tools, run_operation
 from dr.operations.frame.session import Session
 from dr.operations.traffic.argocd import hand_back, managers
 
-_BACKUP_SECONDS = 900
 _DELETE_SECONDS = 300
 _DEPENDANT_SECONDS = 60
 _STATE_SECONDS = 120
@@ -178,14 +177,8 @@ class Finalize:
         return run_operation(self.tools, decision.plan, doing, go_on=go_on, report=report, at_end=at_end)
 
     def _back_up(self) -> str:
-        session = self._session
-        return take_first_backup(
-            session.api,
-            self.decision.canonical,
-            limit=_BACKUP_SECONDS,
-            stop=session.stop,
-            say=self.tools.reporter.progress,
-        )
+        session, say = self._session, self.tools.reporter.progress
+        return take_first_backup(session.api, self.decision.canonical, stop=session.stop, say=say)
 
     def _prove(self) -> str:
         """Look again, at the last moment. Raises VerificationError ``not-proven``."""

@@ -82,35 +82,39 @@ def _await(session: Session, watch: Watch) -> tuple[ClusterSnapshot, bool]:
             fenced = True
         elapsed = time.monotonic() - begin
         over = elapsed > limit or watch.stop.is_set()
-        if cluster and (elsewhere := _elsewhere(session, cluster)):
+        elsewhere = _elsewhere(session, cluster) if cluster else ""
+        if elsewhere:
             if over or elapsed > _GIT_SECONDS:
-                raise elsewhere
-            watch.say(f"{elsewhere.cause}: waiting until Argo CD has brought another, at most {_GIT_SECONDS} s")
-            watch.stop.wait(_LOOK_SECONDS)
-            continue
-        if cluster and (over or (not missing and (fenced or cluster.healthy or gave_up(session.api, cluster)))):
+                raise RecoveryError("git-names-another-bucket", elsewhere, _correct_git(session))
+        elif cluster and (over or (not missing and (fenced or cluster.healthy or gave_up(session.api, cluster)))):
             return cluster, fenced
-        if over:
+        elif over:
             raise RecoveryError(
                 "database-missing",
                 f"there is no Cluster {environment.namespace}/{name} {elapsed:.0f} s after CloudNativePG was ready",
                 "does Git declare it? Look at Argo CD's Applications; timeouts.rebuildMinutes is the limit",
             )
         state = (cluster.phase or "just made") if cluster else "not declared yet"
-        watch.say(f"{name}: {state}{f'; waiting for {missing}' if missing else ''} ({elapsed:.0f} of {limit:.0f} s)")
+        waiting = f"{name}: {state}{f'; waiting for {missing}' if missing else ''} ({elapsed:.0f} of {limit:.0f} s)"
+        if elsewhere:
+            waiting = f"{elsewhere}: waiting until Argo CD has brought another, at most {_GIT_SECONDS} s"
+        watch.say(waiting)
         watch.stop.wait(_LOOK_SECONDS)
 
 
-def _elsewhere(session: Session, cluster: ClusterSnapshot) -> RecoveryError | None:
-    """What there is to say where Git has it archive to another place than the rebuild was agreed with."""
+def _elsewhere(session: Session, cluster: ClusterSnapshot) -> str:
+    """That Git has it archive to another place than the rebuild was agreed with, in words; empty where it has not."""
     wanted = session.environment.backup.url
     if cluster.store is None or cluster.store.url == wanted:
-        return None
-    return RecoveryError(
-        "git-names-another-bucket",
-        f"Git has {cluster.name} archive to {cluster.store.url}, and the backups are taken from {wanted}",
+        return ""
+    return f"Git has {cluster.name} archive to {cluster.store.url}, and the backups are taken from {wanted}"
+
+
+def _correct_git(session: Session) -> str:
+    wanted = session.environment.backup.url
+    return (
         f"write {wanted} as destinationPath into Git's manifests, then python -m dr resume; or, if Git is right, "
-        "the backup of Pulumi.<env>.yaml, or --durable, is not",
+        "the backup of Pulumi.<env>.yaml, or --durable, is not"
     )
 
 

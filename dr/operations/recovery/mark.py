@@ -20,7 +20,6 @@ from dr.model.traffic.decision import cluster_behind
 from dr.operations.frame.lease import held
 from dr.operations.frame.session import Session
 
-_SEAL_SECONDS = 120
 _MAKE = "SELECT point, pg_walfile_name(point) FROM pg_create_restore_point({name}) AS point"
 _MADE = Step(key="restore-point", title="Restore point", detail="one record in the WAL")
 _SEAL = Step(key="seal-wal", title="Seal the WAL", detail="the restore point's segment in the archive")
@@ -89,7 +88,7 @@ def _remember(session: Session, mark: Mark) -> None:
 
 def _seal(session: Session, psql: Psql, mark: Mark) -> None:
     try:
-        seal_wal(psql, limit=_SEAL_SECONDS, stop=session.stop, say=lambda _: None)
+        seal_wal(psql, stop=session.stop, say=lambda _: None)
     except AccessError as error:
         error.stopped = Stopped(
             at=_SEAL,

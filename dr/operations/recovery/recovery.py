@@ -44,7 +44,6 @@ from dr.operations.traffic.argocd import pause
 from dr.operations.traffic.self_starters import hold
 from dr.operations.traffic.writers import check_stopped, stop_writers
 
-_SEAL_SECONDS = 120
 _ARCHIVING_SECONDS = 60
 _SETTLE_SECONDS = 120
 _CLEAR_SECONDS = 120
@@ -194,8 +193,7 @@ class Recovery:
     def _seal_wal(self) -> str:
         source = self._decision.source
         psql = Psql(self._session.api, namespace=source.namespace, pod=source.primary or "", database="postgres")
-        say = self._tools.reporter.progress
-        return f"{seal_wal(psql, limit=_SEAL_SECONDS, stop=self._session.stop, say=say)} archived"
+        return f"{seal_wal(psql, stop=self._session.stop, say=self._tools.reporter.progress)} archived"
 
     def _credentials(self) -> str:
         source, name = self._decision.source, app_secret_name(self._decision.cluster.name)

@@ -36,7 +36,6 @@ _SWITCH_SECONDS = 180
 _NAME_SECONDS = 90
 _LOGIN_SECONDS = 60
 _SMOKE_SECONDS = 60
-_BACKUP_SECONDS = 900
 
 
 def decide(session: Session, request: MoveRequest) -> MoveDecision:
@@ -282,7 +281,6 @@ class Move:
         came = take_first_backup(
             session.api,
             self._decision.reached,
-            limit=_BACKUP_SECONDS,
             stop=session.stop,
             say=self._tools.reporter.progress,
             patience=self._patience,
