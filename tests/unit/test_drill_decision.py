@@ -40,7 +40,7 @@ def test_the_scratch_cluster_archives_nothing_and_is_labelled_for_the_next_drill
     }
     assert manifest["spec"]["instances"] == 1
     assert not {"backup", "plugins", "managed"} & set(manifest["spec"])
-    assert "recoveryTarget" not in manifest["spec"]["bootstrap"]["recovery"]
+    assert manifest["spec"]["bootstrap"]["recovery"]["recoveryTarget"] == {"backupID": decide().base.backup_id}
 
 
 def test_a_source_of_the_plugin_is_drilled_by_the_plugin_and_archives_nothing_either() -> None:

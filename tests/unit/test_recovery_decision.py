@@ -181,10 +181,12 @@ def test_the_command_leaves_out_what_is_the_default() -> None:
     assert command == f"python -m dr pitr --env prod --target-time {TARGET.rfc3339}"
 
 
-def test_the_end_of_the_wal_is_declared_without_a_target() -> None:
+def test_the_end_of_the_wal_is_declared_by_the_base_backup_of_the_plan_alone() -> None:
+    """E2: CloudNativePG by itself takes the newest backup with two times, a failed one too."""
     decision = a_decision(target=None)
     recovery = decision.cluster.manifest["spec"]["bootstrap"]["recovery"]
-    assert "recoveryTarget" not in recovery
+    assert recovery["recoveryTarget"] == {"backupID": decision.base.backup_id}
+    assert decision.base.backup_id in decision.plan.facts["Base backup"]
     assert decision.cluster.target == "latest"
     assert decision.plan.operation == "latest"
     assert "end of the WAL" in decision.plan.facts["Target"]

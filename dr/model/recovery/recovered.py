@@ -110,7 +110,7 @@ def derive_recovered_cluster(
                 "database": source.database,
                 "owner": source.owner,
                 "secret": {"name": app_secret_name(name)},
-                **({"recoveryTarget": _target_from(target, "" if snapshot else base)} if target else {}),
+                **({"recoveryTarget": wanted} if (wanted := _target_from(target, "" if snapshot else base)) else {}),
                 **({"volumeSnapshots": snapshot.manifest} if snapshot else {}),
             }
         },
@@ -136,10 +136,9 @@ def derive_recovered_cluster(
     return RecoveredCluster(manifest=manifest, limit=limit)
 
 
-def _target_from(target: RecoveryTarget, base: str) -> Mapping[str, Any]:
-    """The ``recoveryTarget``, with the base backup's ID where CloudNativePG would choose one by itself."""
-    chosen = target.time is not None or target.lsn is not None
-    return {**({"backupID": base} if base and chosen else {}), **target.manifest}
+def _target_from(target: RecoveryTarget | None, base: str) -> Mapping[str, Any]:
+    """The ``recoveryTarget``: where to stop, and always the ID of the base backup that was planned, if it has one."""
+    return {**({"backupID": base} if base else {}), **(target.manifest if target else {})}
 
 
 def _in_tree(source: ClusterSnapshot, store: ObjectStore, server_name: str) -> dict[str, Any]:
