@@ -22,6 +22,7 @@ from dr.model.plan import Plan, Step
 from dr.model.recovery.carried_over import identity_warning
 from dr.model.recovery.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, segments_to_replay
 from dr.model.recovery.preconditions import RecoveryRequest, preconditions
+from dr.model.recovery.promise import Promise, promise_of
 from dr.model.recovery.recovered import RecoveredCluster
 from dr.model.recovery.scratch import DRILL, derive_scratch_cluster
 from dr.model.recovery.situation import Situation
@@ -74,7 +75,8 @@ class DrillSituation:
 @dataclass(frozen=True, kw_only=True)
 class DrillDecision:
     """All that was decided; ``later`` are the transactions that a target leaves out, None where not counted;
-    ``fetches_ahead`` says that WAL is fetched ahead, as a recovery of so many segments would.
+    ``fetches_ahead`` says that WAL is fetched ahead, as a recovery of so many segments would; ``promise`` is where the
+    recovery has to end, None where not known.
     """
 
     request: DrillRequest
@@ -86,6 +88,7 @@ class DrillDecision:
     external_name: str | None
     fetches_ahead: bool
     later: LaterCommits | None
+    promise: Promise | None
     plan: Plan
 
     @property
@@ -137,6 +140,7 @@ def decide_drill(environment: Environment, request: DrillRequest, situation: Dri
         external_name=recovery.external_name,
         fetches_ahead=_fetches_ahead(manifest, recovery.archive, base),
         later=recovery.later,
+        promise=promise_of(recovery.archive, base, request.target),
         plan=Plan(
             operation=OPERATION,
             environment=environment.name,
@@ -234,7 +238,9 @@ def _steps(
         key="verify",
         done_when="every question was answered",
         title="Verify",
-        detail=", ".join([*(query.name for query in environment.verification), "out of recovery", "target kept"]),
+        detail=", ".join(
+            [*(query.name for query in environment.verification), "out of recovery", "where the recovery ended"]
+        ),
     )
     heavy = "" if request.quick else ", every page and index (amcheck)"
     yield Step(

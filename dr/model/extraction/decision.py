@@ -29,6 +29,7 @@ from dr.model.plan import Plan, Step
 from dr.model.recovery.base import RecoveryBase, base_of
 from dr.model.recovery.carried_over import identity_warning
 from dr.model.recovery.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, one_by_one, segments_to_replay
+from dr.model.recovery.promise import Promise, promise_of
 from dr.model.recovery.recovered import RecoveredCluster
 from dr.model.recovery.scratch import derive_scratch_cluster
 from dr.model.target.clock_skew import skew_warning
@@ -38,7 +39,7 @@ from dr.model.target.clock_skew import skew_warning
 class ExtractDecision:
     """All that was decided. ``seals`` says whether the source's WAL is sealed first; ``clears`` that the scratch
     Cluster of an earlier run failed for good and is made anew; ``placed`` that only tidying up is left;
-    ``fetches_ahead`` that WAL is fetched ahead.
+    ``fetches_ahead`` that WAL is fetched ahead; ``promise`` is where the recovery has to end, None where not known.
     """
 
     request: ExtractRequest
@@ -51,6 +52,7 @@ class ExtractDecision:
     clears: bool
     placed: bool
     plan: Plan
+    promise: Promise | None = None
 
     @property
     def scratch_name(self) -> str:
@@ -103,6 +105,7 @@ def decide_extraction(
         clears=recovery.recovered_gave_up,
         placed=placed,
         plan=plan,
+        promise=promise_of(found.archive, base, request.target),
     )
 
 

@@ -15,6 +15,7 @@ from dr.model.recovery.base import RecoveryBase, base_of
 from dr.model.recovery.carried_over import identity_warning
 from dr.model.recovery.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, one_by_one, segments_to_replay
 from dr.model.recovery.preconditions import RecoveryRequest, preconditions
+from dr.model.recovery.promise import Promise, promise_of
 from dr.model.recovery.recovered import RecoveredCluster, app_secret_name, derive_recovered_cluster
 from dr.model.recovery.situation import Situation, Workload
 from dr.model.target.clock_skew import skew_warning
@@ -36,7 +37,9 @@ class RecoveryDecision:
 
     ``present`` are the names of all Clusters that were there; ``segments`` is how many archived WAL segments lie behind
     the base backup; ``fetches_ahead`` says that they are fetched ahead; ``later`` are the transactions that a target
-    leaves out, None where they could not be counted.
+    leaves out, None where they could not be counted. ``promise`` is where the recovery has to end as far as the archive
+    says, None where it does not; ``begun`` says that the Cluster is there already, so that what is sealed now may come
+    too late for it.
     """
 
     request: RecoveryRequest
@@ -51,6 +54,8 @@ class RecoveryDecision:
     self_starters: tuple[SelfStarter, ...]
     plan: Plan
     later: LaterCommits | None = None
+    promise: Promise | None = None
+    begun: bool = False
 
 
 def decide_recovery(environment: Environment, request: RecoveryRequest, situation: Situation) -> RecoveryDecision:
@@ -79,6 +84,8 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
         argocd=situation.argocd,
         self_starters=situation.self_starters,
         later=situation.later,
+        promise=promise_of(found.archive, base, request.target),
+        begun=situation.recovered is not None and not situation.recovered_gave_up,
         plan=Plan(
             operation=request.operation,
             environment=environment.name,
@@ -241,7 +248,7 @@ def _steps(
                 *(query.name for query in environment.verification),
                 *([str(request.expects)] if request.expects else []),
                 "out of recovery",
-                *(["target kept"] if request.target else []),
+                "stopped at the target" if request.target else "the end of the WAL reached",
                 "archiving",
             ]
         ),

@@ -100,12 +100,13 @@ class Extract:
     def _seal_wal(self) -> str:
         source = self._decision.source
         psql = Psql(self._session.api, namespace=source.namespace, pod=source.primary or "", database="postgres")
-        return f"{seal_wal(psql, stop=self._session.stop, say=self._tools.reporter.progress)} archived"
+        return f"{seal_wal(psql, stop=self._session.stop, say=self._tools.reporter.progress).segment} archived"
 
     def _recover(self) -> str:
         begin = time.monotonic()
         self._from = self._scratch.recover()
         seconds = time.monotonic() - begin
+        self._scratch.see_end(self._psql_of(self._from), self._decision.promise, self._request.target)
         self._done = replace(self._done, recover_seconds=seconds)
         loss = loss_by_target(self._scratch.progress.last_commit, None)
         self._tools.evidence.loss = loss.model_copy(

@@ -29,6 +29,7 @@ from dr.model.recovery.decision import RecoveryDecision, decide_recovery
 from dr.model.recovery.fetch_ahead import fetching_ahead
 from dr.model.recovery.lineage import recovered_name, source_of
 from dr.model.recovery.preconditions import RecoveryRequest
+from dr.model.recovery.promise import Promise
 from dr.model.recovery.recovered import app_secret_name
 from dr.model.reports.report import RecoveryReport
 from dr.model.target.target import RecoveryTarget
@@ -37,7 +38,14 @@ from dr.operations.frame.operation import Course, Tools, run_operation
 from dr.operations.frame.session import Session
 from dr.operations.recovery.drop_search import find_drop
 from dr.operations.recovery.observe import observe
-from dr.operations.recovery.verify import Finding, judge, verify_database, verify_last_commit, verify_table
+from dr.operations.recovery.verify import (
+    Finding,
+    judge,
+    verify_database,
+    verify_end,
+    verify_last_commit,
+    verify_table,
+)
 from dr.operations.recovery.wait import RecoveryWait
 from dr.operations.review.guarding import judge as judge_by_guard
 from dr.operations.traffic.argocd import pause
@@ -162,10 +170,11 @@ class Recovery:
             return run_operation(self._tools, decision.plan, doing, go_on=go_on, report=report)
 
     def _remember(self) -> str:
-        counts = {workload.name: workload.replicas for workload in self._decision.workloads}
+        decision = self._decision
+        counts = {workload.name: workload.replicas for workload in decision.workloads}
 
         def change(record: Record) -> Record:
-            return record.with_replicas(counts).with_recovery(self._decision.cluster)
+            return self._promised(record.with_replicas(counts).with_recovery(decision.cluster), decision.promise)
 
         self._record = self._session.records.change(change, now=self._session.clock())
         self._stack.foresee(self._first_declaration)
@@ -193,7 +202,16 @@ class Recovery:
     def _seal_wal(self) -> str:
         source = self._decision.source
         psql = Psql(self._session.api, namespace=source.namespace, pod=source.primary or "", database="postgres")
-        return f"{seal_wal(psql, stop=self._session.stop, say=self._tools.reporter.progress)} archived"
+        sealed = seal_wal(psql, stop=self._session.stop, say=self._tools.reporter.progress)
+        if self._decision.request.target is None:
+            self._record = self._session.records.change(
+                lambda record: self._promised(record, sealed.end), now=self._session.clock()
+            )
+        return f"{sealed.segment} archived"
+
+    def _promised(self, record: Record, promise: Promise | None) -> Record:
+        """Where the recovery has to end is kept as it was when it began: it may not know of what was sealed since."""
+        return record if self._decision.begun else record.with_promise(self._decision.cluster.name, promise)
 
     def _credentials(self) -> str:
         source, name = self._decision.source, app_secret_name(self._decision.cluster.name)
@@ -249,6 +267,7 @@ class Recovery:
         self._findings = [
             *self._ask_database(psql),
             *([verify_table(psql, expects)] if (expects := self._decision.request.expects) else []),
+            verify_end(psql, self._record.promise(cluster.name), self._decision.request.target),
             verify_last_commit(self._wait.progress.last_commit, self._decision.request.target, last_kept),
             self._await_archiving(),
         ]

@@ -13,14 +13,19 @@ from dr.clients.cnpg import clusters as cnpg
 from dr.clients.cnpg.fetch_ahead import bring_program, make_as_declared, remove_program
 from dr.clients.cnpg.recovery_watch import RecoveryWatch
 from dr.clients.cnpg.scratch import delete_scratch, make_scratch
+from dr.clients.database.sql import Psql
 from dr.model.cluster import ClusterSnapshot
+from dr.model.errors import VerificationError
 from dr.model.recovery.fetch_ahead import fetching_ahead
 from dr.model.recovery.progress import RecoveryProgress
+from dr.model.recovery.promise import Promise
 from dr.model.recovery.recovered import RecoveredCluster
 from dr.model.recovery.scratch import EXTRACTION, Purpose
+from dr.model.target.target import RecoveryTarget
 from dr.operations.frame.evidence import Evidence
 from dr.operations.frame.reporting import Reporter
 from dr.operations.frame.session import Session
+from dr.operations.recovery.verify import verify_end
 from dr.operations.recovery.wait import RecoveryWait
 
 _GONE_SECONDS = 180
@@ -99,6 +104,19 @@ class Scratch:
             remove_program(self._session.api, self._namespace, self._name)
             self._ahead = None
         check(progress)
+
+    def see_end(self, psql: Psql, promise: Promise | None, target: RecoveryTarget | None) -> None:
+        """Raise VerificationError ``recovery-ended-early`` where it is not as it was at the target, once it is deleted.
+        ``psql`` speaks to its primary.
+        """
+        ended = verify_end(psql, promise, target)
+        if ended.passed is False:
+            raise VerificationError(
+                "recovery-ended-early",
+                f"the scratch Cluster was recovered, but {ended.name} is {ended.value}; {self.remove()}",
+                "nothing was taken from it. Repeat the command if the store failed for a while; python -m dr window "
+                "shows what the archive has",
+            )
 
     def find(self) -> ClusterSnapshot | None:
         """It as it is now, or None."""
