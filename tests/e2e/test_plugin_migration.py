@@ -15,6 +15,7 @@ import pytest
 from lab.cluster import MANAGER
 from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab
 from tests.repositories import platform_in
+from tests.waiting import HANG_SECONDS, stopwatch, wait_for
 
 pytestmark = pytest.mark.long
 
@@ -39,17 +40,20 @@ class Story:
 
     def await_sidecar(self) -> dict[str, Any]:
         """The Cluster once its pod has the plugin's sidecar, and it is healthy and archives."""
-        deadline = time.monotonic() + 400
         path = "jsonpath={.spec.initContainers[*].name}"
-        while True:
+        seen: list[object] = []
+
+        def archives() -> dict[str, Any] | None:
             cluster = self.seat.cluster(self.seat.source) or {}
             known = self.seat.kubectl("get", "pod", "postgres-dev-1", "-n", "data", "--ignore-not-found", "-o", path)
             conditions = {one["type"]: one["status"] for one in cluster["status"].get("conditions") or ()}
             good = conditions.get("Ready") == conditions.get("ContinuousArchiving") == "True"
-            if SIDECAR in known.split() and good and cluster["status"]["phase"] == "Cluster in healthy state":
-                return cluster
-            assert time.monotonic() < deadline, (known, conditions, cluster["status"].get("phase"))
-            time.sleep(0.5)
+            seen[:] = [known, conditions, cluster["status"].get("phase")]
+            return cluster if SIDECAR in known.split() and good and seen[-1] == "Cluster in healthy state" else None
+
+        cluster = wait_for(archives, 2 * HANG_SECONDS, seen=lambda: seen)
+        assert cluster is not None
+        return cluster
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +85,10 @@ def test_once_it_is_applied_the_database_archives_by_the_plugin(story: Story, mi
     # Nobody is connected: else the primary would wait for smartShutdownTimeout until it is restarted.
     story.seat.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=0")
     story.seat.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=60s")
-    begin = time.monotonic()
+    took = stopwatch()
     story.apply()
     cluster = story.await_sidecar()
-    print(f"\narchives by the plugin {time.monotonic() - begin:.0f} s after it was applied")
+    print(f"\narchives by the plugin {took()} after it was applied")
     story.seat.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=2")
     assert "barmanObjectStore" not in json.dumps(cluster["spec"])
     assert cluster["spec"]["plugins"][0]["parameters"]["serverName"] == "postgres-dev"
