@@ -21,7 +21,7 @@ def until(seconds: float = HANG_SECONDS) -> float:
 
 
 def wait_for(
-    condition: Callable[[], T],
+    condition: Callable[[], T | None],
     seconds: float = HANG_SECONDS,
     *,
     seen: Callable[[], object] = lambda: "it did not come to that",

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.e2e.operator_seat import Outcome, Seat, engine_processes
-from tests.waiting import HANG_SECONDS, stopwatch, wait_for
+from tests.e2e.operator_seat import COMMAND_SECONDS, Outcome, Seat, engine_processes
+from tests.waiting import stopwatch, wait_for
 
 _LOOK_SECONDS = 0.003
 
@@ -19,7 +19,7 @@ _LOOK_SECONDS = 0.003
 class Watched:
     """One command at work. ``events`` are the lines of its journal, as far as they were looked at."""
 
-    def __init__(self, seat: Seat, *arguments: str, limit: float = HANG_SECONDS) -> None:
+    def __init__(self, seat: Seat, *arguments: str, limit: float = COMMAND_SECONDS) -> None:
         """Start it. ``limit`` are the seconds within which what is waited for has to come."""
         self.seat = seat
         self._limit = limit
@@ -56,7 +56,7 @@ class Watched:
         plans = [event["plan"]["steps"] for event in self.events if event["event"] == "operation-started"]
         return [step["key"] for step in plans[0]] if plans else []
 
-    def finish(self, seconds: float = 300) -> Outcome:
+    def finish(self, seconds: float = COMMAND_SECONDS) -> Outcome:
         """Wait for its end."""
         return self.seat.finish(self.process, seconds)
 

@@ -19,6 +19,8 @@ from lab import paths
 from tests.waiting import HANG_SECONDS, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
+COMMAND_SECONDS = 4 * HANG_SECONDS
+"""The limit of a whole command, which has limits of its own."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Seat:
         self.started.append(process)
         return process
 
-    def finish(self, process: "subprocess.Popen[str]", seconds: float = 300) -> Outcome:
+    def finish(self, process: "subprocess.Popen[str]", seconds: float = COMMAND_SECONDS) -> Outcome:
         with process:
             try:
                 output, errors = process.communicate(timeout=seconds)
@@ -272,7 +274,7 @@ def clone_of_git() -> Path:
 def put_back(seat: Seat) -> Iterator[Seat]:
     """``seat`` with nothing recovered and its writers at work, whatever was done to it before or is done within."""
     seat.delete_recovered()
-    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", seat.env, "--timeout=120s")
+    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", seat.env, "--timeout=300s")
     yield seat
     seat.delete_recovered()
 
@@ -290,9 +292,9 @@ def await_health(url: str, status: int) -> httpx.Response:
     answers: list[httpx.Response] = []
 
     def wanted() -> bool:
-        # A Service without a ready pod refuses connections.
+        # A Service without a ready pod refuses connections, and one that leads to a lost pod does not answer.
         with suppress(httpx.TransportError):
-            answers.append(httpx.get(url, timeout=HANG_SECONDS))
+            answers.append(httpx.get(url, timeout=30))
         return bool(answers) and answers[-1].status_code == status
 
     wait_for(wanted, seen=lambda: f"{url} answers {answers[-1].text if answers else 'nothing'}, not {status}")

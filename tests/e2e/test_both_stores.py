@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab, put_back
-from tests.waiting import HANG_SECONDS, stopwatch, wait_for
+from tests.waiting import stopwatch, wait_for
 
 pytestmark = pytest.mark.long
 
@@ -144,7 +144,7 @@ class Writer:
         self._thread.join()
 
     def _write(self) -> None:
-        with httpx.Client(timeout=HANG_SECONDS) as client:
+        with httpx.Client(timeout=10) as client:
             while not self._over.is_set():
                 try:
                     answer = client.post(self._url)
@@ -250,7 +250,7 @@ def back_up(seat: Seat, name: str) -> None:
         json.dumps({"apiVersion": "postgresql.cnpg.io/v1", "kind": "Backup", "metadata": metadata, "spec": spec})
     )
     done = "--for=jsonpath={.status.phase}=completed"
-    seat.kubectl("wait", f"backup/{name}", "-n", "data", done, "--timeout=120s")
+    seat.kubectl("wait", f"backup/{name}", "-n", "data", done, "--timeout=300s")
 
 
 def is_written_by_its_own_volume(seat: Seat, cluster: str) -> bool:

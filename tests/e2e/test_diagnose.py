@@ -47,7 +47,7 @@ def _rows(seat: Seat) -> list[str]:
 @pytest.fixture
 def broken_dev(dev: Seat) -> Iterator[Seat]:
     """Dev, to be broken: what the tests do to it is taken back."""
-    dev.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=120s")
+    dev.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=300s")
     yield dev
     dev.kubectl("delete", "pod", "crashes", "-n", "dev", "--ignore-not-found", "--wait=false")
     dev.kubectl("delete", "node", "spot-1", "--ignore-not-found")

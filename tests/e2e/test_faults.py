@@ -68,7 +68,7 @@ class Recovering:
         seat = self.seat
         # What was lost at the last moment may still be coming back.
         wait_for(lambda: running(seat, "cnpg.io/podRole=instance"))
-        seat.kubectl("wait", "cluster", seat.recovered, "-n", "data", "--for=condition=Ready", "--timeout=120s")
+        seat.kubectl("wait", "cluster", seat.recovered, "-n", "data", "--for=condition=Ready", "--timeout=300s")
         assert int(seat.psql(seat.recovered, "SELECT count(*) FROM users")) == self.rows
         status = seat.dr("status", "--env", "dev").document
         assert [cluster["name"] for cluster in status["clusters"]] == [seat.source, seat.recovered]

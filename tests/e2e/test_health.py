@@ -209,7 +209,7 @@ def test_a_failed_backup_is_found(healthy: Seat) -> None:
         "spec: {cluster: {name: postgres-dev}, method: plugin, pluginConfiguration: {name: nowhere.test}}\n"
     )
     try:
-        healthy.kubectl("wait", "backup/planted", *NAMESPACE, "--for=jsonpath={.status.phase}=failed", "--timeout=60s")
+        healthy.kubectl("wait", "backup/planted", *NAMESPACE, "--for=jsonpath={.status.phase}=failed", "--timeout=300s")
         assert found(healthy) == (CRITICAL, {"backup-runs": "critical"})
     finally:
         healthy.kubectl("delete", "backup", "planted", *NAMESPACE)
@@ -247,7 +247,7 @@ def test_a_replica_that_is_missing_is_found(healthy: Seat) -> None:
         left = ["persistentvolumeclaim/postgres-dev-1"]
         wait_for(lambda: healthy.kubectl("get", "pvc", *instances).split() == left)
         wait_for(lambda: healthy.kubectl("get", "pod", *instances).split() == ["pod/postgres-dev-1"])
-        healthy.kubectl("wait", "cluster/postgres-dev", *NAMESPACE, "--for=condition=Ready", "--timeout=60s")
+        healthy.kubectl("wait", "cluster/postgres-dev", *NAMESPACE, "--for=condition=Ready", "--timeout=300s")
     assert (code, states["replication"]) == (WARNING, "warning")
 
 
@@ -279,12 +279,12 @@ def operator_stopped(seat: Seat) -> Iterator[None]:
     """Without the operator, so that it mends nothing of what is planted."""
     pods = ("pod", "-l", "app.kubernetes.io/name=cloudnative-pg", "-n", "cnpg-system")
     seat.kubectl("scale", *OPERATOR, "--replicas=0")
-    seat.kubectl("wait", *pods, "--for=delete", "--timeout=60s")
+    seat.kubectl("wait", *pods, "--for=delete", "--timeout=300s")
     try:
         yield
     finally:
         seat.kubectl("scale", *OPERATOR, "--replicas=1")
-        seat.kubectl("rollout", "status", *OPERATOR, "--timeout=90s")
+        seat.kubectl("rollout", "status", *OPERATOR, "--timeout=300s")
 
 
 @pytest.mark.long

@@ -89,7 +89,7 @@ def test_a_target_without_a_later_commit_fails_with_postgresqls_own_cause_and_th
     clean_dev: Seat,
 ) -> None:
     clean_dev.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=0")
-    clean_dev.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=60s")
+    clean_dev.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=300s")
     target = clean_dev.database_time()
     # What lies behind the archive's end is tried only by somebody who insists.
     refused = clean_dev.pitr(target, "--yes", "--skip-seal")

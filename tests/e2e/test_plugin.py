@@ -73,14 +73,14 @@ def test_its_health_is_that_of_any_database(plugged: Plugged) -> None:
 def test_a_plugin_that_is_down_is_refused_at_once(plugged: Plugged) -> None:
     seat = plugged.seat
     seat.kubectl("scale", "deployment/barman-cloud", "-n", OPERATORS, "--replicas=0")
-    seat.kubectl("wait", "pod", "-l", "app=barman-cloud", "-n", OPERATORS, "--for=delete", "--timeout=60s")
+    seat.kubectl("wait", "pod", "-l", "app=barman-cloud", "-n", OPERATORS, "--for=delete", "--timeout=300s")
     try:
         outcome = seat.pitr(seat.database_time(), "--dry-run")
         assert (outcome.code, outcome.problem_codes) == (REFUSED, ["plugin-unavailable"]), outcome
         assert seat.health()["plugin"] == "critical"
     finally:
         seat.kubectl("scale", "deployment/barman-cloud", "-n", OPERATORS, "--replicas=1")
-        seat.kubectl("rollout", "status", "deployment/barman-cloud", "-n", OPERATORS, "--timeout=60s")
+        seat.kubectl("rollout", "status", "deployment/barman-cloud", "-n", OPERATORS, "--timeout=300s")
     assert seat.pitr(seat.database_time(), "--dry-run").code == 0
     assert seat.health()["plugin"] == "ok"
 
@@ -104,7 +104,7 @@ def test_a_target_behind_the_archive_fails_while_cloudnativepg_still_tries(plugg
     # GIVEN a target after which nothing was committed, and no sealing of the WAL
     seat = plugged.seat
     seat.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=0")
-    seat.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=60s")
+    seat.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=300s")
     target = seat.database_time()
     # WHEN it is recovered to
     insisting = ("--override", f"target-outside={seat.recovered}")
@@ -120,7 +120,7 @@ def test_a_target_behind_the_archive_fails_while_cloudnativepg_still_tries(plugg
 def test_one_table_comes_out_of_the_plugins_archive_while_others_write(plugged: Plugged) -> None:
     # GIVEN a table that was dropped, and a client that inserts into another
     seat = plugged.seat
-    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=120s")
+    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=300s")
     seat.psql(seat.source, "CREATE TABLE ledger (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")
     seat.psql(seat.source, "CREATE TABLE lost AS SELECT generate_series(1, 1000) AS id")
     with writing(seat) as acknowledged:
@@ -141,7 +141,7 @@ def test_one_table_comes_out_of_the_plugins_archive_while_others_write(plugged: 
 
 def test_a_dropped_table_comes_back(plugged: Plugged) -> None:
     seat = plugged.seat
-    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=120s")
+    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=300s")
     seat.psql(seat.source, "UPDATE users SET name = 'kept' WHERE id = 1")
     seat.psql(seat.source, "DROP TABLE users CASCADE")
 

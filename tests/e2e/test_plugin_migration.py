@@ -51,9 +51,7 @@ class Story:
             seen[:] = [known, conditions, cluster["status"].get("phase")]
             return cluster if SIDECAR in known.split() and good and seen[-1] == "Cluster in healthy state" else None
 
-        cluster = wait_for(archives, 2 * HANG_SECONDS, seen=lambda: seen)
-        assert cluster is not None
-        return cluster
+        return wait_for(archives, 2 * HANG_SECONDS, seen=lambda: seen)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +82,7 @@ def test_once_it_is_applied_the_database_archives_by_the_plugin(story: Story, mi
     story.git("merge", "--quiet", "--ff-only", migrated.document["branch"])
     # Nobody is connected: else the primary would wait for smartShutdownTimeout until it is restarted.
     story.seat.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=0")
-    story.seat.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=60s")
+    story.seat.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=300s")
     took = stopwatch()
     story.apply()
     cluster = story.await_sidecar()
@@ -98,7 +96,7 @@ def test_the_archive_of_before_and_after_is_one(story: Story, migrated: Outcome)
     # GIVEN a base backup that was taken in-tree, and WAL archived by the one and then by the other
     assert migrated.code == 0
     seat = story.seat
-    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=120s")
+    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=300s")
     await_health(seat.health_url(), 200)
     seat.psql(seat.source, "UPDATE users SET name = 'archived by the plugin' WHERE id = 2")
     target = seat.database_time()
