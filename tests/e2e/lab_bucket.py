@@ -3,13 +3,19 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+import httpx
+
 from lab import paths
-from lab.platform.gcs import BUCKET
+from lab.platform.gcs import BUCKET, URL
+from tests.waiting import HANG_SECONDS, wait_for
 
 _METADATA = "user.metadata"
 """The extended attribute in which fake-gcs-server keeps an object's metadata (its ``backend/xattr.go``)."""
@@ -36,6 +42,30 @@ def away(path: Path) -> Iterator[None]:
             arrived.rename(kept)
         shutil.rmtree(path, ignore_errors=True)
         hidden.rename(path)
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Within the context the object store answers 503 to everything; after it, it is back.
+
+    By a process of its own: the server that is started again is the lab's, and no child of the tests.
+    """
+    command = [sys.executable, "-m", "lab", "fault", "bucket", "--seconds", "3600"]
+    with subprocess.Popen(command, cwd=paths.CHECKOUT, stdout=subprocess.DEVNULL) as fault:
+        try:
+            wait_for(lambda: answer() == httpx.codes.SERVICE_UNAVAILABLE)
+            yield
+        finally:
+            fault.send_signal(signal.SIGINT)
+    assert answer() == httpx.codes.OK
+
+
+def answer() -> int:
+    """The status that the object store answers with; 0 where nobody listens."""
+    try:
+        return httpx.get(f"{URL}/storage/v1/b/{BUCKET}", timeout=HANG_SECONDS, trust_env=False).status_code
+    except httpx.TransportError:
+        return 0
 
 
 def age(path: Path, made: datetime) -> None:

@@ -9,6 +9,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from lab import faults
+from tests.waiting import HANG_SECONDS
 
 ANYWHERE = ("127.0.0.1", 0)
 
@@ -17,7 +18,8 @@ ANYWHERE = ("127.0.0.1", 0)
 def test_everything_is_answered_with_503(method: str) -> None:
     with faults.refusing(ANYWHERE) as (host, port):
         content = b"x" * 100_000 if method in {"POST", "PUT", "PATCH"} else None
-        answer = httpx.request(method, f"http://{host}:{port}/storage/v1/b", content=content, trust_env=False)
+        url = f"http://{host}:{port}/storage/v1/b"
+        answer = httpx.request(method, url, content=content, timeout=HANG_SECONDS, trust_env=False)
     assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
 
 
@@ -34,4 +36,4 @@ def test_nothing_listens_afterwards() -> None:
     with faults.refusing(ANYWHERE) as (host, port):
         pass
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://{host}:{port}/", trust_env=False)
+        httpx.get(f"http://{host}:{port}/", timeout=HANG_SECONDS, trust_env=False)

@@ -39,6 +39,7 @@ from tests.builders import (
 )
 from tests.doubles import KubernetesDouble, ObjectStoreDouble, RanInPod, in_pods, said, serving
 from tests.drills import NAME, a_drill_request, a_drill_situation
+from tests.waiting import HANG_SECONDS
 
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/data/leases"
@@ -298,7 +299,7 @@ def test_it_gives_way_to_whoever_begins_an_operation(bench: _Bench, monkeypatch:
 
     def incident() -> None:
         bench.wire.keep(f"{LEASES}/postgres-dr-prod", lease_object("bob@ops-2:8"))
-        assert bench.stop.wait(10)
+        assert bench.stop.wait(HANG_SECONDS)
 
     bench.recover = incident
     error = bench.failure()
