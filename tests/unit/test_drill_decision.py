@@ -155,4 +155,4 @@ def test_the_plugin_fetches_wal_by_itself() -> None:
     by_plugin = with_recovery(archive=held, catalogue=_catalogue(held), source=a_plugin_source())
     decision = decide(situation=by_plugin)
     assert decision.fetching is None
-    assert any("is not waited for" in warning for warning in decision.plan.warnings)
+    assert any("taken for the end of the WAL" in warning for warning in decision.plan.warnings)

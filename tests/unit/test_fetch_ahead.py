@@ -146,11 +146,19 @@ def test_where_something_stands_against_it_it_is_left_and_the_plan_warns(spec: d
     assert list(not_waited_for(hindered, to_the_end=False)) == []
 
 
+def test_a_recovery_from_a_snapshot_waits_and_the_plan_warns_all_the_same() -> None:
+    """E1: CloudNativePG's own program is PostgreSQL's restore_command there, and ends with 1 for any failure."""
+    by_snapshot = _with(bootstrap={"recovery": {"volumeSnapshots": {"storage": {"name": "one"}}}}).manifest
+    assert fetching_for(by_snapshot, _with_segments(1), backup(3), to_the_end=True) == Fetching(1)
+    (warning,) = not_waited_for(by_snapshot, to_the_end=True)
+    assert "volume snapshot" in warning
+
+
 def test_a_source_with_the_plugin_is_recovered_without_it() -> None:
     for latest in (False, True):
         decision = _decision(source=a_plugin_source(), latest=latest)
         assert decision.fetching is None
-        assert any("is not waited for" in warning for warning in decision.plan.warnings) is latest
+        assert any("taken for the end of the WAL" in warning for warning in decision.plan.warnings) is latest
 
 
 def _one_by_one(count: int, **wal_of_store: Any) -> list[str]:

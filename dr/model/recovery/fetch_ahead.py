@@ -99,12 +99,19 @@ def hindrance(spec: Mapping[str, Any]) -> str:
 
 
 def not_waited_for(manifest: Mapping[str, Any], *, to_the_end: bool) -> Iterator[str]:
-    """The warning that nothing waits for a store that fails, where PostgreSQL would not notice."""
-    why = hindrance(manifest["spec"])
+    """The warning that a store that fails is taken for the end of the WAL, where PostgreSQL would not notice.
+
+    From a volume snapshot CloudNativePG recovers by ``manager wal-restore``, which ends with 1 whatever barman has
+    ended with (pkg/management/postgres/restore.go, internal/cmd/manager/walrestore): barman is waited for, but
+    PostgreSQL is not stopped after that.
+    """
+    spec = manifest["spec"]
+    by_snapshot = "volumeSnapshots" in spec["bootstrap"]["recovery"]
+    why = hindrance(spec) or ("a recovery from a volume snapshot hides barman's exit code" if by_snapshot else "")
     if to_the_end and why:
         yield (
-            f"An object store that fails for minutes while WAL is replayed is not waited for, as {why}: PostgreSQL "
-            "takes it for the end of the WAL. With a target it would stop with an error instead."
+            f"An object store that fails for minutes while WAL is replayed is taken for the end of the WAL, as {why}. "
+            "With a target PostgreSQL would stop with an error instead."
         )
 
 
