@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import replace
-from typing import Any
+from threading import Event
+from types import SimpleNamespace
+from typing import Any, Self
 
 import pytest
 
@@ -20,15 +22,20 @@ from dr.model.recovery.fetch_ahead import (
     segments_to_replay,
     with_program,
 )
+from dr.model.recovery.progress import LogSeen, Observation
 from dr.model.recovery.recovered import RecoveredCluster
+from dr.operations.frame.evidence import Evidence
+from dr.operations.recovery import scratch
 from tests.archives import archive, backup, switch, wal
 from tests.builders import (
+    NOW,
     STORE_CONFIGURATION,
     a_decision,
     a_plugin_source,
     a_recovered,
     a_situation,
     a_source,
+    an_environment,
     as_seen,
     by_plugin,
 )
@@ -250,3 +257,49 @@ def test_a_cluster_that_is_gone_needs_no_patch(wire: Wire, api: KubernetesApi) -
     _absent(wire, CLUSTER, method="PATCH")
     make_as_declared(api, a_recovered())
     assert len(wire.received("PATCH")) == 1
+
+
+def test_the_program_stays_until_the_recovery_is_over(
+    wire: Wire, api: KubernetesApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E1: the kubelet takes a file whose ConfigMap is gone out of a running pod, and the Job's next pod has to find it.
+
+    The specification becomes the source's again as soon as the first pod is at work: the instance starts without.
+    """
+    # GIVEN a scratch Cluster that replays WAL, and then is healthy
+    cluster = a_recovered()
+    said = LogSeen(pod="one", line=json.dumps({"msg": "Starting barman-cloud-restore"}))
+    coming: list[Observation | None] = [as_seen(cluster, healthy=False), said, None, as_seen(cluster), None]
+    done: list[list[str]] = []
+
+    class Watch:
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def next(self, _: float) -> Observation | None:
+            return coming.pop(0)
+
+    monkeypatch.setattr(scratch, "RecoveryWatch", Watch)
+    monkeypatch.setattr(scratch, "make_scratch", lambda *_, **__: True)
+    wire.on(CLUSTER, {}, method="PATCH")
+    wire.on(CONFIG_MAPS, {}, status=201, method="POST")
+    wire.on(f"{CONFIG_MAPS}/{NAME}", {"metadata": {"name": NAME}})
+    wire.on(f"{CONFIG_MAPS}/{NAME}", {}, method="DELETE")
+    session: Any = SimpleNamespace(api=api, environment=an_environment(), clock=lambda: NOW, stop=Event())
+    reporter: Any = SimpleNamespace(recovery=lambda *_, **__: None)
+
+    def changes(_: object = None) -> None:
+        done.append([asked.method for asked in wire.asked if asked.method != "GET"])
+
+    # WHEN it is recovered
+    one = scratch.Scratch(session, reporter, Evidence(), cluster.manifest, fetching=Fetching())
+    one.recover(changes)
+    changes()
+    # THEN
+    assert done == [["DELETE", "POST", "PATCH"], ["DELETE", "POST", "PATCH", "DELETE"]]
