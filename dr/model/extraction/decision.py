@@ -28,9 +28,8 @@ from dr.model.extraction.table_facts import TableFacts
 from dr.model.plan import Plan, Step
 from dr.model.recovery.base import RecoveryBase, base_of
 from dr.model.recovery.carried_over import identity_warning
-from dr.model.recovery.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, one_by_one, segments_to_replay
+from dr.model.recovery.fetch_ahead import Fetching, fetching_for, one_by_one, segments_to_replay
 from dr.model.recovery.promise import Promise, promise_of
-from dr.model.recovery.recovered import RecoveredCluster
 from dr.model.recovery.scratch import derive_scratch_cluster
 from dr.model.target.clock_skew import skew_warning
 
@@ -39,7 +38,8 @@ from dr.model.target.clock_skew import skew_warning
 class ExtractDecision:
     """All that was decided. ``seals`` says whether the source's WAL is sealed first; ``clears`` that the scratch
     Cluster of an earlier run failed for good and is made anew; ``placed`` that only tidying up is left;
-    ``fetches_ahead`` that WAL is fetched ahead; ``promise`` is where the recovery has to end, None where not known.
+    ``fetching`` how WAL is fetched, None where barman is left alone; ``promise`` where the recovery has to end, None
+    where not known.
     """
 
     request: ExtractRequest
@@ -47,7 +47,7 @@ class ExtractDecision:
     live: ClusterSnapshot
     base: BaseBackup
     scratch: Mapping[str, Any]
-    fetches_ahead: bool
+    fetching: Fetching | None
     seals: bool
     clears: bool
     placed: bool
@@ -80,10 +80,8 @@ def decide_extraction(
         base=base.backup_id,
         snapshot=found.snapshot,
     )
-    scratch = RecoveredCluster(manifest=manifest, limit=environment.timeouts.recovery)
     segments = segments_to_replay(found.archive, base) if found.archive else 0
-    ahead = recovery.recovered is None and source.plugin is None and segments >= WORTH_SEGMENTS
-    ahead = ahead and can_fetch_ahead(scratch)
+    anew = recovery.recovered is None or recovery.recovered_gave_up
     placed = has_its_place(environment, request, situation)
     healthy = recovery.recovered is not None and recovery.recovered.healthy
     seals = request.seal and recovery.database_time is not None and not healthy
@@ -100,7 +98,7 @@ def decide_extraction(
         live=live,
         base=base,
         scratch=manifest,
-        fetches_ahead=ahead,
+        fetching=fetching_for(manifest, found.archive, base, to_the_end=False) if anew else None,
         seals=seals,
         clears=recovery.recovered_gave_up,
         placed=placed,

@@ -13,7 +13,14 @@ from dr.model.names import free_name
 from dr.model.plan import Plan, Step
 from dr.model.recovery.base import RecoveryBase, base_of
 from dr.model.recovery.carried_over import identity_warning
-from dr.model.recovery.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, one_by_one, segments_to_replay
+from dr.model.recovery.fetch_ahead import (
+    Fetching,
+    config_map_name,
+    fetching_for,
+    not_waited_for,
+    one_by_one,
+    segments_to_replay,
+)
 from dr.model.recovery.preconditions import RecoveryRequest, preconditions
 from dr.model.recovery.promise import Promise, promise_of
 from dr.model.recovery.recovered import RecoveredCluster, app_secret_name, derive_recovered_cluster
@@ -36,10 +43,10 @@ class RecoveryDecision:
     """All that was decided; what the steps need to act, so that they decide nothing themselves.
 
     ``present`` are the names of all Clusters that were there; ``segments`` is how many archived WAL segments lie behind
-    the base backup; ``fetches_ahead`` says that they are fetched ahead; ``later`` are the transactions that a target
-    leaves out, None where they could not be counted. ``promise`` is where the recovery has to end as far as the archive
-    says, None where it does not; ``begun`` says that the Cluster is there already, so that what is sealed now may come
-    too late for it.
+    the base backup; ``fetching`` says how they are fetched, None where barman is left alone; ``later`` are the
+    transactions that a target leaves out, None where they could not be counted. ``promise`` is where the recovery has
+    to end as far as the archive says, None where it does not; ``begun`` says that the Cluster is there already, so that
+    what is sealed now may come too late for it.
     """
 
     request: RecoveryRequest
@@ -49,7 +56,7 @@ class RecoveryDecision:
     workloads: tuple[Workload, ...]
     present: tuple[str, ...]
     segments: int
-    fetches_ahead: bool
+    fetching: Fetching | None
     argocd: tuple[Manager, ...]
     self_starters: tuple[SelfStarter, ...]
     plan: Plan
@@ -71,7 +78,9 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
     cluster = _recovered(environment, request, situation, source, store, found)
     segments = segments_to_replay(situation.archive, base) if situation.archive else 0
     # One that is there already was begun with what it has.
-    ahead = situation.recovered is None and segments >= WORTH_SEGMENTS and can_fetch_ahead(cluster)
+    anew = situation.recovered is None or situation.recovered_gave_up
+    to_the_end = request.target is None
+    fetching = fetching_for(cluster.manifest, situation.archive, base, to_the_end=to_the_end) if anew else None
     return RecoveryDecision(
         request=request,
         source=source,
@@ -80,7 +89,7 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
         workloads=workloads,
         present=situation.other_clusters,
         segments=segments,
-        fetches_ahead=ahead,
+        fetching=fetching,
         argocd=situation.argocd,
         self_starters=situation.self_starters,
         later=situation.later,
@@ -90,8 +99,8 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
             operation=request.operation,
             environment=environment.name,
             facts=_facts(environment, request, situation, found, cluster, segments),
-            warnings=tuple(_warnings(environment, request, situation, found, segments)),
-            steps=tuple(_steps(environment, request, situation, source, found, cluster, workloads, ahead=ahead)),
+            warnings=tuple(_warnings(environment, request, situation, found, cluster, segments)),
+            steps=tuple(_steps(environment, request, situation, source, found, cluster, workloads, fetching=fetching)),
         ),
     )
 
@@ -157,7 +166,12 @@ def _target(target: RecoveryTarget | None, situation: Situation) -> str:
 
 
 def _warnings(
-    environment: Environment, request: RecoveryRequest, situation: Situation, base: RecoveryBase, segments: int
+    environment: Environment,
+    request: RecoveryRequest,
+    situation: Situation,
+    base: RecoveryBase,
+    cluster: RecoveredCluster,
+    segments: int,
 ) -> Iterator[str]:
     if situation.recovered is not None:
         yield f"Going on with the Cluster {situation.recovered.name}, which is there already."
@@ -171,6 +185,7 @@ def _warnings(
         yield f"{base.passed_over}."
     if base.archive is not None and base.backup is not None:
         yield from warnings_of_holes(base.archive, base.backup, request.target, seen_at=situation.seen_at)
+    yield from not_waited_for(cluster.manifest, to_the_end=request.target is None)
     if situation.source is not None:
         yield from one_by_one(situation.source, segments, context=environment.kubernetes.context)
         yield from identity_warning(
@@ -197,9 +212,10 @@ def _steps(
     cluster: RecoveredCluster,
     workloads: tuple[Workload, ...],
     *,
-    ahead: bool,
+    fetching: Fetching | None,
 ) -> Iterator[Step]:
     kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
+    program = config_map_name(cluster.name)
     yield Step(
         key="remember",
         done_when="the record is written",
@@ -236,8 +252,11 @@ def _steps(
         title="Recover",
         detail=f"Pulumi creates the Cluster {cluster.name} from {base} and WAL up to "
         + ("the target" if request.target else "its end")
-        + (", which is fetched ahead" if ahead else ""),
-        undo=(f"{kubectl} delete cluster {cluster.name} -n {cluster.namespace}",),
+        + (", which is fetched ahead" if fetching and fetching.ahead else ""),
+        undo=(
+            f"{kubectl} delete cluster {cluster.name} -n {cluster.namespace}",
+            *([f"{kubectl} delete configmap {program} -n {cluster.namespace} --ignore-not-found"] if fetching else ()),
+        ),
     )
     yield Step(
         key="verify",

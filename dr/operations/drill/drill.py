@@ -71,7 +71,7 @@ class Drill:
             self.evidence,
             self.decision.scratch,
             purpose=DRILL,
-            ahead=self.decision.fetches_ahead,
+            fetching=self.decision.fetching,
         )
         self._seen: ClusterSnapshot | None = None
         self._acknowledged: datetime | None = None

@@ -61,7 +61,7 @@ class Extract:
             tools.evidence,
             decision.scratch,
             clears=decision.clears,
-            ahead=decision.fetches_ahead,
+            fetching=decision.fetching,
         )
         self._from: ClusterSnapshot | None = None
         self._prepared: Prepared | None = None

@@ -26,7 +26,7 @@ from dr.model.guard.rules import Rule
 from dr.model.record import Record
 from dr.model.recovery.data_loss import loss_at_the_end, loss_by_target, lost_by_target
 from dr.model.recovery.decision import RecoveryDecision, decide_recovery
-from dr.model.recovery.fetch_ahead import fetching_ahead
+from dr.model.recovery.fetch_ahead import with_program
 from dr.model.recovery.lineage import recovered_name, source_of
 from dr.model.recovery.preconditions import RecoveryRequest
 from dr.model.recovery.promise import Promise
@@ -123,7 +123,8 @@ class Recovery:
         self._findings: list[Finding] = []
         self._cluster_seconds = 0.0
         self._versions: Callable[[], dict[str, str]] = dict
-        self._fetching_ended = False
+        self._fetching = decision.fetching
+        self._marked = self._fetching is not None
         self._watch = RecoveryWatch(
             self._session.api, decision.cluster.namespace, decision.cluster.name, since=self._session.clock()
         )
@@ -187,10 +188,10 @@ class Recovery:
 
     @property
     def _first_declaration(self) -> Declaration:
-        """What is declared first: where WAL is fetched ahead, the Cluster as it is while it recovers."""
-        if not self._decision.fetches_ahead:
+        """What is declared first: where a program fetches WAL, the Cluster as it is while it recovers."""
+        if self._fetching is None:
             return self._declaration
-        return self._declaration.with_cluster(fetching_ahead(self._decision.cluster))
+        return self._declaration.with_cluster(with_program(self._decision.cluster, self._fetching))
 
     def _keep_copy(self) -> None:
         """Keep how the source runs beside its backups. Who may only read the bucket can recover all the same."""
@@ -223,19 +224,23 @@ class Recovery:
         deleted = cnpg.delete_given_up(
             self._session.api, cluster.namespace, cluster.name, limit=_CLEAR_SECONDS, stop=self._session.stop
         )
-        return f"Cluster {cluster.name} is gone" if deleted else "not needed: CloudNativePG's own next try is under way"
+        if deleted:
+            return f"Cluster {cluster.name} is gone"
+        # It fetches WAL as it has begun to.
+        self._fetching, self._marked = None, False
+        return "not needed: CloudNativePG's own next try is under way"
 
     def _recover(self) -> str:
-        cluster, ahead = self._decision.cluster, self._decision.fetches_ahead
+        cluster, fetching = self._decision.cluster, self._fetching
         overridden: list[str] = []
         judge = judge_by_guard(self._session, overridden.append)
-        if ahead:
+        if fetching:
             bring_program(self._session.api, cluster)
         self._stack.up(self._first_declaration, judge)
         self._wait.until_healthy(cluster.limit.total_seconds(), check=self._check)
         self._tools.evidence.segments = self._wait.progress.segments
-        if ahead:
-            self._end_fetching_ahead()
+        if fetching:
+            self._make_as_declared()
             self._stack.up(self._declaration, judge)
         created = self._wait.healthy.created
         self._cluster_seconds = (self._session.clock() - created).total_seconds()
@@ -247,14 +252,17 @@ class Recovery:
         if not self._stack.running:
             self._stack.result()
         if self._wait.progress.has_begun:
-            self._end_fetching_ahead()
+            self._make_as_declared()
 
-    def _end_fetching_ahead(self) -> None:
-        """Once, when the pod that recovers has what it needs: the instance has to start as declared."""
-        if self._decision.fetches_ahead and not self._fetching_ended:
+    def _make_as_declared(self) -> None:
+        """Once, when the pod that recovers has the program: the instance has to start without.
+
+        The ConfigMap stays until the end: the kubelet would take the file out of the pod that runs, and CloudNativePG's
+        next try begins with a pod that does not have it yet.
+        """
+        if self._marked:
             make_as_declared(self._session.api, self._decision.cluster)
-            remove_program(self._session.api, self._decision.cluster.namespace, self._decision.cluster.name)
-            self._fetching_ended = True
+            self._marked = False
 
     def _verify(self) -> str:
         cluster = self._decision.cluster
@@ -321,7 +329,6 @@ class Recovery:
     def _settle(self) -> str:
         self._tools.evidence.versions |= {**self._versions(), **self._stack.versions}
         self._stack.result(_SETTLE_SECONDS)
-        # An earlier run that was killed may have left it.
         remove_program(self._session.api, self._decision.cluster.namespace, self._decision.cluster.name)
         check_stopped(self._session, self._decision.workloads)
         return "the recovery stack is up to date"
