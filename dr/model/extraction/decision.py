@@ -28,6 +28,7 @@ from dr.model.extraction.table_facts import TableFacts
 from dr.model.plan import Plan, Step
 from dr.model.recovery.base import RecoveryBase, base_of
 from dr.model.recovery.carried_over import identity_warning
+from dr.model.recovery.decision import seal_warning
 from dr.model.recovery.fetch_ahead import Fetching, fetching_for, one_by_one, segments_to_replay
 from dr.model.recovery.promise import Promise, promise_of
 from dr.model.recovery.scratch import derive_scratch_cluster
@@ -84,7 +85,7 @@ def decide_extraction(
     anew = recovery.recovered is None or recovery.recovered_gave_up
     placed = has_its_place(environment, request, situation)
     healthy = recovery.recovered is not None and recovery.recovered.healthy
-    seals = request.seal and recovery.database_time is not None and not healthy
+    seals = request.seal and not recovery.primary_down and not healthy
     plan = Plan(
         operation=OPERATION,
         environment=environment.name,
@@ -168,11 +169,8 @@ def _warnings(
         return
     if recovery.recovered is not None:
         yield f"Going on with the scratch Cluster {situation.scratch_name}, which is there already."
-    elif recovery.database_time is None or not request.seal:
-        why = "The WAL is not sealed"
-        if recovery.database_time is None:
-            why = "The source's primary does not answer, so its WAL cannot be sealed"
-        yield f"{why}: if no commit after the target was archived, the recovery will fail and say so."
+    else:
+        yield from seal_warning(recovery, request.target, seal=request.seal)
     yield from skew_warning(recovery.clock_ahead)
     if base.passed_over:
         yield f"{base.passed_over}."

@@ -175,11 +175,7 @@ def _warnings(
 ) -> Iterator[str]:
     if situation.recovered is not None:
         yield f"Going on with the Cluster {situation.recovered.name}, which is there already."
-    if (situation.database_time is None or not request.seal) and not (request.target and request.target.immediate):
-        why = "The WAL is not sealed"
-        if situation.database_time is None:
-            why = "The source's primary does not answer, so its WAL cannot be sealed"
-        yield f"{why}: {_unsealed(request.target)}"
+    yield from seal_warning(situation, request.target, seal=request.seal)
     yield from skew_warning(situation.clock_ahead)
     if base.passed_over:
         yield f"{base.passed_over}."
@@ -195,6 +191,18 @@ def _warnings(
             project=environment.gcp_project,
         )
     yield from argocd_warnings(situation.workloads.values(), situation.argocd)
+
+
+def seal_warning(situation: Situation, target: RecoveryTarget | None, *, seal: bool) -> Iterator[str]:
+    """That the source's WAL is not sealed, or that it is not sure that it can be."""
+    if target is not None and target.immediate:
+        return
+    if situation.primary_down:
+        yield f"The source's primary does not run, so its WAL cannot be sealed: {_unsealed(target)}"
+    elif not seal:
+        yield f"The WAL is not sealed: {_unsealed(target)}"
+    elif situation.database_time is None:
+        yield "The source's primary did not answer: whether its WAL can be sealed is not known until it is tried."
 
 
 def _unsealed(target: RecoveryTarget | None) -> str:
@@ -225,7 +233,7 @@ def _steps(
     yield from pause_step(situation.argocd)
     yield from hold_step(situation.self_starters)
     yield stop_step(environment, workloads, undo=scale_commands(environment, workloads))
-    if request.seal and situation.database_time is not None:
+    if request.seal and not situation.primary_down:
         yield Step(
             key="seal-wal",
             done_when="PostgreSQL reports the segment as archived",

@@ -177,7 +177,7 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
         )
     if backup is not None and archive is not None:
         yield from problems_of_holes(archive, backup, request.target, seen_at=situation.seen_at)
-        alive = situation.database_time is not None
+        alive = not situation.primary_down
         if not alive or not (request.seal or request.insists):
             yield from problems_of_end(archive, backup, request.target, alive=alive)
     time = request.target.time if request.target else None

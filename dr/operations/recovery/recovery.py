@@ -16,7 +16,6 @@ from dr.clients.cnpg.recovery_watch import RecoveryWatch
 from dr.clients.database.last_commit import last_acknowledged
 from dr.clients.database.sql import Psql
 from dr.clients.database.versions import read_versions
-from dr.clients.database.wal import seal_wal
 from dr.clients.files.manifest_files import read_manifest
 from dr.model.archive.snapshots import AUTO
 from dr.model.declaration import Declaration
@@ -38,6 +37,7 @@ from dr.operations.frame.operation import Course, Tools, run_operation
 from dr.operations.frame.session import Session
 from dr.operations.recovery.drop_search import find_drop
 from dr.operations.recovery.observe import observe
+from dr.operations.recovery.sealing import seal_source
 from dr.operations.recovery.verify import (
     Finding,
     judge,
@@ -56,7 +56,7 @@ _ARCHIVING_SECONDS = 60
 _SETTLE_SECONDS = 120
 _CLEAR_SECONDS = 120
 _LOST_SECONDS = 90
-_LOST = {"not-found", "api-error", "exec-failed", "sql-failed"}
+_LOST = {"not-found", "api-error", "api-unreachable", "container-not-running", "exec-failed", "sql-failed"}
 """How a question fails whose pod, or container, or server is on its way out or in."""
 
 
@@ -201,9 +201,7 @@ class Recovery:
                 keep_copy(self._session.environment.backup, source, self._session.clock())
 
     def _seal_wal(self) -> str:
-        source = self._decision.source
-        psql = Psql(self._session.api, namespace=source.namespace, pod=source.primary or "", database="postgres")
-        sealed = seal_wal(psql, stop=self._session.stop, say=self._tools.reporter.progress)
+        sealed = seal_source(self._session, self._tools.reporter, self._decision.source)
         if self._decision.request.target is None:
             self._record = self._session.records.change(
                 lambda record: self._promised(record, sealed.end), now=self._session.clock()
