@@ -60,6 +60,25 @@ def unavailable() -> Iterator[None]:
     assert answer() == httpx.codes.OK
 
 
+@contextmanager
+def replaced(path: Path, content: bytes) -> Iterator[None]:
+    """With other content in an object, of the time that it had; as it was afterwards."""
+    before, made = path.read_bytes(), datetime.fromisoformat(json.loads(os.getxattr(path, _METADATA))["Created"])
+    _put(path, content, made)
+    try:
+        yield
+    finally:
+        _put(path, before, made)
+
+
+def _put(path: Path, content: bytes, made: datetime) -> None:
+    # Through the store itself, which keeps the content's checksums: clients compare them.
+    options = {"uploadType": "media", "name": str(path.relative_to(folder()))}
+    where = f"{URL}/upload/storage/v1/b/{BUCKET}/o"
+    assert httpx.post(where, params=options, content=content, timeout=HANG_SECONDS, trust_env=False).is_success
+    age(path, made)
+
+
 def answer() -> int:
     """The status that the object store answers with; 0 where nobody listens."""
     try:

@@ -10,6 +10,7 @@ import pytest
 
 from lab import faults, paths
 from lab.store_faults import StoreFault
+from tests.e2e import lab_bucket
 from tests.e2e.operator_seat import Outcome, Seat, fresh_dev
 from tests.waiting import stopwatch, wait_for
 
@@ -78,3 +79,19 @@ def test_a_body_that_is_cut_twice(dev: Seat, segments: list[str], recovered: str
     outcome, met = _latest(dev, recovered, StoreFault(answer="cut", on=segments[SEGMENTS // 2], times=2))
     assert len(met) == 2
     _assert_all_is_there(dev, outcome)
+
+
+def test_records_that_cannot_be_read_are_not_taken_for_the_end(dev: Seat, segments: list[str], recovered: str) -> None:
+    """E1: PostgreSQL ends its recovery there, promotes, and reports no error."""
+    damaged = segments[SEGMENTS // 2]
+    (wal,) = lab_bucket.folder("dev", dev.source, "wals", damaged[:16]).glob(f"{damaged}*")
+    whole = wal.read_bytes()
+    page, header = 8192, 40
+    with lab_bucket.replaced(wal, whole[:header] + b"\xff" * (page - header) + whole[page:]):
+        outcome = dev.dr("latest", "--env", "dev", "--recovered-name", recovered, "--yes")
+    assert outcome.code == 8, outcome
+    (error,) = outcome.document["problems"]
+    assert error["code"] == "recovery-ended-early"
+    assert damaged in error["cause"]
+    assert "sealed" in error["cause"]
+    assert dev.replicas() == {"tomoda-api": 0, "tomoda-async": 0}
