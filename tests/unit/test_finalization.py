@@ -8,6 +8,7 @@ import pytest
 from dr.model.cluster import Archiving
 from dr.model.errors import RefusedError
 from dr.model.finalization.decision import FinalizeDecision, decide_finalization, former_names
+from dr.model.finalization.dependants import Dependant
 from dr.model.finalization.preconditions import FinalizeRequest, GitSeen
 from dr.model.traffic.argocd import Manager
 from tests.builders import (
@@ -16,6 +17,7 @@ from tests.builders import (
     a_record,
     a_recovered,
     a_rewriting,
+    a_scheduled_backup,
     a_source,
     an_entry,
     an_environment,
@@ -126,6 +128,26 @@ def test_a_recovered_cluster_that_is_not_well_is_refused_with_every_reason() -> 
 
 def test_an_old_cluster_that_can_be_written_to_is_not_deleted() -> None:
     assert refused(writable=("postgres-prod",)) == ["old-still-writes"]
+
+
+def test_what_a_switchover_holds_is_let_go_first() -> None:
+    """E17: the record is closed at the end, and nobody would know any more that these are suspended."""
+    assert refused(still_held=("CronJob prod/nightly",)) == ["still-held"]
+
+
+def test_what_git_does_not_declare_is_named() -> None:
+    """C1."""
+    pooler = Dependant.from_object(
+        "Pooler",
+        {
+            "apiVersion": "postgresql.cnpg.io/v1",
+            "metadata": {"name": "pool", "namespace": "data", "uid": "p"},
+            "spec": {"cluster": {"name": "postgres-prod"}, "instances": 2},
+        },
+    )
+    decision = decided(git=MERGED, dependants=(a_scheduled_backup(), pooler))
+    assert "pool" in [one["metadata"]["name"] for one in decision.wanted]
+    assert any("Pooler pool" in warning and "moved" in warning for warning in decision.plan.warnings)
 
 
 def test_secrets_in_use_are_not_deleted() -> None:

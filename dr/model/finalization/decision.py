@@ -71,8 +71,15 @@ def decide_finalization(
     proposal = bool(git and git.rewriting.files and situation.argocd)
     formers = former_names(environment, situation.record, serving.name)
     retired = tuple(one for one in situation.dependants if one.cluster != serving.name)
-    documents = git.rewriting.documents if git else situation.record.carried
-    wanted = successors(retired, documents, cluster=serving.name, namespace=environment.namespace)
+    # What an earlier run has deleted and not made yet is in the record alone.
+    documents = [*(git.rewriting.documents if git else ()), *situation.record.carried]
+    wanted = successors(
+        retired,
+        documents,
+        cluster=serving.name,
+        namespace=environment.namespace,
+        held=situation.record.held,
+    )
     decision = FinalizeDecision(
         request=request,
         canonical=serving,
@@ -126,6 +133,13 @@ def _warnings(decision: FinalizeDecision) -> Iterator[str]:
         yield "No Git repository is configured: whatever declares the old Cluster has to be changed by hand."
     elif mentions := decision.git.rewriting.mentions:
         yield f"The old name stands in other places of Git too; look at them: {'; '.join(mentions)}"
+    declared = {str(one["metadata"]["name"]) for one in (decision.git.rewriting.documents if decision.git else ())}
+    moved = [f"{one['kind']} {name}" for one in decision.wanted if (name := one["metadata"]["name"]) not in declared]
+    if decision.git and moved and not decision.proposal:
+        yield (
+            f"Not in Git's folder, and moved as they are: {', '.join(moved)}. Whatever declares them elsewhere has to "
+            f"name {decision.canonical.name}."
+        )
     if decision.deleted and not decision.proposal:
         names = ", ".join(cluster.name for cluster in decision.deleted)
         yield f"There is no way back from this: {names} and what was never recovered from it will be gone."

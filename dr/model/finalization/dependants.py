@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dr.model.traffic.argocd import ObjectKey
+from dr.model.traffic.self_starters import POOLER, held_setting
 
 GROUP = "postgresql.cnpg.io"
 SCHEDULED_BACKUP = "ScheduledBackup"
@@ -63,15 +64,32 @@ class Dependant:
 
 
 def successors(
-    dependants: Collection[Dependant], documents: Collection[Mapping[str, Any]], *, cluster: str, namespace: str
+    dependants: Collection[Dependant],
+    documents: Collection[Mapping[str, Any]],
+    *,
+    cluster: str,
+    namespace: str,
+    held: Mapping[str, Any],
 ) -> tuple[Mapping[str, Any], ...]:
-    """The manifests of what takes the place of ``dependants`` for ``cluster``: those of Git (``documents``), else the
-    objects themselves with the new Cluster's name.
+    """The manifests of what takes the place of ``dependants`` for ``cluster``: Git's (``documents``) for those that it
+    declares, and for each other one the object itself with the new Cluster's name. Git may not know all of them: they
+    often belong to an application. ``held`` are the settings that this tool has changed, as they were before.
     """
-    declared = [document for document in documents if document["kind"] in PLURALS]
-    if declared:
-        return tuple(_in_namespace(document, namespace) for document in declared)
-    return tuple(_moved(dependant, cluster) for dependant in dependants)
+    declared = [_in_namespace(document, namespace) for document in documents if document["kind"] in PLURALS]
+    found = {_identity(manifest): manifest for manifest in declared}
+    for dependant in dependants:
+        manifest = _moved(dependant, cluster, held)
+        if not any(_same_but_for_the_name(manifest, one) for one in declared):
+            found.setdefault(_identity(manifest), manifest)
+    return tuple(found.values())
+
+
+def _same_but_for_the_name(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return bool(one["kind"] == other["kind"] and one["spec"] == other["spec"])
+
+
+def _identity(manifest: Mapping[str, Any]) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
 
 
 def successor_name(name: str, former: str, cluster: str) -> str:
@@ -85,9 +103,7 @@ def unmade(
 ) -> Iterator[Mapping[str, Any]]:
     """Those of ``wanted`` that are not there for ``cluster`` yet."""
     there = {(one.kind, one.name) for one in live if one.cluster == cluster}
-    for manifest in wanted:
-        if (manifest["kind"], manifest["metadata"]["name"]) not in there:
-            yield manifest
+    yield from (manifest for manifest in wanted if _identity(manifest) not in there)
 
 
 def named_secrets(spec: object, secrets: Collection[str]) -> set[str]:
@@ -100,16 +116,18 @@ def named_secrets(spec: object, secrets: Collection[str]) -> set[str]:
     return {name for part in parts for name in named_secrets(part, secrets)}
 
 
-def _moved(dependant: Dependant, cluster: str) -> Mapping[str, Any]:
+def _moved(dependant: Dependant, cluster: str, held: Mapping[str, Any]) -> Mapping[str, Any]:
     manifest = dependant.manifest
     name = dependant.name
     if dependant.kind == SCHEDULED_BACKUP:
         name = successor_name(name, dependant.cluster, cluster)
-    return {
-        **manifest,
-        "metadata": {**manifest["metadata"], "name": name},
-        "spec": {**manifest["spec"], "cluster": {**manifest["spec"]["cluster"], "name": cluster}},
-    }
+    spec = {**manifest["spec"], "cluster": {**manifest["spec"]["cluster"], "name": cluster}}
+    if dependant.kind == POOLER:
+        # What the tool has paused is not what its owner wants.
+        before = held_setting(held, POOLER, dependant.namespace, dependant.name)
+        bouncer = {key: value for key, value in (spec.get("pgbouncer") or {}).items() if key != "paused" or not before}
+        spec["pgbouncer"] = bouncer | ({"paused": before.setting} if before and before.setting is not None else {})
+    return {**manifest, "metadata": {**manifest["metadata"], "name": name}, "spec": spec}
 
 
 def _in_namespace(document: Mapping[str, Any], namespace: str) -> Mapping[str, Any]:

@@ -60,7 +60,7 @@ class FinalizeSituation:
     """What was there.
 
     ``serving`` is the Cluster that the Service points to; ``former`` are those it takes the place of, as far as they
-    are there; ``writable`` are those of them that are neither fenced nor hibernated though the traffic was there;
+    are there; ``writable`` are those of them that may take writes; ``still_held`` is what this tool holds for them;
     ``dependants`` belong to one of all these; ``secret_users`` tell who uses what would be deleted; ``own_backup`` is a
     base backup of ``serving`` in its own archive, empty when there is none; ``out_of_sync`` is what Argo CD says
     differs from Git.
@@ -78,6 +78,7 @@ class FinalizeSituation:
     argocd: tuple[Manager, ...] = ()
     out_of_sync: tuple[str, ...] = ()
     git: GitSeen | None = None
+    still_held: tuple[str, ...] = ()
 
 
 def finalization_problems(
@@ -108,6 +109,12 @@ def finalization_problems(
             code="old-still-writes",
             cause=f"{', '.join(situation.writable)} can take writes: what was written there would be lost unseen",
             remedy=f"python -m dr switchover --env {environment.name} keeps it still; look at what it has first",
+        )
+    if situation.still_held:
+        yield Problem(
+            code="still-held",
+            cause=f"{', '.join(situation.still_held)} were held by a switchover, which did not let them go",
+            remedy=f"python -m dr switchover --env {environment.name} lets them go; or set them as they were by hand",
         )
     if situation.secret_users:
         yield Problem(

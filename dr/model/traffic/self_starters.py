@@ -6,7 +6,7 @@ that no Deployment of ours names. A HorizontalPodAutoscaler lets a target of 0 r
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dr.model.plan import Step
@@ -71,6 +71,14 @@ def setting_of(kind: str, raw: Mapping[str, Any]) -> Any:
     for field in _FIELDS[kind]:
         value = (value or {}).get(field)
     return value
+
+
+def held_setting(held: Mapping[str, Any], kind: str, namespace: str, name: str) -> SelfStarter | None:
+    """One of the objects that the record says are ``held``, with the setting that it had before; None where it is not
+    among them.
+    """
+    one = SelfStarter(kind=kind, namespace=namespace, name=name, setting=None)
+    return replace(one, setting=held[str(one)]) if str(one) in held else None
 
 
 def to_release(

@@ -4,16 +4,19 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from dr.clients.bucket.object_store import read_catalogue
+from dr.clients.bucket.archive_reader import find_archive
 from dr.clients.cluster import argocd, workloads
 from dr.clients.cluster.agreement import would_change
+from dr.clients.cluster.self_starters import list_self_starters
 from dr.clients.cnpg import dependants
 from dr.clients.cnpg.backups import take_first_backup
 from dr.clients.cnpg.clusters import delete_cluster, find_cluster
-from dr.clients.cnpg.fencing import kept_still
+from dr.clients.cnpg.fencing import is_silent
+from dr.clients.database.sql import Psql
 from dr.clients.files.checkout import Checkout
+from dr.model.archive.window import unusable
 from dr.model.cluster import ClusterSnapshot
-from dr.model.errors import VerificationError
+from dr.model.errors import AccessError, VerificationError
 from dr.model.finalization.decision import FinalizeDecision, decide_finalization, former_names
 from dr.model.finalization.manifest_edits import Canonical
 from dr.model.finalization.manifests import Rewriting, rewrite
@@ -30,6 +33,9 @@ from dr.operations.traffic.argocd import hand_back, managers
 _DELETE_SECONDS = 300
 _DEPENDANT_SECONDS = 60
 _STATE_SECONDS = 120
+_CLIENTS = """SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'
+AND pid <> pg_backend_pid() AND NOT (usename = 'postgres' AND client_addr IS NULL)"""
+"""But for this question itself, and the instance manager's own sessions through the socket."""
 _COMPARED_KINDS = ("Cluster", "Service")
 """What is changed where it stands; everything else that the manifests have is made anew from them."""
 
@@ -50,22 +56,52 @@ def _observe(session: Session, request: FinalizeRequest) -> FinalizeSituation:
     serving = find_cluster(api, namespace, pointed_to) if pointed_to else None
     names = former_names(environment, record, pointed_to) if serving else ()
     former = tuple(cluster for name in names if (cluster := find_cluster(api, namespace, name)))
-    left = {cluster_behind(host, namespace) for host in record.came_from}
     managing = _compared(session, managers(session, clusters=[*names, pointed_to]))
     return FinalizeSituation(
         external_name=external_name,
         serving=serving,
         former=former,
-        writable=tuple(cluster.name for cluster in former if cluster.name in left and not kept_still(cluster)),
+        writable=_writable(session, former, record),
         dependants=dependants.list_dependants(api, namespace, {*names, pointed_to}),
         secret_users=dependants.secret_users(api, namespace, former),
         own_backup=_own_backup(session, serving) if serving else "",
         workloads={name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
+        still_held=_still_held(session, record, serving=pointed_to),
         record=record,
         argocd=managing,
         out_of_sync=tuple(sorted({resource for manager in managing for resource in manager.out_of_sync})),
         git=_git(session, request, serving, names, managing) if serving else None,
     )
+
+
+def _writable(session: Session, former: Collection[ClusterSnapshot], record: Record) -> tuple[str, ...]:
+    """Those of the Clusters ``former`` that may have what nobody looked at: all that are not seen silent, but for a
+    recovered one to which the traffic never was and no client is connected.
+    """
+    environment = session.environment
+    left = {cluster_behind(host, environment.namespace) for host in record.came_from}
+    served = {record.canonical or environment.source_cluster, *left}
+    found = [cluster for cluster in former if not is_silent(session.api, cluster)]
+    return tuple(cluster.name for cluster in found if cluster.name in served or _has_clients(session, cluster))
+
+
+def _has_clients(session: Session, cluster: ClusterSnapshot) -> bool:
+    """Whether clients are connected; True where that could not be asked."""
+    if cluster.primary is None:
+        return False
+    psql = Psql(session.api, namespace=cluster.namespace, pod=cluster.primary, database="postgres")
+    try:
+        return psql.ask(_CLIENTS) != ["0"]
+    except AccessError as error:
+        return error.code not in {"not-found", "container-not-running"}
+
+
+def _still_held(session: Session, record: Record, *, serving: str) -> tuple[str, ...]:
+    """What this tool holds and nobody would let go: all but the Poolers of the Clusters that go."""
+    if not record.held:
+        return ()
+    found = list_self_starters(session.api, session.environment, {serving} if serving else ())
+    return tuple(str(one) for one in found if one.held and str(one) in record.held)
 
 
 def _compared(session: Session, found: Collection[Manager]) -> tuple[Manager, ...]:
@@ -75,11 +111,12 @@ def _compared(session: Session, found: Collection[Manager]) -> tuple[Manager, ..
 
 
 def _own_backup(session: Session, serving: ClusterSnapshot) -> str:
-    """The newest base backup in the Cluster's own archive, by what the bucket holds."""
+    """The newest base backup in the Cluster's own archive that can be recovered from, by what the bucket holds."""
     if serving.server_name is None:
         return ""
-    backups = read_catalogue(session.environment.backup, serving.server_name).backups
-    return backups[-1].backup_id if backups else ""
+    archive, _ = find_archive(session.environment.backup, serving.server_name)
+    usable = [backup for backup in archive.backups if backup not in unusable(archive)] if archive else []
+    return usable[-1].backup_id if usable else ""
 
 
 def _git(
@@ -188,11 +225,15 @@ class Finalize:
         points_to = workloads.external_name(session.api, environment.namespace, environment.service)
         backup = _own_backup(session, canonical)
         users = dependants.secret_users(session.api, environment.namespace, self.decision.deleted)
+        names = [cluster.name for cluster in self.decision.deleted]
+        former = [found for name in names if (found := find_cluster(session.api, canonical.namespace, name))]
+        record = session.records.read() or Record(updated=session.clock(), updated_by=session.holder.operator)
         faults = [
             *([] if now and now.healthy else [f"{canonical.name} is not healthy"]),
             *([] if now and now.archiving.working else [f"{canonical.name} does not archive"]),
             *([] if points_to == read_write_host(canonical) else [f"{environment.service} points to {points_to}"]),
             *([] if backup else [f"the bucket has no base backup of {canonical.name}"]),
+            *(f"{name} can take writes" for name in _writable(session, former, record)),
             *users,
         ]
         if faults:
