@@ -65,6 +65,13 @@ def test_what_git_does_not_declare_is_moved_as_it_is() -> None:
     assert all(one["spec"]["cluster"] == {"name": "new"} for one in made)
 
 
+def test_a_role_of_the_cluster_is_moved_too() -> None:
+    """E15: CloudNativePG 1.30's DatabaseRole stayed bound to the deleted Cluster."""
+    role = _dependant("DatabaseRole", "reporting", name="reporting", login=True)
+    (made,) = successors([role], [], cluster="new", namespace="data", held={})
+    assert (made["kind"], made["spec"]["cluster"], made["spec"]["login"]) == ("DatabaseRole", {"name": "new"}, True)
+
+
 def test_a_second_schedule_that_git_does_not_declare_is_moved_too() -> None:
     """C1: one document of a kind stood for all of it."""
     hourly = _dependant("ScheduledBackup", "hourly", schedule="0 0 * * * *")

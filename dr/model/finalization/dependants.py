@@ -1,7 +1,7 @@
 """What else belongs to a Cluster: objects that name it and cannot be changed to name another.
 
-``spec.cluster`` of a ScheduledBackup, Pooler, Database, Publication or Subscription is immutable (CloudNativePG 1.30),
-so when another Cluster becomes the canonical one each of them is made anew. Pure.
+``spec.cluster`` of a ScheduledBackup, Pooler, Database, DatabaseRole, Publication or Subscription is immutable
+(CloudNativePG 1.30), so when another Cluster becomes the canonical one each of them is created again. Pure.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -17,6 +17,7 @@ PLURALS: Mapping[str, str] = {
     SCHEDULED_BACKUP: "scheduledbackups",
     "Pooler": "poolers",
     "Database": "databases",
+    "DatabaseRole": "databaseroles",
     "Publication": "publications",
     "Subscription": "subscriptions",
 }

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dr.model.cluster import BARMAN_PLUGIN
+from dr.model.finalization.dependants import PLURALS
 from dr.model.finalization.yaml_splice import Path
 from dr.model.finalization.yaml_text import Edit
 
-OF_A_CLUSTER = ("ScheduledBackup", "Pooler", "Database", "Publication", "Subscription")
+OF_A_CLUSTER = tuple(PLURALS)
 """The kinds of CloudNativePG that belong to the Cluster in their ``spec.cluster.name``."""
 
 WHY_NO_BOOTSTRAP = (
