@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dr.model.archive.catalogue import BaseBackup
-from dr.model.archive.wal_holes import warnings_of_holes
+from dr.model.archive.wal_needed import warnings_of_wal
 from dr.model.cluster import ClusterSnapshot, ObjectStore
 from dr.model.config import Environment
 from dr.model.errors import RefusedError
@@ -163,7 +163,8 @@ def _warnings(
     if base.passed_over:
         yield f"{base.passed_over}."
     if base.archive is not None and base.backup is not None:
-        yield from warnings_of_holes(base.archive, base.backup, request.target, seen_at=situation.seen_at)
+        live = situation.source.system_id if situation.source else ""
+        yield from warnings_of_wal(base.archive, base.backup, request.target, seen_at=situation.seen_at, live=live)
     if situation.source is not None:
         yield from one_by_one(situation.source, segments, context=environment.kubernetes.context)
         yield from identity_warning(

@@ -56,7 +56,8 @@ _LOST = {"not-found", "api-error", "exec-failed", "sql-failed"}
 class Wanted:
     """What was asked for, with None where the lineage decides. ``source_manifest`` is a file with the manifest of a
     source that is gone; ``before_drop`` is a table whose drop gives the target, ``expects`` one that has to be there
-    afterwards; ``switchover`` says that the traffic is to be moved afterwards; ``snapshot`` is as given.
+    afterwards; ``switchover`` says that the traffic is to be moved afterwards; ``snapshot`` is as given; ``insists``
+    says that it was agreed to with the end that the archive has.
     """
 
     target: RecoveryTarget | None
@@ -69,6 +70,7 @@ class Wanted:
     source_manifest: str | None = None
     expects: TableName | None = None
     before_drop: TableName | None = None
+    insists: bool = False
 
 
 def decide(session: Session, wanted: Wanted) -> RecoveryDecision:
@@ -92,7 +94,8 @@ def _request(session: Session, wanted: Wanted) -> RecoveryRequest:
         target=wanted.target,
         source=source,
         recovered_name=name,
-        insists=any(one.covers(Rule.TARGET_OUTSIDE, name, now=session.clock()) for one in session.overrides),
+        insists=wanted.insists
+        or any(one.covers(Rule.TARGET_OUTSIDE, name, now=session.clock()) for one in session.overrides),
         go_on=wanted.go_on,
         seal=wanted.seal,
         switchover=wanted.switchover,
