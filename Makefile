@@ -44,7 +44,7 @@ test-kills: $(VENV)/ready  ## every operation killed or interrupted after each o
 
 test-faults: $(VENV)/ready  ## the API server, the operator, a pod, the bucket lost meanwhile; a sync by hand
 	$(RUN) -m lab up
-	$(RUN) -m pytest tests/e2e/test_faults.py tests/e2e/test_argocd_forced.py
+	$(RUN) -m pytest tests/e2e/test_faults.py tests/e2e/test_store_faults.py tests/e2e/test_argocd_forced.py
 
 test-rebuild: $(VENV)/ready  ## the cluster lost and built anew, killed in each step; a region lost, and built elsewhere
 	$(RUN) -m lab up

@@ -19,10 +19,11 @@ import click
 
 from bench.by_hand import CASES, Pair, before_drop
 from bench.measured import machine
+from bench.own import health, hopeless
 
 _HELP_SECONDS, _ENGINE_SECONDS, _DROP_SECONDS = 0.2, 5.0, 45.0
-_DROP = "before-drop"
-_GOALS = {"archived": 1.10, "at-once": 0.10, "large": 0.60}
+_DROP, _HOPELESS = "before-drop", "hopeless"
+_GOALS = {"archived": 1.10, "at-once": 0.10, "large": 0.60, "health": 2.0, _HOPELESS: 1.5}
 _TOLD = {
     "archived": "WAL archived, small database",
     "at-once": "a table dropped a moment ago, WAL not archived",
@@ -93,6 +94,29 @@ def _drop(runs: int) -> Figure:
     return Figure(told, "", _seconds(iter(took)), middle, _DROP_SECONDS, " s")
 
 
+def _against(what: str, case: str, pairs: list[tuple[float, float]]) -> Figure:
+    """``pairs`` are seconds of what has to be, and of all."""
+    return Figure(
+        what=what,
+        by_hand=_seconds(had for had, _ in pairs),
+        tool=_seconds(whole for _, whole in pairs),
+        reached=statistics.median(whole / had for had, whole in pairs),
+        goal=_GOALS[case],
+    )
+
+
+def _health(runs: int) -> Figure:
+    told = "`health`: processor time, against importing the clients that it asks with"
+    return _against(told, "health", [health() for _ in range(max(runs, 5))])
+
+
+def _hopeless(runs: int) -> Figure:
+    told = (
+        "a target that cannot be reached: until it is told, against PostgreSQL's own word; from the Cluster's creation"
+    )
+    return _against(told, _HOPELESS, [hopeless() for _ in range(runs)])
+
+
 def _help(runs: int) -> Figure:
     took = []
     for _ in range(max(runs, 5)):
@@ -103,15 +127,18 @@ def _help(runs: int) -> Figure:
     return Figure("`--help`", "", f"{middle:.2f} s", middle, _HELP_SECONDS, " s")
 
 
+_OWN = {_DROP: _drop, _HOPELESS: _hopeless}
+
+
 @click.command()
 @click.option("--runs", default=3, show_default=True, type=click.IntRange(min=1))
-@click.option("--only", multiple=True, type=click.Choice([_DROP, *CASES]), help="Only these; may be repeated.")
+@click.option("--only", multiple=True, type=click.Choice([*_OWN, *CASES]), help="Only these; may be repeated.")
 def main(runs: int, only: tuple[str, ...]) -> None:
     """Measure each case RUNS times, and print the table. Exit code 1 where a goal was missed."""
-    figures = [_help(runs)]
-    for case in only or (_DROP, *CASES):
-        if case == _DROP:
-            figures.append(_drop(runs))
+    figures = [_help(runs), _health(runs)]
+    for case in only or (*_OWN, *CASES):
+        if case in _OWN:
+            figures.append(_OWN[case](runs))
             continue
         pairs = []
         for number in range(runs):

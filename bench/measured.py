@@ -32,9 +32,9 @@ class Measured:
     document: dict[str, Any]
 
 
-def measured(*words: str, variables: Mapping[str, str] | None = None) -> Measured:
+def measured(*words: str, variables: Mapping[str, str] | None = None, code: int = 0) -> Measured:
     """Run ``python -m dr`` with ``words``, with ``variables`` besides this environment's. Ends the program where that
-    fails.
+    does not end with ``code``.
     """
     begin, resident = time.monotonic(), 0
     with (
@@ -57,6 +57,6 @@ def measured(*words: str, variables: Mapping[str, str] | None = None) -> Measure
         seconds = time.monotonic() - begin
         output.seek(0)
         document = json.load(output)
-    if process.returncode != 0:
-        raise SystemExit(f"{' '.join(words)} failed: {document['problems']}")
+    if process.returncode != code:
+        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}: {document.get('problems')}")
     return Measured(seconds, resident / 2**20, document)

@@ -18,6 +18,7 @@ from rich.console import Console
 from lab import lock, machine, paths
 from lab.errors import LabError, NotThisMachineError
 from lab.steps import pretty
+from lab.store_faults import ANSWERS, StoreFault
 
 FAILED = 1
 WRONG_MACHINE = 3
@@ -225,17 +226,31 @@ def fault() -> None:
 
 
 @fault.command("bucket")
+@click.argument("answer", type=click.Choice(list(ANSWERS)), default="503")
 @click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="For how long.")
-def fault_bucket(*, seconds: float) -> None:
-    """Have the object store answer 503 to everything; it is back afterwards, and at ctrl-C."""
+@click.option("--on", default="", help="Only where an object's name has this in it (regular expression).")
+@click.option("--every", type=click.IntRange(min=1), default=1, show_default=True, help="Only each n-th request.")
+@click.option("--times", type=int, default=-1, show_default=True, help="How many requests; -1 is every one.")
+@click.option("--after", default="", help="Begin when an object of such a name is first asked for.")
+@click.option("--slow-by", type=click.FloatRange(min=0), default=5.0, show_default=True, help="Seconds, if it is slow.")
+def fault_bucket(*, answer: str, seconds: float, on: str, every: int, times: int, after: str, slow_by: float) -> None:
+    """Have the object store answer everything with 503, or with ANSWER; it is back afterwards, and at ctrl-C.
+
+    404: the object is not there, and no listing has it. slow: every answer comes late. cut: the connection ends in the
+    middle of the body.
+    """
     from lab import faults
 
     with _failures():
         where, _, console = _here()
+        found = StoreFault(
+            answer=answer, seconds=seconds, on=on, every=every, times=times, after=after, slow_by=slow_by
+        )
         with lock.held(paths.lock_path(where), console.print):
-            console.print(f"the object store answers 503 for {pretty(seconds)}", highlight=False)
-            faults.fail_bucket(where, seconds)
-            console.print("it is back", highlight=False)
+            begins = f", from when {after} is asked for" if after else ""
+            console.print(f"the object store answers {answer} for {pretty(seconds)}{begins}", highlight=False)
+            met = faults.fail_bucket(where, found).met
+            console.print(f"it is back; {len(met)} requests had it", highlight=False)
 
 
 @main.command()

@@ -2,79 +2,52 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from lab import processes
 from lab.node.network import ADDRESS
 from lab.paths import State
 from lab.platform import gcs
+from lab.store_faults import FaultyStore, StoreFault, faulty
 
-UNAVAILABLE = 503
+_BEHIND = gcs.PORT + 1
+"""Where the GCS server listens while a proxy stands in front of it."""
+_LOOK_SECONDS = 0.1
 
 
 @contextmanager
-def bucket_unavailable(where: State) -> Iterator[None]:
-    """Within the context the object store answers 503 to everything; after it the GCS server is back, with its objects.
+def bucket_fault(where: State, fault: StoreFault) -> Iterator[FaultyStore]:
+    """Within the context the object store has this fault; after it the GCS server is back, with its objects.
 
-    A process that is killed within leaves no server at all: `up` repairs that, as for any part.
+    Nobody listens for less than a second, at the beginning and at the end. A process that is killed within leaves a
+    server where nobody looks for it: `up` repairs that, as for any part.
 
     Raises:
-        LabError: the GCS server did not come back.
+        LabError: the GCS server did not come up again, here or there.
     """
-    record = processes.read(where, gcs.NAME)
-    if record is not None:
-        processes.stop(record)
+    gcs.up(where, port=_BEHIND)
     try:
-        with refusing((ADDRESS, gcs.PORT)):
-            yield
+        with faulty((ADDRESS, gcs.PORT), (ADDRESS, _BEHIND), state := FaultyStore(fault)):
+            yield state
     finally:
         gcs.up(where)
 
 
-def fail_bucket(where: State, seconds: float) -> None:
-    """Have the object store answer 503 for this long.
+@contextmanager
+def bucket_unavailable(where: State) -> Iterator[None]:
+    """Within the context the object store answers 503 to everything. As `bucket_fault`."""
+    with bucket_fault(where, StoreFault()):
+        yield
+
+
+def fail_bucket(where: State, fault: StoreFault) -> FaultyStore:
+    """Have the object store fail so, until the fault is over.
 
     Raises:
-        LabError: as `bucket_unavailable`.
+        LabError: as `bucket_fault`.
     """
-    with bucket_unavailable(where):
-        time.sleep(seconds)
-
-
-@contextmanager
-def refusing(address: tuple[str, int]) -> Iterator[tuple[str, int]]:
-    """A server that answers every request with 503, in the words of Google's API; yields where it listens."""
-    with ThreadingHTTPServer(address, _Refusal) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield (str(server.server_address[0]), server.server_address[1])
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-class _Refusal(BaseHTTPRequestHandler):
-    """Answers any method."""
-
-    def _refuse(self) -> None:
-        # A request is read to its end: whoever still writes it would see a broken connection and no answer.
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        error = {"code": UNAVAILABLE, "message": "The service is currently unavailable.", "status": "UNAVAILABLE"}
-        body = json.dumps({"error": error}).encode()
-        self.send_response(UNAVAILABLE)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _refuse  # noqa: N815 - http.server's names
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+    with bucket_fault(where, fault) as state:
+        while not state.over:
+            time.sleep(_LOOK_SECONDS)
+    return state

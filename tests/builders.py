@@ -175,6 +175,7 @@ def a_situation(**changes: Any) -> Situation:
         missing_storage_classes=(),
         volume_refusal="",
         database_time=NOW,
+        primary_down=changes.get("database_time", NOW) is None,
         catalogue=Catalogue(
             server_name="postgres-prod", backups=(a_backup(),), server_names=frozenset({"postgres-prod"})
         ),

@@ -1,19 +1,36 @@
 """What every test gets: no state, credentials or kubeconfig of the machine it runs on."""
 
+import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from dr.clients.cluster.kubernetes import KubernetesApi
 from dr.model.config import KubernetesAccess
 from tests.doubles import Wire, serving, write_kubeconfig
+from tests.leftovers import MARK, leftovers
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Google's client warns at import of a package that only its gRPC transport, which is not used, would want."""
     config.addinivalue_line("filterwarnings", "ignore:Please install grpcio-status:ImportWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """No process that the tests of a file have started outlives them. What does is ended, and a failure."""
+    os.environ[MARK] = str(os.getpid())
+    before = leftovers()
+    yield
+    left = {name: process for name, process in leftovers().items() if process not in before.values()}
+    for process in left.values():
+        with suppress(psutil.Error):
+            process.kill()
+    assert not left, "started by these tests, and not ended"
 
 
 @pytest.fixture

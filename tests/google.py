@@ -16,6 +16,7 @@ from lab.gcp.cloud import Cloud, Contents
 from lab.gcp.ground import Ground, NoGround
 from lab.gcp.kinds import Kind
 from lab.gcp.wire import message, values
+from tests.waiting import HANG_SECONDS
 
 PROJECT = "acme-485000"
 REGION = "asia-northeast1"
@@ -72,8 +73,8 @@ class Resource:
 class Engine:
     """Asks a provider what the engine would ask of it."""
 
-    def __init__(self, target: str) -> None:
-        self._stub = provider_pb2_grpc.ResourceProviderStub(grpc.insecure_channel(target))
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._stub = provider_pb2_grpc.ResourceProviderStub(channel)
         self.ask("Configure", provider_pb2.ConfigureRequest(args=message({"region": REGION})))
 
     def check(self, kind: Kind, inputs: dict[str, Any]) -> list[str]:
@@ -126,7 +127,7 @@ class Engine:
     def ask(self, method: str, request: Any) -> Any:
         """One call. Raises RefusedError with what the provider said."""
         try:
-            return getattr(self._stub, method)(request, timeout=30)
+            return getattr(self._stub, method)(request, timeout=HANG_SECONDS)
         except grpc.RpcError as error:
             raise RefusedError(error.details()) from error
 
@@ -175,6 +176,7 @@ def serving_google(file: Path, ground: Ground | None = None, *, project: str = P
     double = Double(cloud, ground or NoGround(cloud))
     port = double.variables()["PULUMI_DEBUG_PROVIDERS"].split(",")[0].split(":")[1]
     try:
-        yield Google(double, Engine(f"127.0.0.1:{port}"), cloud)
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield Google(double, Engine(channel), cloud)
     finally:
         double.stop()

@@ -13,17 +13,21 @@ from pydantic import BaseModel, ConfigDict
 
 from dr.model.declaration import Declaration
 from dr.model.history import OperationEntry, Outcome, with_entry
+from dr.model.recovery.promise import Promise
 from dr.model.recovery.recovered import RecoveredCluster
 from dr.model.target.marks import Mark
 
 
 class DeclaredRecovery(BaseModel):
-    """One recovered Cluster that the recovery stack holds."""
+    """One recovered Cluster that the recovery stack holds. ``promise`` is where its recovery has to end, as it was when
+    the Cluster was made.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     manifest: dict[str, Any]
     limit_seconds: float
+    promise: Promise | None = None
 
     @property
     def cluster(self) -> RecoveredCluster:
@@ -156,13 +160,30 @@ class Record(BaseModel):
 
         What is known of another Cluster that had the name, that it was verified or fenced, is not known of this one.
         """
-        declared = DeclaredRecovery(manifest=dict(cluster.manifest), limit_seconds=cluster.limit.total_seconds())
+        same = self.recovery(cluster.name) == cluster
+        declared = DeclaredRecovery(
+            manifest=dict(cluster.manifest),
+            limit_seconds=cluster.limit.total_seconds(),
+            promise=self.promise(cluster.name) if same else None,
+        )
         others = tuple(recovery for recovery in self.recoveries if recovery.cluster.name != cluster.name)
         known = self
-        if self.recovery(cluster.name) != cluster:
+        if not same:
             verified = {name: first for name, first in self.verified.items() if name != cluster.name}
             known = self.with_fenced(cluster.name, fenced=False).model_copy(update={"verified": verified})
         return known.model_copy(update={"recoveries": (*others, declared)})
+
+    def with_promise(self, name: str, promise: Promise | None) -> "Record":
+        """The record with where the recovery of the Cluster ``name`` has to end."""
+        changed = tuple(
+            recovery.model_copy(update={"promise": promise}) if recovery.cluster.name == name else recovery
+            for recovery in self.recoveries
+        )
+        return self.model_copy(update={"recoveries": changed})
+
+    def promise(self, name: str) -> Promise | None:
+        """Where the recovery of the Cluster ``name`` has to end; None where that is not known."""
+        return next((recovery.promise for recovery in self.recoveries if recovery.cluster.name == name), None)
 
     def with_replicas(self, seen: Mapping[str, int]) -> "Record":
         """The record with the counts of Deployments that run. One that is at 0 keeps what was remembered of it."""

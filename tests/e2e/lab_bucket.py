@@ -3,13 +3,19 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+import httpx
+
 from lab import paths
-from lab.platform.gcs import BUCKET
+from lab.platform.gcs import BUCKET, URL
+from tests.waiting import HANG_SECONDS, wait_for
 
 _METADATA = "user.metadata"
 """The extended attribute in which fake-gcs-server keeps an object's metadata (its ``backend/xattr.go``)."""
@@ -36,6 +42,49 @@ def away(path: Path) -> Iterator[None]:
             arrived.rename(kept)
         shutil.rmtree(path, ignore_errors=True)
         hidden.rename(path)
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Within the context the object store answers 503 to everything; after it, it is back.
+
+    By a process of its own: the server that is started again is the lab's, and no child of the tests.
+    """
+    command = [sys.executable, "-m", "lab", "fault", "bucket", "--seconds", "3600"]
+    with subprocess.Popen(command, cwd=paths.CHECKOUT, stdout=subprocess.DEVNULL) as fault:
+        try:
+            wait_for(lambda: answer() == httpx.codes.SERVICE_UNAVAILABLE)
+            yield
+        finally:
+            fault.send_signal(signal.SIGINT)
+    assert answer() == httpx.codes.OK
+
+
+@contextmanager
+def replaced(path: Path, content: bytes) -> Iterator[None]:
+    """With other content in an object, of the time that it had; as it was afterwards."""
+    before, made = path.read_bytes(), datetime.fromisoformat(json.loads(os.getxattr(path, _METADATA))["Created"])
+    _put(path, content, made)
+    try:
+        yield
+    finally:
+        _put(path, before, made)
+
+
+def _put(path: Path, content: bytes, made: datetime) -> None:
+    # Through the store itself, which keeps the content's checksums: clients compare them.
+    options = {"uploadType": "media", "name": str(path.relative_to(folder()))}
+    where = f"{URL}/upload/storage/v1/b/{BUCKET}/o"
+    assert httpx.post(where, params=options, content=content, timeout=HANG_SECONDS, trust_env=False).is_success
+    age(path, made)
+
+
+def answer() -> int:
+    """The status that the object store answers with; 0 where nobody listens."""
+    try:
+        return httpx.get(f"{URL}/storage/v1/b/{BUCKET}", timeout=HANG_SECONDS, trust_env=False).status_code
+    except httpx.TransportError:
+        return 0
 
 
 def age(path: Path, made: datetime) -> None:

@@ -5,10 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,11 @@ import httpx
 import yaml
 
 from lab import paths
+from tests.waiting import HANG_SECONDS, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
+COMMAND_SECONDS = 4 * HANG_SECONDS
+"""The limit of a whole command, which has limits of its own."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,12 @@ class Seat:
         self.started.append(process)
         return process
 
-    def finish(self, process: "subprocess.Popen[str]", seconds: float = 300) -> Outcome:
-        output, errors = process.communicate(timeout=seconds)
+    def finish(self, process: "subprocess.Popen[str]", seconds: float = COMMAND_SECONDS) -> Outcome:
+        with process:
+            try:
+                output, errors = process.communicate(timeout=seconds)
+            finally:
+                process.kill()  # where it hangs; it has ended otherwise
         return Outcome(process.returncode, json.loads(output) if output.strip() else {}, errors)
 
     def dr(self, *arguments: str, variables: Mapping[str, str] | None = None) -> Outcome:
@@ -92,7 +98,7 @@ class Seat:
             if path.name == f"Pulumi.{self.env}.yaml":
                 document["config"] |= {f"postgres-dr:{key}": value for key, value in keys.items()}
             (folder / path.name).write_text(yaml.safe_dump(document))
-        return Seat(self.env, self.variables, folder)
+        return replace(self, config_dir=folder)
 
     def run(self, *words: str) -> str:
         done = subprocess.run(
@@ -121,10 +127,7 @@ class Seat:
         self.kubectl("create", "quota", "no-more-volumes", "-n", "data", hard)
         try:
             used = "jsonpath={.status.used}"
-            deadline = time.monotonic() + 30
-            while not self.kubectl("get", "quota", "no-more-volumes", "-n", "data", "-o", used):
-                assert time.monotonic() < deadline, "the quota is not counted"
-                time.sleep(0.1)
+            wait_for(lambda: self.kubectl("get", "quota", "no-more-volumes", "-n", "data", "-o", used))
             yield
         finally:
             self.kubectl("delete", "quota", "no-more-volumes", "-n", "data")
@@ -180,21 +183,19 @@ class Seat:
         address = self.kubectl("get", "service", "tomoda-api", "-n", self.env, "-o", "jsonpath={.spec.clusterIP}")
         return f"http://{address}/health"
 
-    def await_step(self, operation: str, key: str, seconds: float = 120) -> None:
+    def await_step(self, operation: str, key: str) -> None:
         """Wait until the newest operation, which has to be ``operation``, has begun its step ``key``."""
-        deadline = time.monotonic() + seconds
-        name = f"postgres-dr-{self.env}"
-        while time.monotonic() < deadline:
-            where = ("configmap", name, "-n", "data", "--ignore-not-found")
+
+        def begun() -> bool:
+            where = ("configmap", f"postgres-dr-{self.env}", "-n", "data", "--ignore-not-found")
             text = self.kubectl("get", *where, "-o", r"jsonpath={.data.record\.json}")
             if not text:
-                continue  # the first operation on a fresh lab has not begun
+                return False  # the first operation on a fresh lab has not begun
             newest = json.loads(text)["operations"][-1]
             keys = [step["key"] for step in newest["steps"]]
-            if newest["operation"] == operation and newest["outcome"] == "running" and key in keys:
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"{operation} did not come to {key}")
+            return newest["operation"] == operation and newest["outcome"] == "running" and key in keys
+
+        wait_for(begun, seen=lambda: f"{operation} did not come to {key}")
 
     def database_time(self) -> str:
         """The database's clock, as a target for ``--target-time``."""
@@ -205,13 +206,10 @@ class Seat:
         seconds = float(self.psql(cluster, "SELECT extract(epoch FROM clock_timestamp())"))
         return datetime.fromtimestamp(seconds, UTC).isoformat()
 
-    def seconds_since_fatal(self, cluster: str) -> float:
-        """How long ago the first FATAL line of a recovery's pod was written, by Kubernetes' own account."""
-        now = datetime.now(UTC)
-        pods = ("-l", f"cnpg.io/cluster={cluster},cnpg.io/jobRole=full-recovery", "-c", "full-recovery")
-        lines = self.kubectl("logs", "-n", "data", *pods, "--timestamps", "--tail=-1").splitlines()
-        written = min(line.split()[0] for line in lines if '"FATAL"' in line)
-        return (now - datetime.fromisoformat(written)).total_seconds()
+    def still_tries(self, cluster: str) -> bool:
+        """Whether CloudNativePG's own Job has not given up recovering ``cluster`` yet, but tries again."""
+        path = "jsonpath={.status.conditions[*].type}"
+        return "Failed" not in self.kubectl("get", "job", f"{cluster}-1-full-recovery", "-n", "data", "-o", path)
 
     def replicas(self) -> dict[str, int]:
         found = json.loads(self.kubectl("get", "deployments", "-n", self.env, "-o", "json"))
@@ -243,10 +241,8 @@ class Seat:
     def delete_recovered(self) -> None:
         """Take away what a test has recovered, and start the workloads again."""
         self.kubectl("delete", "cluster", self.recovered, "-n", "data", "--ignore-not-found")
-        deadline = time.monotonic() + 60
-        while self.kubectl("get", "pvc", "-n", "data", "-l", f"cnpg.io/cluster={self.recovered}", "-o", "name"):
-            assert time.monotonic() < deadline, "its volumes do not go"
-            time.sleep(0.2)
+        volumes = ("pvc", "-n", "data", "-l", f"cnpg.io/cluster={self.recovered}", "-o", "name")
+        wait_for(lambda: not self.kubectl("get", *volumes), seen=lambda: "its volumes do not go")
         self.kubectl("delete", "secret", f"{self.recovered}-app", "-n", "data", "--ignore-not-found")
         self.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", self.env, "--replicas=2")
 
@@ -274,19 +270,11 @@ def clone_of_git() -> Path:
     return Path(json.loads(lab("gitops", "status", "--json"))["clone"])
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Wait until ``condition`` holds; a failure after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.1)
-
-
 @contextmanager
 def put_back(seat: Seat) -> Iterator[Seat]:
     """``seat`` with nothing recovered and its writers at work, whatever was done to it before or is done within."""
     seat.delete_recovered()
-    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", seat.env, "--timeout=120s")
+    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", seat.env, "--timeout=300s")
     yield seat
     seat.delete_recovered()
 
@@ -300,18 +288,17 @@ def fresh_dev(variables: Mapping[str, str]) -> Seat:
 
 
 def await_health(url: str, status: int) -> httpx.Response:
-    """The answer once it has the wanted status, or after a minute whatever it is."""
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            answer = httpx.get(url, timeout=10)
-        except httpx.TransportError:
-            # A Service without a ready pod refuses connections.
-            assert time.monotonic() < deadline, f"{url} does not answer"
-        else:
-            if answer.status_code == status or time.monotonic() > deadline:
-                return answer
-        time.sleep(0.5)
+    """The answer, once it has the wanted status."""
+    answers: list[httpx.Response] = []
+
+    def wanted() -> bool:
+        # A Service without a ready pod refuses connections, and one that leads to a lost pod does not answer.
+        with suppress(httpx.TransportError):
+            answers.append(httpx.get(url, timeout=30))
+        return bool(answers) and answers[-1].status_code == status
+
+    wait_for(wanted, seen=lambda: f"{url} answers {answers[-1].text if answers else 'nothing'}, not {status}")
+    return answers[-1]
 
 
 def engine_processes() -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.operator_seat import Outcome, Seat, fresh_dev, lab
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.long
 
@@ -60,10 +61,8 @@ def test_a_change_by_hand_is_put_back_as_long_as_nothing_is_paused(managed: Mana
     # The control of the tests below: prod, which nobody has paused, heals.
     seat = managed.seat
     seat.kubectl("scale", "deployment", "tomoda-async", "-n", "prod", "--replicas=1")
-    deadline = time.monotonic() + 30
-    while seat.kubectl("get", "deployment", "tomoda-async", "-n", "prod", "-o", "jsonpath={.spec.replicas}") != "2":
-        assert time.monotonic() < deadline, "Argo CD does not heal"
-        time.sleep(0.2)
+    replicas = ("get", "deployment", "tomoda-async", "-n", "prod", "-o", "jsonpath={.spec.replicas}")
+    wait_for(lambda: seat.kubectl(*replicas) == "2", seen=lambda: "Argo CD does not heal")
 
 
 def test_the_writers_stay_stopped_during_and_after_the_recovery(managed: Managed) -> None:
@@ -100,10 +99,7 @@ def test_after_the_rollback_argo_cd_manages_again_as_before(managed: Managed) ->
     assert back.code == 0, back
     facts = {step["key"]: step["fact"] for step in back.document["steps"]}
     assert facts["release-argocd"].endswith("as before")
-    deadline = time.monotonic() + 60
-    while set(states(seat).values()) != {("Synced", "Healthy")}:
-        assert time.monotonic() < deadline, states(seat)
-        time.sleep(0.5)
+    wait_for(lambda: set(states(seat).values()) == {("Synced", "Healthy")}, seen=lambda: states(seat))
     assert automated(seat) == managed.before
     assert seat.health()["argocd"] == "ok"
 
@@ -111,7 +107,4 @@ def test_after_the_rollback_argo_cd_manages_again_as_before(managed: Managed) ->
 def test_and_heals_again(managed: Managed) -> None:
     seat = managed.seat
     seat.kubectl("scale", "deployment", "tomoda-async", "-n", "dev", "--replicas=1")
-    deadline = time.monotonic() + 30
-    while seat.replicas()["tomoda-async"] != 2:
-        assert time.monotonic() < deadline, "Argo CD does not heal"
-        time.sleep(0.2)
+    wait_for(lambda: seat.replicas()["tomoda-async"] == 2, seen=lambda: "Argo CD does not heal")

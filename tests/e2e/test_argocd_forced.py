@@ -4,7 +4,6 @@ It must hold, or be found out with a clear word: never silently undo what the op
 """
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.e2e.journal_watch import Watched
 from tests.e2e.operator_seat import Outcome, Seat, await_health, engine_processes, fresh_dev, lab
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.long
 
@@ -34,14 +34,13 @@ def press_sync(seat: Seat, name: str) -> None:
         "operation": {"initiatedBy": {"username": "somebody"}, "sync": {"prune": True}},
     }
     seat.kubectl("patch", "applications.argoproj.io", name, "-n", "argocd", "--type", "merge", "-p", json.dumps(body))
-    deadline = time.monotonic() + 60
-    while True:
+
+    def over() -> Any:
         state = application(seat, name)["status"].get("operationState", {})
-        if state.get("startedAt") != before and state.get("phase") not in {"Running", None}:
-            assert state["phase"] == "Succeeded", state
-            return
-        assert time.monotonic() < deadline, state
-        time.sleep(0.1)
+        return state if state.get("startedAt") != before and state.get("phase") not in {"Running", None} else None
+
+    state = wait_for(over)
+    assert state["phase"] == "Succeeded", state
 
 
 def settings(seat: Seat) -> dict[str, tuple[bool, str]]:
@@ -54,10 +53,7 @@ def settings(seat: Seat) -> dict[str, tuple[bool, str]]:
 
 
 def await_settings(seat: Seat, name: str, wanted: tuple[bool, str]) -> None:
-    deadline = time.monotonic() + 60
-    while settings(seat)[name] != wanted:
-        assert time.monotonic() < deadline, settings(seat)
-        time.sleep(0.5)
+    wait_for(lambda: settings(seat)[name] == wanted, seen=lambda: settings(seat))
 
 
 @pytest.fixture(scope="module")

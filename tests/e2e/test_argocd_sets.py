@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.operator_seat import Outcome, Seat, clone_of_git, fresh_dev, lab, wait_for
+from tests.e2e.operator_seat import Outcome, Seat, clone_of_git, fresh_dev, lab
 from tests.e2e.test_argocd import SETTLED_SECONDS, applications, automated, states
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.long
 
@@ -86,8 +87,8 @@ def managed(lab_variables: dict[str, str]) -> Iterator[Managed]:
     (clone / APPLICATIONS / "dev.yaml").write_text(yaml.safe_dump(declared, sort_keys=False))
     for words in (("add", "--all"), ("commit", "--quiet", "--message=A set makes dev's"), ("push", "--quiet")):
         dev.run("git", "-C", str(clone), *words)
-    wait_for(lambda: made_by_the_set(dev), seconds=120)
-    wait_for(lambda: at_rest(dev), seconds=120)
+    wait_for(lambda: made_by_the_set(dev))
+    wait_for(lambda: at_rest(dev))
     yield Managed(dev, automated(dev))
     dev.end_started()
     lab("gitops", "off")
@@ -99,7 +100,7 @@ def test_the_set_undoes_a_pause_of_what_it_made(managed: Managed) -> None:
     patch = {"spec": {"syncPolicy": {"automated": {"enabled": False}}}}
     words = ("patch", "applications.argoproj.io", "dev-apps", "-n", "argocd", "--type", "merge")
     seat.kubectl(*words, "-p", json.dumps(patch))
-    wait_for(lambda: automated(seat) == managed.before, seconds=30)
+    wait_for(lambda: automated(seat) == managed.before)
 
 
 @pytest.fixture(scope="module")
@@ -135,4 +136,4 @@ def test_after_the_rollback_the_set_rules_again(managed: Managed, recovered: Out
     assert seat.replicas() == RUNNING
     # AND undoes again what somebody changes by hand
     seat.kubectl("scale", "deployment", "tomoda-async", "-n", "dev", "--replicas=1")
-    wait_for(lambda: seat.replicas() == RUNNING, seconds=30)
+    wait_for(lambda: seat.replicas() == RUNNING)

@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab, put_back, wait_for
+from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab, put_back
+from tests.waiting import stopwatch, wait_for
 
 pytestmark = pytest.mark.long
 
@@ -159,13 +160,13 @@ def test_latest_has_every_row_that_was_acknowledged_until_the_writers_were_stopp
     url = seat.health_url()
     assert await_health(url, 200).status_code == httpx.codes.OK
     with Writer(url.removesuffix("/health") + "/users") as writer:
-        time.sleep(2)
+        wait_for(lambda: writer.acknowledged)
         outcome = seat.dr("latest", "--env", "dev", "--yes")
 
     assert outcome.code == 0, outcome
     assert outcome.document["target"] == "latest"
     # THEN it was writing when it was stopped, and every row that it was promised is there
-    assert len(writer.acknowledged) > 10
+    assert writer.acknowledged
     assert writer.refused > 0
     ids = ",".join(map(str, writer.acknowledged))
     found = seat.psql(seat.recovered, f"SELECT count(*) FROM users WHERE id IN ({ids})")
@@ -180,11 +181,11 @@ def test_a_table_before_its_drop_that_nobody_knows_the_time_of(
     write(seat, "drop", "before")
     seat.psql(seat.source, "DROP TABLE lost")
     write(seat, "drop", "after")
-    began = time.monotonic()
+    took = stopwatch()
     recover(seat, "--before-drop", "lost")
-    seconds = round(time.monotonic() - began, 1)
-    record_testsuite_property(f"{request.node.name}: from the command to verified, s", seconds)
-    print(f"\nfrom the command to verified: {seconds} s")
+    whole = took()
+    record_testsuite_property(f"{request.node.name}: from the command to verified", whole)
+    print(f"\nfrom the command to verified: {whole}")
     assert rows(seat, "drop") == "drop: before"
     assert seat.psql(seat.recovered, "SELECT count(*) FROM lost") == "1000"
 
@@ -232,7 +233,7 @@ def furnished(seat: Seat) -> Seat:
         own = is_written_by_its_own_volume(seat, seat.source)
         return found["phase"] == HEALTHY and made.get("history") == "reconciled" and own
 
-    wait_for(has_it_all, 240)
+    wait_for(has_it_all)
     seat.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=2")
     seat.psql(seat.source, "CREATE TABLE past TABLESPACE history AS SELECT generate_series(1, 1000) AS id")
     back_up(seat, "furnished")
@@ -249,7 +250,7 @@ def back_up(seat: Seat, name: str) -> None:
         json.dumps({"apiVersion": "postgresql.cnpg.io/v1", "kind": "Backup", "metadata": metadata, "spec": spec})
     )
     done = "--for=jsonpath={.status.phase}=completed"
-    seat.kubectl("wait", f"backup/{name}", "-n", "data", done, "--timeout=120s")
+    seat.kubectl("wait", f"backup/{name}", "-n", "data", done, "--timeout=300s")
 
 
 def is_written_by_its_own_volume(seat: Seat, cluster: str) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.hand import Hand
-from tests.e2e.operator_seat import fresh_dev, wait_for
+from tests.e2e.operator_seat import fresh_dev
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.long
 

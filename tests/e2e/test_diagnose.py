@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab import faults, paths
 from tests.doubles import Wire, closed_port, serving, write_kubeconfig
-from tests.e2e.operator_seat import Seat, await_health, wait_for
+from tests.e2e.lab_bucket import unavailable
+from tests.e2e.operator_seat import Seat, await_health
+from tests.waiting import wait_for
 
 CRASHING = """
 apiVersion: v1
@@ -46,7 +47,7 @@ def _rows(seat: Seat) -> list[str]:
 @pytest.fixture
 def broken_dev(dev: Seat) -> Iterator[Seat]:
     """Dev, to be broken: what the tests do to it is taken back."""
-    dev.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=120s")
+    dev.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=300s")
     yield dev
     dev.kubectl("delete", "pod", "crashes", "-n", "dev", "--ignore-not-found", "--wait=false")
     dev.kubectl("delete", "node", "spot-1", "--ignore-not-found")
@@ -75,22 +76,22 @@ def test_a_crash_loop_a_spot_node_and_a_missing_table_are_found_at_once(broken_d
 
 
 def test_a_bucket_that_is_away_is_found_and_back_again_nothing_is(broken_dev: Seat) -> None:
-    with faults.bucket_unavailable(paths.state()):
+    with unavailable():
         assert _rows(broken_dev) == ["bucket"]
-    wait_for(lambda: _rows(broken_dev) == [], 60)
+    wait_for(lambda: _rows(broken_dev) == [])
 
 
 @pytest.mark.long
 def test_an_archive_that_fails_is_found_once_cloudnativepg_says_so(broken_dev: Seat) -> None:
     archiving = 'jsonpath={.status.conditions[?(@.type=="ContinuousArchiving")].status}'
-    with faults.bucket_unavailable(paths.state()):
+    with unavailable():
         broken_dev.psql(broken_dev.source, "CREATE TABLE noted (); DROP TABLE noted; SELECT pg_switch_wal()")
         # barman goes on trying for two minutes before it gives a segment up.
         wait_for(
             lambda: broken_dev.kubectl("get", "cluster", "postgres-dev", "-n", "data", "-o", archiving) == "False", 400
         )
         assert _rows(broken_dev) == ["archive", "bucket"]
-    wait_for(lambda: _rows(broken_dev) == [], 300)
+    wait_for(lambda: _rows(broken_dev) == [])
 
 
 def test_an_api_that_is_gone_and_a_region_that_is_out(dev: Seat, tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_an_api_that_is_gone_and_a_region_that_is_out(dev: Seat, tmp_path: Path)
     assert [(one["row"], one["proven"]) for one in document["findings"]] == [("this-machine", False)]
     assert "RUNNING" in document["findings"][0]["seen"]
     # WHEN the bucket is away too, and a double of Google's status page reports the region
-    with serving(Wire()) as page, faults.bucket_unavailable(paths.state()):
+    with serving(Wire()) as page, unavailable():
         page.on("/incidents.json", REGION)
         out = Seat("dev", seat.variables, seat.config_dir)
         path = seat.config_dir / "Pulumi.dev.yaml"

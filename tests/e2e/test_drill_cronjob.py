@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.operator_seat import Seat, fresh_dev, wait_for
+from tests.e2e.operator_seat import Seat, fresh_dev
 from tests.e2e.test_drill import in_cluster, left_behind
 from tests.e2e.test_health_cronjob import NAMESPACE, deployed_to, ran
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.long
 
@@ -32,6 +33,6 @@ def test_a_drill_in_a_pod_passes_and_keeps_its_report_in_the_cluster(deployed: S
 
 def test_a_drill_whose_pod_is_told_to_go_tidies_up_first(deployed: Seat) -> None:
     deployed.kubectl("create", "job", "drill-cut-short", "--from=cronjob/postgres-dr-drill", *NAMESPACE)
-    wait_for(lambda: deployed.cluster(f"{deployed.source}-drill"), 120)
+    wait_for(lambda: deployed.cluster(f"{deployed.source}-drill"))
     deployed.kubectl("delete", "job", "drill-cut-short", "--wait=false", *NAMESPACE)
-    wait_for(lambda: left_behind(deployed) == "", 240)
+    wait_for(lambda: left_behind(deployed) == "")

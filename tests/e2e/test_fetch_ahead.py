@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from dr.model.recovery.fetch_ahead import WORTH_SEGMENTS
-from tests.e2e.operator_seat import Outcome, Seat, fresh_dev, wait_for
+from tests.e2e.operator_seat import Outcome, Seat, fresh_dev
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.long
 
@@ -23,7 +24,7 @@ def dev(lab_variables: dict[str, str]) -> Seat:
         seat.psql_lines(seat.source, FILL, "SELECT pg_switch_wal()")
     newest = seat.psql(seat.source, "SELECT pg_walfile_name(pg_switch_wal())")
     archived = "SELECT last_archived_wal FROM pg_stat_archiver"
-    wait_for(lambda: seat.psql(seat.source, archived) >= newest, seconds=120)
+    wait_for(lambda: seat.psql(seat.source, archived) >= newest)
     return seat
 
 

@@ -18,7 +18,8 @@ import yaml
 from lab import versions
 from lab.platform import gcs
 from tests.e2e.accounts import Accounts
-from tests.e2e.operator_seat import PROJECT, Seat, fresh_dev, wait_for
+from tests.e2e.operator_seat import PROJECT, Seat, fresh_dev
+from tests.waiting import HANG_SECONDS, wait_for
 
 pytestmark = pytest.mark.long
 
@@ -80,7 +81,7 @@ def deployed_to(seat: Seat, name: str) -> Iterator[Seat]:
     accounts.remove()
 
 
-def ran(seat: Seat, name: str, *, of: str = "health", seconds: float = 120) -> tuple[str, str]:
+def ran(seat: Seat, name: str, *, of: str = "health", seconds: float = HANG_SECONDS) -> tuple[str, str]:
     """How a Job that is made of a CronJob ended, and what it said."""
     seat.kubectl("create", "job", name, f"--from=cronjob/postgres-dr-{of}", *NAMESPACE)
 

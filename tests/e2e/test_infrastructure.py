@@ -31,8 +31,8 @@ from dr.operations.rebuild.infrastructure import survey
 from lab.environment import environment
 from lab.gcp import faults, seed, table
 from lab.gcp.faults import Fault
-from tests.e2e.operator_seat import wait_for
 from tests.google import Google, serving_google
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / "tests" / "terraform.tfstate.json"
@@ -195,11 +195,14 @@ def test_an_adoption_that_was_killed_goes_on(
     # GIVEN one that is killed while Pulumi is at it, and leaves the state locked
     before = google.contents.objects
     command = [sys.executable, "-m", "dr", "adopt", "--env", "prod", "--config-dir", str(folder), "--stack", "durable"]
-    killed = subprocess.Popen([*command, "--terraform-state", str(STATE), *AGREED], cwd=ROOT, stdout=subprocess.DEVNULL)
+    command += ["--terraform-state", str(STATE), *AGREED]
     locks = own_home / "state" / "pulumi" / ".pulumi" / "locks" / "organization" / "postgres-dr" / "durable"
-    wait_for(lambda: list(locks.glob("*.json")), seconds=120)
-    killed.kill()
-    assert killed.wait(30) == -signal.SIGKILL
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as killed:
+        try:
+            wait_for(lambda: list(locks.glob("*.json")))
+        finally:
+            killed.kill()
+    assert killed.returncode == -signal.SIGKILL
     # WHEN
     code, report = _adopt(folder, capsys, "--stack", "durable", *AGREED)
     # THEN

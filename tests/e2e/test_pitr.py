@@ -54,6 +54,7 @@ def test_the_report_says_what_was_verified(recovered: Recovered) -> None:
         "users": True,
         "PostGIS": None,
         "out of recovery": True,
+        "stopped at the target": True,
         "last transaction": True,
         "archiving": True,
     }

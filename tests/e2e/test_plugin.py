@@ -5,10 +5,8 @@ Each test is one chapter, and the next one begins where it ended.
 
 import json
 import shlex
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,11 @@ from lab import paths
 from lab.platform.gcs import BUCKET
 from tests.e2e.operator_seat import Outcome, Seat, await_health, lab
 from tests.e2e.test_extract import writing
+from tests.waiting import stopwatch
 
 pytestmark = pytest.mark.long
 
 REFUSED, RECOVERY = 4, 7
-SOON = 10
 PLUGIN = "barman-cloud.cloudnative-pg.io"
 OPERATORS = "cnpg-system"
 AGREED = ("--yes",)
@@ -75,14 +73,14 @@ def test_its_health_is_that_of_any_database(plugged: Plugged) -> None:
 def test_a_plugin_that_is_down_is_refused_at_once(plugged: Plugged) -> None:
     seat = plugged.seat
     seat.kubectl("scale", "deployment/barman-cloud", "-n", OPERATORS, "--replicas=0")
-    seat.kubectl("wait", "pod", "-l", "app=barman-cloud", "-n", OPERATORS, "--for=delete", "--timeout=60s")
+    seat.kubectl("wait", "pod", "-l", "app=barman-cloud", "-n", OPERATORS, "--for=delete", "--timeout=300s")
     try:
         outcome = seat.pitr(seat.database_time(), "--dry-run")
         assert (outcome.code, outcome.problem_codes) == (REFUSED, ["plugin-unavailable"]), outcome
         assert seat.health()["plugin"] == "critical"
     finally:
         seat.kubectl("scale", "deployment/barman-cloud", "-n", OPERATORS, "--replicas=1")
-        seat.kubectl("rollout", "status", "deployment/barman-cloud", "-n", OPERATORS, "--timeout=60s")
+        seat.kubectl("rollout", "status", "deployment/barman-cloud", "-n", OPERATORS, "--timeout=300s")
     assert seat.pitr(seat.database_time(), "--dry-run").code == 0
     assert seat.health()["plugin"] == "ok"
 
@@ -102,26 +100,18 @@ def test_a_missing_object_store_is_refused_at_once(plugged: Plugged, tmp_path: P
         seat.kubectl("apply", "-f", str(kept))
 
 
-def test_a_target_behind_the_archive_fails_within_seconds(plugged: Plugged) -> None:
+def test_a_target_behind_the_archive_fails_while_cloudnativepg_still_tries(plugged: Plugged) -> None:
     # GIVEN a target after which nothing was committed, and no sealing of the WAL
     seat = plugged.seat
     seat.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=0")
-    seat.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=60s")
+    seat.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=300s")
     target = seat.database_time()
     # WHEN it is recovered to
     insisting = ("--override", f"target-outside={seat.recovered}")
     failed = seat.pitr(target, *AGREED, "--skip-seal", *insisting)
-    since = seat.seconds_since_fatal(seat.recovered)
     # THEN the sidecar's and PostgreSQL's logs have told it, long before CloudNativePG does
     assert (failed.code, failed.problem_codes) == (RECOVERY, ["recovery-target-not-reached"]), failed
-    cluster = seat.cluster(seat.recovered)
-    assert cluster is not None
-    since_creation = datetime.now(UTC) - datetime.fromisoformat(cluster["metadata"]["creationTimestamp"])
-    plugged.note("plugin: a bad target is recognised, s", since_creation.total_seconds())
-    print(
-        f"\nbad target: ended {since_creation.total_seconds():.0f} s after creation, {since:.1f} s after the FATAL line"
-    )
-    assert since < SOON
+    assert seat.still_tries(seat.recovered)
     # AND the next try is clean, be it CloudNativePG's own that is under way, or a Cluster made anew
     plugged.timed("plugin: the try after a failed one", seat.pitr(target, *AGREED, "--continue"))
     seat.delete_recovered()
@@ -130,18 +120,19 @@ def test_a_target_behind_the_archive_fails_within_seconds(plugged: Plugged) -> N
 def test_one_table_comes_out_of_the_plugins_archive_while_others_write(plugged: Plugged) -> None:
     # GIVEN a table that was dropped, and a client that inserts into another
     seat = plugged.seat
-    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=120s")
+    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=300s")
     seat.psql(seat.source, "CREATE TABLE ledger (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")
     seat.psql(seat.source, "CREATE TABLE lost AS SELECT generate_series(1, 1000) AS id")
     with writing(seat) as acknowledged:
         seat.psql(seat.source, "DROP TABLE lost")
+        before = len(acknowledged)
         # WHEN
         words = ("--env", "dev", "--table", "lost", "--before-drop", "--swap")
         outcome = plugged.timed("plugin: extract", seat.dr("extract", *words, *AGREED))
     # THEN it is back, and no row that was acknowledged is missing
     assert seat.psql(seat.source, "SELECT count(*) FROM lost") == "1000"
     assert outcome.document["rows"] == 1000
-    assert len(acknowledged) > 100
+    assert len(acknowledged) > before
     assert int(seat.psql(seat.source, "SELECT count(*) FROM ledger")) == len(acknowledged)
     assert "scratch" not in seat.kubectl("get", "cluster,pvc", "-n", "data", "-o", "name")
     folders = sorted(entry.name for entry in (paths.state().buckets / BUCKET / "dev").iterdir() if entry.is_dir())
@@ -150,14 +141,15 @@ def test_one_table_comes_out_of_the_plugins_archive_while_others_write(plugged: 
 
 def test_a_dropped_table_comes_back(plugged: Plugged) -> None:
     seat = plugged.seat
-    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=120s")
+    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=300s")
     seat.psql(seat.source, "UPDATE users SET name = 'kept' WHERE id = 1")
     seat.psql(seat.source, "DROP TABLE users CASCADE")
 
-    begin = time.monotonic()
+    took = stopwatch()
     outcome = plugged.timed("plugin: pitr", seat.dr("pitr", "--env", "dev", "--before-drop", "users", *AGREED))
-    plugged.note("plugin: from the command to verified, s", round(time.monotonic() - begin, 1))
-    print(f"from the command to verified {time.monotonic() - begin:.1f} s")
+    whole = took()
+    plugged.note("plugin: from the command to verified", whole)
+    print(f"from the command to verified {whole}")
 
     assert seat.psql(seat.recovered, "SELECT count(*) >= 100000 FROM users") == "t"
     assert seat.psql(seat.recovered, "SELECT name FROM users WHERE id = 1") == "kept"

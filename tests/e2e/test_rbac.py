@@ -17,6 +17,7 @@ from tests.e2e.accounts import Accounts
 from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev
 from tests.e2e.planted import Planted
 from tests.repositories import platform_in
+from tests.waiting import stopwatch
 
 pytestmark = pytest.mark.long
 
@@ -41,10 +42,10 @@ class Story:
 
     def under(self, group: str, *words: str) -> Outcome:
         """A command of somebody who may do that, and no more. What it says is kept, to be looked through."""
-        begun = time.monotonic()
+        took = stopwatch()
         outcome = self.accounts.under(group).dr(*words)
         self.planted.told.append(json.dumps(outcome.document) + outcome.stderr)
-        self.note(f"{words[0]} under {group}", f"{outcome.code} after {time.monotonic() - begun:.1f} s")
+        self.note(f"{words[0]} under {group}", f"{outcome.code} after {took()}")
         return outcome
 
 

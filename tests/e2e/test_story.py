@@ -17,6 +17,7 @@ import pytest
 from tests.e2e.journal_watch import stop_after_every_step
 from tests.e2e.operator_seat import Outcome, Seat, await_health, clone_of_git, engine_processes, fresh_dev, lab
 from tests.e2e.test_argocd import automated, states
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.long
 
@@ -58,7 +59,7 @@ class Story:
 
     def write(self) -> None:
         """A row through the application."""
-        answer = httpx.post(self.seat.health_url().removesuffix("/health") + "/users", timeout=10)
+        answer = httpx.post(self.seat.health_url().removesuffix("/health") + "/users", timeout=HANG_SECONDS)
         assert answer.status_code == 201, answer.text
         self.written.append(answer.json()["id"])
 

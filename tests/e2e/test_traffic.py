@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.long
 
@@ -86,7 +87,7 @@ def test_a_client_that_verifies_the_name_it_uses_is_content(broken: Seat, switch
 def test_what_is_written_now_goes_to_the_recovered_cluster(broken: Seat, switched: Outcome) -> None:
     assert switched.code == 0
     url = broken.health_url().removesuffix("/health")
-    answer = httpx.post(f"{url}/users", timeout=10)
+    answer = httpx.post(f"{url}/users", timeout=HANG_SECONDS)
     assert answer.status_code == 201, answer.text
     assert broken.psql(broken.recovered, f"SELECT count(*) FROM users WHERE id = {answer.json()['id']}") == "1"
 
@@ -143,7 +144,7 @@ def test_a_switchover_to_a_cluster_that_is_not_there_is_refused(broken: Seat, sw
 def test_the_recovered_database_is_recovered_when_it_is_broken_in_turn(broken: Seat, switched: Outcome) -> None:
     # GIVEN a row that only the recovered database has, and then its table dropped
     assert switched.code == 0
-    answer = httpx.post(broken.health_url().removesuffix("/health") + "/users", timeout=10)
+    answer = httpx.post(broken.health_url().removesuffix("/health") + "/users", timeout=HANG_SECONDS)
     assert answer.status_code == 201, answer.text
     target = broken.database_time_of(broken.recovered)
     time.sleep(0.1)

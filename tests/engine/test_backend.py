@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from dr.engine.backend import Backend, state_folder
 from dr.model.errors import EngineError
 from tests.builders import an_environment
+from tests.doubles import a_dead_process
 
 ENVIRONMENT = an_environment()
 LOCKS = ".pulumi/locks/organization/postgres-dr/prod"
@@ -84,15 +84,8 @@ def _lock(tmp_path: Path, *, host: str, pid: int) -> Path:
     return path
 
 
-def _gone() -> int:
-    """The ID of a process that has ended."""
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
-
-
 def test_the_lock_of_a_dead_process_of_this_machine_is_no_obstacle_and_is_forgotten(tmp_path: Path) -> None:
-    path = _lock(tmp_path, host=socket.gethostname(), pid=_gone())
+    path = _lock(tmp_path, host=socket.gethostname(), pid=a_dead_process())
     backend = _backend(tmp_path)
     backend.check_unlocked()
     assert path.exists(), "looking changes nothing"
@@ -102,7 +95,9 @@ def test_the_lock_of_a_dead_process_of_this_machine_is_no_obstacle_and_is_forgot
 
 @pytest.mark.parametrize("here", [True, False], ids=["alive here", "elsewhere"])
 def test_a_lock_that_may_be_alive_goes_only_when_it_is_taken_over(tmp_path: Path, here: bool) -> None:
-    path = _lock(tmp_path, host=socket.gethostname() if here else "ops-1", pid=os.getpid() if here else _gone())
+    path = _lock(
+        tmp_path, host=socket.gethostname() if here else "ops-1", pid=os.getpid() if here else a_dead_process()
+    )
     backend = _backend(tmp_path)
     with pytest.raises(EngineError, match="locked"):
         backend.check_unlocked()

@@ -14,6 +14,7 @@ from semver import Version
 from dr.engine.command import InterruptibleCommand
 from dr.engine.installation import Installation
 from tests.doubles import calls_of, write_pulumi
+from tests.waiting import HANG_SECONDS
 
 # os.write: a signal can come before `print` has come back, whose own `print` would then be refused as reentrant.
 WAITS = "os.write(1, b'ready\\n')\nsignal.pause()\n"
@@ -154,7 +155,7 @@ def test_killing_ends_the_plugins_too(tmp_path: Path) -> None:
     _run(command, tmp_path, command.kill)
     # THEN nobody holds it any more
     try:
-        readable, _, _ = select.select([reader], [], [], 10)
+        readable, _, _ = select.select([reader], [], [], HANG_SECONDS)
         assert readable == [reader]
         assert os.read(reader, 1) == b""
     finally:

@@ -12,6 +12,7 @@ from dr.engine.installation import Installation
 from dr.model.infrastructure.resources import durable_resources
 from tests.doubles import calls_of, write_pulumi
 from tests.infrastructures import a_durable
+from tests.waiting import HANG_SECONDS
 
 BUCKET, ACCOUNT, *_ = durable_resources(a_durable())
 RESOURCES = [
@@ -73,7 +74,7 @@ def test_without_a_stack_nothing_is_held_and_none_is_made(tmp_path: Path, own_ho
 def test_all_of_it_is_brought_up_and_refreshed_first(tmp_path: Path) -> None:
     stack = _stack(tmp_path, RESOURCES)
     stack.up()
-    stack.result(60)
+    stack.result(HANG_SECONDS)
     arguments = _arguments(tmp_path, "up")
     assert "--refresh" in arguments
     assert "--target" not in arguments
@@ -82,7 +83,7 @@ def test_all_of_it_is_brought_up_and_refreshed_first(tmp_path: Path) -> None:
 def test_with_targets_only_they_are_dealt_with_and_nothing_is_refreshed(tmp_path: Path) -> None:
     stack = _stack(tmp_path, RESOURCES)
     stack.up({"backup-bucket": BUCKET.import_id}, targets=[BUCKET.urn("durable")])
-    stack.result(60)
+    stack.result(HANG_SECONDS)
     arguments = _arguments(tmp_path, "up")
     assert BUCKET.urn("durable") in " ".join(arguments)
     assert "--refresh" not in arguments
@@ -91,7 +92,7 @@ def test_with_targets_only_they_are_dealt_with_and_nothing_is_refreshed(tmp_path
 def test_what_is_dropped_is_taken_out_of_the_state_protected_or_not(tmp_path: Path) -> None:
     stack = _stack(tmp_path, RESOURCES)
     stack.drop([BUCKET.urn("durable")])
-    stack.result(60)
+    stack.result(HANG_SECONDS)
     resources = json.loads((tmp_path / "written.json").read_text())["deployment"]["resources"]
     assert [resource["urn"] for resource in resources] == [RESOURCES[0]["urn"], ACCOUNT.urn("durable")]
     assert resources[1]["dependencies"] == []
@@ -102,5 +103,5 @@ def test_what_is_dropped_is_taken_out_of_the_state_protected_or_not(tmp_path: Pa
 def test_a_state_that_holds_none_of_it_is_not_written(tmp_path: Path) -> None:
     stack = _stack(tmp_path, RESOURCES)
     stack.drop(["urn:pulumi:durable::postgres-dr::x::gone"])
-    stack.result(60)
+    stack.result(HANG_SECONDS)
     assert not (tmp_path / "written.json").exists()

@@ -17,6 +17,7 @@ from dr.model.errors import EngineError, Problem, RefusedError
 from dr.model.guard.changes import Changes
 from tests.builders import a_recovered, an_environment
 from tests.doubles import calls_of, write_pulumi
+from tests.waiting import HANG_SECONDS
 
 ANSWERS = """
 if arguments[0] == "preview":
@@ -51,7 +52,7 @@ def _failure(folder: Path, message: str) -> EngineError:
     stack = _stack(folder, f"{ON_UP}print({message!r}, file=sys.stderr); sys.exit(1)\n" + ANSWERS)
     stack.up(Declaration(clusters=(a_recovered(),)), _pass)
     with pytest.raises(EngineError) as failed:
-        stack.result(60)
+        stack.result(HANG_SECONDS)
     return failed.value
 
 
@@ -65,7 +66,7 @@ def started(tmp_path: Path) -> Iterator[int]:
 
 
 def _await(reader: int) -> None:
-    readable, _, _ = select.select([reader], [], [], 60)
+    readable, _, _ = select.select([reader], [], [], HANG_SECONDS)
     assert readable, "up was never started"
 
 
@@ -74,7 +75,7 @@ def test_the_stack_is_brought_up_once_and_refreshed_first(tmp_path: Path, own_ho
     stack = _stack(tmp_path, ANSWERS)
     stack.prepare()
     stack.up(Declaration(clusters=(a_recovered(),)), _pass)
-    stack.result(60)
+    stack.result(HANG_SECONDS)
     # THEN
     assert not stack.running
     calls = calls_of(tmp_path / "pulumi")
@@ -95,7 +96,7 @@ def test_the_preview_is_judged_before_anything_is_brought_up(tmp_path: Path) -> 
     stack = _stack(tmp_path, ANSWERS)
     stack.up(Declaration(), refuse)
     with pytest.raises(RefusedError, match="no to prod"):
-        stack.result(60)
+        stack.result(HANG_SECONDS)
     assert "preview" in _asked(tmp_path)
     assert "up" not in _asked(tmp_path)
 
@@ -104,7 +105,7 @@ def test_what_was_foreseen_is_not_previewed_again(tmp_path: Path) -> None:
     stack = _stack(tmp_path, ANSWERS)
     stack.foresee(Declaration(clusters=(a_recovered(),)))
     stack.up(Declaration(clusters=(a_recovered(),)), _pass)
-    stack.result(60)
+    stack.result(HANG_SECONDS)
     assert [asked for asked in _asked(tmp_path) if asked in {"preview", "up"}] == ["preview", "up"]
 
 
@@ -112,14 +113,14 @@ def test_another_declaration_than_was_foreseen_is_previewed_anew(tmp_path: Path)
     stack = _stack(tmp_path, ANSWERS)
     stack.foresee(Declaration())
     stack.up(Declaration(clusters=(a_recovered(),)), _pass)
-    stack.result(60)
+    stack.result(HANG_SECONDS)
     assert [asked for asked in _asked(tmp_path) if asked in {"preview", "up"}] == ["preview", "preview", "up"]
 
 
 def test_the_workspace_is_in_the_state_folder_and_names_the_project(tmp_path: Path, own_home: Path) -> None:
     stack = _stack(tmp_path, ANSWERS)
     stack.up(Declaration(), _pass)
-    stack.result(60)
+    stack.result(HANG_SECONDS)
     assert "name: postgres-dr" in (own_home / "state" / "workspace" / "prod" / "Pulumi.yaml").read_text()
 
 
@@ -170,7 +171,7 @@ def test_opening_that_fails_is_told_by_the_result(tmp_path: Path) -> None:
     stack = _stack(tmp_path, "print('error: incorrect passphrase', file=sys.stderr); sys.exit(1)\n")
     stack.up(Declaration(), _pass)
     with pytest.raises(EngineError, match="does not open"):
-        stack.result(60)
+        stack.result(HANG_SECONDS)
 
 
 def test_an_engine_that_does_not_obey_is_ended_by_force(
@@ -187,21 +188,32 @@ def test_an_engine_that_does_not_obey_is_ended_by_force(
     stack.interrupt()
     # THEN
     with pytest.raises(EngineError):
-        stack.result(60)
+        stack.result(HANG_SECONDS)
     assert not stack.running
 
 
 def test_an_engine_that_obeys_writes_its_state(tmp_path: Path, started: int) -> None:
     fifo, written = str(tmp_path / "started"), tmp_path / "written"
-    end = f"lambda *_: (pathlib.Path({str(written)!r}).touch(), sys.exit(8))"
-    # Not signal.pause(): a signal that comes just before it would be waited for in vain.
-    wait = "[time.sleep(0.02) for _ in iter(int, 1)]"
-    code = f"{ON_UP}import time; signal.signal(signal.SIGINT, {end}); open({fifo!r}, 'w').write('x'); {wait}\n"
+    # Closed by its finalizer, the FIFO would swallow an exit that comes just then. Not signal.pause(): a signal that
+    # comes just before it would be waited for in vain.
+    code = f"""
+def end(*_):
+    with open({str(written)!r}, "a") as state:
+        state.write("written.")
+    sys.exit(8)
+if arguments[0] == "up":
+    import time
+    signal.signal(signal.SIGINT, end)
+    with open({fifo!r}, "w") as file:
+        file.write("x")
+    while True:
+        time.sleep(0.02)
+"""
     stack = _stack(tmp_path, code + ANSWERS)
     stack.up(Declaration(), _pass)
     _await(started)
     stack.interrupt()
-    assert written.exists()
+    assert written.read_text() == "written.", "asked once"
     assert not stack.running
 
 
@@ -230,7 +242,7 @@ if arguments[:2] == ["stack", "import"]:
     # WHEN
     stack = _stack(tmp_path, code + ANSWERS)
     stack.forget()
-    stack.result(60)
+    stack.result(HANG_SECONDS)
     # THEN
     now = json.loads(written.read_text())
     assert [resource["type"] for resource in now["deployment"]["resources"]] == list(kinds[:2])
@@ -244,7 +256,7 @@ def test_what_is_declared_next_waits_for_what_is_under_way(tmp_path: Path) -> No
     stack.up(Declaration(clusters=(a_recovered(),)), _pass)
     # WHEN another is asked for at once
     stack.up(Declaration(clusters=(a_recovered(),)), _pass)
-    stack.result(60)
+    stack.result(HANG_SECONDS)
     # THEN both were made, the second after the end of the first
     done = [call["arguments"][0] for call in calls_of(tmp_path / "pulumi")]
     first, second = (index for index, name in enumerate(done) if name == "up")
@@ -257,5 +269,5 @@ def test_after_a_failure_nothing_more_is_declared(tmp_path: Path) -> None:
     stack.up(Declaration(clusters=(a_recovered(),)), _pass)
     stack.up(Declaration(clusters=(a_recovered(),)), _pass)
     with pytest.raises(EngineError):
-        stack.result(60)
+        stack.result(HANG_SECONDS)
     assert [call["arguments"][0] for call in calls_of(tmp_path / "pulumi")].count("up") == 1

@@ -27,6 +27,7 @@ from tests.google import (
     RefusedError,
     serving_google,
 )
+from tests.waiting import HANG_SECONDS, wait_for
 
 ROLE = "roles/storage.objectAdmin"
 MEMBER = f"serviceAccount:{EMAIL}"
@@ -319,7 +320,7 @@ class Slow(NoGround):
         self.fails = False
 
     def make_cluster(self, properties: dict[str, Any]) -> dict[str, Any]:
-        assert self.may_come_up.wait(30)
+        assert self.may_come_up.wait(HANG_SECONDS)
         if self.fails:
             raise errors.GoogleError(500, "Internal error encountered.", "internalError")
         return super().make_cluster(properties)
@@ -337,8 +338,7 @@ def test_a_cluster_that_is_being_made_is_there_and_waited_for(slow: tuple[Google
     google, ground = slow
     with ThreadPoolExecutor() as pool:
         made = pool.submit(google.with_cluster)
-        while not google.contents.of(table.CLUSTER.token):
-            time.sleep(0.01)
+        wait_for(lambda: google.contents.of(table.CLUSTER.token))
         (key,) = google.contents.of(table.CLUSTER.token)
         (shown,) = rest.answer(google.double.google, f"container/v1/projects/{PROJECT}/locations/-/clusters", {})[
             "clusters"
@@ -348,9 +348,9 @@ def test_a_cluster_that_is_being_made_is_there_and_waited_for(slow: tuple[Google
         time.sleep(0.3)
         assert not found.done()
         ground.may_come_up.set()
-        imported = found.result(30)
+        imported = found.result(HANG_SECONDS)
         assert imported is not None
-        assert imported.properties["endpoint"] == made.result(30).properties["endpoint"]
+        assert imported.properties["endpoint"] == made.result(HANG_SECONDS).properties["endpoint"]
 
 
 def test_a_cluster_that_does_not_come_up_is_not_there(slow: tuple[Google, Slow]) -> None:

@@ -11,12 +11,13 @@ from google.auth.transport.requests import Request
 from lab.gcp import faults, table
 from lab.gcp.addresses import endpoints
 from tests.google import ACCOUNT, BUCKET, EMAIL, PROJECT, REGION, Google
+from tests.waiting import HANG_SECONDS
 
 NOT_FOUND = 404
 
 
 def _get(google: Google, path: str, method: str = "GET") -> httpx.Response:
-    return httpx.request(method, f"{google.url}/{path}", timeout=10, trust_env=False)
+    return httpx.request(method, f"{google.url}/{path}", timeout=HANG_SECONDS, trust_env=False)
 
 
 def _found(google: Google, path: str, method: str = "GET") -> Any:

@@ -100,10 +100,9 @@ def test_after_a_crash_that_took_the_records(before: dict[str, list[str]]) -> No
 
 @pytest.mark.parametrize("seconds", [1.5, 4, 12])
 def test_after_half_an_up(before: dict[str, list[str]], seconds: float) -> None:
-    up = subprocess.Popen([sys.executable, "-m", "lab", "up"], cwd=paths.CHECKOUT)
-    time.sleep(seconds)
-    up.kill()
-    up.wait()
+    with subprocess.Popen([sys.executable, "-m", "lab", "up"], cwd=paths.CHECKOUT) as up:
+        time.sleep(seconds)
+        up.kill()
     lab("down")
     assert footprint() == before
 

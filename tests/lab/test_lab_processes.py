@@ -6,7 +6,6 @@ import dataclasses
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from lab import down, processes
 from lab.paths import State
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -31,34 +31,34 @@ def started(where: State, name: str = "part") -> processes.Record:
 
 
 def test_part_is_started_once(where: State) -> None:
-    assert processes.ensure(where, "part", ["sleep", "60"])
+    assert processes.ensure(where, "part", ["sleep", "3600"])
     first = started(where)
-    assert not processes.ensure(where, "part", ["sleep", "60"])
+    assert not processes.ensure(where, "part", ["sleep", "3600"])
     assert started(where) == first
     assert first.alive()
 
 
 def test_dead_part_is_started_again(where: State) -> None:
-    processes.ensure(where, "part", ["sleep", "60"])
+    processes.ensure(where, "part", ["sleep", "3600"])
     first = started(where)
     processes.stop(first)
     assert not first.alive()
-    assert processes.ensure(where, "part", ["sleep", "60"])
+    assert processes.ensure(where, "part", ["sleep", "3600"])
     assert started(where).pid != first.pid
 
 
 @pytest.mark.parametrize("change", [{"settings": ["new"]}, {"env": {"NEW": "1"}}])
 def test_changed_settings_restart_the_part(where: State, change: dict[str, list[str]]) -> None:
-    processes.ensure(where, "part", ["sleep", "60"])
+    processes.ensure(where, "part", ["sleep", "3600"])
     first = started(where)
-    assert processes.ensure(where, "part", ["sleep", "60"], **change)  # type: ignore[arg-type]
+    assert processes.ensure(where, "part", ["sleep", "3600"], **change)  # type: ignore[arg-type]
     assert not first.alive()
     assert started(where).alive()
 
 
 LAST_THREAD_STAYS = """
 import ctypes, platform, threading, time
-threading.Thread(target=time.sleep, args=(60,)).start()
+threading.Thread(target=time.sleep, args=(3600,)).start()
 ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)  # exit(2): of this thread alone
 """
 
@@ -66,17 +66,14 @@ ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0) 
 def test_a_process_whose_first_thread_has_ended_is_alive_until_the_last_has(where: State) -> None:
     processes.ensure(where, "part", [sys.executable, "-c", LAST_THREAD_STAYS])
     record = started(where)
-    deadline = time.monotonic() + 10
-    while ") Z " not in Path(f"/proc/{record.pid}/stat").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: ") Z " in Path(f"/proc/{record.pid}/stat").read_text())
     assert record.alive()
     processes.stop(record)
     assert not record.alive()
 
 
 def test_id_given_to_a_stranger_is_not_ours(where: State) -> None:
-    processes.ensure(where, "part", ["sleep", "60"])
+    processes.ensure(where, "part", ["sleep", "3600"])
     record = started(where)
     stranger = dataclasses.replace(record, start_ticks=record.start_ticks - 1)
     assert not stranger.alive()
@@ -85,33 +82,35 @@ def test_id_given_to_a_stranger_is_not_ours(where: State) -> None:
 
 
 def test_record_of_another_boot_is_not_ours(where: State) -> None:
-    processes.ensure(where, "part", ["sleep", "60"])
+    processes.ensure(where, "part", ["sleep", "3600"])
     record = dataclasses.replace(started(where), boot_id="another")
     assert not record.alive()
 
 
 def test_zombie_is_dead() -> None:
-    child = subprocess.Popen(["true"])
-    deadline = time.monotonic() + 5
-    while processes.start_ticks(child.pid) is not None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert Path(f"/proc/{child.pid}").exists(), "it was reaped too early to be a zombie"
-    assert processes.start_ticks(child.pid) is None
-    child.wait()
+    with subprocess.Popen(["true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert Path(f"/proc/{child.pid}").exists(), "it was reaped too early to be a zombie"
+        assert processes.start_ticks(child.pid) is None
 
 
 def test_name_with_blanks_and_brackets_does_not_confuse(tmp_path: Path) -> None:
     program = tmp_path / "a) S 1 (b"
     program.symlink_to("/bin/sleep")
-    child = subprocess.Popen([str(program), "60"])
-    try:
-        ticks = processes.start_ticks(child.pid)
-        uptime = float(Path("/proc/uptime").read_text().split()[0])
-        assert ticks is not None
-        assert abs(ticks / os.sysconf("SC_CLK_TCK") - uptime) < 30
-    finally:
-        child.kill()
-        child.wait()
+    before = uptime()
+    with subprocess.Popen([str(program), "3600"]) as child:
+        try:
+            ticks = processes.start_ticks(child.pid)
+            assert ticks is not None
+            # Each is cut off to a hundredth of a second.
+            assert before - 0.02 <= ticks / os.sysconf("SC_CLK_TCK") <= uptime() + 0.02
+        finally:
+            child.kill()
+
+
+def uptime() -> float:
+    """Seconds since this machine was started."""
+    return float(Path("/proc/uptime").read_text().split()[0])
 
 
 def test_unreadable_record_is_no_record(where: State) -> None:
@@ -121,19 +120,19 @@ def test_unreadable_record_is_no_record(where: State) -> None:
     assert processes.read_all(where) == []
 
 
-def test_stubborn_part_is_killed(where: State, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stubborn_part_is_killed(where: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "ENDS_WITHIN", 0.3)
-    processes.ensure(where, "part", ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
-    time.sleep(0.2)
+    ready = tmp_path / "ready"
+    stubborn = f"trap '' TERM; touch '{ready}'; while :; do sleep 1; done"
+    processes.ensure(where, "part", ["sh", "-c", stubborn])
+    wait_for(ready.exists)
     record = started(where)
     processes.stop(record)
-    monkeypatch.setattr(processes, "ENDS_WITHIN", 5.0)
-    processes.stop(record, at_once=True)
-    assert not record.alive()
+    wait_for(lambda: not record.alive())
 
 
 def test_parts_are_found_without_their_records(where: State) -> None:
-    processes.ensure(where, "part", ["sh", "-c", "sleep 60 & wait"])
+    processes.ensure(where, "part", ["sh", "-c", "sleep 3600 & wait"])
     pid = started(where).pid
     (where.processes / "part.json").unlink()
     found = list(down._parts(where))
@@ -150,7 +149,7 @@ def test_a_part_that_lost_its_mark_is_known_by_its_program_unless_that_is_for_us
     program = where.root / folder / "sleep"
     program.parent.mkdir(parents=True)
     program.symlink_to("/bin/sleep")
-    with subprocess.Popen([program, "60"], env={}) as process:
+    with subprocess.Popen([program, "3600"], env={}) as process:
         try:
             assert (process.pid in list(down._parts(where))) is found
         finally:
@@ -158,5 +157,5 @@ def test_a_part_that_lost_its_mark_is_known_by_its_program_unless_that_is_for_us
 
 
 def test_other_labs_parts_are_not_found(where: State, tmp_path: Path) -> None:
-    processes.ensure(where, "part", ["sleep", "60"])
+    processes.ensure(where, "part", ["sleep", "3600"])
     assert list(down._parts(State(tmp_path / "other"))) == []

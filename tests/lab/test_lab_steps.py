@@ -13,6 +13,7 @@ from rich.console import Console
 
 from lab.errors import LabError
 from lab.steps import Runner, Step, Task, pretty
+from tests.waiting import HANG_SECONDS
 
 
 def runner(tmp_path: Path) -> tuple[Runner, io.StringIO]:
@@ -21,7 +22,7 @@ def runner(tmp_path: Path) -> tuple[Runner, io.StringIO]:
 
 
 def test_needs_come_first_and_the_rest_side_by_side(tmp_path: Path) -> None:
-    together = threading.Barrier(2, timeout=5)
+    together = threading.Barrier(2, timeout=HANG_SECONDS)
     order: list[str] = []
 
     def side(name: str) -> Step:
@@ -46,7 +47,7 @@ def test_failure_stops_what_runs_and_what_follows(tmp_path: Path) -> None:
         raise LabError("failing", "because", "do not")
 
     def long(task: Task) -> None:
-        assert task.cancelled.wait(5)
+        assert task.cancelled.wait(HANG_SECONDS)
         ran.append("cancelled")
 
     steps = [
@@ -80,7 +81,7 @@ def test_durations_are_learned_from_work_and_not_from_its_absence(tmp_path: Path
     run.run([Step("built", "b", 1, lambda _: "already built"), Step("made", "m", 99, lambda _: time.sleep(0.11))])
     learned = json.loads(durations.read_text())
     assert learned["built"] == 540.0
-    assert 0.1 <= learned["made"] < 5
+    assert 0.1 <= learned["made"] != 99, "what it took, and not what it was thought to take"
 
 
 def test_damaged_durations_are_forgotten(tmp_path: Path) -> None:

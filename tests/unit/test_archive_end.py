@@ -66,6 +66,7 @@ def test_a_source_that_lives_can_still_add_to_its_archive_unless_that_is_left_ou
         archive=ARCHIVE,
         catalogue=replace(catalogue, backups=(base,)),
         database_time=at(80) if alive else None,
+        primary_down=not alive,
         seen_at=at(80),
     )
     request = replace(a_request(target=late), seal=seal, insists=insists)

@@ -1,7 +1,8 @@
 """A branch in a checkout of Git, with real repositories: what it holds, and what it leaves alone."""
 
+import os
 import subprocess
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,19 @@ from dr.clients.files.checkout import Checkout
 from dr.model.errors import AccessError, RequestError
 from dr.model.finalization.manifests import ManifestFile
 from tests.repositories import commit_at, fails, git
+from tests.waiting import HANG_SECONDS, wait_for
 
 
 def _branch(clone: Path, *files: ManifestFile, name: str = "dr/finalize", base: str = "main") -> str:
     return Checkout(clone).branch(name, base=base, files=files, message="Recovered: \u00fc\n\nWhy.\n")
+
+
+def nobody_writes(fifo: int) -> bool:
+    """Whether nobody has this FIFO open, whose other end is ``fifo``."""
+    try:
+        return os.read(fifo, 1) == b""
+    except BlockingIOError:
+        return False
 
 
 B = ManifestFile(path="db/b.yaml", text="b: 2\r\n")
@@ -177,17 +187,27 @@ def test_a_push_neither_asks_nor_shows_a_password(clone: Path) -> None:
 
 
 def test_a_push_that_hangs_is_ended(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # GIVEN an SSH that never answers
-    ssh = tmp_path / "ssh"
-    ssh.write_text("#!/bin/sh\nexec sleep 60\n")
+    # GIVEN an SSH that never answers, and holds a FIFO open
+    ssh, held = tmp_path / "ssh", tmp_path / "held"
+    os.mkfifo(held)
+    reader = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    ssh.write_text(f"#!/bin/sh\nexec sleep 3600 3>'{held}'\n")
     ssh.chmod(0o755)
     monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
-    monkeypatch.setattr(module, "_SECONDS", 1)
+    run = Checkout._git
+
+    def limited(self: Checkout, *arguments: str, more: Mapping[str, str] | None = None) -> str:
+        monkeypatch.setattr(module, "_SECONDS", 1 if arguments[0] == "push" else HANG_SECONDS)
+        return run(self, *arguments, more=more)
+
+    monkeypatch.setattr(Checkout, "_git", limited)
     git(clone, "remote", "set-url", "origin", "git@git.test:org/x")
     # WHEN pushing
-    began = time.monotonic()
     with fails(AccessError, "git-push-failed") as raised:
         Checkout(clone).push("main", remote_of=None)
-    # THEN it ends at the limit
+    # THEN it ends at the limit, and so does the SSH
     assert "Timeout" in raised.value.cause
-    assert time.monotonic() - began < 20
+    try:
+        wait_for(lambda: nobody_writes(reader))
+    finally:
+        os.close(reader)

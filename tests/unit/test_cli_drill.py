@@ -63,7 +63,8 @@ def test_what_is_left_of_an_earlier_one_is_in_the_plan_and_its_name_is_used_agai
 
 
 def test_while_somebody_is_at_work_it_is_refused(drilled: Drilling, wire: Wire) -> None:
-    wire.on(LEASE, lease_object("bob@ops-2:8", datetime.now(UTC)) | {"metadata": {"resourceVersion": "1"}})
+    held = lease_object("bob@ops-2:8", datetime.now(UTC), seconds=3600)
+    wire.on(LEASE, held | {"metadata": {"resourceVersion": "1"}})
     code, document = drilled()
     assert (code, codes(document)) == (4, ["incident-under-way"])
     assert nothing_changed(wire)

@@ -5,7 +5,10 @@ import os
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,6 +36,7 @@ from tests.doubles import (
     write_environment,
     write_kubeconfig,
 )
+from tests.waiting import HANG_SECONDS
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 CLUSTER = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters/postgres-prod"
@@ -52,6 +56,7 @@ def place(
     """A healthy environment as of now, at the wire. What runs in pods is a double."""
     now = MOMENT
     monkeypatch.setattr("dr.operations.frame.session.utc_now", lambda: MOMENT)
+    monkeypatch.setattr("dr.operations.health.LOOK_SECONDS", HANG_SECONDS)
     write_environment(tmp_path, write_kubeconfig(tmp_path / "config", {"acme-prod": wire.url}))
     raw = cluster_object()
     ends = {"postgres-prod-server": f"{now + timedelta(days=80):%Y-%m-%d %H:%M:%S} +0000 UTC"}
@@ -314,8 +319,9 @@ def test_a_fault_of_the_tool_is_unknown(
     assert "JSONDecodeError" in capsys.readouterr().err
 
 
-def test_watching_tells_again_and_again_and_ends_with_the_last_code() -> None:
-    # GIVEN a warning that comes between the first look and the second, and Ctrl-C after that
+def test_watching_tells_again_and_again_and_ends_with_the_last_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN a warning that comes between the first look and the second, and Ctrl-C after that; each look takes 4 s
+    monkeypatch.setattr("dr.cli.health.time", SimpleNamespace(monotonic=partial(next, count(step=4))))
     codes, shown = iter([OK, WARNING]), []
     stop = Impatient(lambda waits: stop.set() if waits == 1 else None)
 
@@ -325,9 +331,9 @@ def test_watching_tells_again_and_again_and_ends_with_the_last_code() -> None:
 
     # WHEN
     assert watch_health(lambda: (), show, interval=30, stop=stop) == WARNING
-    # THEN
+    # THEN a look begins every 30 s
     assert len(shown) == 2
-    assert all(seconds is not None and 29 < seconds <= 30 for seconds in stop.waited)
+    assert stop.waited == [26, 26]
 
 
 def test_a_watch_prints_one_document_a_line(

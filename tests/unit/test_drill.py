@@ -23,9 +23,11 @@ from dr.operations.frame.evidence import Evidence
 from dr.operations.frame.journal import Journal
 from dr.operations.frame.session import Session
 from dr.operations.recovery.scratch import Scratch
+from tests.archives import archive, wal
 from tests.builders import (
     BUCKET,
     NOW,
+    a_backup,
     a_holder,
     a_recovered,
     a_situation,
@@ -37,6 +39,7 @@ from tests.builders import (
 )
 from tests.doubles import KubernetesDouble, ObjectStoreDouble, RanInPod, in_pods, said, serving
 from tests.drills import NAME, a_drill_request, a_drill_situation
+from tests.waiting import HANG_SECONDS
 
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/data/leases"
@@ -57,6 +60,7 @@ def databases(
     live: str = "public.users|12|10",
     recovered: str = "public.users|10|",
     amcheck: Ran | None = None,
+    history: str = "1\t0/8000000\tno recovery target specified\n",
 ) -> Callable[[RanInPod], Ran]:
     """Databases that answer as if all were well."""
 
@@ -64,6 +68,7 @@ def databases(
         words, scratch = " ".join(ran.command), ran.pod.startswith(NAME)
         for mark, found in (
             ("pg_is_in_recovery", f"{users}\nf"),
+            ("pg_read_file", history),
             ("pg_last_committed_xact", str(ACKNOWLEDGED.timestamp())),
             ("json_build_object", json.dumps({"name": "public.users", "size": 8192})),
             ("current_setting('track_commit_timestamp')", "on"),
@@ -141,9 +146,9 @@ class _Bench:
         self.ran = in_pods(self._monkeypatch, answer or databases())
         environment = an_environment()
         session = Session(environment=environment, api=self._api, holder=a_holder(), clock=lambda: NOW, stop=self.stop)
-        decision = decide_drill(
-            environment, a_drill_request(), a_drill_situation(recovery=a_situation(workloads={}, source=a_source()))
-        )
+        archived = archive(a_backup(), files=wal(range(3, 8)))
+        situation = a_situation(workloads={}, source=a_source(), archive=archived)
+        decision = decide_drill(environment, a_drill_request(), a_drill_situation(recovery=situation))
         journal = Journal(path=self._folder / "prod.jsonl", common={}, records=None, user="ann@ops-1")
         with reporter_for(decision.plan, quiet=True) as reporter, serving(ObjectStoreDouble(bucket=BUCKET)) as store:
             self._monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
@@ -188,6 +193,7 @@ def test_a_drill_that_passes_measures_and_leaves_its_report_twice(bench: _Bench)
     assert (kept["outcome"], kept["rto"]["until"], kept["sizes"]["walSegments"]) == ("done", "verify", 3)
     assert kept["rpo"]["seconds"] == 42.0
     assert findings(kept) == {
+        "end of the WAL": True,
         "users": True,
         "out of recovery": True,
         "last transaction": None,
@@ -225,6 +231,14 @@ def test_rows_that_have_to_be_there_fail_the_drill_with_everything_told_and_tidi
     # AND how long it took is known all the same
     assert kept["rto"] is not None
     assert bench.in_cluster["outcome"] == "failed"
+
+
+def test_a_drill_whose_recovery_ended_before_the_archive_does_fails_with_both_positions(bench: _Bench) -> None:
+    """E1: one of ten archived segments was cut short, and the drill passed."""
+    error = bench.failure(databases(history="1\t0/5000000\tno recovery target specified\n"))
+    assert error.code == "drill-failed"
+    assert "end of the WAL: LSN 0/5000000" in error.cause
+    assert "000000010000000000000007" in error.cause
 
 
 def test_damage_fails_the_drill_in_pg_amchecks_words(bench: _Bench) -> None:
@@ -285,7 +299,7 @@ def test_it_gives_way_to_whoever_begins_an_operation(bench: _Bench, monkeypatch:
 
     def incident() -> None:
         bench.wire.keep(f"{LEASES}/postgres-dr-prod", lease_object("bob@ops-2:8"))
-        assert bench.stop.wait(10)
+        assert bench.stop.wait(HANG_SECONDS)
 
     bench.recover = incident
     error = bench.failure()

@@ -10,6 +10,7 @@ from dr.model.archive.window import windows
 from dr.model.drill.decision import DrillDecision, DrillRequest, DrillSituation, decide_drill, random_target
 from dr.model.errors import RefusedError
 from dr.model.history import Outcome
+from dr.model.recovery.fetch_ahead import Fetching
 from dr.model.target.target import RecoveryTarget
 from tests.archives import archive, backup, wal
 from tests.builders import NOW, TARGET, a_plugin_source, a_record, a_situation, a_source, an_entry, an_environment
@@ -141,14 +142,17 @@ def test_the_command_asks_for_the_same_again(changes: dict[str, Any], words: str
     assert a_drill_request(**changes).command(an_environment()) == f"python -m dr drill --env prod {words}"
 
 
-@pytest.mark.parametrize(("segments", "ahead"), [(24, True), (23, False)])
-def test_wal_is_fetched_ahead_where_a_recovery_would(segments: int, ahead: bool) -> None:
+@pytest.mark.parametrize(("segments", "at_a_time"), [(24, 16), (23, 1)])
+def test_wal_is_fetched_as_a_recovery_would(segments: int, at_a_time: int) -> None:
+    """E1: a drill to the end waits for a store that fails, too."""
     held = archive(backup(3), files=wal(range(3, 3 + segments)))
     recovery = with_recovery(archive=held, catalogue=_catalogue(held), seen_at=NOW)
-    assert decide(situation=recovery).fetches_ahead is ahead
+    assert decide(situation=recovery).fetching == Fetching(at_a_time)
 
 
 def test_the_plugin_fetches_wal_by_itself() -> None:
     held = archive(backup(3), files=wal(range(3, 100)))
     by_plugin = with_recovery(archive=held, catalogue=_catalogue(held), source=a_plugin_source())
-    assert decide(situation=by_plugin).fetches_ahead is False
+    decision = decide(situation=by_plugin)
+    assert decision.fetching is None
+    assert any("taken for the end of the WAL" in warning for warning in decision.plan.warnings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from dr.operations.frame.journal import Journal
 from dr.operations.frame.operation import Tools
 from dr.operations.frame.session import Session
 from dr.operations.recovery.scratch import Scratch
-from tests.builders import NOW, a_holder, a_recovered, a_situation, a_source, an_environment, as_seen
+from tests.builders import NOW, TARGET_TIME, a_holder, a_recovered, a_situation, a_source, an_environment, as_seen
 from tests.doubles import Impatient, RanInPod, RecordsDouble, in_pods, said
 from tests.extractions import a_table, an_extract_request, an_extract_situation
 
@@ -66,6 +67,10 @@ def bench(api: KubernetesApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return _Bench(api, tmp_path, monkeypatch)
 
 
+STOPPED = f"1\tFF/0\tbefore {TARGET_TIME + timedelta(seconds=1)}\n"
+"""A recovery's history: it stopped at the target."""
+
+
 def databases(
     *,
     there: str = a_table().model_dump_json(),
@@ -73,6 +78,7 @@ def databases(
     script: Callable[[], Ran] = said,
     copy: Ran | None = None,
     digests: tuple[str, str] = ("1000|7", "1000|7"),
+    history: str = STOPPED,
     room: int = 2**40,
 ) -> Callable[[RanInPod], Ran]:
     """Databases that answer as if all were well: ``there`` is the table in the scratch Cluster, ``staged`` the one that
@@ -87,6 +93,7 @@ def databases(
             ("json_build_object", there if scratch else staged),
             ("count(*)", digests[scratch]),
             ("df --output", str(room)),
+            ("pg_read_file", history),
         ):
             if mark in words:
                 return said(found)
@@ -120,6 +127,16 @@ def test_a_table_that_cannot_be_had_is_told_and_the_scratch_cluster_goes(bench: 
     assert error.code == code
     assert bench.removed == [SCRATCH]
     assert "is gone" in error.cause
+    assert scripts(bench) == []
+
+
+def test_a_scratch_cluster_that_did_not_come_to_the_target_goes_and_nothing_is_taken_from_it(bench: _Bench) -> None:
+    """E1, in an extraction: PostgreSQL promoted, and not because of the target."""
+    promoted = "1\tFF/0\tno recovery target specified\n"
+    failed = failure(bench.extraction(databases(history=promoted))._recover)
+    assert failed.code == "recovery-ended-early"
+    assert "gone" in failed.cause
+    assert bench.removed == [SCRATCH]
     assert scripts(bench) == []
 
 

@@ -13,6 +13,7 @@ from dr.model.extraction.preconditions import ExtractSituation
 from dr.model.extraction.table import TableName
 from dr.model.extraction.table_facts import Part, View
 from dr.model.history import Outcome
+from dr.model.recovery.fetch_ahead import Fetching
 from dr.model.target.target import RecoveryTarget
 from tests.archives import archive, at, backup, wal
 from tests.builders import (
@@ -47,12 +48,12 @@ def test_much_wal_is_fetched_ahead_where_the_archive_is_an_in_tree_one() -> None
     target = RecoveryTarget(at(100))
 
     ahead = decide(situation, target=target)
-    assert ahead.fetches_ahead
+    assert ahead.fetching == Fetching(16)
     by_plugin = replace(situation, recovery=replace(recovery, source=a_plugin_source()))
     few = replace(situation, recovery=replace(recovery, archive=short))
     for other in (by_plugin, few):
         decision = decide(other, target=target)
-        assert not decision.fetches_ahead
+        assert decision.fetching is None
 
 
 def keys(decision: ExtractDecision) -> list[str]:

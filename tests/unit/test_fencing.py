@@ -15,7 +15,7 @@ CLUSTER = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters/postgres-prod"
 PODS = "/api/v1/namespaces/data/pods"
 NAME = "postgres-prod"
 SERVES, REJECTS, SILENT = said(code=0), said(code=1), said(code=2)
-GONE = AccessError("api-error", "container not found", "repeat")
+GONE = AccessError("container-not-running", "container not found", "repeat")
 
 
 class _Cluster:
@@ -107,6 +107,37 @@ def test_an_instance_that_may_still_write_is_not_let_pass(cluster: _Cluster, api
 def test_a_pod_whose_container_is_gone_serves_no_more(cluster: _Cluster, api: KubernetesApi) -> None:
     cluster.becomes(GONE)
     _fence(api, Event(), limit=0)
+
+
+CUT_OFF = {
+    "the node": AccessError("api-error", "500 error dialing backend: no route to host", "repeat"),
+    "the way there": AccessError("api-unreachable", "connection refused", "check"),
+    "the right": AccessError("forbidden", "may not", "ask for it"),
+    "the time": AccessError("exec-timeout", "not within 10 s", "look"),
+}
+
+
+@pytest.mark.parametrize("answer", CUT_OFF.values(), ids=CUT_OFF)
+def test_an_instance_that_could_not_be_asked_is_not_silent(
+    cluster: _Cluster, api: KubernetesApi, answer: AccessError
+) -> None:
+    """E5: a node that is cut off goes on serving whoever is connected."""
+    cluster.becomes(SILENT)
+    cluster.states[f"{NAME}-1"] = answer
+    with pytest.raises(AccessError) as failed:
+        _fence(api, Event(), limit=0)
+    assert failed.value.code == "fence-not-seen"
+    assert "postgres-prod-1" in failed.value.cause
+    assert "--force" in failed.value.remedy
+
+
+def test_a_pod_whose_node_does_not_report_is_asked(cluster: _Cluster, api: KubernetesApi) -> None:
+    """E5: its phase is Unknown."""
+    cluster.becomes(CUT_OFF["the node"])
+    cluster.phases(Unknown=[f"{NAME}-1"])
+    with pytest.raises(AccessError) as failed:
+        _fence(api, Event(), limit=0)
+    assert failed.value.code == "fence-not-seen"
 
 
 def test_pods_that_have_ended_are_not_asked(cluster: _Cluster, api: KubernetesApi) -> None:

@@ -1,8 +1,10 @@
-"""WAL fetched ahead: when, by which specification, and that nothing of it stays."""
+"""How WAL is fetched while a Cluster recovers: when, by which specification, and that nothing of it stays."""
 
 import json
 from dataclasses import replace
-from typing import Any
+from threading import Event
+from types import SimpleNamespace
+from typing import Any, Self
 
 import pytest
 
@@ -12,20 +14,28 @@ from dr.model.archive.contents import Archive
 from dr.model.recovery.decision import RecoveryDecision
 from dr.model.recovery.fetch_ahead import (
     WORTH_SEGMENTS,
+    Fetching,
     as_declared,
-    can_fetch_ahead,
-    fetching_ahead,
+    fetching_for,
+    hindrance,
+    not_waited_for,
     segments_to_replay,
+    with_program,
 )
+from dr.model.recovery.progress import LogSeen, Observation
 from dr.model.recovery.recovered import RecoveredCluster
+from dr.operations.frame.evidence import Evidence
+from dr.operations.recovery import scratch
 from tests.archives import archive, backup, switch, wal
 from tests.builders import (
+    NOW,
     STORE_CONFIGURATION,
     a_decision,
     a_plugin_source,
     a_recovered,
     a_situation,
     a_source,
+    an_environment,
     as_seen,
     by_plugin,
 )
@@ -45,8 +55,17 @@ def _with_segments(count: int) -> Archive:
     return archive(backup(3), files=wal(range(3, 3 + count)))
 
 
-def _decision(count: int = WORTH_SEGMENTS, **situation: Any) -> RecoveryDecision:
-    return a_decision(a_situation(archive=_with_segments(count), **situation))
+def _decision(count: int = WORTH_SEGMENTS, *, latest: bool = False, **situation: Any) -> RecoveryDecision:
+    request = {"target": None} if latest else {}
+    return a_decision(a_situation(archive=_with_segments(count), **situation), **request)
+
+
+def _at_a_time(segment_size: int = 16 * 2**20, **spec: Any) -> int:
+    base = backup(3, size=segment_size)
+    held = archive(base, files=wal(range(3, 60), size=segment_size))
+    fetching = fetching_for(_with(**spec).manifest, held, base, to_the_end=True)
+    assert fetching is not None
+    return fetching.at_a_time
 
 
 def _absent(wire: Wire, path: str, *, method: str = "GET") -> None:
@@ -62,8 +81,35 @@ def test_segments_are_counted_from_the_base_backup_on_along_the_way_that_postgre
 
 
 def test_it_begins_where_it_pays() -> None:
-    assert _decision(WORTH_SEGMENTS).fetches_ahead
-    assert not _decision(WORTH_SEGMENTS - 1).fetches_ahead
+    assert _decision(WORTH_SEGMENTS).fetching == Fetching(16)
+    assert _decision(WORTH_SEGMENTS - 1).fetching is None
+
+
+def test_a_recovery_to_the_end_always_waits_for_a_store_that_fails() -> None:
+    """E1: PostgreSQL takes a failure for the end of the WAL, and only a target tells it that it is not."""
+    assert _decision(WORTH_SEGMENTS, latest=True).fetching == Fetching(16)
+    assert _decision(1, latest=True).fetching == Fetching(1)
+
+
+@pytest.mark.parametrize("size", [64, 256, 1024])
+def test_what_is_fetched_ahead_is_limited_in_bytes(size: int) -> None:
+    """E25: 16 segments of 1 GiB would be 16 GiB of the pod's scratch volume."""
+    assert _at_a_time(size * 2**20) == max(1, 256 // size)
+
+
+@pytest.mark.parametrize(
+    ("spec", "at_a_time"),
+    [
+        ({"resources": {"limits": {"ephemeral-storage": "512Mi"}}}, 8),
+        ({"resources": {"limits": {"ephemeral-storage": "100Gi", "memory": "1Gi"}}}, 16),
+        ({"ephemeralVolumesSizeLimit": {"temporaryData": "256Mi", "shm": "64Mi"}}, 4),
+        ({"ephemeralVolumesSizeLimit": {"temporaryData": "100Mi"}}, 1),
+        ({"ephemeralVolumesSizeLimit": {"temporaryData": "1Gi"}, "resources": {"limits": {"ephemeral-storage": 0}}}, 1),
+    ],
+)
+def test_what_is_fetched_ahead_stays_within_the_limits_of_the_pod(spec: dict[str, Any], at_a_time: int) -> None:
+    """E25: the kubelet evicts a pod that outgrows them. Waiting needs no room."""
+    assert _at_a_time(**spec) == at_a_time
 
 
 def test_the_plan_says_how_much_there_is_and_that_it_is_fetched_ahead() -> None:
@@ -75,7 +121,13 @@ def test_the_plan_says_how_much_there_is_and_that_it_is_fetched_ahead() -> None:
 
 def test_a_cluster_that_is_there_already_goes_on_with_what_it_has() -> None:
     situation = a_situation(archive=_with_segments(30), recovered=as_seen(a_recovered(), healthy=False))
-    assert not a_decision(situation, go_on=True).fetches_ahead
+    assert a_decision(situation, go_on=True).fetching is None
+
+
+def test_a_cluster_that_is_made_again_is_made_with_it() -> None:
+    given_up = {"recovered": as_seen(a_recovered(), healthy=False), "recovered_gave_up": True}
+    situation = a_situation(archive=_with_segments(30), **given_up)
+    assert a_decision(situation, go_on=True).fetching == Fetching(16)
 
 
 def test_what_is_recorded_and_declared_for_good_has_nothing_of_it() -> None:
@@ -83,21 +135,37 @@ def test_what_is_recorded_and_declared_for_good_has_nothing_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "spec",
+    ("spec", "why"),
     [
-        {"env": [{"name": "PYTHONPATH", "value": "/opt"}]},
-        {"ephemeralVolumesSizeLimit": {"temporaryData": "100Mi"}},
-        {"plugins": [{"name": "barman-cloud.cloudnative-pg.io"}]},
+        ({"env": [{"name": "PYTHONPATH", "value": "/opt"}]}, "PYTHONPATH in spec.env"),
+        ({"externalClusters": [{"name": "old", "plugin": {"name": "barman-cloud.cloudnative-pg.io"}}]}, "plugin"),
     ],
-    ids=lambda spec: next(iter(spec)),
+    ids=["env", "plugin"],
 )
-def test_where_something_stands_against_it_it_is_left(spec: dict[str, Any]) -> None:
-    assert can_fetch_ahead(a_recovered())
-    assert not can_fetch_ahead(_with(**spec))
+def test_where_something_stands_against_it_it_is_left_and_the_plan_warns(spec: dict[str, Any], why: str) -> None:
+    """E1: what cannot be waited for is said where PostgreSQL would not notice."""
+    assert hindrance(a_recovered().manifest["spec"]) == ""
+    assert list(not_waited_for(a_recovered().manifest, to_the_end=True)) == []
+    hindered = _with(**spec).manifest
+    assert fetching_for(hindered, _with_segments(99), backup(3), to_the_end=True) is None
+    (warning,) = not_waited_for(hindered, to_the_end=True)
+    assert why in warning
+    assert list(not_waited_for(hindered, to_the_end=False)) == []
+
+
+def test_a_recovery_from_a_snapshot_waits_and_the_plan_warns_all_the_same() -> None:
+    """E1: CloudNativePG's own program is PostgreSQL's restore_command there, and ends with 1 for any failure."""
+    by_snapshot = _with(bootstrap={"recovery": {"volumeSnapshots": {"storage": {"name": "one"}}}}).manifest
+    assert fetching_for(by_snapshot, _with_segments(1), backup(3), to_the_end=True) == Fetching(1)
+    (warning,) = not_waited_for(by_snapshot, to_the_end=True)
+    assert "volume snapshot" in warning
 
 
 def test_a_source_with_the_plugin_is_recovered_without_it() -> None:
-    assert not _decision(source=a_plugin_source()).fetches_ahead
+    for latest in (False, True):
+        decision = _decision(source=a_plugin_source(), latest=latest)
+        assert decision.fetching is None
+        assert any("taken for the end of the WAL" in warning for warning in decision.plan.warnings) is latest
 
 
 def _one_by_one(count: int, **wal_of_store: Any) -> list[str]:
@@ -124,8 +192,14 @@ def test_what_the_source_has_of_its_own_stays_beside_it() -> None:
     cluster = _with(
         env=[{"name": "TZ", "value": "UTC"}], projectedVolumeTemplate={"sources": [own], "defaultMode": 256}
     )
-    spec = fetching_ahead(cluster).manifest["spec"]
-    assert [variable["name"] for variable in spec["env"]] == ["TZ", "PYTHONPATH", "POSTGRES_DR_FETCHED_AHEAD"]
+    spec = with_program(cluster, Fetching(8)).manifest["spec"]
+    assert {variable["name"]: variable["value"] for variable in spec["env"]} == {
+        "TZ": "UTC",
+        "PYTHONPATH": "/projected/postgres-dr",
+        "POSTGRES_DR_WAIT_SECONDS": "300",
+        "POSTGRES_DR_FETCHED_AHEAD": "/controller/fetched-ahead",
+        "POSTGRES_DR_SEGMENTS_AHEAD": "8",
+    }
     first, second = spec["projectedVolumeTemplate"]["sources"]
     assert first == own
     assert second["configMap"]["name"] == NAME
@@ -136,6 +210,11 @@ def test_what_the_source_has_of_its_own_stays_beside_it() -> None:
     assert f"/projected/{item['path']}" == f"{spec['env'][1]['value']}/sitecustomize.py"
     # AND the Cluster that is declared for good was not touched
     assert "PYTHONPATH" not in json.dumps(dict(cluster.manifest))
+
+
+def test_where_nothing_is_fetched_ahead_the_program_needs_no_room() -> None:
+    spec = with_program(a_recovered(), Fetching()).manifest["spec"]
+    assert [variable["name"] for variable in spec["env"]] == ["PYTHONPATH", "POSTGRES_DR_WAIT_SECONDS"]
 
 
 def test_the_patch_takes_away_what_the_source_has_not_and_keeps_what_it_has() -> None:
@@ -152,7 +231,7 @@ def test_the_program_is_brought_as_it_stands(wire: Wire, api: KubernetesApi) -> 
     (made,) = wire.received("POST")
     body = made.body
     assert body["metadata"]["name"] == NAME
-    assert "def hand_over" in body["data"]["sitecustomize.py"]
+    assert "def restore" in body["data"]["sitecustomize.py"]
     assert wire.received("DELETE") == []
 
 
@@ -178,3 +257,49 @@ def test_a_cluster_that_is_gone_needs_no_patch(wire: Wire, api: KubernetesApi) -
     _absent(wire, CLUSTER, method="PATCH")
     make_as_declared(api, a_recovered())
     assert len(wire.received("PATCH")) == 1
+
+
+def test_the_program_stays_until_the_recovery_is_over(
+    wire: Wire, api: KubernetesApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E1: the kubelet takes a file whose ConfigMap is gone out of a running pod, and the Job's next pod has to find it.
+
+    The specification becomes the source's again as soon as the first pod is at work: the instance starts without.
+    """
+    # GIVEN a scratch Cluster that replays WAL, and then is healthy
+    cluster = a_recovered()
+    said = LogSeen(pod="one", line=json.dumps({"msg": "Starting barman-cloud-restore"}))
+    coming: list[Observation | None] = [as_seen(cluster, healthy=False), said, None, as_seen(cluster), None]
+    done: list[list[str]] = []
+
+    class Watch:
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def next(self, _: float) -> Observation | None:
+            return coming.pop(0)
+
+    monkeypatch.setattr(scratch, "RecoveryWatch", Watch)
+    monkeypatch.setattr(scratch, "make_scratch", lambda *_, **__: True)
+    wire.on(CLUSTER, {}, method="PATCH")
+    wire.on(CONFIG_MAPS, {}, status=201, method="POST")
+    wire.on(f"{CONFIG_MAPS}/{NAME}", {"metadata": {"name": NAME}})
+    wire.on(f"{CONFIG_MAPS}/{NAME}", {}, method="DELETE")
+    session: Any = SimpleNamespace(api=api, environment=an_environment(), clock=lambda: NOW, stop=Event())
+    reporter: Any = SimpleNamespace(recovery=lambda *_, **__: None)
+
+    def changes(_: object = None) -> None:
+        done.append([asked.method for asked in wire.asked if asked.method != "GET"])
+
+    # WHEN it is recovered
+    one = scratch.Scratch(session, reporter, Evidence(), cluster.manifest, fetching=Fetching())
+    one.recover(changes)
+    changes()
+    # THEN
+    assert done == [["DELETE", "POST", "PATCH"], ["DELETE", "POST", "PATCH", "DELETE"]]

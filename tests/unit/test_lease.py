@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from threading import Event
@@ -16,6 +15,7 @@ from dr.operations.frame import lease
 from dr.operations.frame.lease import DURATION, held
 from tests.builders import NOW, a_holder, lease_object
 from tests.doubles import Impatient, KubernetesDouble, a_dead_process, kube_status, serving
+from tests.waiting import HANG_SECONDS, wait_for
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/data/leases/postgres-dr-prod"
 ME, BOB = a_holder(), "bob@ops-2:8"
@@ -68,13 +68,6 @@ def _writing(wire: KubernetesDouble, holder: str, renewed: datetime = NOW) -> Ca
         wire.keep(LEASE, lease_object(holder, renewed))
 
     return write
-
-
-def _await(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_the_first_operation_makes_the_lease_and_gives_it_back(ann: _Operator, wire: KubernetesDouble) -> None:
@@ -190,7 +183,7 @@ def test_the_lease_is_renewed_while_the_work_goes_on(
     ticks = iter(NOW + timedelta(seconds=second) for second in range(10_000))
     with held(LeaseStore(api, "data", "prod"), ME, take_over=False, clock=lambda: next(ticks), stop=Event()):
         first = wire.objects[LEASE]["spec"]
-        _await(lambda: bool(wire.objects[LEASE]["spec"]["renewTime"] > first["renewTime"]))
+        wait_for(lambda: bool(wire.objects[LEASE]["spec"]["renewTime"] > first["renewTime"]))
         spec = wire.objects[LEASE]["spec"]
     assert spec["holderIdentity"] == str(ME)
     assert spec["leaseDurationSeconds"] == DURATION.total_seconds()
@@ -208,7 +201,7 @@ def test_losing_the_lease_stops_the_work_and_leaves_the_new_holder_alone(
 
     def lose() -> None:
         wire.keep(LEASE, lease_object(BOB))
-        assert stop.wait(10)
+        assert stop.wait(HANG_SECONDS)
 
     ann.work(lose, stop=stop)
     assert ann.holder == BOB
@@ -222,7 +215,7 @@ def test_a_lease_that_was_deleted_is_lost(
 
     def lose() -> None:
         del wire.objects[LEASE]
-        assert stop.wait(10)
+        assert stop.wait(HANG_SECONDS)
 
     ann.work(lose, stop=stop)
     assert LEASE not in wire.objects
@@ -237,10 +230,10 @@ def test_an_api_server_that_is_away_for_a_moment_is_no_loss(
     def away() -> None:
         asked = len(wire.asked)
         wire.on(LEASE, kube_status(500, "etcd restarts"), status=500)
-        _await(lambda: len(wire.asked) > asked + 2)
+        wait_for(lambda: len(wire.asked) > asked + 2)
         del wire.answers["GET", LEASE]
         renewals = len(wire.received("PUT"))
-        _await(lambda: len(wire.received("PUT")) > renewals)
+        wait_for(lambda: len(wire.received("PUT")) > renewals)
 
     ann.work(away, stop=stop)
     assert not stop.is_set()
@@ -264,5 +257,5 @@ def test_renewing_does_not_change_since_when_the_lease_is_held(
     ticks = iter(NOW + timedelta(seconds=second) for second in range(10_000))
     with held(LeaseStore(api, "data", "prod"), ME, take_over=False, clock=lambda: next(ticks), stop=Event()):
         first = wire.objects[LEASE]["spec"]
-        _await(lambda: bool(wire.objects[LEASE]["spec"]["renewTime"] > first["renewTime"]))
+        wait_for(lambda: bool(wire.objects[LEASE]["spec"]["renewTime"] > first["renewTime"]))
         assert wire.objects[LEASE]["spec"]["acquireTime"] == first["acquireTime"]

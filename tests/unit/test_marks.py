@@ -122,7 +122,7 @@ def _answer(ran: RanInPod) -> Ran | AccessError:
         return said("0/3000158|000000010000000000000003\n")
     if "archived_count" in script:
         return said("t|8|0|none\n")
-    return said("000000010000000000000003\n" if "pg_switch_wal" in script else "")
+    return said(f"731\n0/3000158|00000001|{2**24}\n0/3000170\n" if "pg_switch_wal" in script else "")
 
 
 def test_a_mark_is_made_then_archived_then_kept(seat: _Seat) -> None:

@@ -24,6 +24,7 @@ from dr.operations.frame.runner import StepResult
 from dr.operations.frame.session import Session
 from tests.builders import NOW, a_holder, a_step, an_environment, lease_object
 from tests.doubles import Impatient, KubernetesDouble, a_dead_process, kube_status, serving
+from tests.waiting import HANG_SECONDS
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/data/leases/postgres-dr-prod"
 RECORDS = "/api/v1/namespaces/data/configmaps"
@@ -209,7 +210,7 @@ def test_losing_the_lease_stops_the_operation_before_its_next_step(
 
     def lose() -> None:
         wire.keep(LEASE, lease_object(BOB))
-        assert bench.stop.wait(10)
+        assert bench.stop.wait(HANG_SECONDS)
 
     with pytest.raises(InterruptedOperationError):
         bench.run(lose)

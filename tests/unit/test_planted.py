@@ -3,12 +3,26 @@
 import base64
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.e2e.planted import Planted
+from tests.waiting import wait_for
 
+_FOR_LONG = "import time; time.sleep(3600)"
 SECRET = "correct-horse-battery"
 PLANTED = Planted({"passphrase": SECRET})
+
+
+@contextmanager
+def _sleeping(word: str) -> Iterator[None]:
+    """A program that has ``word`` in its command line, and does nothing."""
+    with subprocess.Popen([sys.executable, "-ISc", _FOR_LONG, word]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def test_a_secret_in_a_file_is_found_plain_and_encoded(tmp_path: Path) -> None:
@@ -23,9 +37,8 @@ def test_a_secret_in_a_file_is_found_plain_and_encoded(tmp_path: Path) -> None:
 
 
 def test_a_secret_in_a_command_line_is_found() -> None:
-    with PLANTED.watched() as seen:
-        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)", SECRET], check=True)
-    assert set.union(*seen.values()) == {"passphrase"}
-    with PLANTED.watched() as seen:
-        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.2)"], check=True)
-    assert seen == {}
+    with PLANTED.watched() as seen, _sleeping("nothing"), _sleeping(SECRET):
+        wait_for(lambda: seen)
+    ((line, found),) = seen.items()
+    assert SECRET in line
+    assert found == {"passphrase"}

@@ -11,6 +11,7 @@ from dr.clients.cluster.kubernetes import KubernetesApi
 from dr.clients.database import pod_exec
 from dr.clients.database.pod_exec import PodExec
 from dr.model.errors import AccessError
+from tests.doubles import Wire
 
 
 class _Ended(WSClient):  # type: ignore[misc]  # the client comes without types
@@ -31,6 +32,42 @@ class _Ended(WSClient):  # type: ignore[misc]  # the client comes without types
 
     def close(self, **_: Any) -> None:
         """Was closed."""
+
+
+EXEC = "/api/v1/namespaces/data/pods/postgres-1/exec"
+
+
+def _refusal(api: KubernetesApi) -> AccessError:
+    with pytest.raises(AccessError) as failed:
+        PodExec(api, namespace="data", pod="postgres-1", container="postgres").run(["true"], what="ask", limit=5)
+    return failed.value
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "code"),
+    [
+        (401, "Unauthorized", "token-expired"),
+        (403, 'pods "postgres-1" is forbidden: User "ann" cannot create resource "pods/exec"', "forbidden"),
+        (500, "error dialing backend: dial tcp 10.0.0.7:10250: connect: no route to host", "api-error"),
+        (500, "No agent available", "api-error"),
+        (503, "the server is currently unable to handle the request", "api-error"),
+        (500, 'unable to upgrade connection: container not found ("postgres")', "container-not-running"),
+    ],
+)
+def test_a_refused_exec_is_told_by_its_status_and_in_the_servers_words(
+    wire: Wire, api: KubernetesApi, status: int, message: str, code: str
+) -> None:
+    """O2, E5: the client gives every refusal the status 0."""
+    wire.on(EXEC, {"kind": "Status", "message": message}, status=status)
+    refused = _refusal(api)
+    assert refused.code == code
+    assert code == "token-expired" or message in refused.cause
+
+
+def test_a_page_of_a_proxy_is_no_word_about_the_container(wire: Wire, api: KubernetesApi) -> None:
+    """O2: HTML, from what stands in between."""
+    wire.on(EXEC, {"html": "container is not running"}, status=502)
+    assert _refusal(api).code == "api-error"
 
 
 Run = Callable[[str], int]

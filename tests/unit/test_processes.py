@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +17,7 @@ from dr.clients.files import processes
 from dr.clients.files.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine, this_process
 from tests.builders import a_holder
 from tests.doubles import a_dead_process
+from tests.waiting import HANG_SECONDS, wait_for
 
 HERE = socket.gethostname()
 
@@ -48,7 +48,7 @@ class _Orphan:
         program.write_text(
             f"#!{sys.executable} -IS\nimport pathlib, signal, sys, time\n"
             f"signal.signal(signal.SIGINT, {on_interrupt})\n"
-            f"pathlib.Path({str(ready)!r}).touch()\ntime.sleep(60)\n"
+            f"pathlib.Path({str(ready)!r}).touch()\ntime.sleep(3600)\n"
         )
         program.chmod(0o755)
         apart = "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL"
@@ -56,10 +56,7 @@ class _Orphan:
         start = f"import os, subprocess; {mark}; print(subprocess.Popen([{str(program)!r}], {apart}).pid)"
         ended = subprocess.run([sys.executable, "-ISc", start], capture_output=True, text=True, check=True)
         self.holder = a_holder(pid=int(ended.stdout), host=HERE)
-        deadline = time.monotonic() + 10
-        while not ready.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        wait_for(ready.exists)
 
     @property
     def runs(self) -> bool:
@@ -82,6 +79,7 @@ def orphan(tmp_path: Path) -> Iterator[Callable[..., _Orphan]]:
     for one in started:
         with suppress(ProcessLookupError):
             os.kill(one.holder.pid, signal.SIGKILL)
+    wait_for(lambda: not any(one.runs for one in started))
 
 
 def test_an_engine_whose_parent_was_killed_is_an_orphan(orphan: Callable[..., _Orphan]) -> None:
@@ -119,7 +117,7 @@ def test_only_plugins_of_ours_that_are_left_alone_are_ended(
 ) -> None:
     left = orphan(name=name, dr=dr)
     end_orphaned_plugins()
-    assert left.runs is not ended
+    wait_for(lambda: left.runs is not ended)
 
 
 def test_a_plugin_whose_dr_lives_is_not_ended(orphan: Callable[..., _Orphan]) -> None:
@@ -136,8 +134,8 @@ def test_a_process_that_is_gone_or_unknown_is_none() -> None:
 @pytest.mark.parametrize("on_interrupt", ["lambda *_: sys.exit(0)", "signal.SIG_IGN"], ids=["obeys", "does not"])
 def test_an_orphan_is_ended_one_way_or_the_other(orphan: Callable[..., _Orphan], on_interrupt: str) -> None:
     left = orphan(on_interrupt)
-    end_orphan(left.holder, limit=10 if "exit" in on_interrupt else 0.1)
-    assert not left.runs
+    end_orphan(left.holder, limit=HANG_SECONDS if "exit" in on_interrupt else 0.1)
+    wait_for(lambda: not left.runs)
 
 
 def test_an_orphan_that_ended_by_itself_is_no_failure() -> None:
@@ -146,7 +144,7 @@ def test_an_orphan_that_ended_by_itself_is_no_failure() -> None:
 
 def test_a_process_that_ended_and_was_not_waited_for_is_known_dead() -> None:
     # GIVEN what a killed process is where its parent, or a container's process 1, does not wait for it
-    with subprocess.Popen([sys.executable, "-ISc", "import time; time.sleep(60)"]) as process:
+    with subprocess.Popen([sys.executable, "-ISc", "import time; time.sleep(3600)"]) as process:
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         # THEN

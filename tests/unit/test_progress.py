@@ -213,6 +213,37 @@ def test_what_every_recovery_logs_is_no_failure(line: LogSeen) -> None:
     assert before.after(line) == before
 
 
+def _program(words: str) -> LogSeen:
+    """A line of the program that fetches WAL, as PostgreSQL's collector hands its standard error on."""
+    return LogSeen(pod=POD, line=json.dumps({"logger": "postgres", "msg": f"postgres-dr: {words}"}))
+
+
+def test_a_segment_that_the_store_does_not_give_is_waited_for_until_it_comes() -> None:
+    """E1: the live view shows that the store is waited for."""
+    # GIVEN a replay
+    replaying = _after(_pod(), RESTORING, _restored(3))
+    # WHEN barman takes long, or fails
+    for words in (
+        "WAL 000000010000000000000004 is being fetched for 15 s",
+        "WAL 000000010000000000000004 could not be fetched (barman ended with 4); trying again, for 200 s more",
+    ):
+        waiting = replaying.after(_program(words))
+        # THEN that is shown, and nothing has failed
+        assert waiting == replace(replaying, waiting_for=words)
+        # AND over as soon as PostgreSQL has it
+        assert waiting.after(_restored(4)).waiting_for == ""
+        assert waiting.after(AGAIN).waiting_for == ""
+
+
+def test_a_segment_that_was_not_to_be_had_is_a_failure_that_another_attempt_may_not_meet() -> None:
+    """E1: PostgreSQL was stopped, where it would have ended the recovery without a word."""
+    words = "WAL 000000010000000000000004 could not be fetched within 300 s (barman ended with 4)"
+    failure = _after(_pod(), RESTORING, _restored(3), _program(f"{words}; PostgreSQL is stopped")).failure
+    assert failure is not None
+    assert (failure.code, failure.final) == ("wal-not-fetched", False)
+    assert failure.cause.startswith(words)
+
+
 def test_a_failed_pod_whose_log_said_nothing_is_a_failure_but_not_a_final_one() -> None:
     failure = _after(_pod("Failed")).failure
     assert failure is not None

@@ -54,6 +54,14 @@ def test_the_wal_is_not_sealed_where_it_cannot_or_shall_not_be(situation: Situat
     assert any("sealed" in warning for warning in decision.plan.warnings)
 
 
+def test_a_primary_that_only_did_not_answer_in_time_is_sealed_all_the_same() -> None:
+    """E6: a question took more than 10 s in an incident, and up to archive_timeout of commits was given up."""
+    decision = a_decision(a_situation(database_time=None, primary_down=False), target=None)
+    assert "seal-wal" in _keys(decision)
+    (warning,) = decision.plan.warnings
+    assert "did not answer" in warning
+
+
 def test_nothing_is_warned_of_where_everything_is_in_order() -> None:
     assert a_decision().plan.warnings == ()
 

@@ -35,6 +35,7 @@ from tests.builders import (
     an_environment,
     as_seen,
 )
+from tests.waiting import HANG_SECONDS
 
 LONG = "kubectl --context acme-prod scale deployment/" + "a" * 120
 
@@ -217,7 +218,7 @@ def test_while_an_operation_runs_a_signal_only_sets_the_event(number: signal.Sig
     stop = Event()
     with stopping(stop):
         os.kill(os.getpid(), number)
-        assert stop.wait(10)
+        assert stop.wait(HANG_SECONDS)
 
 
 def test_the_handlers_of_before_come_back(own_signals: None) -> None:

@@ -13,6 +13,7 @@ from dr.operations.recovery.verify import Finding, judge, verify_database, verif
 from tests.builders import TARGET, TARGET_TIME, an_environment
 
 SEGMENT = "000000010000000000000007"
+SEALED = ["731", f"0/7000158|00000001|{2**24}", "0/7000170"]
 
 
 class PsqlDouble(Psql):
@@ -35,30 +36,51 @@ def _failed(code: str) -> AccessError:
 
 
 def test_sealing_commits_before_it_switches_and_then_waits_for_that_segment() -> None:
-    psql = PsqlDouble(["731", SEGMENT], ["t|8|0|none"])
+    psql = PsqlDouble(SEALED, ["t|8|0|none"])
     assert _seal(psql) == SEGMENT
-    (commit, switch), (wait, _) = psql.asked
+    (commit, end, switch), (wait, _) = psql.asked
     assert "pg_current_xact_id" in commit
+    assert "pg_current_wal_insert_lsn" in end
     assert "pg_switch_wal" in switch
     assert SEGMENT in wait
     assert "pg_stat_archiver" in wait
 
 
 def _seal(psql: Psql, said: list[str] | None = None, limit: float = 0) -> str:
-    return seal_wal(psql, limit=limit, stop=Event(), say=(said if said is not None else []).append)
+    return seal_wal(psql, limit=limit, stop=Event(), say=(said if said is not None else []).append).segment
+
+
+def test_what_is_sealed_is_a_position_that_a_recovery_can_be_held_against() -> None:
+    sealed = seal_wal(PsqlDouble(SEALED, ["t|8|0|none"]), stop=Event(), say=print)
+    assert (sealed.end.timeline, sealed.end.lsn, sealed.end.segment_size) == (1, 0x7000158, 2**24)
+
+
+@pytest.mark.parametrize(
+    ("position", "size", "segment"),
+    [
+        ("0/8000000", 2**24, "000000010000000000000007"),
+        ("0/8000028", 2**24, "000000010000000000000008"),
+        ("1/40000000", 2**30, "000000010000000100000000"),
+        ("A/FF000001", 2**24, "000000010000000A000000FF"),
+    ],
+)
+def test_the_segment_that_is_waited_for_is_that_of_the_commit(position: str, size: int, segment: str) -> None:
+    """E27: at a boundary ``pg_walfile_name`` names another one, by PostgreSQL's version; somebody may have switched."""
+    psql = PsqlDouble(["731", f"{position}|00000001|{size}", position], ["t|8|0|none"])
+    assert _seal(psql) == segment
 
 
 def test_a_segment_behind_others_is_waited_for_as_long_as_they_are_archived() -> None:
     said: list[str] = []
     waiting = [[f"f|{archived}|{left}|none"] for archived, left in ((5, 3), (6, 2), (7, 1))]
-    assert _seal(PsqlDouble(["731", SEGMENT], *waiting, ["t|8|0|none"]), said) == SEGMENT
+    assert _seal(PsqlDouble(SEALED, *waiting, ["t|8|0|none"]), said) == SEGMENT
     assert [line.split(",")[0] for line in said] == [f"{left} WAL segments wait to be archived" for left in (3, 2, 1)]
 
 
 def test_where_none_is_archived_any_more_it_is_told_with_the_last_failure() -> None:
     failure = f"{SEGMENT} at 2026-04-27 10:00:00+00"
     with pytest.raises(AccessError) as failed:
-        _seal(PsqlDouble(["731", SEGMENT], *[[f"f|5|3|{failure}"]] * 2))
+        _seal(PsqlDouble(SEALED, *[[f"f|5|3|{failure}"]] * 2))
     assert failed.value.code == "wal-not-archived"
     assert "3 segments wait" in failed.value.cause
     assert failure in failed.value.cause
@@ -67,7 +89,7 @@ def test_where_none_is_archived_any_more_it_is_told_with_the_last_failure() -> N
 @pytest.mark.parametrize("code", ["exec-interrupted", "exec-timeout", "api-unreachable", "sql-failed"])
 def test_another_failure_while_sealing_stays_what_it_is(code: str) -> None:
     with pytest.raises(AccessError) as failed:
-        _seal(PsqlDouble(["731", SEGMENT], _failed(code)))
+        _seal(PsqlDouble(SEALED, _failed(code)))
     assert failed.value.code == code
 
 

@@ -49,7 +49,7 @@ def _warnings(found: Archive, target: RecoveryTarget | None = None) -> list[str]
 def _situation(found: Archive, *, alive: bool = True, seen_at: timedelta = timedelta(days=3)) -> Situation:
     catalogue = Catalogue(server_name="postgres-prod", backups=found.backups, server_names=frozenset())
     now = at(0) + seen_at
-    return a_situation(archive=found, catalogue=catalogue, seen_at=now, database_time=now if alive else None)
+    return a_situation(archive=found, catalogue=catalogue, seen_at=now, primary_down=not alive)
 
 
 class TestWhatIsNeeded:
@@ -150,6 +150,14 @@ class TestWhatARecoveryIsTold:
         assert problem.code == "wal-unreadable"
         assert f"WAL segment {_name(number)} cannot be replayed: {CUT}" in problem.cause
         assert f"what was committed after {RecoveryTarget(at(10 * number - 10))} would not be in it" in problem.cause
+
+    def test_who_insists_gets_what_comes_before_it_and_is_promised_no_more(self) -> None:
+        found = archive(BASE, files=WHOLE.files, damaged={_name(9): CUT})
+        decision = a_decision(_situation(found), target=None, insists=True)
+        assert decision.broken_off
+        assert decision.promise is not None
+        assert decision.promise.lsn < 9 * SEGMENT
+        assert not a_decision(_situation(WHOLE), target=None, insists=True).broken_off
 
     def test_who_insists_is_warned(self) -> None:
         found = archive(BASE, files=WHOLE.files, damaged={_name(9): CUT})

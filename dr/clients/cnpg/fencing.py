@@ -6,7 +6,6 @@ be undone.
 """
 
 import time
-from collections.abc import Collection
 from threading import Event
 
 from dr.clients.cluster.kubernetes import KubernetesApi
@@ -20,8 +19,9 @@ FENCED = "cnpg.io/fencedInstances"
 HIBERNATION = "cnpg.io/hibernation"
 ALL_INSTANCES = '["*"]'
 _ASK_SECONDS = 10
-_GONE = {"not-found", "api-error"}
-"""How an exec fails whose container is on its way out. Any other failure says nothing about PostgreSQL."""
+_GONE = {"not-found", "container-not-running"}
+"""How an exec fails whose pod is gone, or whose container is, by the node's own word. Any other failure says nothing
+about PostgreSQL: a node that is cut off goes on serving whoever is connected."""
 _SERVES, _REJECTS, _SILENT, _UNKNOWN = 0, 1, 2, -1
 """What ``pg_isready`` says (PostgreSQL manual). A server that rejects new sessions may still have old ones."""
 
@@ -29,19 +29,37 @@ _SERVES, _REJECTS, _SILENT, _UNKNOWN = 0, 1, 2, -1
 def fence(api: KubernetesApi, namespace: str, name: str, *, hibernate: bool, limit: float, stop: Event) -> None:
     """Fence or hibernate the Cluster, and wait until none of its instances serves any more.
 
-    ``limit`` is in seconds. Raises AccessError ``still-serving`` at the limit; returns early when ``stop`` is set.
+    ``limit`` is in seconds. At the limit raises AccessError ``still-serving``, or ``fence-not-seen`` where what is left
+    could not be asked; returns early when ``stop`` is set.
     """
     annotate_cluster(api, namespace, name, {HIBERNATION: "on"} if hibernate else {FENCED: ALL_INSTANCES})
     deadline = time.monotonic() + limit
-    while not stop.is_set() and (serving := _in_state(api, namespace, name, {_SERVES, _REJECTS, _UNKNOWN})):
+    while not stop.is_set():
+        states = _states(api, namespace, name)
+        serving = [pod for pod, state in states.items() if state in {_SERVES, _REJECTS}]
+        unknown = [pod for pod, state in states.items() if state == _UNKNOWN]
+        if not serving and not unknown:
+            return
         if time.monotonic() > deadline:
-            raise AccessError(
-                "still-serving",
-                f"{', '.join(serving)} still serve, or could not be asked, {limit:.0f} s after {namespace}/{name} was "
-                "told not to",
-                f"look: kubectl describe cluster {name} -n {namespace}; is the operator running?",
-            )
+            raise _not_silent(namespace, name, serving, unknown, limit)
         stop.wait(0.2)
+
+
+def _not_silent(namespace: str, name: str, serving: list[str], unknown: list[str], limit: float) -> AccessError:
+    after = f"{limit:.0f} s after {namespace}/{name} was told not to"
+    if serving:
+        return AccessError(
+            "still-serving",
+            f"{', '.join(serving)} still serve {after}",
+            f"look: kubectl describe cluster {name} -n {namespace}; is the operator running?",
+        )
+    return AccessError(
+        "fence-not-seen",
+        f"whether {', '.join(unknown)} still serve could not be asked, {after}; a node that is cut off goes on serving "
+        "those who are connected",
+        f"is its node ready? kubectl get pods -n {namespace} -o wide; kubectl get nodes. If the machine is off for "
+        f"certain, delete its pod and repeat: kubectl delete pod {unknown[0]} -n {namespace} --force --grace-period=0",
+    )
 
 
 def forbid_writing(api: KubernetesApi, namespace: str, name: str) -> None:
@@ -60,7 +78,7 @@ def unfence(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop
     deadline = time.monotonic() + limit
     while not stop.is_set():
         cluster = find_cluster(api, namespace, name)
-        if cluster is not None and cluster.healthy and _in_state(api, namespace, name, {_SERVES}):
+        if cluster is not None and cluster.healthy and _SERVES in _states(api, namespace, name).values():
             return
         if time.monotonic() > deadline:
             raise AccessError(
@@ -78,10 +96,11 @@ def kept_still(cluster: ClusterSnapshot) -> bool:
     return told.get(FENCED) == ALL_INSTANCES or told.get(HIBERNATION) == "on"
 
 
-def _in_state(api: KubernetesApi, namespace: str, name: str, states: Collection[int]) -> list[str]:
-    """The instances of the Cluster whose PostgreSQL is in one of ``states``.
+def _states(api: KubernetesApi, namespace: str, name: str) -> dict[str, int]:
+    """The instances of the Cluster, each with the state of its PostgreSQL.
 
-    They are asked one by one: their pods' readiness is up to half a minute behind.
+    They are asked one by one: their pods' readiness is up to half a minute behind. A pod that has ended has no
+    PostgreSQL; of one whose node does not report (phase Unknown) nothing is known.
     """
     pods = api.ask(
         f"list the instances of {namespace}/{name}",
@@ -89,8 +108,11 @@ def _in_state(api: KubernetesApi, namespace: str, name: str, states: Collection[
         namespace,
         label_selector=f"cnpg.io/cluster={name},cnpg.io/podRole=instance",
     ).items
-    running = [pod.metadata.name for pod in pods if pod.status.phase == "Running"]
-    return [pod for pod in running if _state(api, namespace, pod) in states]
+    return {
+        pod.metadata.name: _state(api, namespace, pod.metadata.name)
+        for pod in pods
+        if pod.status.phase in {"Running", "Unknown"}
+    }
 
 
 def _state(api: KubernetesApi, namespace: str, pod: str) -> int:

@@ -1,4 +1,4 @@
-"""The program that hands over WAL fetched ahead: brought to a recovery's pod, and taken away again."""
+"""The program that fetches WAL with patience, and ahead: brought to a recovery's pods, and taken away again."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,9 +31,9 @@ def remove_program(api: KubernetesApi, namespace: str, cluster: str) -> None:
 
 
 def make_as_declared(api: KubernetesApi, cluster: RecoveredCluster) -> None:
-    """Take what fetches ahead out of the Cluster's specification; nothing when the Cluster is gone. Raises AccessError.
+    """Take the program out of the Cluster's specification; nothing when the Cluster is gone. Raises AccessError.
 
-    A recovery that is under way has it in its pod, and keeps it.
+    A recovery that is under way has it in its Job, and so in each of that one's pods, while there is the ConfigMap.
     """
     api.find(
         f"patch the Cluster {cluster.namespace}/{cluster.name}",

@@ -1,8 +1,10 @@
 """Running a program inside a pod, through the Kubernetes API."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from threading import Event
 
 from kubernetes.client import CoreV1Api
@@ -15,6 +17,10 @@ from websocket import WebSocketException
 from dr.clients.cluster.kubernetes import KubernetesApi
 from dr.model.errors import AccessError
 
+_HANDSHAKE = re.compile(r"Handshake status (?P<status>\d+) (?P<reason>.*?) -\+-\+- .* -\+-\+- (?P<body>.*)", re.DOTALL)
+"""A refusal in the words of websocket-client (``WebSocketBadStatusException`` in ``_handshake.py``)."""
+_NOT_RUNNING = re.compile(r"container not found \(|is in CONTAINER_EXITED state|container \S+ is not running")
+"""That a container is not running, in the words of the kubelet (``server.go``) and of containerd and CRI-O."""
 _CHUNK = 2**18
 """How much of a program's input goes into one message, in bytes: servers on the way have limits."""
 
@@ -52,14 +58,30 @@ class PodExec:
         ``standard_input`` before it says much, and cannot see its end.
 
         Raises AccessError: ``exec-timeout`` after ``limit`` seconds, ``exec-interrupted`` when ``stop`` is set
-        meanwhile, ``exec-failed`` when nothing tells how it ended, and those of :class:`KubernetesApi`.
+        meanwhile, ``exec-failed`` when nothing tells how it ended, ``container-not-running`` where the node's own
+        runtime says so, and those of :class:`KubernetesApi`.
         """
         try:
             return self._run(list(command), what, limit, stop, standard_input)
         except ApiException as error:
-            raise self._api.explained(error, what) from error
+            raise self._refused(error, what) from error
         except (HTTPError, OSError, WebSocketException) as error:
             raise self._api.unreachable(error, what) from error
+
+    def _refused(self, error: ApiException, what: str) -> AccessError:
+        """What a refused exec means. The client gives the status and the body of the answer as text only
+        (``websocket_call`` in ``ws_client.py``); a connection that was not made has neither.
+        """
+        if error.status == 0:
+            answer = _HANDSHAKE.match(str(error.reason))
+            if answer is None:
+                return self._api.unreachable(error, what)
+            error = ApiException(status=int(answer["status"]), reason=answer["reason"])
+            error.body = answer["body"]
+        explained = self._api.explained(error, what)
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and _NOT_RUNNING.search(explained.cause):
+            return AccessError("container-not-running", explained.cause, "look at the pod; repeat when it runs")
+        return explained
 
     def _run(self, command: list[str], what: str, limit: float, stop: Event | None, standard_input: str | bytes) -> Ran:
         deadline = time.monotonic() + limit

@@ -10,8 +10,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kubernetes.utils.quantity import parse_quantity
-
 from dr.clients.cluster.kubernetes import KubernetesApi
 from dr.clients.database.pod_exec import PodExec, Ran
 from dr.clients.database.sql import CONTAINER
@@ -20,6 +18,7 @@ from dr.model.archive.wal_names import lsn
 from dr.model.archive.wal_pieces import Piece
 from dr.model.errors import AccessError
 from dr.model.extraction.drops import WalView
+from dr.model.scratch_room import scratch_room
 
 _LIMIT_SECONDS = 120
 _PIECE_SECONDS = 180
@@ -163,10 +162,8 @@ def segments_at_once(spec: Mapping[str, Any], segment_size: int) -> int:
     """How many segments a pod of the Cluster ``spec`` may be sent at once, so that its scratch space is never near the
     limit that evicts the pod. 0 where even one would be too much.
     """
-    limit = (spec.get("ephemeralVolumesSizeLimit") or {}).get("temporaryData")
-    if limit is None:
-        return _AT_ONCE
-    return min(_AT_ONCE, int(parse_quantity(limit)) // 4 // segment_size)
+    room = scratch_room(spec)
+    return _AT_ONCE if room is None else min(_AT_ONCE, room // segment_size)
 
 
 def packed(name: str, content: bytes) -> bytes:

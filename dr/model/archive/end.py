@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dr.model.archive.catalogue import BaseBackup
 from dr.model.archive.contents import Archive
 from dr.model.archive.wal_names import lsn
-from dr.model.archive.window import End, windows
+from dr.model.archive.window import End, window_of
 from dr.model.errors import Problem
 from dr.model.target.target import RecoveryTarget
 
@@ -21,20 +21,15 @@ def problems_of_end(
     """That ``target`` lies behind all that a recovery from ``base`` can reach. ``alive`` says that the source could
     still archive its newest WAL.
     """
-    end = _end(archive, base, target)
-    if target is None or end is None:
+    window = window_of(archive, base, target.timeline if target else None)
+    if target is None or window is None:
         return
+    end = window.end
     if target.time is not None and end.archived is not None and target.time >= end.archived:
         nearest = f"before {RecoveryTarget(end.archived).rfc3339}"
         yield _problem(end, f"and the target {target} is later", nearest, alive=alive)
     elif target.lsn is not None and target.lsn > end.lsn:
         yield _problem(end, f"and the target {target} is behind its end", f"up to LSN {lsn(end.lsn)}", alive=alive)
-
-
-def _end(archive: Archive, base: BaseBackup, target: RecoveryTarget | None) -> End | None:
-    timeline = target.timeline if target and target.timeline else archive.newest_timeline(base.timeline)
-    found = (window for window in windows(archive) if window.timeline == timeline and base in window.backups)
-    return next((window.end for window in found), None)
 
 
 def _problem(end: End, why: str, nearest: str, *, alive: bool) -> Problem:

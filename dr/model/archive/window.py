@@ -93,6 +93,15 @@ def windows(archive: Archive) -> tuple[Window, ...]:
     return tuple(sorted(found, key=lambda window: (window.start, window.timeline)))
 
 
+def window_of(archive: Archive, base: BaseBackup, timeline: int | None = None) -> Window | None:
+    """The window that a recovery from ``base`` has, along ``timeline``, or along the one that PostgreSQL takes without
+    being told; None where its own WAL is not archived.
+    """
+    wanted = timeline or archive.newest_timeline(base.timeline)
+    found = (window for window in windows(archive) if window.timeline == wanted and base in window.backups)
+    return next(found, None)
+
+
 def holes(archive: Archive) -> tuple[Hole, ...]:
     """The holes of ``archive``, each once, however many timelines lead across it."""
     found: dict[tuple[int, str, str], Hole] = {}

@@ -7,7 +7,6 @@ end of the WAL has lost is what a disaster at that moment would have lost.
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 from dr.model.archive.catalogue import BaseBackup
@@ -20,9 +19,9 @@ from dr.model.config import Environment
 from dr.model.errors import Problem, RefusedError
 from dr.model.plan import Plan, Step
 from dr.model.recovery.carried_over import identity_warning
-from dr.model.recovery.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, segments_to_replay
+from dr.model.recovery.fetch_ahead import Fetching, fetching_for, not_waited_for
 from dr.model.recovery.preconditions import RecoveryRequest, preconditions
-from dr.model.recovery.recovered import RecoveredCluster
+from dr.model.recovery.promise import Promise, promise_of
 from dr.model.recovery.scratch import DRILL, derive_scratch_cluster
 from dr.model.recovery.situation import Situation
 from dr.model.target.commits import LaterCommits
@@ -74,7 +73,8 @@ class DrillSituation:
 @dataclass(frozen=True, kw_only=True)
 class DrillDecision:
     """All that was decided; ``later`` are the transactions that a target leaves out, None where not counted;
-    ``fetches_ahead`` says that WAL is fetched ahead, as a recovery of so many segments would.
+    ``fetching`` says how WAL is fetched, as in a recovery, None where barman is left alone; ``promise`` is where the
+    recovery has to end, None where not known.
     """
 
     request: DrillRequest
@@ -84,8 +84,9 @@ class DrillDecision:
     orphans: tuple[str, ...]
     server_names: frozenset[str]
     external_name: str | None
-    fetches_ahead: bool
+    fetching: Fetching | None
     later: LaterCommits | None
+    promise: Promise | None
     plan: Plan
 
     @property
@@ -127,6 +128,7 @@ def decide_drill(environment: Environment, request: DrillRequest, situation: Dri
         purpose=DRILL,
         environment=environment.name,
     )
+    to_the_end = request.target is None
     return DrillDecision(
         request=request,
         source=source,
@@ -135,22 +137,20 @@ def decide_drill(environment: Environment, request: DrillRequest, situation: Dri
         orphans=situation.orphans,
         server_names=catalogue.server_names,
         external_name=recovery.external_name,
-        fetches_ahead=_fetches_ahead(manifest, recovery.archive, base),
+        fetching=fetching_for(manifest, recovery.archive, base, to_the_end=to_the_end),
         later=recovery.later,
+        promise=promise_of(recovery.archive, base, request.target),
         plan=Plan(
             operation=OPERATION,
             environment=environment.name,
             facts=_facts(environment, request, situation, base),
-            warnings=tuple(_warnings(environment, request, situation, base)),
+            warnings=(
+                *_warnings(environment, request, situation, base),
+                *not_waited_for(manifest, to_the_end=to_the_end),
+            ),
             steps=tuple(_steps(environment, request, situation, base)),
         ),
     )
-
-
-def _fetches_ahead(manifest: Mapping[str, Any], archive: Archive | None, base: BaseBackup) -> bool:
-    many = archive is not None and segments_to_replay(archive, base) >= WORTH_SEGMENTS
-    by_plugin = any("plugin" in one for one in manifest["spec"]["externalClusters"])
-    return many and not by_plugin and can_fetch_ahead(RecoveredCluster(manifest=manifest, limit=timedelta()))
 
 
 def problems_of_drill(environment: Environment, request: DrillRequest, situation: DrillSituation) -> Iterator[Problem]:
@@ -237,7 +237,9 @@ def _steps(
         key="verify",
         done_when="every question was answered",
         title="Verify",
-        detail=", ".join([*(query.name for query in environment.verification), "out of recovery", "target kept"]),
+        detail=", ".join(
+            [*(query.name for query in environment.verification), "out of recovery", "where the recovery ended"]
+        ),
     )
     heavy = "" if request.quick else ", every page and index (amcheck)"
     yield Step(

@@ -28,8 +28,9 @@ from dr.model.extraction.table_facts import TableFacts
 from dr.model.plan import Plan, Step
 from dr.model.recovery.base import RecoveryBase, base_of
 from dr.model.recovery.carried_over import identity_warning
-from dr.model.recovery.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, one_by_one, segments_to_replay
-from dr.model.recovery.recovered import RecoveredCluster
+from dr.model.recovery.decision import seal_warning
+from dr.model.recovery.fetch_ahead import Fetching, fetching_for, one_by_one, segments_to_replay
+from dr.model.recovery.promise import Promise, promise_of
 from dr.model.recovery.scratch import derive_scratch_cluster
 from dr.model.target.clock_skew import skew_warning
 
@@ -38,7 +39,8 @@ from dr.model.target.clock_skew import skew_warning
 class ExtractDecision:
     """All that was decided. ``seals`` says whether the source's WAL is sealed first; ``clears`` that the scratch
     Cluster of an earlier run failed for good and is made anew; ``placed`` that only tidying up is left;
-    ``fetches_ahead`` that WAL is fetched ahead.
+    ``fetching`` how WAL is fetched, None where barman is left alone; ``promise`` where the recovery has to end, None
+    where not known.
     """
 
     request: ExtractRequest
@@ -46,11 +48,12 @@ class ExtractDecision:
     live: ClusterSnapshot
     base: BaseBackup
     scratch: Mapping[str, Any]
-    fetches_ahead: bool
+    fetching: Fetching | None
     seals: bool
     clears: bool
     placed: bool
     plan: Plan
+    promise: Promise | None = None
 
     @property
     def scratch_name(self) -> str:
@@ -78,13 +81,11 @@ def decide_extraction(
         base=base.backup_id,
         snapshot=found.snapshot,
     )
-    scratch = RecoveredCluster(manifest=manifest, limit=environment.timeouts.recovery)
     segments = segments_to_replay(found.archive, base) if found.archive else 0
-    ahead = recovery.recovered is None and source.plugin is None and segments >= WORTH_SEGMENTS
-    ahead = ahead and can_fetch_ahead(scratch)
+    anew = recovery.recovered is None or recovery.recovered_gave_up
     placed = has_its_place(environment, request, situation)
     healthy = recovery.recovered is not None and recovery.recovered.healthy
-    seals = request.seal and recovery.database_time is not None and not healthy
+    seals = request.seal and not recovery.primary_down and not healthy
     plan = Plan(
         operation=OPERATION,
         environment=environment.name,
@@ -98,11 +99,12 @@ def decide_extraction(
         live=live,
         base=base,
         scratch=manifest,
-        fetches_ahead=ahead,
+        fetching=fetching_for(manifest, found.archive, base, to_the_end=False) if anew else None,
         seals=seals,
         clears=recovery.recovered_gave_up,
         placed=placed,
         plan=plan,
+        promise=promise_of(found.archive, base, request.target),
     )
 
 
@@ -167,11 +169,8 @@ def _warnings(
         return
     if recovery.recovered is not None:
         yield f"Going on with the scratch Cluster {situation.scratch_name}, which is there already."
-    elif recovery.database_time is None or not request.seal:
-        why = "The WAL is not sealed"
-        if recovery.database_time is None:
-            why = "The source's primary does not answer, so its WAL cannot be sealed"
-        yield f"{why}: if no commit after the target was archived, the recovery will fail and say so."
+    else:
+        yield from seal_warning(recovery, request.target, seal=request.seal)
     yield from skew_warning(recovery.clock_ahead)
     if base.passed_over:
         yield f"{base.passed_over}."

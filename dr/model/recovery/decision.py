@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dr.model.archive.catalogue import BaseBackup
+from dr.model.archive.wal_holes import problems_of_holes
 from dr.model.archive.wal_needed import warnings_of_wal
 from dr.model.cluster import ClusterSnapshot, ObjectStore
 from dr.model.config import Environment
@@ -13,8 +14,16 @@ from dr.model.names import free_name
 from dr.model.plan import Plan, Step
 from dr.model.recovery.base import RecoveryBase, base_of
 from dr.model.recovery.carried_over import identity_warning
-from dr.model.recovery.fetch_ahead import WORTH_SEGMENTS, can_fetch_ahead, one_by_one, segments_to_replay
+from dr.model.recovery.fetch_ahead import (
+    Fetching,
+    config_map_name,
+    fetching_for,
+    not_waited_for,
+    one_by_one,
+    segments_to_replay,
+)
 from dr.model.recovery.preconditions import RecoveryRequest, preconditions
+from dr.model.recovery.promise import Promise, promise_of
 from dr.model.recovery.recovered import RecoveredCluster, app_secret_name, derive_recovered_cluster
 from dr.model.recovery.situation import Situation, Workload
 from dr.model.target.clock_skew import skew_warning
@@ -35,8 +44,11 @@ class RecoveryDecision:
     """All that was decided; what the steps need to act, so that they decide nothing themselves.
 
     ``present`` are the names of all Clusters that were there; ``segments`` is how many archived WAL segments lie behind
-    the base backup; ``fetches_ahead`` says that they are fetched ahead; ``later`` are the transactions that a target
-    leaves out, None where they could not be counted.
+    the base backup; ``fetching`` says how they are fetched, None where barman is left alone; ``later`` are the
+    transactions that a target leaves out, None where they could not be counted. ``promise`` is where the recovery has
+    to end as far as the archive says, None where it does not; ``begun`` says that the Cluster is there already, so that
+    what is sealed now may come too late for it; ``broken_off`` that it ends at a hole in the archive, which was agreed
+    to, so that it does not come to what is sealed.
     """
 
     request: RecoveryRequest
@@ -46,11 +58,14 @@ class RecoveryDecision:
     workloads: tuple[Workload, ...]
     present: tuple[str, ...]
     segments: int
-    fetches_ahead: bool
+    fetching: Fetching | None
     argocd: tuple[Manager, ...]
     self_starters: tuple[SelfStarter, ...]
     plan: Plan
     later: LaterCommits | None = None
+    promise: Promise | None = None
+    begun: bool = False
+    broken_off: bool = False
 
 
 def decide_recovery(environment: Environment, request: RecoveryRequest, situation: Situation) -> RecoveryDecision:
@@ -66,7 +81,9 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
     cluster = _recovered(environment, request, situation, source, store, found)
     segments = segments_to_replay(situation.archive, base) if situation.archive else 0
     # One that is there already was begun with what it has.
-    ahead = situation.recovered is None and segments >= WORTH_SEGMENTS and can_fetch_ahead(cluster)
+    anew = situation.recovered is None or situation.recovered_gave_up
+    to_the_end = request.target is None
+    fetching = fetching_for(cluster.manifest, situation.archive, base, to_the_end=to_the_end) if anew else None
     return RecoveryDecision(
         request=request,
         source=source,
@@ -75,16 +92,21 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
         workloads=workloads,
         present=situation.other_clusters,
         segments=segments,
-        fetches_ahead=ahead,
+        fetching=fetching,
         argocd=situation.argocd,
         self_starters=situation.self_starters,
         later=situation.later,
+        promise=promise_of(found.archive, base, request.target),
+        begun=situation.recovered is not None and not situation.recovered_gave_up,
+        broken_off=to_the_end
+        and found.archive is not None
+        and any(problems_of_holes(found.archive, base, None, seen_at=situation.seen_at)),
         plan=Plan(
             operation=request.operation,
             environment=environment.name,
             facts=_facts(environment, request, situation, found, cluster, segments),
-            warnings=tuple(_warnings(environment, request, situation, found, segments)),
-            steps=tuple(_steps(environment, request, situation, source, found, cluster, workloads, ahead=ahead)),
+            warnings=tuple(_warnings(environment, request, situation, found, cluster, segments)),
+            steps=tuple(_steps(environment, request, situation, source, found, cluster, workloads, fetching=fetching)),
         ),
     )
 
@@ -150,21 +172,23 @@ def _target(target: RecoveryTarget | None, situation: Situation) -> str:
 
 
 def _warnings(
-    environment: Environment, request: RecoveryRequest, situation: Situation, base: RecoveryBase, segments: int
+    environment: Environment,
+    request: RecoveryRequest,
+    situation: Situation,
+    base: RecoveryBase,
+    cluster: RecoveredCluster,
+    segments: int,
 ) -> Iterator[str]:
     if situation.recovered is not None:
         yield f"Going on with the Cluster {situation.recovered.name}, which is there already."
-    if (situation.database_time is None or not request.seal) and not (request.target and request.target.immediate):
-        why = "The WAL is not sealed"
-        if situation.database_time is None:
-            why = "The source's primary does not answer, so its WAL cannot be sealed"
-        yield f"{why}: {_unsealed(request.target)}"
+    yield from seal_warning(situation, request.target, seal=request.seal)
     yield from skew_warning(situation.clock_ahead)
     if base.passed_over:
         yield f"{base.passed_over}."
     if base.archive is not None and base.backup is not None:
         live = situation.source.system_id if situation.source else ""
         yield from warnings_of_wal(base.archive, base.backup, request.target, seen_at=situation.seen_at, live=live)
+    yield from not_waited_for(cluster.manifest, to_the_end=request.target is None)
     if situation.source is not None:
         yield from one_by_one(situation.source, segments, context=environment.kubernetes.context)
         yield from identity_warning(
@@ -174,6 +198,18 @@ def _warnings(
             project=environment.gcp_project,
         )
     yield from argocd_warnings(situation.workloads.values(), situation.argocd)
+
+
+def seal_warning(situation: Situation, target: RecoveryTarget | None, *, seal: bool) -> Iterator[str]:
+    """That the source's WAL is not sealed, or that it is not sure that it can be."""
+    if target is not None and target.immediate:
+        return
+    if situation.primary_down:
+        yield f"The source's primary does not run, so its WAL cannot be sealed: {_unsealed(target)}"
+    elif not seal:
+        yield f"The WAL is not sealed: {_unsealed(target)}"
+    elif situation.database_time is None:
+        yield "The source's primary did not answer: whether its WAL can be sealed is not known until it is tried."
 
 
 def _unsealed(target: RecoveryTarget | None) -> str:
@@ -191,9 +227,10 @@ def _steps(
     cluster: RecoveredCluster,
     workloads: tuple[Workload, ...],
     *,
-    ahead: bool,
+    fetching: Fetching | None,
 ) -> Iterator[Step]:
     kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
+    program = config_map_name(cluster.name)
     yield Step(
         key="remember",
         done_when="the record is written",
@@ -203,7 +240,7 @@ def _steps(
     yield from pause_step(situation.argocd)
     yield from hold_step(situation.self_starters)
     yield stop_step(environment, workloads, undo=scale_commands(environment, workloads))
-    if request.seal and situation.database_time is not None:
+    if request.seal and not situation.primary_down:
         yield Step(
             key="seal-wal",
             done_when="PostgreSQL reports the segment as archived",
@@ -230,8 +267,11 @@ def _steps(
         title="Recover",
         detail=f"Pulumi creates the Cluster {cluster.name} from {base} and WAL up to "
         + ("the target" if request.target else "its end")
-        + (", which is fetched ahead" if ahead else ""),
-        undo=(f"{kubectl} delete cluster {cluster.name} -n {cluster.namespace}",),
+        + (", which is fetched ahead" if fetching and fetching.ahead else ""),
+        undo=(
+            f"{kubectl} delete cluster {cluster.name} -n {cluster.namespace}",
+            *([f"{kubectl} delete configmap {program} -n {cluster.namespace} --ignore-not-found"] if fetching else ()),
+        ),
     )
     yield Step(
         key="verify",
@@ -242,7 +282,7 @@ def _steps(
                 *(query.name for query in environment.verification),
                 *([str(request.expects)] if request.expects else []),
                 "out of recovery",
-                *(["target kept"] if request.target else []),
+                "stopped at the target" if request.target else "the end of the WAL reached",
                 "archiving",
             ]
         ),

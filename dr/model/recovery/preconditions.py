@@ -181,7 +181,7 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
             remedy="choose a target after the first base backup that was taken since the upgrade",
         )
     if backup is not None and archive is not None:
-        alive = situation.database_time is not None
+        alive = not situation.primary_down
         found = list(_problems_of_wal(request, situation, archive, backup, coming=alive and request.seal))
         yield from found
         if not found and (not alive or not (request.seal or request.insists)):

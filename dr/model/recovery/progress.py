@@ -154,6 +154,8 @@ class RecoveryProgress:
         if self.stage is Stage.HEALTHY:
             # The log of a recovery that is over can arrive after the Cluster was seen healthy.
             return self._with_last_commit(message)
+        if found := _SLOW.search(message):
+            return replace(self, waiting_for=found[1])
         if failure := explain(message):
             return replace(self, failure=replace(failure, final=failure.final and not log.stale))
         if message.startswith("Starting barman-cloud-restore"):
@@ -161,14 +163,16 @@ class RecoveryProgress:
                 return self
             # A new attempt begins from nothing.
             restored_in = self.restored_in | {log.pod}
-            return replace(self, stage=Stage.BASE_BACKUP, wal="", segments=0, failure=None, restored_in=restored_in)
+            begun = replace(self, stage=Stage.BASE_BACKUP, wal="", segments=0, waiting_for="", failure=None)
+            return replace(begun, restored_in=restored_in)
         if message.startswith("Recovering from volume snapshot"):
             return replace(self, stage=Stage.REPLAY, wal="", segments=0, failure=None)
         if message.startswith("Restore completed"):
             return replace(self, stage=self._at_least(Stage.REPLAY))
         if found := re.match(r'restored log file "([0-9A-F]{24})" from archive', message):
             wal, known = found[1], self.wal
-            return replace(self, stage=self._at_least(Stage.REPLAY), wal=wal, segments=self.segments + (wal != known))
+            segments = self.segments + (wal != known)
+            return replace(self, stage=self._at_least(Stage.REPLAY), wal=wal, segments=segments, waiting_for="")
         if message.startswith("archive recovery complete"):
             # What follows is CloudNativePG's: it looks every five seconds, and starts and stops the server once more.
             return replace(self, stage=self._at_least(Stage.FINISHING))
@@ -273,6 +277,14 @@ def explain(message: str) -> Failure | None:
     The signatures are PostgreSQL's, barman's and CloudNativePG's own words: the part of each cause after its last
     colon.
     """
+    if found := _NOT_FETCHED.search(message):
+        return Failure(
+            code="wal-not-fetched",
+            cause=f"{found[1]}: PostgreSQL was stopped, so that it does not take that for the end of the WAL",
+            remedy="barman's own words are above that in the pod's log. Once the store answers, CloudNativePG's next "
+            "try, or --continue; if the segment itself is damaged, choose a target before it",
+            final=False,
+        )
     for failure in _EXPLANATIONS:
         if failure.cause.rsplit(": ", 1)[1] in message:
             return failure
@@ -288,6 +300,9 @@ def _unexplained(reason: str) -> Failure:
     )
 
 
+_SLOW = re.compile(r"postgres-dr: (WAL \w+ (?:is being fetched|could not be fetched .*; trying again).*)")
+_NOT_FETCHED = re.compile(r"postgres-dr: (WAL \w+ could not be fetched within .*); PostgreSQL is stopped")
+"""What the program says that fetches WAL in the recovery's pod (``dr/clients/in_pod/sitecustomize.py``)."""
 _PLUGIN_UNAVAILABLE = "plugin-unavailable"
 
 

@@ -34,12 +34,13 @@ class Situation:
 
     ``recovered_gave_up`` says that recovery pods of the recovered Cluster have failed and none runs or has succeeded;
     ``other_clusters`` are all the Clusters of the namespace; ``external_name`` is empty for a Service of another type;
-    ``database_time`` is the source's own clock, None when its primary does not answer, and ``clock_ahead`` by how
-    much it is ahead of this machine's; ``missing_storage_classes`` are
-    those that the source names and the cluster lacks; ``plugin_fault`` is why the operator does not reach the plugin
-    that the source archives by, empty when nothing is known against it; ``volume_refusal`` is why a volume such as the
-    source's would be refused, empty when it would not; ``later`` are the transactions committed after the target, None
-    when unknown; ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first;
+    ``database_time`` is the source's own clock, None when its primary did not answer, and ``clock_ahead`` by how much
+    it is ahead of this machine's; ``primary_down`` says that the primary was seen not to run, or that there is none;
+    ``missing_storage_classes`` are those that the source names and the cluster lacks;
+    ``plugin_fault`` is why the operator does not reach the plugin that the source archives by, empty when nothing is
+    known against it; ``volume_refusal`` is why a volume such as the source's would be refused, empty when it would not;
+    ``later`` are the transactions committed after the target, None when unknown;
+    ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first;
     ``self_starters`` is what would write, or wake writers, by itself; ``archive`` is all that the bucket holds of the
     source; ``snapshots`` are its backups by volume snapshots, oldest first, None where the cluster knows none such.
     """
@@ -62,6 +63,7 @@ class Situation:
     stands_in: str = ""
     database_time: datetime | None
     clock_ahead: timedelta | None = None
+    primary_down: bool = False
     catalogue: Catalogue | None
     archive: Archive | None = None
     snapshots: tuple[SnapshotBackup, ...] | None = None

@@ -41,7 +41,7 @@ from dr.operations.frame.reports import read_reports
 from dr.operations.frame.runner import Action, StepResult, run_actions
 from dr.operations.frame.session import Session
 from dr.operations.recovery.scratch import Scratch
-from dr.operations.recovery.verify import Finding, verify_database, verify_last_commit
+from dr.operations.recovery.verify import Finding, verify_database, verify_end, verify_last_commit
 
 _GONE_SECONDS = 180
 _ATTEMPTS = 2
@@ -71,7 +71,7 @@ class Drill:
             self.evidence,
             self.decision.scratch,
             purpose=DRILL,
-            ahead=self.decision.fetches_ahead,
+            fetching=self.decision.fetching,
         )
         self._seen: ClusterSnapshot | None = None
         self._acknowledged: datetime | None = None
@@ -161,6 +161,7 @@ class Drill:
         last, request = self._scratch.progress.last_commit, self.decision.request
         findings = [
             *verify_database(self._psql, self.session.environment),
+            verify_end(self._psql, self.decision.promise, request.target),
             verify_last_commit(last, request.target),
         ]
         self._found(findings)

@@ -27,7 +27,7 @@ from dr.model.target.target import RecoveryTarget
 from dr.model.traffic.decision import cluster_behind
 from dr.operations.frame.session import Session
 from dr.operations.recovery.archive_seen import archive_for
-from dr.operations.recovery.observe import database_time
+from dr.operations.recovery.observe import ask_clock
 
 
 def request_for(
@@ -83,7 +83,7 @@ def observe_drill(session: Session, request: DrillRequest) -> DrillSituation:
             later=_later(session, source, request),
             missing_secrets=_missing_secrets(session, source),
             stands_in=stand_in.origin if stand_in else "",
-            database_time=database_time(session, source)[0],
+            database_time=ask_clock(session, source).moment,
             catalogue=catalogue,
             archive=archive,
             record=session.records.read(),

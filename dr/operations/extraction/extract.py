@@ -13,7 +13,6 @@ from dataclasses import replace
 from dr.clients.cnpg.scratch import note_loaded, superuser_password
 from dr.clients.database.sql import Psql
 from dr.clients.database.table_copy import TableReceiver, dump_definition, run_script
-from dr.clients.database.wal import seal_wal
 from dr.model.cluster import ClusterSnapshot
 from dr.model.errors import AccessError, InterruptedOperationError, VerificationError
 from dr.model.extraction import statements as sql
@@ -27,6 +26,7 @@ from dr.operations.extraction.observe import observe_extraction
 from dr.operations.frame.operation import Course, Tools, run_operation
 from dr.operations.frame.session import Session
 from dr.operations.recovery.scratch import Scratch
+from dr.operations.recovery.sealing import seal_source
 
 _SECRET_SECONDS = 60
 _LOOK_SECONDS = 1.0
@@ -61,7 +61,7 @@ class Extract:
             tools.evidence,
             decision.scratch,
             clears=decision.clears,
-            ahead=decision.fetches_ahead,
+            fetching=decision.fetching,
         )
         self._from: ClusterSnapshot | None = None
         self._prepared: Prepared | None = None
@@ -98,14 +98,13 @@ class Extract:
         return run_operation(self._tools, decision.plan, doing, go_on=go_on, report=report)
 
     def _seal_wal(self) -> str:
-        source = self._decision.source
-        psql = Psql(self._session.api, namespace=source.namespace, pod=source.primary or "", database="postgres")
-        return f"{seal_wal(psql, stop=self._session.stop, say=self._tools.reporter.progress)} archived"
+        return f"{seal_source(self._session, self._tools.reporter, self._decision.source).segment} archived"
 
     def _recover(self) -> str:
         begin = time.monotonic()
         self._from = self._scratch.recover()
         seconds = time.monotonic() - begin
+        self._scratch.see_end(self._psql_of(self._from), self._decision.promise, self._request.target)
         self._done = replace(self._done, recover_seconds=seconds)
         loss = loss_by_target(self._scratch.progress.last_commit, None)
         self._tools.evidence.loss = loss.model_copy(

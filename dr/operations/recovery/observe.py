@@ -1,6 +1,7 @@
 """Looking at everything a recovery decides on, at once: the parts that wait for different servers go side by side."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,10 @@ from dr.operations.recovery.archive_seen import archive_for
 from dr.operations.traffic.argocd import managers
 
 _DATABASE_SECONDS = 10
+_NOT_ALLOWED = {"forbidden", "token-expired"}
+_GONE = {"not-found", "container-not-running"}
+_NO_SERVER = "Is the server running"
+"""psql's words where nobody listens at the socket (``fe-connect.c``)."""
 
 
 def observe(session: Session, request: RecoveryRequest) -> Situation:
@@ -38,15 +43,16 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
         source = source or (with_object_store(api, stand_in.cluster) if stand_in else None)
         server_name = (source.server_name if source else None) or request.source
         archive = pool.submit(_archive, environment.backup, server_name, request.target)
-        database = pool.submit(database_time, session, source)
+        database = pool.submit(ask_clock, session, source)
         later = pool.submit(_later, session, source, request)
         around = pool.submit(_around, session, request.recovered_name, source)
-        moment, ahead = database.result()
+        asked = database.result()
         return Situation(
             seen_at=session.clock(),
             source=source,
-            database_time=moment,
-            clock_ahead=ahead,
+            database_time=asked.moment,
+            clock_ahead=asked.ahead,
+            primary_down=asked.down,
             later=later.result(),
             stands_in=stand_in.origin if stand_in else "",
             **_in_order(archive, around),
@@ -102,17 +108,33 @@ def _later(session: Session, source: ClusterSnapshot | None, request: RecoveryRe
     return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=request.target.time)
 
 
-def database_time(session: Session, source: ClusterSnapshot | None) -> tuple[datetime | None, timedelta | None]:
-    """The source's clock, and by how much it is ahead of this machine's. None when its primary does not answer: a dead
-    source is no reason not to recover.
+@dataclass(frozen=True, kw_only=True)
+class ClockAsked:
+    """The clock of the source's primary (aware UTC), and by how much it is ahead of this machine's; None where it did
+    not tell. ``down`` says that its PostgreSQL was seen not to run, or that there is none.
+    """
+
+    moment: datetime | None = None
+    ahead: timedelta | None = None
+    down: bool = False
+
+
+def ask_clock(session: Session, source: ClusterSnapshot | None) -> ClockAsked:
+    """Ask the source's primary. A dead one is no reason not to recover; one that could not be asked may be alive.
+
+    Raises AccessError ``forbidden`` or ``token-expired``: this would be met again by every step that asks a database.
     """
     if source is None or source.primary is None:
-        return None, None
+        return ClockAsked(down=True)
     psql = Psql(session.api, namespace=source.namespace, pod=source.primary, database="postgres")
     asked = session.clock()
     try:
         (seconds,) = psql.ask("SELECT extract(epoch FROM clock_timestamp())", limit=_DATABASE_SECONDS)
-    except (AccessError, ValueError):
-        return None, None
-    moment = datetime.fromtimestamp(float(seconds), UTC)
-    return moment, moment - (asked + (session.clock() - asked) / 2)
+        moment = datetime.fromtimestamp(float(seconds), UTC)
+    except AccessError as error:
+        if error.code in _NOT_ALLOWED:
+            raise
+        return ClockAsked(down=error.code in _GONE or _NO_SERVER in error.cause)
+    except ValueError:
+        return ClockAsked()
+    return ClockAsked(moment=moment, ahead=moment - (asked + (session.clock() - asked) / 2))

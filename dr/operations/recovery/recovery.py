@@ -16,7 +16,6 @@ from dr.clients.cnpg.recovery_watch import RecoveryWatch
 from dr.clients.database.last_commit import last_acknowledged
 from dr.clients.database.sql import Psql
 from dr.clients.database.versions import read_versions
-from dr.clients.database.wal import seal_wal
 from dr.clients.files.manifest_files import read_manifest
 from dr.model.archive.snapshots import AUTO
 from dr.model.declaration import Declaration
@@ -26,9 +25,10 @@ from dr.model.guard.rules import Rule
 from dr.model.record import Record
 from dr.model.recovery.data_loss import loss_at_the_end, loss_by_target, lost_by_target
 from dr.model.recovery.decision import RecoveryDecision, decide_recovery
-from dr.model.recovery.fetch_ahead import fetching_ahead
+from dr.model.recovery.fetch_ahead import with_program
 from dr.model.recovery.lineage import recovered_name, source_of
 from dr.model.recovery.preconditions import RecoveryRequest
+from dr.model.recovery.promise import Promise
 from dr.model.recovery.recovered import app_secret_name
 from dr.model.reports.report import RecoveryReport
 from dr.model.target.target import RecoveryTarget
@@ -37,7 +37,15 @@ from dr.operations.frame.operation import Course, Tools, run_operation
 from dr.operations.frame.session import Session
 from dr.operations.recovery.drop_search import find_drop
 from dr.operations.recovery.observe import observe
-from dr.operations.recovery.verify import Finding, judge, verify_database, verify_last_commit, verify_table
+from dr.operations.recovery.sealing import seal_source
+from dr.operations.recovery.verify import (
+    Finding,
+    judge,
+    verify_database,
+    verify_end,
+    verify_last_commit,
+    verify_table,
+)
 from dr.operations.recovery.wait import RecoveryWait
 from dr.operations.review.guarding import judge as judge_by_guard
 from dr.operations.traffic.argocd import pause
@@ -48,7 +56,7 @@ _ARCHIVING_SECONDS = 60
 _SETTLE_SECONDS = 120
 _CLEAR_SECONDS = 120
 _LOST_SECONDS = 90
-_LOST = {"not-found", "api-error", "exec-failed", "sql-failed"}
+_LOST = {"not-found", "api-error", "api-unreachable", "container-not-running", "exec-failed", "sql-failed"}
 """How a question fails whose pod, or container, or server is on its way out or in."""
 
 
@@ -118,7 +126,8 @@ class Recovery:
         self._findings: list[Finding] = []
         self._cluster_seconds = 0.0
         self._versions: Callable[[], dict[str, str]] = dict
-        self._fetching_ended = False
+        self._fetching = decision.fetching
+        self._marked = self._fetching is not None
         self._watch = RecoveryWatch(
             self._session.api, decision.cluster.namespace, decision.cluster.name, since=self._session.clock()
         )
@@ -165,10 +174,11 @@ class Recovery:
             return run_operation(self._tools, decision.plan, doing, go_on=go_on, report=report)
 
     def _remember(self) -> str:
-        counts = {workload.name: workload.replicas for workload in self._decision.workloads}
+        decision = self._decision
+        counts = {workload.name: workload.replicas for workload in decision.workloads}
 
         def change(record: Record) -> Record:
-            return record.with_replicas(counts).with_recovery(self._decision.cluster)
+            return self._promised(record.with_replicas(counts).with_recovery(decision.cluster), decision.promise)
 
         self._record = self._session.records.change(change, now=self._session.clock())
         self._stack.foresee(self._first_declaration)
@@ -181,10 +191,10 @@ class Recovery:
 
     @property
     def _first_declaration(self) -> Declaration:
-        """What is declared first: where WAL is fetched ahead, the Cluster as it is while it recovers."""
-        if not self._decision.fetches_ahead:
+        """What is declared first: where a program fetches WAL, the Cluster as it is while it recovers."""
+        if self._fetching is None:
             return self._declaration
-        return self._declaration.with_cluster(fetching_ahead(self._decision.cluster))
+        return self._declaration.with_cluster(with_program(self._decision.cluster, self._fetching))
 
     def _keep_copy(self) -> None:
         """Keep how the source runs beside its backups. Who may only read the bucket can recover all the same."""
@@ -194,9 +204,16 @@ class Recovery:
                 keep_copy(self._session.environment.backup, source, self._session.clock())
 
     def _seal_wal(self) -> str:
-        source = self._decision.source
-        psql = Psql(self._session.api, namespace=source.namespace, pod=source.primary or "", database="postgres")
-        return f"{seal_wal(psql, stop=self._session.stop, say=self._tools.reporter.progress)} archived"
+        sealed = seal_source(self._session, self._tools.reporter, self._decision.source)
+        if self._decision.request.target is None and not self._decision.broken_off:
+            self._record = self._session.records.change(
+                lambda record: self._promised(record, sealed.end), now=self._session.clock()
+            )
+        return f"{sealed.segment} archived"
+
+    def _promised(self, record: Record, promise: Promise | None) -> Record:
+        """Where the recovery has to end is kept as it was when it began: it may not know of what was sealed since."""
+        return record if self._decision.begun else record.with_promise(self._decision.cluster.name, promise)
 
     def _credentials(self) -> str:
         source, name = self._decision.source, app_secret_name(self._decision.cluster.name)
@@ -208,19 +225,23 @@ class Recovery:
         deleted = cnpg.delete_given_up(
             self._session.api, cluster.namespace, cluster.name, limit=_CLEAR_SECONDS, stop=self._session.stop
         )
-        return f"Cluster {cluster.name} is gone" if deleted else "not needed: CloudNativePG's own next try is under way"
+        if deleted:
+            return f"Cluster {cluster.name} is gone"
+        # It fetches WAL as it has begun to.
+        self._fetching, self._marked = None, False
+        return "not needed: CloudNativePG's own next try is under way"
 
     def _recover(self) -> str:
-        cluster, ahead = self._decision.cluster, self._decision.fetches_ahead
+        cluster, fetching = self._decision.cluster, self._fetching
         overridden: list[str] = []
         judge = judge_by_guard(self._session, overridden.append)
-        if ahead:
+        if fetching:
             bring_program(self._session.api, cluster)
         self._stack.up(self._first_declaration, judge)
         self._wait.until_healthy(cluster.limit.total_seconds(), check=self._check)
         self._tools.evidence.segments = self._wait.progress.segments
-        if ahead:
-            self._end_fetching_ahead()
+        if fetching:
+            self._make_as_declared()
             self._stack.up(self._declaration, judge)
         created = self._wait.healthy.created
         self._cluster_seconds = (self._session.clock() - created).total_seconds()
@@ -232,14 +253,17 @@ class Recovery:
         if not self._stack.running:
             self._stack.result()
         if self._wait.progress.has_begun:
-            self._end_fetching_ahead()
+            self._make_as_declared()
 
-    def _end_fetching_ahead(self) -> None:
-        """Once, when the pod that recovers has what it needs: the instance has to start as declared."""
-        if self._decision.fetches_ahead and not self._fetching_ended:
+    def _make_as_declared(self) -> None:
+        """Once, when the pod that recovers has the program: the instance has to start without.
+
+        The ConfigMap stays until the end: the kubelet would take the file out of the pod that runs, and CloudNativePG's
+        next try begins with a pod that does not have it yet.
+        """
+        if self._marked:
             make_as_declared(self._session.api, self._decision.cluster)
-            remove_program(self._session.api, self._decision.cluster.namespace, self._decision.cluster.name)
-            self._fetching_ended = True
+            self._marked = False
 
     def _verify(self) -> str:
         cluster = self._decision.cluster
@@ -252,6 +276,7 @@ class Recovery:
         self._findings = [
             *self._ask_database(psql),
             *([verify_table(psql, expects)] if (expects := self._decision.request.expects) else []),
+            verify_end(psql, self._record.promise(cluster.name), self._decision.request.target),
             verify_last_commit(self._wait.progress.last_commit, self._decision.request.target, last_kept),
             self._await_archiving(),
         ]
@@ -305,7 +330,6 @@ class Recovery:
     def _settle(self) -> str:
         self._tools.evidence.versions |= {**self._versions(), **self._stack.versions}
         self._stack.result(_SETTLE_SECONDS)
-        # An earlier run that was killed may have left it.
         remove_program(self._session.api, self._decision.cluster.namespace, self._decision.cluster.name)
         check_stopped(self._session, self._decision.workloads)
         return "the recovery stack is up to date"

@@ -13,14 +13,19 @@ from dr.clients.cnpg import clusters as cnpg
 from dr.clients.cnpg.fetch_ahead import bring_program, make_as_declared, remove_program
 from dr.clients.cnpg.recovery_watch import RecoveryWatch
 from dr.clients.cnpg.scratch import delete_scratch, make_scratch
+from dr.clients.database.sql import Psql
 from dr.model.cluster import ClusterSnapshot
-from dr.model.recovery.fetch_ahead import fetching_ahead
+from dr.model.errors import VerificationError
+from dr.model.recovery.fetch_ahead import Fetching, with_program
 from dr.model.recovery.progress import RecoveryProgress
+from dr.model.recovery.promise import Promise
 from dr.model.recovery.recovered import RecoveredCluster
 from dr.model.recovery.scratch import EXTRACTION, Purpose
+from dr.model.target.target import RecoveryTarget
 from dr.operations.frame.evidence import Evidence
 from dr.operations.frame.reporting import Reporter
 from dr.operations.frame.session import Session
+from dr.operations.recovery.verify import verify_end
 from dr.operations.recovery.wait import RecoveryWait
 
 _GONE_SECONDS = 180
@@ -32,8 +37,8 @@ _OTHER_REMEDIES = {
 
 
 class Scratch:
-    """The scratch Cluster of one operation. ``clears`` says that the one of an earlier run failed for good; ``ahead``
-    that WAL is fetched ahead, as in a recovery that is to stay.
+    """The scratch Cluster of one operation. ``clears`` says that the one of an earlier run failed for good;
+    ``fetching`` how WAL is fetched, as in a recovery that is to stay.
     """
 
     def __init__(
@@ -45,7 +50,7 @@ class Scratch:
         *,
         purpose: Purpose = EXTRACTION,
         clears: bool = False,
-        ahead: bool = False,
+        fetching: Fetching | None = None,
     ) -> None:
         self._session = session
         self._reporter = reporter
@@ -53,7 +58,8 @@ class Scratch:
         self._manifest = manifest
         self._purpose = purpose
         self._clears = clears
-        self._ahead = RecoveredCluster(manifest=manifest, limit=timedelta()) if ahead else None
+        self._fetching = fetching
+        self._marked = False
         self._name = str(manifest["metadata"]["name"])
         self._namespace = str(manifest["metadata"]["namespace"])
         self.progress = RecoveryProgress()
@@ -71,9 +77,10 @@ class Scratch:
             cnpg.delete_given_up(api, self._namespace, self._name, limit=_GONE_SECONDS, stop=session.stop)
         with RecoveryWatch(api, self._namespace, self._name, since=session.clock()) as watch:
             manifest = self._manifest
-            if self._ahead is not None:
-                bring_program(api, self._ahead)
-                manifest = fetching_ahead(self._ahead).manifest
+            if self._fetching is not None:
+                bring_program(api, self._declared)
+                manifest = with_program(self._declared, self._fetching).manifest
+                self._marked = True
             make_scratch(api, manifest, limit=_GONE_SECONDS, stop=session.stop)
             wait = RecoveryWait(
                 session,
@@ -90,15 +97,32 @@ class Scratch:
             finally:
                 self.progress, self.replayed = wait.progress, wait.replayed
                 self._evidence.segments = wait.progress.segments
+        remove_program(api, self._namespace, self._name)
         return wait.healthy
 
     def _look(self, progress: RecoveryProgress, check: Callable[[RecoveryProgress], None]) -> None:
-        if self._ahead is not None and progress.has_begun:
-            # Once, when the pod that recovers has what it needs: the instance has to start without it.
-            make_as_declared(self._session.api, self._ahead)
-            remove_program(self._session.api, self._namespace, self._name)
-            self._ahead = None
+        if self._marked and progress.has_begun:
+            # Once, when the pod that recovers has it: the instance has to start without it.
+            make_as_declared(self._session.api, self._declared)
+            self._marked = False
         check(progress)
+
+    @property
+    def _declared(self) -> RecoveredCluster:
+        return RecoveredCluster(manifest=self._manifest, limit=timedelta())
+
+    def see_end(self, psql: Psql, promise: Promise | None, target: RecoveryTarget | None) -> None:
+        """Raise VerificationError ``recovery-ended-early`` where it is not as it was at the target, once it is deleted.
+        ``psql`` speaks to its primary.
+        """
+        ended = verify_end(psql, promise, target)
+        if ended.passed is False:
+            raise VerificationError(
+                "recovery-ended-early",
+                f"the scratch Cluster was recovered, but {ended.name} is {ended.value}; {self.remove()}",
+                "nothing was taken from it. Repeat the command if the store failed for a while; python -m dr window "
+                "shows what the archive has",
+            )
 
     def find(self) -> ClusterSnapshot | None:
         """It as it is now, or None."""

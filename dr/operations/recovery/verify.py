@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dr.clients.database.sql import Psql, literal
+from dr.clients.database.wal import ask_history
+from dr.model.archive.wal_names import lsn
 from dr.model.config import Environment, VerificationQuery
 from dr.model.errors import AccessError, VerificationError
 from dr.model.extraction.table_name import TableName
+from dr.model.recovery.promise import Promise, stopped_because_of
 from dr.model.target.target import RecoveryTarget
 
 _COUNT_SECONDS = 20
@@ -17,11 +20,14 @@ _IN_RECOVERY = "SELECT pg_is_in_recovery()"
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """The answer to one question. ``passed`` is None where there is nothing to judge by."""
+    """The answer to one question. ``passed`` is None where there is nothing to judge by. ``remedy`` is what to do where
+    it did not pass, if that is known better than for any question.
+    """
 
     name: str
     value: str
     passed: bool | None
+    remedy: str = ""
 
 
 def verify_database(psql: Psql, environment: Environment) -> list[Finding]:
@@ -93,14 +99,59 @@ def verify_last_commit(
     return Finding(name="last transaction", value=str(RecoveryTarget(last_commit)), passed=kept)
 
 
+def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | None) -> Finding:
+    """Whether the recovery ended where it had to, by the new timeline's own history: at or behind ``promise``, and
+    because of ``target`` if there is one. ``psql`` speaks to the recovered primary.
+
+    What cannot be read did not pass. A promise that is not known cannot be judged by, which is told.
+    """
+    name = "end of the WAL" if target is None else "stopped at the target"
+    try:
+        history = ask_history(psql)
+    except AccessError as error:
+        if error.code != "sql-failed":
+            raise
+        return Finding(name=name, value=f"not known: {error.cause}", passed=False, remedy=_ENDED_EARLY)
+    if not history:
+        return Finding(name=name, value="not known: the timeline's history is empty", passed=False, remedy=_ENDED_EARLY)
+    ends = promise.ends_in(history) if promise else history
+    if promise and (not ends or ends[0].lsn < promise.lsn):
+        reached = ends[0] if ends else history[-1]
+        short = f" ({promise.lsn - reached.lsn:,} bytes missing, from WAL segment {promise.segment_at(reached.lsn)} on)"
+        value = f"LSN {lsn(reached.lsn)} of timeline {reached.parent}; the recovery had to reach {promise}"
+        value += short if ends else ""
+        return Finding(name=name, value=value, passed=False, remedy=_ENDED_EARLY)
+    if target is not None:
+        stop = next((end for end in ends if stopped_because_of(target, end)), None)
+        told = stop or ends[-1]
+        value = f"LSN {lsn(told.lsn)}, {told.reason.strip()}"
+        return Finding(name=name, value=value, passed=stop is not None, remedy=_NOT_THE_TARGET)
+    value = f"LSN {lsn(ends[0].lsn)}"
+    if promise is None:
+        return Finding(name=name, value=f"{value}; how far it had to reach is not known", passed=None)
+    return Finding(name=name, value=f"{value}, as far as it had to", passed=True)
+
+
+_ENDED_EARLY = (
+    "do not move traffic to it. PostgreSQL takes WAL that it cannot read for the end: python -m dr window shows what "
+    "the archive has, the recovery pod's log what failed. If the store failed for a while, recover again with another "
+    "--recovered-name; if WAL is lost, the data up to this position is all there is: pitr --target-lsn says so"
+)
+_NOT_THE_TARGET = "do not move traffic to it; recover to the target again with another --recovered-name"
+_ANY_OTHER = "do not move traffic to it; look at its data, and recover to another target with --recovered-name"
+
+
 def judge(findings: list[Finding]) -> None:
-    """Raise VerificationError when a finding did not pass."""
+    """Raise VerificationError when a finding did not pass: ``recovery-ended-early`` where the WAL did not come to its
+    end, ``verification-failed`` for the rest.
+    """
     failed = [finding for finding in findings if finding.passed is False]
     if failed:
+        remedy = next((finding.remedy for finding in failed if finding.remedy), _ANY_OTHER)
         raise VerificationError(
-            "verification-failed",
+            "recovery-ended-early" if remedy == _ENDED_EARLY else "verification-failed",
             "the recovered cluster runs, but " + "; ".join(f"{finding.name} is {finding.value}" for finding in failed),
-            "do not move traffic to it; look at its data, and recover to another target with --recovered-name",
+            remedy,
         )
 
 
