@@ -1,16 +1,43 @@
 """Archives as the tests need them: as values, and as objects of a bucket as barman-cloud writes them."""
 
+import bz2
 import gzip
-from collections.abc import Iterable, Mapping
+import lzma
+import struct
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
+
+import lz4.frame
+import snappy
+import zstandard
 
 from dr.model.archive.catalogue import BaseBackup
 from dr.model.archive.contents import Archive, IncompleteBackup, Switch
-from dr.model.archive.wal_names import lsn, name_of
+from dr.model.archive.wal_names import lsn, name_of, number_of, timeline_of
 from tests.doubles import ObjectStoreDouble
 
 SEGMENT = 16 * 2**20
+SYSTEM = "7575757575757575757"
+"""The system identifier of the database that is archived."""
 BEGIN = datetime(2026, 4, 20, 0, 0, tzinfo=UTC)
+
+
+PACK: Mapping[str, Callable[[bytes], bytes]] = {
+    ".gz": lambda content: gzip.compress(content, 1),
+    ".bz2": bz2.compress,
+    ".xz": lambda content: lzma.compress(content, preset=0),
+    ".zst": zstandard.compress,
+    ".lz4": lz4.frame.compress,
+    ".snappy": lambda content: bytes(snappy.StreamCompressor().add_chunk(content)),
+}
+"""How barman compresses WAL, by the suffix that it gives it."""
+
+
+@cache
+def _compressed(name: str, suffix: str) -> bytes:
+    """A segment with nothing in it."""
+    return PACK[suffix](first_page(name).ljust(SEGMENT, b"\0"))
 
 
 def at(minutes: float) -> datetime:
@@ -38,7 +65,7 @@ def backup(number: int, *, timeline: int = 1, segments: int = 1, size: int = SEG
         size=64 * 2**20,
         segment_size=size,
         major=17,
-        system_id="7575757575757575757",
+        system_id=SYSTEM,
     )
 
 
@@ -53,8 +80,10 @@ def archive(
     histories: Mapping[int, tuple[Switch, ...]] | None = None,
     unreadable: Mapping[int, str] | None = None,
     incomplete: tuple[IncompleteBackup, ...] = (),
+    damaged: Mapping[str, str] | None = None,
+    read: Mapping[str, str] | None = None,
 ) -> Archive:
-    """The archive ``postgres-prod``."""
+    """The archive ``postgres-prod``, of which all WAL was looked into unless ``read`` says otherwise."""
     return Archive(
         server_name="postgres-prod",
         backups=tuple(sorted(backups, key=lambda one: one.end)),
@@ -62,14 +91,43 @@ def archive(
         files=files,
         histories=histories or {},
         unreadable=unreadable or {},
+        damaged=damaged or {},
+        read=dict.fromkeys(files, SYSTEM) if read is None else read,
     )
 
 
+def first_page(name: str, **changes: int) -> bytes:
+    """The header that PostgreSQL 17 begins the segment ``name`` with (``XLogLongPageHeaderData``, xlog_internal.h);
+    ``changes`` are fields of it.
+    """
+    fields = {
+        "magic": 0xD116,
+        "info": 0x0002,
+        "tli": timeline_of(name),
+        "pageaddr": number_of(name, SEGMENT) * SEGMENT,
+        "rem_len": 0,
+        "sysid": int(SYSTEM),
+        "seg_size": SEGMENT,
+        "blcksz": 8192,
+        **changes,
+    }
+    return struct.pack("<HHIQI4xQII", *fields.values())
+
+
+def path_of(server: str, name: str, suffix: str = "") -> str:
+    """Where barman-cloud puts a WAL file below ``prod/``."""
+    return f"prod/{server}/wals/{name[:16]}/{name}{suffix}" if len(name) > 16 else f"prod/{server}/wals/{name}"
+
+
 def put_wal(store: ObjectStoreDouble, server: str, files: Mapping[str, datetime | None], *, suffix: str = "") -> None:
-    """Put WAL files below ``prod/``, with the times of their objects."""
+    """Put WAL files below ``prod/``, with the times of their objects. Of segments there is the beginning only, with the
+    size of all of it; compressed ones (``suffix``) are whole.
+    """
     for name, time in files.items():
-        path = f"prod/{server}/wals/{name[:16]}/{name}{suffix}" if len(name) > 16 else f"prod/{server}/wals/{name}"
-        store.objects[path] = b"wal"
+        path = path_of(server, name, suffix)
+        store.objects[path] = _compressed(name, suffix) if suffix else first_page(name)
+        if not suffix:
+            store.sizes[path] = SEGMENT
         if time:
             store.times[path] = time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
@@ -87,7 +145,7 @@ def put_backup(store: ObjectStoreDouble, server: str, made: BaseBackup, **change
         "error": "None",
         "size": str(made.size),
         "status": "DONE",
-        "systemid": "7575757575757575757",
+        "systemid": made.system_id,
         "timeline": str(made.timeline),
         "version": "170006",
         "xlog_segment_size": str(made.segment_size),

@@ -76,6 +76,8 @@ class ObjectStoreDouble(Wire):
     objects: dict[str, bytes] = field(default_factory=dict)
     times: dict[str, str] = field(default_factory=dict)
     """When an object was made, where a test wants it told."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """How large an object is said to be, where a test does not put all of it there."""
     page: int = 1000
     """How many objects a page of a listing has; Cloud Storage's own limit."""
 
@@ -124,7 +126,7 @@ class ObjectStoreDouble(Wire):
         self.objects[f"{folder}/data.tar"] = b"tar"
 
     def _stat(self, name: str) -> dict[str, str]:
-        size = str(len(self.objects[name]))
+        size = str(self.sizes.get(name, len(self.objects[name])))
         made = {"timeCreated": self.times[name]} if name in self.times else {}
         return {"kind": "storage#object", "name": name, "bucket": self.bucket, "size": size, "generation": "1", **made}
 

@@ -8,8 +8,10 @@ from rich.text import Text
 
 from dr.cli.rendering import out
 from dr.model.archive.contents import Archive
+from dr.model.archive.databases import several
 from dr.model.archive.picture import LEGEND, picture
-from dr.model.archive.wal_names import lsn
+from dr.model.archive.wal_holes import missing as missing_in
+from dr.model.archive.wal_names import is_segment, lsn
 from dr.model.archive.window import Hole, Window, holes, unusable, windows
 from dr.model.archive.window_report import WindowReport, meaning
 from dr.model.target.target import RecoveryTarget
@@ -72,12 +74,20 @@ def _why_nothing(archive: Archive) -> str:
 
 
 def _remarks(archive: Archive, missing: tuple[Hole, ...]) -> Iterator[str]:
+    if told := several(archive):
+        yield told
     for hole in missing:
-        what = f"{hole.first} is missing" if hole.count == 1 else f"{hole.first} to {hole.last} are missing"
-        yield f"Hole of {hole.count:,}: {what}; {meaning(hole)}"
+        yield f"Hole: {missing_in(hole)}; {meaning(hole)}"
     for backup in unusable(archive):
         own = f"{backup.begin_wal} to {backup.end_wal}"
         yield f"Base backup {backup.backup_id} is of no use: a part of its own WAL, {own}, is not archived"
+    others = [name for name in archive.damaged if not any(name in hole.damaged for hole in missing)]
+    if others:
+        why = archive.damaged[others[0]]
+        yield f"WAL that cannot be replayed, before the first that can: {len(others):,}, such as {others[0]}: {why}"
+    if archive.unasked:
+        name, problem = next(iter(archive.unasked.items()))
+        yield f"WAL that could not be looked into: {len(archive.unasked):,}, such as {name}: {problem.cause}"
     for unfinished in archive.incomplete:
         yield f"Base backup {unfinished.backup_id} does not count: {unfinished.why}"
     yield from archive.unreadable.values()
@@ -110,6 +120,10 @@ def _print_wal(archive: Archive) -> None:
         first, last = archive.name(stretch.timeline, stretch.first), archive.name(stretch.timeline, stretch.last)
         plural = "" if stretch.count == 1 else "s"
         out.print(Text(f"  WAL, {stretch.count:,} segment{plural}: {first} to {last}", style="dim"), soft_wrap=True)
+    segments = sum(map(is_segment, archive.files))
+    if segments:
+        read = f"  First pages looked into: {len(archive.read):,} of {segments:,}; of all, the size"
+        out.print(Text(read, style="dim"), soft_wrap=True)
     for timeline in archive.timelines:
         if switches := archive.histories.get(timeline):
             left = switches[-1]

@@ -67,7 +67,8 @@ class ClusterSnapshot:
     """What is known of a Cluster. Times are aware UTC; ``spec`` is the live specification, with the webhook's
     defaults; ``major`` is PostgreSQL's major version, None while CloudNativePG has not said. ``store`` is None where it
     archives to none, or by the plugin to one that is not there or was not read; ``other_archiver`` names a plugin that
-    archives and is not understood here.
+    archives and is not understood here; ``system_id`` is the database's system identifier, empty where CloudNativePG
+    has not said it (``status.systemID``).
     """
 
     name: str
@@ -86,6 +87,7 @@ class ClusterSnapshot:
     plugin: PluginArchive | None
     other_archiver: str
     major: int | None = None
+    system_id: str = ""
 
     @classmethod
     def from_object(cls, raw: Mapping[str, Any]) -> "ClusterSnapshot":
@@ -109,6 +111,7 @@ class ClusterSnapshot:
             archiving=_archiving(conditions.get("ContinuousArchiving")),
             store=_store(spec, metadata["name"]),
             major=(status.get("pgDataImageInfo") or {}).get("majorVersion"),
+            system_id=str(status.get("systemID") or ""),
             plugin=_plugin(spec, metadata["name"]),
             other_archiver=next((one["name"] for one in _archivers(spec) if one["name"] != BARMAN_PLUGIN), ""),
         )

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from dr.clients.bucket.archive_reader import find_archive
+from dr.clients.bucket.archive_reader import find_open
 from dr.clients.bucket.facts import base_backup_bytes, read_bucket
 from dr.clients.cluster.argocd import list_managers
 from dr.clients.cluster.kubernetes import KubernetesApi
@@ -31,6 +31,7 @@ from dr.model.traffic.argocd import managers_of
 from dr.operations.frame.looking import Look
 from dr.operations.frame.reports import read_reports
 from dr.operations.frame.session import Session
+from dr.operations.recovery.archive_seen import sampled
 from dr.operations.traffic.argocd import touched_by
 
 T = TypeVar("T")
@@ -142,5 +143,6 @@ def _scratches(api: KubernetesApi, environment: Environment) -> tuple[ClusterSna
 
 
 def _archive(place: BackupPlace, server_name: str) -> ArchiveSeen:
-    archive, server_names = find_archive(place, server_name)
+    opened, server_names = find_open(place, server_name)
+    archive = sampled(opened) if opened else None
     return ArchiveSeen(server_name=server_name, archive=archive, server_names=server_names)

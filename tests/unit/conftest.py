@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dr.model.archive.wal_names import name_of
+from tests.archives import SEGMENT, put_wal
 from tests.builders import BUCKET, cluster_object
 from tests.doubles import (
     ObjectStoreDouble,
@@ -22,9 +24,24 @@ CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
 
 
 @pytest.fixture
+def bucket(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStoreDouble]:
+    """A base backup of the source, with its WAL."""
+    with serving(ObjectStoreDouble(bucket=BUCKET)) as store:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
+        store.add_backup("20240501T030000", "2024-05-01 03:00:33+00:00")
+        put_wal(store, "postgres-prod", {name_of(1, number, SEGMENT): None for number in (3, 4)})
+        yield store
+
+
+@pytest.fixture
 def place(
-    tmp_path: Path, wire: Wire, own_home: Path, own_signals: None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+    tmp_path: Path,
+    wire: Wire,
+    bucket: ObjectStoreDouble,
+    own_home: Path,
+    own_signals: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
     """A configuration, an API, a bucket and a pulumi with which a recovery could begin. The source does not answer."""
     write_environment(tmp_path, write_kubeconfig(tmp_path / "config", {"acme-prod": wire.url}))
     write_pulumi(tmp_path / "bin")
@@ -43,10 +60,7 @@ def place(
     for name in ("api", "worker"):
         spec = {"replicas": 3, "selector": {"matchLabels": {"app": name}}, "template": {}}
         wire.on(f"/apis/apps/v1/namespaces/prod/deployments/{name}", {"metadata": {"name": name}, "spec": spec})
-    with serving(ObjectStoreDouble(bucket=BUCKET)) as store:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
-        store.add_backup("20240501T030000", "2024-05-01 03:00:33+00:00")
-        yield tmp_path
+    return tmp_path
 
 
 @pytest.fixture

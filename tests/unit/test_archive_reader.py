@@ -275,6 +275,7 @@ def test_wal_whose_compression_cannot_be_undone_here_is_said(
 
 def test_damaged_wal_is_said(store: ObjectStoreDouble) -> None:
     put_wal(store, SERVER, wal([1]), suffix=".gz")
+    store.objects[f"{WALS}/000000010000000000000001.gz"] = b"wal"
     opened = open_archive(PLACE, SERVER)
     with pytest.raises(AccessError) as refused:
         opened.content("000000010000000000000001")

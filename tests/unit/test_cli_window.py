@@ -12,7 +12,7 @@ from rich.console import Console
 from dr.cli import rendering, window_view
 from dr.cli.main import run
 from dr.operations.recovery import window
-from tests.archives import archive, at, backup, put_backup, put_history, put_wal, switch, wal
+from tests.archives import SYSTEM, archive, at, backup, put_backup, put_history, put_wal, switch, wal
 from tests.builders import BUCKET, cluster_object
 from tests.doubles import (
     ObjectStoreDouble,
@@ -121,6 +121,7 @@ def test_a_backup_is_given_with_all_its_facts(place: Path, capsys: pytest.Captur
             "timeline": 2,
             "size": 64 * 2**20,
             "usable": True,
+            "systemIdentifier": SYSTEM,
         }
     ]
     assert archive["wal"] == [
@@ -240,7 +241,7 @@ def test_eighty_columns_without_colour_are_enough(
 def test_the_meaning_of_a_hole_and_of_a_failed_backup_is_said(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(place, "--server-name", OLD) == 0
     told = capsys.readouterr().out
-    assert "Hole of 3: 000000010000000000000008 to 00000001000000000000000A are missing" in told
+    assert "Hole: 3 WAL segments, 000000010000000000000008 to 00000001000000000000000A, are missing in" in told
     assert "no target from 2026-04-20 01:10:00 UTC until base backup backup-14 ended, 2026-04-20 02:20:00 UTC" in told
     assert "Base backup backup-18 does not count: FAILED: the disk is full" in told
     assert "later than the last commit in it fails" in " ".join(told.split())

@@ -30,7 +30,7 @@ from tests.builders import (
     config_map_of,
     object_of,
 )
-from tests.doubles import LAST_EVENT, Wire, write_environment, write_kubeconfig, write_pulumi
+from tests.doubles import LAST_EVENT, ObjectStoreDouble, Wire, write_environment, write_kubeconfig, write_pulumi
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
@@ -88,13 +88,14 @@ def step(kind: str, before: dict[str, Any] | None, after: dict[str, Any] | None)
 
 
 @pytest.fixture
-def place(place: Path, wire: Wire) -> Path:
+def place(place: Path, wire: Wire, bucket: ObjectStoreDouble) -> Path:
     """An environment whose source serves, with a recovered Cluster that was never verified and is not healthy. Its
     bucket has a base backup of long ago, and no WAL.
     """
     wire.on("/api/v1/namespaces/data/services/prod-postgres", {"metadata": {}, **pointing(SOURCE_HOST)})
     wire.on(CLUSTERS, {"items": [cluster_object(), object_of(a_recovered(), healthy=False)]})
     wire.on("/api/v1/namespaces/data/configmaps/postgres-dr-prod", config_map_of(a_record(a_recovered())))
+    bucket.objects = {path: content for path, content in bucket.objects.items() if "/wals/" not in path}
     return place
 
 

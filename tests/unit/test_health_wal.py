@@ -3,11 +3,13 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from dr.model.archive.wal_names import name_of
 from dr.model.cluster import Archiving
+from dr.model.errors import Problem
 from dr.model.health.check import State
-from tests.archives import archive, at, backup, wal
+from tests.archives import SEGMENT, SYSTEM, archive, at, backup, wal
 from tests.builders import a_plugin_source, a_source
-from tests.healths import ARCHIVED, SEEN_AT, UNSEEN, a_database, a_serving, checks, seen
+from tests.healths import ARCHIVED, LAST_SEGMENT, SEEN_AT, UNSEEN, a_database, a_serving, checks, seen
 
 
 def test_a_cluster_that_archives_nowhere_is_critical() -> None:
@@ -113,8 +115,46 @@ def test_wal_that_postgresql_archived_and_the_bucket_lost_is_critical() -> None:
     assert checks(archive=seen(shorter))["window"].state is State.OK
 
 
+CUT = "its object has 8,388,608 bytes, and a segment has 16,777,216"
+
+
+def test_wal_that_cannot_be_replayed_is_critical_until_a_base_backup_does_without() -> None:
+    """E1."""
+    late, early = name_of(1, 696, SEGMENT), name_of(1, 8, SEGMENT)
+    found = checks(archive=seen(replace(ARCHIVED, damaged={late: CUT})))
+    assert (found["wal-readable"].state, found["wal-holes"].state) == (State.CRITICAL, State.CRITICAL)
+    for name in ("wal-readable", "wal-holes"):
+        assert late in found[name].seen
+        assert CUT in found[name].seen
+    assert "what damaged it" in found["wal-holes"].remedy
+    bridged = replace(ARCHIVED, damaged={early: CUT})
+    assert checks(archive=seen(bridged))["wal-readable"].state is State.WARNING
+
+
+def test_a_newest_base_backup_whose_wal_cannot_be_replayed_is_critical() -> None:
+    """E1."""
+    name = ARCHIVED.backups[-1].begin_wal
+    assert checks(archive=seen(replace(ARCHIVED, damaged={name: CUT})))["wal-readable"].state is State.CRITICAL
+
+
+def test_wal_that_could_not_be_read_is_unknown_and_critical_where_it_may_not_be() -> None:
+    """E1."""
+    for code, state in (("bucket-unreachable", State.UNKNOWN), ("archive-encrypted", State.CRITICAL)):
+        unasked = {LAST_SEGMENT: Problem(code=code, cause="it says no", remedy="ask again")}
+        found = checks(archive=seen(replace(ARCHIVED, unasked=unasked)))["wal-readable"]
+        assert (found.state, found.remedy) == (state, "ask again")
+        assert f"such as {LAST_SEGMENT}: it says no" in found.seen
+
+
+def test_how_much_of_the_wal_was_looked_into_is_said() -> None:
+    read = dict.fromkeys([LAST_SEGMENT], SYSTEM)
+    found = checks(archive=seen(replace(ARCHIVED, read=read)))["wal-readable"]
+    assert (found.state, "the first pages of 1 of 700 segments" in found.seen) == (State.OK, True)
+    assert found.values == {"wal_unreadable_total": 0, "wal_pages_read_total": 1}
+
+
 def test_what_was_not_seen_is_unknown_and_says_why() -> None:
     found = checks(archive=UNSEEN, database=UNSEEN)
-    for name in ("wal-lag", "wal-holes", "window"):
+    for name in ("wal-lag", "wal-holes", "wal-readable", "window", "databases"):
         assert (found[name].state, found[name].seen) == (State.UNKNOWN, "not allowed to look")
     assert checks(serving=UNSEEN)["archiving"].state is State.UNKNOWN

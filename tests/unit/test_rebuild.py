@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from dr.model.archive.survivors import survivors
 from dr.model.errors import Problem, RefusedError
 from dr.model.rebuild.decision import EXPERIENCE, RebuildRequest, decide_rebuild
+from tests.archives import archive, backup, wal
 from tests.builders import NOW, an_entry, an_environment
 from tests.rebuilds import a_rebuild, a_rebuild_situation, a_survivor
 
@@ -48,6 +50,16 @@ def test_all_problems_are_told_at_once_the_loss_first() -> None:
 
 def test_what_was_not_archived_is_called_lost_before_anybody_agrees() -> None:
     assert any("everything after 000000010000000000000009" in line for line in a_rebuild().plan.warnings)
+
+
+def test_wal_that_cannot_be_replayed_is_told_before_anybody_agrees() -> None:
+    """E1."""
+    cut = archive(backup(3), files=wal(range(3, 10)), damaged={"000000010000000000000008": "it is cut"})
+    warnings = a_rebuild(survivors=survivors((cut,))).plan.warnings
+    assert any(
+        "000000010000000000000008 cannot be replayed: it is cut: the recovery will end" in one for one in warnings
+    )
+    assert any("everything after 000000010000000000000007" in one for one in warnings)
 
 
 def test_a_cluster_that_answers_is_told_as_it_is_kept() -> None:

@@ -8,6 +8,7 @@ import pytest
 from dr.model.archive.catalogue import BaseBackup
 from dr.model.archive.contents import Archive
 from dr.model.archive.wal_holes import problems_of_holes, warnings_of_holes
+from dr.model.errors import RefusedError
 from dr.model.target.target import RecoveryTarget
 from tests.archives import SEGMENT, archive, at, backup, switch, wal
 from tests.builders import a_decision, a_situation
@@ -35,7 +36,7 @@ def _codes(target: RecoveryTarget | None, found: Archive = HOLE, base: BaseBacku
         (RecoveryTarget(immediate=True, backup_id=BASE.backup_id), False),
         (RecoveryTarget(xid=742, backup_id=BASE.backup_id), False),
         (RecoveryTarget(name="x", backup_id=BASE.backup_id), False),
-        (None, False),
+        (None, True),
     ],
     ids=str,
 )
@@ -109,7 +110,13 @@ def test_a_decision_heeds_the_holes() -> None:
     good = a_situation()
     assert good.catalogue is not None
     holed = replace(good, archive=HOLE, catalogue=replace(good.catalogue, backups=(BASE,)))
-    # THEN the end of the WAL comes with a warning, and an LSN before the hole without
-    assert any("are missing in the archive" in warning for warning in a_decision(holed, target=None).plan.warnings)
+    # THEN the end of the WAL is refused, or comes with a warning, and an LSN before the hole without
+    with pytest.raises(RefusedError) as refused:
+        a_decision(holed, target=None)
+    assert [problem.code for problem in refused.value.problems] == ["wal-missing"]
+    assert "what was committed after 2026-04-20 01:10:00 UTC would not be in it" in refused.value.cause
+    assert refused.value.remedy.endswith("add --override target-outside=postgres-prod-recovered")
+    agreed = a_decision(holed, target=None, insists=True)
+    assert any("are missing in the archive" in warning for warning in agreed.plan.warnings)
     near = RecoveryTarget(lsn=BASE.end_lsn + 1)
     assert a_decision(holed, target=near).plan.warnings == ()

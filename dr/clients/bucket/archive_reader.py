@@ -1,7 +1,7 @@
 """All that lies below the backup path, read by barman's own catalogue: base backups, WAL, timeline histories.
 
 Barman lists names; when the objects were made is kept beside, as the time of the newest WAL is the right end of what
-can be recovered.
+can be recovered, and how large they are, as a segment of another size cannot be replayed.
 """
 
 import logging
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +20,8 @@ from requests.exceptions import RequestException
 from dr.clients.bucket.object_store import base_backup, failures_explained, list_server_names
 from dr.model.archive.catalogue import BaseBackup
 from dr.model.archive.contents import Archive, IncompleteBackup, Switch
-from dr.model.archive.wal_names import is_history, timeline_of
+from dr.model.archive.wal_names import is_history, is_segment, timeline_of
+from dr.model.archive.wal_page import fault_of_size
 from dr.model.config import BackupPlace
 from dr.model.errors import AccessError
 
@@ -63,18 +64,27 @@ def find_archive(place: BackupPlace, server_name: str) -> tuple[Archive | None, 
 
     Raises AccessError ``bucket-unreachable``, ``bucket-missing`` or ``bucket-forbidden``.
     """
+    opened, names = find_open(place, server_name)
+    return opened.archive if opened else None, names
+
+
+def find_open(place: BackupPlace, server_name: str) -> tuple["OpenArchive | None", frozenset[str]]:
+    """As :func:`find_archive`, to be read from."""
     with failures_explained(place):
         names = frozenset(list_server_names(place))
-        return (_open(place, server_name).archive if server_name in names else None), names
+        return (_open(place, server_name) if server_name in names else None), names
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenArchive:
-    """An archive as it was listed, and the way to the contents of its WAL files."""
+    """An archive as it was listed, and the way to the contents of its WAL files: ``paths`` and ``sizes``, in bytes, are
+    those of their objects.
+    """
 
     place: BackupPlace
     archive: Archive
     paths: Mapping[str, str]
+    sizes: Mapping[str, int]
     store: Any
 
     def content(self, name: str) -> bytes:
@@ -113,23 +123,29 @@ def _open(place: BackupPlace, server_name: str) -> OpenArchive:
     from barman.cloud import CloudBackupCatalog
 
     logging.getLogger("barman").setLevel(logging.ERROR)
-    store, times = _dated_store(place)
+    store, listed = _listing_store(place)
     catalogue = CloudBackupCatalog(store, server_name)
     with ThreadPoolExecutor(max_workers=1) as pool:
         listing = pool.submit(catalogue.get_wal_paths)
         found = list(_backups(catalogue))
         paths: dict[str, str] = listing.result()
     histories, unreadable = _histories(store, {name: path for name, path in paths.items() if is_history(name)})
+    backups = sorted((one for one in found if isinstance(one, BaseBackup)), key=lambda backup: backup.end)
+    segments = {name: path for name, path in paths.items() if is_segment(name)}
+    sizes = {name: size for name, path in segments.items() if (size := listed[path].size) is not None}
+    possible = {backup.segment_size for backup in backups}
+    faults = ((name, fault_of_size(size, Path(paths[name]).suffix, possible)) for name, size in sizes.items())
     archive = Archive(
         server_name=server_name,
-        backups=tuple(sorted((one for one in found if isinstance(one, BaseBackup)), key=lambda backup: backup.end)),
+        backups=tuple(backups),
         incomplete=tuple(one for one in found if isinstance(one, IncompleteBackup)),
-        files={name: times.get(path) for name, path in paths.items()},
+        files={name: listed[path].time_created for name, path in paths.items()},
         histories=histories,
         unreadable=unreadable,
-        unknown=_unknown(f"{catalogue.wal_prefix}/", times, set(paths.values())),
+        unknown=_unknown(f"{catalogue.wal_prefix}/", listed, set(paths.values())),
+        damaged={name: why for name, why in faults if why},
     )
-    return OpenArchive(place=place, archive=archive, paths=paths, store=store)
+    return OpenArchive(place=place, archive=archive, paths=paths, sizes=sizes, store=store)
 
 
 def _unknown(prefix: str, listed: Mapping[str, object], known: set[str]) -> tuple[str, ...]:
@@ -140,27 +156,27 @@ def _unknown(prefix: str, listed: Mapping[str, object], known: set[str]) -> tupl
     return tuple(sorted(name for name in names if re.fullmatch(r"[0-9A-F]{8}([0-9A-F]{16})?\..+", name)))
 
 
-def _dated_store(place: BackupPlace) -> tuple[Any, dict[str, datetime | None]]:
-    """Barman's door to the bucket, and the times of the objects that it has listed so far."""
+def _listing_store(place: BackupPlace) -> tuple[Any, dict[str, Any]]:
+    """Barman's door to the bucket, and the objects that it has listed so far, with their times and sizes."""
     from barman.cloud_providers.google_cloud_storage import GoogleCloudInterface
 
-    times: dict[str, datetime | None] = {}
+    listed: dict[str, Any] = {}
 
     class Store(GoogleCloudInterface):  # type: ignore[misc]
-        """Lists as barman's own, and notes the times."""
+        """Lists as barman's own, and notes what it lists."""
 
         def list_bucket(self, prefix: str = "", delimiter: str = "/") -> list[str]:
             listing = self.client.list_blobs(
                 self.container_client,
                 prefix=prefix,
                 delimiter=delimiter,
-                fields="items(name,timeCreated),prefixes,nextPageToken",
+                fields="items(name,size,timeCreated),prefixes,nextPageToken",
             )
-            times_here = {blob.name: blob.time_created for blob in listing}
-            times.update(times_here)
-            return [*times_here, *listing.prefixes]
+            here = {blob.name: blob for blob in listing}
+            listed.update(here)
+            return [*here, *listing.prefixes]
 
-    return Store(place.url), times
+    return Store(place.url), listed
 
 
 def _backups(catalogue: Any) -> Iterator[BaseBackup | IncompleteBackup]:

@@ -5,13 +5,14 @@ from the segment that holds the switch on the newer one's (``timeline.c`` and ``
 :class:`Path` here; what lies on it without a gap is a :class:`Stretch`.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
 from dr.model.archive.catalogue import BaseBackup
 from dr.model.archive.wal_names import DEFAULT_SEGMENT_SIZE, is_segment, name_of, number_of, timeline_of
+from dr.model.errors import Problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,12 @@ class Path:
         """The position at which this path leaves ``timeline``, None where it stays on it or never is on it."""
         return next((switch.lsn for switch in self.switches if switch.parent == timeline), None)
 
+    def timelines_at(self, number: int) -> Iterator[int]:
+        """The timelines that the segment ``number`` may be read on, the newest first: the one that holds a switch lies
+        on both, and PostgreSQL asks for the newer one's.
+        """
+        return (leg.timeline for leg in reversed(self.legs) if leg.holds(number))
+
     def passes(self, backup: BaseBackup) -> bool:
         """Whether ``backup`` lies on this path: it ended on its timeline before the path leaves that."""
         left_at = self.switch_from(backup.timeline)
@@ -86,6 +93,10 @@ class Archive:
     suffix, to the time of their objects (aware UTC, None where the store does not tell). ``histories`` maps a timeline
     to its switches, oldest first; ``unreadable`` are the timelines whose history file could not be read, with why.
     ``unknown`` are the names of objects that seem to be WAL, in a form that barman does not read.
+
+    ``damaged`` are the segments that are there and cannot be replayed, with why: they count as missing. ``read`` are
+    those whose first page was looked at, with the system identifier in it, and ``unasked`` those for which that failed;
+    of all others only the size of their objects is known.
     """
 
     server_name: str
@@ -95,6 +106,9 @@ class Archive:
     histories: Mapping[int, tuple[Switch, ...]]
     unreadable: Mapping[int, str]
     unknown: tuple[str, ...] = ()
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    read: Mapping[str, str] = field(default_factory=dict)
+    unasked: Mapping[str, Problem] = field(default_factory=dict)
 
     @cached_property
     def segment_size(self) -> int:
@@ -103,11 +117,18 @@ class Archive:
 
     @cached_property
     def segments(self) -> Mapping[int, tuple[int, ...]]:
-        """The numbers of the archived segments of each timeline, in order."""
+        """The numbers of the archived segments of each timeline, in order; without those that are damaged."""
+        return self._numbers(name for name in self.files if is_segment(name) and name not in self.damaged)
+
+    @cached_property
+    def damaged_segments(self) -> Mapping[int, tuple[int, ...]]:
+        """The numbers of the damaged segments of each timeline, in order."""
+        return self._numbers(self.damaged)
+
+    def _numbers(self, names: Iterable[str]) -> Mapping[int, tuple[int, ...]]:
         found: dict[int, set[int]] = {}
-        for name in self.files:
-            if is_segment(name):
-                found.setdefault(timeline_of(name), set()).add(number_of(name, self.segment_size))
+        for name in names:
+            found.setdefault(timeline_of(name), set()).add(number_of(name, self.segment_size))
         return {timeline: tuple(sorted(found[timeline])) for timeline in sorted(found)}
 
     @cached_property
@@ -118,8 +139,8 @@ class Archive:
     @cached_property
     def timelines(self) -> tuple[int, ...]:
         """Every timeline that anything tells of."""
-        known = {*self.segments, *self.histories, *self.unreadable, *(backup.timeline for backup in self.backups)}
-        return tuple(sorted(known))
+        known = {*self.segments, *self.damaged_segments, *self.histories, *self.unreadable}
+        return tuple(sorted(known | {backup.timeline for backup in self.backups}))
 
     def newest_timeline(self, start: int) -> int:
         """The timeline that PostgreSQL goes to by itself from a base backup on ``start``: it looks for the history
@@ -133,9 +154,15 @@ class Archive:
         """The way to ``timeline``."""
         switches = self.histories.get(timeline, ())
         legs, first = [], 0
-        for switch in switches:
-            legs.append(Leg(timeline=switch.parent, first=first, last=(switch.lsn - 1) // self.segment_size))
-            first = switch.lsn // self.segment_size
+        following = [*(switch.parent for switch in switches[1:]), timeline]
+        for switch, after in zip(switches, following, strict=False):
+            start = switch.lsn // self.segment_size
+            # The older timeline's copy of the segment that holds the switch does not stand in for a damaged one: of two
+            # that are there PostgreSQL takes the newer one's.
+            hidden = start in self.damaged_segments.get(after, ())
+            last = start - 1 if hidden else (switch.lsn - 1) // self.segment_size
+            legs.append(Leg(timeline=switch.parent, first=first, last=last))
+            first = start
         legs.append(Leg(timeline=timeline, first=first, last=None))
         return Path(
             timeline=timeline, legs=tuple(legs), stretches=tuple(_joined(self._pieces(legs))), switches=switches

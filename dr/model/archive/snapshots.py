@@ -30,6 +30,7 @@ class SnapshotBackup:
 
     ``storage``, ``wal_storage`` and ``tablespaces`` are the names of the VolumeSnapshots. ``begin`` and ``end`` are
     aware UTC; ``end_lsn`` is None where nothing says it. ``fault`` is why it cannot be used, empty where it can.
+    ``system_id`` is the system identifier of the database that it is of, empty where not recorded.
     """
 
     name: str
@@ -43,6 +44,7 @@ class SnapshotBackup:
     end_lsn: int | None
     major: int | None
     fault: str = ""
+    system_id: str = ""
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -67,6 +69,7 @@ class SnapshotBackup:
             size=None,
             segment_size=segment_size,
             major=self.major,
+            system_id=self.system_id,
         )
 
 
@@ -107,6 +110,7 @@ def _backup(name: str, parts: Sequence[Mapping[str, Any]], status: Mapping[str, 
     online = marks.get("cnpg.io/onlineBackup") == "true"
     end_lsn = position_of(status["endLSN"]) if status.get("endLSN") else None if online else start[1]
     major = labels.get("cnpg.io/majorVersion", "")
+    system = re.search(r"Database system identifier: +(\d+)", marks.get("cnpg.io/pgControldata", ""))
     return SnapshotBackup(
         name=name,
         storage=data["metadata"]["name"],
@@ -122,6 +126,7 @@ def _backup(name: str, parts: Sequence[Mapping[str, Any]], status: Mapping[str, 
         begin_lsn=start[1],
         end_lsn=end_lsn,
         major=int(major) if major.isdigit() and int(major) else None,
+        system_id=system[1] if system else "",
     )
 
 

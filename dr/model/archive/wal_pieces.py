@@ -1,9 +1,9 @@
 """The archived WAL before a segment, in pieces, newest first: what is read when the WAL on the server is not enough."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dr.model.archive.contents import Archive, Leg
+from dr.model.archive.contents import Archive, Path
 from dr.model.archive.wal_names import name_of, number_of, timeline_of
 
 
@@ -20,7 +20,8 @@ class Piece:
 
 
 def pieces_before(archive: Archive, segment: str, *, size: int) -> Iterator[Piece]:
-    """The pieces of up to ``size`` segments that lead to ``segment``, newest first, until one is not archived.
+    """The pieces of up to ``size`` segments that lead to ``segment``, newest first, until one is not archived, or is
+    damaged.
 
     A segment that holds a switch of timelines is read on the newer one, as PostgreSQL does.
     """
@@ -37,21 +38,21 @@ def pieces_before(archive: Archive, segment: str, *, size: int) -> Iterator[Piec
 def first_missing(archive: Archive, oldest: str) -> str:
     """The segment before ``oldest``, at which going back ends."""
     number = number_of(oldest, archive.segment_size) - 1
-    return archive.name(_timeline_at(archive.path(timeline_of(oldest)).legs, number), number)
+    return archive.name(_timeline_at(archive.path(timeline_of(oldest)), number), number)
 
 
 def _names_before(archive: Archive, segment: str) -> Iterator[str]:
-    legs = archive.path(timeline_of(segment)).legs
+    path = archive.path(timeline_of(segment))
     for number in range(number_of(segment, archive.segment_size) - 1, -1, -1):
-        name = archive.name(_timeline_at(legs, number), number)
-        if name not in archive.files:
+        name = archive.name(_timeline_at(path, number), number)
+        if name not in archive.files or name in archive.damaged:
             return
         yield name
 
 
-def _timeline_at(legs: Sequence[Leg], number: int) -> int:
+def _timeline_at(path: Path, number: int) -> int:
     """The timeline that the segment ``number`` is read on."""
-    return next(leg.timeline for leg in reversed(legs) if leg.holds(number))
+    return next(path.timelines_at(number))
 
 
 def _piece(archive: Archive, segments: list[str], after: str) -> Piece:

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from dr.model.archive.contents import Archive
-from dr.model.archive.wal_names import lsn
+from dr.model.archive.databases import strangers, systems
+from dr.model.archive.wal_names import is_segment, lsn
 from dr.model.archive.window import End, Hole, Window, holes, unusable, windows
 from dr.model.target.target import RecoveryTarget
 
@@ -51,6 +52,7 @@ class WindowReport:
             "serverName": archive.server_name,
             "serving": None if self.serving is None else archive.server_name == self.serving,
             "segmentSize": archive.segment_size,
+            "systemIdentifiers": [*systems(archive), *strangers(archive)],
             "windows": [_window(window) for window in self.windows(archive)],
             "backups": [
                 {
@@ -64,6 +66,7 @@ class WindowReport:
                     "timeline": backup.timeline,
                     "size": backup.size,
                     "usable": backup.backup_id not in unused,
+                    "systemIdentifier": backup.system_id or None,
                 }
                 for backup in archive.backups
             ],
@@ -92,10 +95,17 @@ class WindowReport:
                     "before": _time(hole.after),
                     "needed": hole.needed,
                     "resumesWith": hole.resumes.backup_id if hole.resumes else None,
+                    "unreadable": [{"segment": name, "why": why} for name, why in hole.damaged.items()],
                     "meaning": meaning(hole),
                 }
                 for hole in holes(archive)
             ],
+            "unreadable": [{"segment": name, "why": why} for name, why in sorted(archive.damaged.items())],
+            "firstPages": {
+                "read": len(archive.read),
+                "of": sum(map(is_segment, archive.files)),
+                "notAsked": [{"segment": name, "why": one.cause} for name, one in sorted(archive.unasked.items())],
+            },
             "timelines": [
                 {
                     "timeline": timeline,
@@ -127,6 +137,7 @@ def _window(window: Window) -> Mapping[str, Any]:
     return {
         "timeline": window.timeline,
         "byDefault": window.by_default,
+        "systemIdentifier": window.system_id or None,
         "options": window.options,
         "from": {
             "time": window.start.isoformat(),

@@ -12,7 +12,7 @@ from typing import Any
 from dr.model.archive.catalogue import BaseBackup
 from dr.model.archive.contents import Archive
 from dr.model.archive.end import problems_of_end
-from dr.model.archive.wal_holes import warnings_of_holes
+from dr.model.archive.wal_needed import warnings_of_wal
 from dr.model.archive.window import windows
 from dr.model.cluster import ClusterSnapshot
 from dr.model.config import Environment
@@ -164,7 +164,9 @@ def problems_of_drill(environment: Environment, request: DrillRequest, situation
             cause=f"a drill does not get in the way of the real thing: {who} is not done on {environment.name}",
             remedy=f"drill when it is over: python -m dr status --env {environment.name}",
         )
-    asked = RecoveryRequest(target=request.target, source=request.source, recovered_name=situation.name, seal=False)
+    asked = RecoveryRequest(
+        target=request.target, source=request.source, recovered_name=situation.name, seal=False, trial=True
+    )
     # Nobody logs in to the scratch Cluster with the application's password.
     found = preconditions(environment, asked, replace(recovery, app_secret_exists=True))
     yield from (problem for problem in found if problem.code not in _NOT_OURS)
@@ -203,7 +205,8 @@ def _warnings(
 ) -> Iterator[str]:
     recovery = situation.recovery
     if recovery.archive is not None:
-        yield from warnings_of_holes(recovery.archive, base, request.target, seen_at=recovery.seen_at)
+        live = recovery.source.system_id if recovery.source else ""
+        yield from warnings_of_wal(recovery.archive, base, request.target, seen_at=recovery.seen_at, live=live)
     if recovery.source is not None:
         names = {"namespace": environment.namespace, "name": situation.name}
         yield from identity_warning(recovery.source.spec, project=environment.gcp_project, **names)

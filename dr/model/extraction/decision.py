@@ -12,7 +12,7 @@ from typing import Any
 
 from dr.model.archive.catalogue import BaseBackup
 from dr.model.archive.snapshots import AUTO
-from dr.model.archive.wal_holes import warnings_of_holes
+from dr.model.archive.wal_needed import warnings_of_wal
 from dr.model.cluster import ClusterSnapshot
 from dr.model.config import Environment
 from dr.model.errors import RefusedError
@@ -175,7 +175,8 @@ def _warnings(
     if base.passed_over:
         yield f"{base.passed_over}."
     if base.archive is not None and base.backup is not None:
-        yield from warnings_of_holes(base.archive, base.backup, request.target, seen_at=recovery.seen_at)
+        live = recovery.source.system_id if recovery.source else ""
+        yield from warnings_of_wal(base.archive, base.backup, request.target, seen_at=recovery.seen_at, live=live)
     if recovery.source is not None:
         yield from one_by_one(recovery.source, segments, context=environment.kubernetes.context)
         names = {"namespace": environment.namespace, "name": situation.scratch_name}

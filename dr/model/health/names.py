@@ -2,7 +2,7 @@
 
 CHECKS = (
     *("cluster", "replication", "volumes", "clock", "operation", "leftovers"),
-    *("archiving", "wal-lag", "wal-holes", "window"),
+    *("archiving", "wal-lag", "wal-holes", "wal-readable", "window", "databases"),
     *("base-backup", "backup-objects", "backup-size", "backup-runs", "schedule", "claims"),
     *("bucket", "retention", "bucket-location", "credentials", "identity"),
     *("operator", "operator-version", "archive-method", "plugin", "argocd"),

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from dr.model.archive.contents import Archive
-from dr.model.archive.wal_names import number_of
 from dr.model.config import Environment
 from dr.model.durations import spoken
 from dr.model.health.check import Check, State, Unseen, graded, worst
 from dr.model.health.seen import HealthSnapshot
+from dr.model.recovery.fetch_ahead import segments_to_replay
 from dr.model.reports.rto import Coefficients, Prediction, interval_within, predict
 
 _DAY = timedelta(days=1)
@@ -61,7 +61,7 @@ def outlook(snapshot: HealthSnapshot, environment: Environment) -> RtoOutlook | 
     archive, coefficients = seen.archive, snapshot.coefficients
     newest = archive.backups[-1]
     size = newest.size or _size(snapshot, newest.backup_id)
-    segments = _segments_since(archive)
+    segments = segments_to_replay(archive, archive.backups[-1])
     rate = _segments_per_day(archive, snapshot.seen_at)
     # A base backup that is late already is no better than one that is due.
     interval = max(_usual_interval(archive), snapshot.seen_at - newest.end)
@@ -125,14 +125,6 @@ def _size(snapshot: HealthSnapshot, backup_id: str) -> int:
 
 def _share(prediction: Prediction) -> str:
     return f"{100 * prediction.parts[prediction.dominant] / prediction.seconds:.0f} %"
-
-
-def _segments_since(archive: Archive) -> int:
-    """Archived segments that a recovery from the newest base backup reads."""
-    newest = archive.backups[-1]
-    first = number_of(newest.begin_wal, archive.segment_size)
-    path = archive.path(archive.newest_timeline(newest.timeline))
-    return sum(max(0, stretch.last - max(stretch.first, first) + 1) for stretch in path.stretches)
 
 
 def _segments_per_day(archive: Archive, now: datetime) -> float:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from dr.model.archive.databases import systems
 from dr.model.archive.wal_holes import missing, settled
 from dr.model.archive.wal_names import is_segment, number_of
-from dr.model.archive.window import holes, unusable, windows
+from dr.model.archive.window import Hole, holes, unusable, windows
 from dr.model.durations import spoken
 from dr.model.health.check import Check, State, Unseen, graded, worst
 from dr.model.health.seen import ArchiveSeen, DatabaseFacts, HealthSnapshot, ServingCluster
@@ -16,7 +17,9 @@ _MIB = 2**20
 
 
 def checks_of_wal(snapshot: HealthSnapshot, settings: HealthSettings) -> Iterator[Check]:
-    """The checks ``archiving``, ``wal-lag``, ``wal-holes`` and ``window``."""
+    """The checks ``archiving``, ``wal-lag``, ``wal-holes`` and ``window``; those of what is in the WAL are in
+    :mod:`dr.model.health.wal_content`.
+    """
     yield _archiving(snapshot)
     yield _lag(snapshot, settings)
     yield from _in_bucket(snapshot)
@@ -129,16 +132,21 @@ def _holes(seen: ArchiveSeen, now: datetime) -> Check:
             name="wal-holes",
             state=State.CRITICAL,
             seen=f"{missing(newest)}, and no base backup was taken since: nothing behind it can be recovered",
-            remedy="take a base backup now, and find out what deleted it: kubectl cnpg backup, python -m dr window",
+            remedy=f"take a base backup now (kubectl cnpg backup), and find out what {_did(newest)} it: python -m dr "
+            "window",
             values=values,
         )
     return Check(
         name="wal-holes",
         state=State.WARNING,
         seen=f"{missing(newest)}: no target between it and base backup {newest.resumes.backup_id} can be reached",
-        remedy="find out what deleted it; python -m dr window shows what can be recovered",
+        remedy=f"find out what {_did(newest)} it; python -m dr window shows what can be recovered",
         values=values,
     )
+
+
+def _did(hole: Hole) -> str:
+    return "damaged" if hole.damaged else "deleted"
 
 
 def _window(seen: ArchiveSeen, snapshot: HealthSnapshot) -> Check:
@@ -151,7 +159,8 @@ def _window(seen: ArchiveSeen, snapshot: HealthSnapshot) -> Check:
             seen=f"there is nothing of serverName {seen.server_name} in the bucket; there is {names}",
             remedy="is backup.path right? If it is, the backups were deleted: take a base backup now",
         )
-    default = [window for window in windows(seen.archive) if window.by_default]
+    newest_system = ["", *systems(seen.archive)][-1]
+    default = [one for one in windows(seen.archive) if one.by_default and one.system_id in {newest_system, ""}]
     if not default:
         return Check(
             name=name,

@@ -15,6 +15,7 @@ from dr.model.health.rto import RtoOutlook, checks_of_rto, outlook
 from dr.model.health.seen import HealthSnapshot
 from dr.model.health.versions import checks_of_versions
 from dr.model.health.wal import checks_of_wal
+from dr.model.health.wal_content import checks_of_wal_content
 
 SCHEMA = "postgres-dr/health/1"
 """Of the JSON. The number goes up when a key changes its meaning or goes."""
@@ -89,6 +90,7 @@ def _checks(environment: Environment, snapshot: HealthSnapshot) -> Iterator[Chec
     settings = environment.health
     yield from checks_of_cluster(snapshot, environment)
     yield from checks_of_wal(snapshot, settings)
+    yield from checks_of_wal_content(snapshot)
     yield from checks_of_backups(snapshot, settings)
     yield from checks_of_bucket(snapshot, environment)
     yield from checks_of_versions(snapshot, settings)

@@ -6,9 +6,10 @@ nothing to do.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from dr.model.archive.survivors import Survivor
+from dr.model.archive.wal_needed import warnings_of_wal
 from dr.model.config import Environment
 from dr.model.errors import Problem, RefusedError
 from dr.model.eta import Estimate, estimate
@@ -16,6 +17,9 @@ from dr.model.history import OperationEntry
 from dr.model.plan import Plan, Step
 
 OPERATION = "full-rebuild"
+
+_NOTHING_COMES = datetime.max.replace(tzinfo=UTC)
+"""What a lost database has not archived, it never will: a hole in its archive is there to stay, however new."""
 
 EXPERIENCE: Mapping[str, float] = {
     "survivors": 5,
@@ -109,7 +113,7 @@ def decide_rebuild(environment: Environment, request: RebuildRequest, situation:
             environment=environment.name,
             facts=_facts(environment, situation, source, expected),
             steps=steps,
-            warnings=tuple(_warnings(environment, situation)),
+            warnings=tuple(_warnings(environment, situation, source)),
         ),
     )
 
@@ -142,7 +146,7 @@ def _minutes(duration: timedelta) -> str:
     return f"{seconds} s" if seconds < 120 else f"{round(seconds / 60)} min"
 
 
-def _warnings(environment: Environment, situation: RebuildSituation) -> Iterator[str]:
+def _warnings(environment: Environment, situation: RebuildSituation, source: Survivor) -> Iterator[str]:
     if situation.cluster_answers:
         yield f"The cluster of {environment.name} answers. What is there is kept; only what is missing is made."
     if len(situation.survivors) > 1:
@@ -150,8 +154,10 @@ def _warnings(environment: Environment, situation: RebuildSituation) -> Iterator
         yield f"Other archives that can be recovered from, and were written to less lately: {others}."
     yield (
         "What was committed and not archived when the cluster was lost is lost: "
-        f"everything after {situation.survivors[0].window.end.segment}."
+        f"everything after {source.window.end.segment}."
     )
+    base = source.window.backups[-1]
+    yield from warnings_of_wal(source.archive, base, None, seen_at=_NOTHING_COMES, live="")
     yield from situation.warnings
 
 

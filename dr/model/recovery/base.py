@@ -128,7 +128,7 @@ def _fault(snapshot: SnapshotBackup, target: RecoveryTarget | None, situation: S
         return f"WAL segment {snapshot.begin_wal}, which it begins with, is not archived"
     if target is not None and target.timeline and not archive.path(target.timeline).passes(backup):
         return f"timeline {target.timeline} does not come by it"
-    missing = problems_of_holes(whole, backup, target, seen_at=situation.seen_at)
+    missing = problems_of_holes(whole, backup, target, seen_at=situation.seen_at, insists=True)
     return next((problem.cause for problem in missing), "")
 
 

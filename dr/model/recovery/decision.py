@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dr.model.archive.catalogue import BaseBackup
-from dr.model.archive.wal_holes import warnings_of_holes
+from dr.model.archive.wal_holes import problems_of_holes
+from dr.model.archive.wal_needed import warnings_of_wal
 from dr.model.cluster import ClusterSnapshot, ObjectStore
 from dr.model.config import Environment
 from dr.model.errors import RefusedError
@@ -46,7 +47,8 @@ class RecoveryDecision:
     the base backup; ``fetching`` says how they are fetched, None where barman is left alone; ``later`` are the
     transactions that a target leaves out, None where they could not be counted. ``promise`` is where the recovery has
     to end as far as the archive says, None where it does not; ``begun`` says that the Cluster is there already, so that
-    what is sealed now may come too late for it.
+    what is sealed now may come too late for it; ``broken_off`` that it ends at a hole in the archive, which was agreed
+    to, so that it does not come to what is sealed.
     """
 
     request: RecoveryRequest
@@ -63,6 +65,7 @@ class RecoveryDecision:
     later: LaterCommits | None = None
     promise: Promise | None = None
     begun: bool = False
+    broken_off: bool = False
 
 
 def decide_recovery(environment: Environment, request: RecoveryRequest, situation: Situation) -> RecoveryDecision:
@@ -95,6 +98,9 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
         later=situation.later,
         promise=promise_of(found.archive, base, request.target),
         begun=situation.recovered is not None and not situation.recovered_gave_up,
+        broken_off=to_the_end
+        and found.archive is not None
+        and any(problems_of_holes(found.archive, base, None, seen_at=situation.seen_at)),
         plan=Plan(
             operation=request.operation,
             environment=environment.name,
@@ -180,7 +186,8 @@ def _warnings(
     if base.passed_over:
         yield f"{base.passed_over}."
     if base.archive is not None and base.backup is not None:
-        yield from warnings_of_holes(base.archive, base.backup, request.target, seen_at=situation.seen_at)
+        live = situation.source.system_id if situation.source else ""
+        yield from warnings_of_wal(base.archive, base.backup, request.target, seen_at=situation.seen_at, live=live)
     yield from not_waited_for(cluster.manifest, to_the_end=request.target is None)
     if situation.source is not None:
         yield from one_by_one(situation.source, segments, context=environment.kubernetes.context)

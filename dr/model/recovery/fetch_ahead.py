@@ -20,6 +20,7 @@ from typing import Any
 
 from dr.model.archive.catalogue import BaseBackup
 from dr.model.archive.contents import Archive
+from dr.model.archive.databases import part_of
 from dr.model.archive.wal_names import number_of
 from dr.model.cluster import ClusterSnapshot
 from dr.model.recovery.recovered import RecoveredCluster
@@ -64,8 +65,9 @@ def config_map_name(cluster: str) -> str:
 
 def segments_to_replay(archive: Archive, base: BaseBackup) -> int:
     """How many archived segments lie behind the beginning of ``base``, on the way that PostgreSQL would take."""
-    first = number_of(base.begin_wal, archive.segment_size)
-    path = archive.path(archive.newest_timeline(base.timeline))
+    part = part_of(archive, base)
+    first = number_of(base.begin_wal, part.segment_size)
+    path = part.path(part.newest_timeline(base.timeline))
     return sum(max(0, stretch.last - max(stretch.first, first) + 1) for stretch in path.stretches)
 
 

@@ -5,19 +5,22 @@ CloudNativePG reports most of these too, minutes later, in the log of a pod that
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dr.model.archive.base_choice import problems_of_base
+from dr.model.archive.catalogue import BaseBackup
 from dr.model.archive.cluster_copy import StandIn
+from dr.model.archive.contents import Archive
 from dr.model.archive.end import problems_of_end
 from dr.model.archive.problems import problems_of_archive
 from dr.model.archive.snapshots import AUTO
-from dr.model.archive.wal_holes import problems_of_holes
+from dr.model.archive.wal_needed import REFUSALS, problems_of_wal
 from dr.model.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.model.config import Environment
 from dr.model.errors import Problem
 from dr.model.extraction.drops import Drop
 from dr.model.extraction.table_name import TableName
+from dr.model.guard.rules import Rule
 from dr.model.names import check_cluster_name, free_name
 from dr.model.recovery.base import base_of, problems_of_snapshot
 from dr.model.recovery.situation import Situation, Workload
@@ -31,7 +34,8 @@ class RecoveryRequest:
     known by where it is gone; ``expects`` is a table that has to be there afterwards; ``drop`` is what the target was
     found by, None where it was given; ``switchover`` moves the traffic afterwards, by an operation of its own;
     ``snapshot`` says whether to begin from volume snapshots, and from which; ``insists`` takes it upon itself that the
-    target may lie behind what is archived.
+    target may lie behind what is archived, and the end of the WAL before what was; ``trial`` is a drill, which nobody
+    needs to insist on.
     """
 
     target: RecoveryTarget | None
@@ -42,6 +46,7 @@ class RecoveryRequest:
     switchover: bool = False
     snapshot: str = AUTO
     insists: bool = False
+    trial: bool = False
     stand_in: StandIn | None = None
     expects: TableName | None = None
     drop: Drop | None = None
@@ -176,9 +181,10 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
             remedy="choose a target after the first base backup that was taken since the upgrade",
         )
     if backup is not None and archive is not None:
-        yield from problems_of_holes(archive, backup, request.target, seen_at=situation.seen_at)
         alive = not situation.primary_down
-        if not alive or not (request.seal or request.insists):
+        found = list(_problems_of_wal(request, situation, archive, backup, coming=alive and request.seal))
+        yield from found
+        if not found and (not alive or not (request.seal or request.insists)):
             yield from problems_of_end(archive, backup, request.target, alive=alive)
     time = request.target.time if request.target else None
     if time is not None and situation.database_time is not None and time > situation.database_time:
@@ -188,6 +194,21 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
             f"{RecoveryTarget(situation.database_time)}",
             remedy="wait until the database's clock has passed it, or give an earlier target; then mend the clocks",
         )
+
+
+def _problems_of_wal(
+    request: RecoveryRequest, situation: Situation, archive: Archive, base: BaseBackup, *, coming: bool
+) -> Iterator[Problem]:
+    """What is wrong with the WAL behind ``base``; a recovery that has begun from it is not asked again."""
+    if situation.recovered is not None and not situation.recovered_gave_up:
+        return
+    override = f"--override {Rule.TARGET_OUTSIDE}={request.recovered_name}"
+    for problem in problems_of_wal(
+        archive, base, request.target, seen_at=situation.seen_at, coming=coming, insists=request.insists
+    ):
+        may_insist = not request.trial and (request.target is None or problem.code in REFUSALS)
+        way = f"; to have what comes before it, add {override}" if may_insist else ""
+        yield replace(problem, remedy=f"{problem.remedy}{way}")
 
 
 def _problems_of_stored(request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:

@@ -14,8 +14,6 @@ from dr.clients.cnpg.object_stores import plugin_fault
 from dr.clients.cnpg.scratch import list_scratches
 from dr.clients.database.commits import commits_after
 from dr.clients.files.processes import known_dead
-from dr.model.archive.catalogue import Catalogue
-from dr.model.archive.contents import Archive
 from dr.model.cluster import ClusterSnapshot
 from dr.model.drill.decision import DrillRequest, DrillSituation, random_target
 from dr.model.errors import AccessError
@@ -28,6 +26,7 @@ from dr.model.target.commits import LaterCommits
 from dr.model.target.target import RecoveryTarget
 from dr.model.traffic.decision import cluster_behind
 from dr.operations.frame.session import Session
+from dr.operations.recovery.archive_seen import archive_for
 from dr.operations.recovery.observe import ask_clock
 
 
@@ -49,7 +48,7 @@ def request_for(
     found = source or source_of(environment, serving=serving, record=record)
     if random:
         seen = find_cluster(session.api, environment.namespace, found)
-        target = random_target(_archive(session, seen, found)[0], draw)
+        target = random_target(find_archive(environment.backup, _server_name(seen, found))[0], draw)
     return DrillRequest(
         target=target, source=found, source_given=source is not None, random=random and target is not None, quick=quick
     )
@@ -62,7 +61,7 @@ def observe_drill(session: Session, request: DrillRequest) -> DrillSituation:
     source = find_cluster(api, namespace, request.source)
     stand_in = None if source else find_copy(environment.backup, request.source)
     source = source or (with_object_store(api, stand_in.cluster) if stand_in else None)
-    archive, catalogue = _archive(session, source, request.source)
+    archive, catalogue = archive_for(environment.backup, _server_name(source, request.source), request.target)
     classes = {name for name in (source.storage_classes if source else ()) if name}
     orphans = tuple(scratch.name for scratch in list_scratches(api, namespace, DRILL, environment=environment.name))
     clusters = tuple(sorted(cluster.name for cluster in list_clusters(api, namespace)))
@@ -103,16 +102,13 @@ def at_work(session: Session) -> str:
     return seen.holder
 
 
+def _server_name(source: ClusterSnapshot | None, name: str) -> str:
+    return (source.server_name if source else None) or name
+
+
 def _external_name(session: Session) -> str | None:
     environment = session.environment
     return workloads.external_name(session.api, environment.namespace, environment.service)
-
-
-def _archive(session: Session, source: ClusterSnapshot | None, name: str) -> tuple[Archive | None, Catalogue]:
-    server_name = (source.server_name if source else None) or name
-    archive, server_names = find_archive(session.environment.backup, server_name)
-    backups = archive.backups if archive else ()
-    return archive, Catalogue(server_name=server_name, backups=backups, server_names=server_names)
 
 
 def _later(session: Session, source: ClusterSnapshot | None, request: DrillRequest) -> LaterCommits | None:

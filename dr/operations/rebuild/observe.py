@@ -3,16 +3,17 @@
 Everything may be down; what cannot be looked at is told, and stops a rebuild only where going on would be a guess.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dr.clients.bucket.archive_reader import read_archives
+from dr.clients.bucket.archive_reader import OpenArchive, open_archives
 from dr.clients.bucket.rebuild_store import RebuildRecords
 from dr.clients.cluster.kubernetes import KubernetesApi
 from dr.clients.cnpg.clusters import list_clusters
 from dr.clients.google.gcp import GoogleApi
 from dr.model.archive.contents import Archive
-from dr.model.archive.survivors import loss, survivors
+from dr.model.archive.survivors import Survivor, loss, survivors
 from dr.model.config import Environment
 from dr.model.errors import AccessError, Problem, RefusedError
 from dr.model.guard.dangers import Seen, dangers
@@ -21,6 +22,7 @@ from dr.model.infrastructure.resource import Api
 from dr.model.rebuild.decision import RebuildSituation
 from dr.operations.rebuild.layers import Layer, barred, told
 from dr.operations.rebuild.stage import Layers
+from dr.operations.recovery.archive_seen import looked_into
 
 _SECONDS = (3.0, 8.0)
 _NO_BACKUPS = {"archive-empty", "bucket-missing"}
@@ -64,9 +66,10 @@ def observe(
             *looked[0].problems,
             *looked[1].problems,
         ),
-        warnings=tuple(region_warnings(bucket, lost=move.lost, wanted=move.wanted, state=move.state))
-        if bucket and move
-        else (),
+        warnings=(
+            *_passed_over(found),
+            *(region_warnings(bucket, lost=move.lost, wanted=move.wanted, state=move.state) if bucket and move else ()),
+        ),
         history=known.operations if known else (),
     )
 
@@ -111,11 +114,26 @@ def _cluster(environment: Environment, *, elsewhere: bool) -> tuple[str, bool]:
 def _archives(environment: Environment) -> tuple[tuple[Archive, ...], str]:
     """The archives, and what to say where there is nothing at all."""
     try:
-        return read_archives(environment.backup), ""
+        opened = open_archives(environment.backup)
+        source = next(iter(survivors(tuple(one.archive for one in opened))), None)
+        found = (one if source is None or one.archive is not source.archive else _looked(one, source) for one in opened)
+        return tuple(one.archive for one in found), ""
     except AccessError as error:
         if error.code not in _NO_BACKUPS:
             raise
         return (), f"{error.cause}: the database cannot be brought back from there"
+
+
+def _looked(opened: OpenArchive, source: Survivor) -> OpenArchive:
+    return replace(opened, archive=looked_into(opened, source.window.backups[-1], None))
+
+
+def _passed_over(found: tuple[Archive, ...]) -> Iterator[str]:
+    """The archives that have base backups and are no survivors all the same."""
+    usable = {one.server_name for one in survivors(found)}
+    for archive in found:
+        if archive.backups and archive.server_name not in usable:
+            yield f"Nothing can be recovered from {archive.server_name}, which has base backups: python -m dr window."
 
 
 def _argocd(layers: Layers, *, answers: bool) -> str:

@@ -21,16 +21,17 @@ from dr.operations.recovery.recovery import Wanted
 def wanted_from(session: Session, declared: ClusterSnapshot, survivor: Survivor) -> Wanted:
     """The recovery to the end of ``survivor``'s WAL. ``declared`` is the Cluster that Git has brought up.
 
-    Its WAL is not sealed: it has nothing to do with what is recovered.
+    Its WAL is not sealed: it has nothing to do with what is recovered. The rebuild was agreed to with the end that the
+    archive has.
     """
     if declared.server_name == survivor.server_name:
-        return Wanted(target=None, source=declared.name, go_on=True, seal=False)
+        return Wanted(target=None, source=declared.name, go_on=True, seal=False, insists=True)
     taken = {cluster.name for cluster in list_clusters(session.api, declared.namespace)}
     name = free_name(survivor.server_name, taken)
     environment = session.environment.name
     text = yaml.safe_dump(standing_for(declared, name=name, server_name=survivor.server_name))
     manifest = keep_file(f"{environment}-{name}.yaml", text)
-    return Wanted(target=None, source=name, go_on=True, seal=False, source_manifest=manifest)
+    return Wanted(target=None, source=name, go_on=True, seal=False, source_manifest=manifest, insists=True)
 
 
 def standing_for(declared: ClusterSnapshot, *, name: str, server_name: str) -> dict[str, Any]:

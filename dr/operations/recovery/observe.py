@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dr.clients.bucket.archive_reader import find_archive
 from dr.clients.bucket.cluster_copies import find_copy
 from dr.clients.cluster import workloads
 from dr.clients.cluster.self_starters import list_self_starters
@@ -15,7 +14,6 @@ from dr.clients.cnpg.object_stores import plugin_fault
 from dr.clients.cnpg.volume_snapshots import list_snapshot_backups
 from dr.clients.database.commits import commits_after
 from dr.clients.database.sql import Psql
-from dr.model.archive.catalogue import Catalogue
 from dr.model.cluster import ClusterSnapshot
 from dr.model.config import BackupPlace
 from dr.model.errors import AccessError
@@ -23,7 +21,9 @@ from dr.model.recovery.carried_over import named_by
 from dr.model.recovery.preconditions import RecoveryRequest
 from dr.model.recovery.situation import Situation
 from dr.model.target.commits import LaterCommits
+from dr.model.target.target import RecoveryTarget
 from dr.operations.frame.session import Session
+from dr.operations.recovery.archive_seen import archive_for
 from dr.operations.traffic.argocd import managers
 
 _DATABASE_SECONDS = 10
@@ -42,7 +42,7 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
         stand_in = None if source else request.stand_in or find_copy(environment.backup, request.source)
         source = source or (with_object_store(api, stand_in.cluster) if stand_in else None)
         server_name = (source.server_name if source else None) or request.source
-        archive = pool.submit(_archive, environment.backup, server_name)
+        archive = pool.submit(_archive, environment.backup, server_name, request.target)
         database = pool.submit(ask_clock, session, source)
         later = pool.submit(_later, session, source, request)
         around = pool.submit(_around, session, request.recovered_name, source)
@@ -64,10 +64,8 @@ def _in_order(archive: Future[dict[str, Any]], around: Future[dict[str, Any]]) -
     return {**around.result(), **archive.result()}
 
 
-def _archive(place: BackupPlace, server_name: str) -> dict[str, Any]:
-    archive, server_names = find_archive(place, server_name)
-    backups = archive.backups if archive else ()
-    catalogue = Catalogue(server_name=server_name, backups=backups, server_names=server_names)
+def _archive(place: BackupPlace, server_name: str, target: RecoveryTarget | None) -> dict[str, Any]:
+    archive, catalogue = archive_for(place, server_name, target)
     return {"archive": archive, "catalogue": catalogue}
 
 

@@ -64,7 +64,8 @@ _LOST = {"not-found", "api-error", "api-unreachable", "container-not-running", "
 class Wanted:
     """What was asked for, with None where the lineage decides. ``source_manifest`` is a file with the manifest of a
     source that is gone; ``before_drop`` is a table whose drop gives the target, ``expects`` one that has to be there
-    afterwards; ``switchover`` says that the traffic is to be moved afterwards; ``snapshot`` is as given.
+    afterwards; ``switchover`` says that the traffic is to be moved afterwards; ``snapshot`` is as given; ``insists``
+    says that it was agreed to with the end that the archive has.
     """
 
     target: RecoveryTarget | None
@@ -77,6 +78,7 @@ class Wanted:
     source_manifest: str | None = None
     expects: TableName | None = None
     before_drop: TableName | None = None
+    insists: bool = False
 
 
 def decide(session: Session, wanted: Wanted) -> RecoveryDecision:
@@ -100,7 +102,8 @@ def _request(session: Session, wanted: Wanted) -> RecoveryRequest:
         target=wanted.target,
         source=source,
         recovered_name=name,
-        insists=any(one.covers(Rule.TARGET_OUTSIDE, name, now=session.clock()) for one in session.overrides),
+        insists=wanted.insists
+        or any(one.covers(Rule.TARGET_OUTSIDE, name, now=session.clock()) for one in session.overrides),
         go_on=wanted.go_on,
         seal=wanted.seal,
         switchover=wanted.switchover,
@@ -202,7 +205,7 @@ class Recovery:
 
     def _seal_wal(self) -> str:
         sealed = seal_source(self._session, self._tools.reporter, self._decision.source)
-        if self._decision.request.target is None:
+        if self._decision.request.target is None and not self._decision.broken_off:
             self._record = self._session.records.change(
                 lambda record: self._promised(record, sealed.end), now=self._session.clock()
             )

@@ -4,6 +4,7 @@ which archive is the serving one's, and when the last commit in that was.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from threading import Thread
 
@@ -18,6 +19,7 @@ from dr.model.config import Environment
 from dr.model.errors import AccessError
 from dr.model.traffic.decision import cluster_behind
 from dr.operations.recovery.archive_end import last_commit
+from dr.operations.recovery.archive_seen import sampled
 
 _CLUSTER_SECONDS = 4.0
 _COMMIT_SECONDS = 10.0
@@ -53,7 +55,7 @@ class _Asking:
 def look(environment: Environment, server_name: str | None, *, clock: Callable[[], datetime]) -> WindowReport:
     """What the bucket holds now, of ``server_name`` or of all. Raises AccessError for the bucket only."""
     asking = _Asking(environment)
-    opened = open_archives(environment.backup, server_name)
+    opened = tuple(replace(one, archive=sampled(one)) for one in open_archives(environment.backup, server_name))
     serving, silence = asking.result()
     name = serving[1].server_name if serving else None
     return WindowReport(
