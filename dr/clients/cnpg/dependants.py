@@ -7,9 +7,9 @@ from typing import Any
 
 from dr.clients.cluster.kubernetes import KubernetesApi
 from dr.clients.cnpg.clusters import GROUP, PLURAL, VERSION, list_objects
-from dr.model.cluster import ClusterSnapshot
+from dr.model.cluster import PLURALS, ClusterSnapshot
 from dr.model.errors import AccessError
-from dr.model.finalization.dependants import PLURALS, Dependant, named_secrets
+from dr.model.finalization.dependants import Dependant, named_secrets
 from dr.model.recovery.recovered import MANAGED_BY, app_secret_name
 
 _BACKUPS = "backups"

@@ -8,19 +8,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dr.model.cluster import PLURALS, SCHEDULED_BACKUP
 from dr.model.traffic.argocd import ObjectKey
 from dr.model.traffic.self_starters import POOLER, held_setting
 
 GROUP = "postgresql.cnpg.io"
-SCHEDULED_BACKUP = "ScheduledBackup"
-PLURALS: Mapping[str, str] = {
-    SCHEDULED_BACKUP: "scheduledbackups",
-    "Pooler": "poolers",
-    "Database": "databases",
-    "DatabaseRole": "databaseroles",
-    "Publication": "publications",
-    "Subscription": "subscriptions",
-}
 _KEPT_METADATA = ("labels", "annotations")
 _FOREIGN_MARKS = ("argocd.argoproj.io/", "kubectl.kubernetes.io/")
 

@@ -4,8 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dr.model.cluster import BARMAN_PLUGIN
-from dr.model.finalization.dependants import PLURALS
+from dr.model.cluster import BARMAN_PLUGIN, PLURALS
 from dr.model.finalization.yaml_splice import Path
 from dr.model.finalization.yaml_text import Edit
 
