@@ -228,10 +228,10 @@ def _restore(store: Store, number: int, folder: Path, *, seconds: float = 60) ->
 
 @pytest.mark.parametrize(
     "fault",
-    [StoreFault(seconds=3), StoreFault(answer="cut", on="0003", times=2), StoreFault(answer="slow", slow_by=1)],
+    [StoreFault(times=3), StoreFault(answer="cut", on="0003", times=2), StoreFault(answer="slow", slow_by=1)],
     ids=lambda fault: fault.answer,
 )
-def test_barman_has_patience_with_a_store_that_fails_for_seconds(
+def test_barman_has_patience_with_a_store_that_fails_a_few_times(
     store: Store, tmp_path: Path, fault: StoreFault
 ) -> None:
     """E1: Google's own client tries again, for 120 s."""
