@@ -22,10 +22,11 @@ demo: $(VENV)/ready  ## the lab, a dropped table, and its recovery, narrated
 
 test: static unit e2e  ## every check, from static ones to the end-to-end tests on the lab
 
-static: $(VENV)/ready  ## ruff and mypy
+static: $(VENV)/ready  ## ruff, mypy, and who may import whom
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports --no-logo
 
 unit: $(VENV)/ready  ## tests that need no lab
 	$(RUN) -m pytest -m "not e2e and not lab_down"

@@ -1,7 +1,7 @@
 """Disaster recovery for PostgreSQL on CloudNativePG and GKE.
 
-The layers, each importing only those to its left: ``model`` < ``clients`` < ``stacks`` < ``engine`` < ``operations``
-< ``cli``. ``tests/unit/test_layers.py`` holds the code to it.
+A package for each feature, over those that all features share. pyproject.toml has their order, which ``lint-imports``
+checks; docs/architecture.md says what is where.
 """
 
 __version__ = "0.1.0"

@@ -1,6 +1,6 @@
 """``python -m dr``: hands over to the command line."""
 
-from dr.cli.main import main
+from dr.main import main
 
 if __name__ == "__main__":
     main()

@@ -16,7 +16,7 @@ from pulumi_policy import (  # noqa: E402 - the project's folder has to be known
     StackValidationPolicy,
 )
 
-from dr.operations.review.policy import PackGuard, plain  # noqa: E402
+from dr.preview.policy_pack import PackGuard, plain  # noqa: E402
 
 guard = PackGuard(Path.cwd() if (Path.cwd() / "Pulumi.yaml").exists() else PROJECT)
 

@@ -12,9 +12,9 @@ import lz4.frame
 import snappy
 import zstandard
 
-from dr.model.archive.catalogue import BaseBackup
-from dr.model.archive.contents import Archive, IncompleteBackup, Switch
-from dr.model.archive.wal_names import lsn, name_of, number_of, timeline_of
+from dr.archive.catalogue import BaseBackup
+from dr.archive.contents import Archive, IncompleteBackup, Switch
+from dr.core.wal_names import lsn, name_of, number_of, timeline_of
 from tests.doubles import ObjectStoreDouble
 
 SEGMENT = 16 * 2**20

@@ -5,23 +5,23 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dr.model.archive.catalogue import BaseBackup, Catalogue
-from dr.model.archive.snapshots import SnapshotBackup
-from dr.model.cluster import Archiving, ClusterSnapshot
-from dr.model.config import Environment, parse_environment
-from dr.model.finalization.dependants import Dependant
-from dr.model.finalization.manifests import ManifestFile, Rewriting
-from dr.model.finalization.preconditions import FinalizeSituation
-from dr.model.history import OperationEntry
-from dr.model.holder import Holder, LeaseSeen
-from dr.model.plan import Step
-from dr.model.record import Record
-from dr.model.recovery.decision import RecoveryDecision, decide_recovery
-from dr.model.recovery.preconditions import RecoveryRequest
-from dr.model.recovery.recovered import RecoveredCluster, derive_recovered_cluster
-from dr.model.recovery.situation import Situation, Workload
-from dr.model.target.target import RecoveryTarget
-from dr.model.traffic.decision import MoveDecision, MoveRequest, TrafficSituation, decide_move
+from dr.archive.catalogue import BaseBackup, Catalogue
+from dr.archive.snapshots import SnapshotBackup
+from dr.cnpg.cluster import Archiving, ClusterSnapshot
+from dr.cnpg.recovered import RecoveredCluster, derive_recovered_cluster
+from dr.config.environment import Environment, parse_environment
+from dr.core.history import OperationEntry
+from dr.core.holder import Holder, LeaseSeen
+from dr.core.plan import Step
+from dr.core.target import RecoveryTarget
+from dr.finalize.dependants import Dependant
+from dr.finalize.preconditions import FinalizeSituation
+from dr.gitops.manifests import ManifestFile, Rewriting
+from dr.recovery.plan import RecoveryDecision, decide_recovery
+from dr.recovery.preconditions import RecoveryRequest
+from dr.recovery.situation import Situation, Workload
+from dr.run.record import Record
+from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation, decide_move
 
 NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
 TARGET_TIME = datetime(2026, 4, 27, 9, 55, tzinfo=UTC)

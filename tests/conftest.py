@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.model.config import KubernetesAccess
+from dr.config.environment import KubernetesAccess
+from dr.kube.api import KubernetesApi
 from tests.doubles import Wire, serving, write_kubeconfig
 from tests.leftovers import MARK, leftovers
 

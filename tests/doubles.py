@@ -19,10 +19,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 import yaml
 
-from dr.clients.cluster.record_store import RecordStore
-from dr.clients.database.pod_exec import PodExec, Ran
-from dr.model.errors import AccessError
-from dr.model.record import Record
+from dr.core.errors import AccessError
+from dr.kube.pod_exec import PodExec, Ran
+from dr.run.record import Record
+from dr.run.record_store import RecordStore
 from tests.builders import config_document
 
 T = TypeVar("T", bound="Wire")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from dr.model.drill.decision import DrillRequest, DrillSituation
+from dr.drill.plan import DrillRequest, DrillSituation
 from tests.builders import a_situation
 
 NAME = "postgres-prod-drill"

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from dr.model.extraction.preconditions import ExtractRequest, ExtractSituation
-from dr.model.extraction.table import TableName
-from dr.model.extraction.table_facts import LiveSeen, Part, TableFacts
+from dr.extract.preconditions import ExtractRequest, ExtractSituation
+from dr.extract.table_facts import LiveSeen, Part, TableFacts
+from dr.postgres.table_name import TableName
 from tests.builders import TARGET, a_situation, a_source
 
 USERS = TableName("public", "users")

@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from dr.model.archive.catalogue import BaseBackup
-from dr.model.archive.contents import Archive
-from dr.model.cluster import ClusterSnapshot
-from dr.model.health.check import Check, Unseen
-from dr.model.health.seen import (
+from dr.archive.catalogue import BaseBackup
+from dr.archive.contents import Archive
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.health.check import Check, Unseen
+from dr.health.evaluate import judge
+from dr.health.snapshot import (
     ArchiveSeen,
     BackupObjects,
     BackupRun,
@@ -24,7 +25,6 @@ from dr.model.health.seen import (
     ServingCluster,
     Volume,
 )
-from dr.model.health.whole import judge
 from tests.archives import archive, wal
 from tests.archives import backup as archived_backup
 from tests.builders import SOURCE_HOST, a_source, an_environment

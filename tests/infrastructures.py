@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from dr.model.infrastructure.settings import Durable, Infrastructure, Platform
-from dr.model.stack_file import read_section
+from dr.config.infrastructure import Durable, Infrastructure, Platform
+from dr.config.stack_file import read_section
 
 PROJECT = "acme-project"
 BACKUPS = f"db-backups@{PROJECT}.iam.gserviceaccount.com"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dr.model.errors import RefusedError
-from dr.model.finalization.manifest_edits import Canonical
-from dr.model.finalization.manifests import ManifestFile, Rewriting, rewrite
+from dr.core.errors import RefusedError
+from dr.gitops.manifest_edits import Canonical
+from dr.gitops.manifests import ManifestFile, Rewriting, rewrite
 
 HOST = "postgres-prod-recovered-rw.data.svc.cluster.local"
 WANTED = Canonical(

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from dr.model.archive.survivors import Survivor, survivors
-from dr.model.rebuild.decision import RebuildDecision, RebuildRequest, RebuildSituation, decide_rebuild
+from dr.archive.survivors import Survivor, survivors
+from dr.rebuild.plan import RebuildDecision, RebuildRequest, RebuildSituation, decide_rebuild
 from tests.archives import archive, backup, wal
 from tests.builders import an_environment
 

@@ -3,17 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from dr.model.reports.document import (
-    DataLoss,
-    FindingLine,
-    Link,
-    RecoveryTime,
-    ReportDocument,
-    Sizes,
-    SpanLine,
-    StepLine,
-)
-from dr.model.reports.phases import Phase
+from dr.reports.document import DataLoss, FindingLine, Link, RecoveryTime, ReportDocument, Sizes, SpanLine, StepLine
+from dr.reports.phases import Phase
 from tests.builders import NOW
 
 _SPANS = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dr.model.errors import DrError
+from dr.core.errors import DrError
 from lab.data.repository import files
 
 

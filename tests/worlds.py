@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from dr.model.record import Record
+from dr.run.record import Record
 from tests.builders import SOURCE_HOST, a_record, a_recovered, cluster_object, config_map_of, object_of
 from tests.doubles import Asked, KubernetesDouble
 

@@ -8,7 +8,7 @@ import click
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))
 
-from dr.cli.main import cli  # noqa: E402 - the project's folder has to be known first
+from dr.main import cli  # noqa: E402 - the project's folder has to be known first
 
 _WIDTH = 100
 

@@ -19,7 +19,7 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from dr.clients.files.manifest_schemas import Schemas, faults, faults_of_folder, read_schemas  # noqa: E402
+from dr.gitops.manifest_schemas import Schemas, faults, faults_of_folder, read_schemas  # noqa: E402
 
 MARK = "<!-- postgres-dr: preview -->"
 LONGEST = 65_536

@@ -1,1 +1,1 @@
-"""The command line: options, rendering, signals and exit codes. Thin: every decision is made below."""
+"""What the commands share: options, the console, progress, confirmation, signals. The commands are in the features."""

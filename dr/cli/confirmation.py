@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import click
 
-from dr.model.errors import DeclinedError, RequestError
+from dr.core.errors import DeclinedError, RequestError
 
 
 @dataclass(frozen=True, kw_only=True)

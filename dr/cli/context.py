@@ -1,7 +1,7 @@
 """``--context`` is a promise, not a choice: the environment names its own."""
 
-from dr.model.config import Environment
-from dr.model.errors import RequestError
+from dr.config.environment import Environment
+from dr.core.errors import RequestError
 
 
 def check_context(environment: Environment, context: str | None) -> None:

@@ -11,10 +11,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from dr.cli.rendering import err
-from dr.model.plan import Plan, Step
-from dr.model.recovery.progress import RecoveryProgress, Stage
-from dr.operations.frame.reporting import Reporter
+from dr.cli.console import err
+from dr.cnpg.progress import RecoveryProgress, Stage
+from dr.core.plan import Plan, Step
+from dr.run.reporting import Reporter
 
 
 @contextmanager

@@ -11,10 +11,10 @@ import click
 from dr.cli.override import override_option, read_overrides
 
 if TYPE_CHECKING:
-    from dr.model.config import Environment
-    from dr.model.plan import Plan
-    from dr.operations.frame.operation import Report, Tools
-    from dr.operations.frame.session import Session
+    from dr.config.environment import Environment
+    from dr.core.plan import Plan
+    from dr.run.operation import Report, Tools
+    from dr.run.session import Session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +82,14 @@ def operate(
 
     Returns the report, None after a dry run. Raises a DrError.
     """
-    from dr.cli import rendering, signals
+    from dr.cli import console as rendering
+    from dr.cli import signals
     from dr.cli.confirmation import Agreement, agree
     from dr.cli.live import reporter_for
-    from dr.cli.setup import open_session, open_stack
-    from dr.clients.files.config_files import load_environment
-    from dr.operations.frame.operation import Tools
-    from dr.operations.frame.session import utc_now
+    from dr.cli.wiring import open_session, open_stack
+    from dr.config.load import load_environment
+    from dr.run.operation import Tools
+    from dr.run.session import utc_now
 
     signals.interrupt_on_sigterm()
     found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from dr.model.guard.rules import Override
+    from dr.config.guard_rules import Override
 
 _RUN = timedelta(hours=4)
 
@@ -26,8 +26,8 @@ def read_overrides(given: Sequence[str], *, now: datetime) -> tuple["Override", 
 
 
 def _read(text: str, now: datetime) -> "Override":
-    from dr.model.errors import RequestError
-    from dr.model.guard.rules import Override, Rule
+    from dr.config.guard_rules import Override, Rule
+    from dr.core.errors import RequestError
 
     rule, _, resource = text.partition("=")
     if rule not in set(Rule) or not resource:

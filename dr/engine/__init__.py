@@ -1,1 +1,1 @@
-"""The Pulumi engine, through the Automation API: the only place that imports ``pulumi.automation``."""
+"""The Pulumi engine, through the Automation API: the only package that imports ``pulumi.automation``."""

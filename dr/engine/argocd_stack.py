@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from dr.config.argocd_stack import ArgoCd
 from dr.engine.backend import Backend
 from dr.engine.background_stack import BackgroundStack
+from dr.engine.changes import Changes
 from dr.engine.installation import Installation
-from dr.model.guard.changes import Changes
-from dr.model.infrastructure.argocd_stack import ArgoCd
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 import platformdirs
 
-from dr.clients.files.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine
-from dr.model.errors import EngineError
-from dr.model.holder import Holder
-from dr.model.stack_file import PROJECT
+from dr.config.stack_file import PROJECT
+from dr.core.errors import EngineError
+from dr.core.holder import Holder
+from dr.engine.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine
 
 STATE_FOLDER_VARIABLE = "DR_STATE_DIR"
 _ORPHAN_SECONDS = 30

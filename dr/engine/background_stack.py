@@ -16,10 +16,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from dr.core.errors import DrError, EngineError
 from dr.engine.backend import Backend, state_folder
+from dr.engine.changes import Changes
 from dr.engine.installation import Installation
-from dr.model.errors import DrError, EngineError
-from dr.model.guard.changes import Changes
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack

@@ -18,8 +18,8 @@ import psutil
 from pulumi.automation import CommandResult, OnOutput, PulumiCommand
 from pulumi.automation.errors import create_command_error
 
-from dr.clients.files.processes import ENGINE_MARK
 from dr.engine.installation import Installation
+from dr.engine.processes import ENGINE_MARK
 
 
 class InterruptibleCommand(PulumiCommand):

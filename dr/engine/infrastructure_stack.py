@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, cast
 
+from dr.config.infrastructure import Part
 from dr.engine.backend import Backend
 from dr.engine.background_stack import BackgroundStack
+from dr.engine.changes import Changes
 from dr.engine.installation import Installation
-from dr.model.guard.changes import Changes
-from dr.model.infrastructure.settings import Part
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack

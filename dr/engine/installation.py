@@ -11,7 +11,7 @@ from pathlib import Path
 
 from semver import Version
 
-from dr.model.errors import EngineError
+from dr.core.errors import EngineError
 
 _INSTALL = "install it (https://www.pulumi.com/docs/iac/download-install/) and see that `pulumi version` answers"
 _SECONDS = 20

@@ -12,10 +12,10 @@ from typing import Any
 from pulumi.automation import CommandError, Stack
 from pulumi.automation.events import EngineEvent, StepEventMetadata
 
+from dr.engine.changes import STACK_TYPE, Change, Changes, EngineStep, Op, fold_steps
 from dr.engine.command import InterruptibleCommand
+from dr.engine.property_path import masked
 from dr.engine.workspace import explained
-from dr.model.guard.changes import STACK_TYPE, Change, Changes, EngineStep, Op, fold_steps
-from dr.model.guard.property_path import masked
 
 _COLOR = re.compile(r"<\{%.*?%\}>")
 _OF_PROGRAMS = re.compile(r"using pulumi-\S+ from \$PATH")

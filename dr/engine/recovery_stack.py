@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dr.config.environment import Environment
+from dr.core.errors import EngineError
 from dr.engine.backend import Backend
 from dr.engine.background_stack import BackgroundStack
+from dr.engine.changes import Changes
 from dr.engine.installation import Installation
-from dr.model.config import Environment
-from dr.model.declaration import Declaration, stack_outputs
-from dr.model.errors import EngineError
-from dr.model.guard.changes import Changes
+from dr.stacks.declaration import Declaration, stack_outputs
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack

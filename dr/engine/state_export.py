@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+from dr.core.errors import EngineError
 from dr.engine.installation import find_pulumi
-from dr.model.errors import EngineError
 
 _SECONDS = 60
 

@@ -18,11 +18,11 @@ from pulumi.automation import (
     select_stack,
 )
 
+from dr.config.stack_file import PROJECT
+from dr.core.errors import EngineError
 from dr.engine.backend import Backend, locked_error
 from dr.engine.command import InterruptibleCommand
-from dr.model.errors import EngineError
-from dr.model.infrastructure.deployment import emptied, held, without
-from dr.model.stack_file import PROJECT
+from dr.engine.deployment import emptied, held, without
 
 _LINES_TO_SHOW = 12
 _CAUSES = "Diagnostics:"

@@ -1,1 +1,1 @@
-"""What Pulumi declares. Programs only: nothing here runs an engine, reads a file or asks an API."""
+"""What Pulumi declares, as programs and as the values that they follow: nothing here runs an engine."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_kubernetes as k8s
 
-from dr.model.infrastructure.argocd_stack import ROOT, ArgoCd
+from dr.config.argocd_stack import ROOT, ArgoCd
 from dr.stacks.provider import cluster_provider
 
 _REPOSITORY_SECRET = "postgres-dr-repository"  # noqa: S105 - the Secret's name

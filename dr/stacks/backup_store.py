@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_gcp as gcp
 
-from dr.model.infrastructure.resources import BACKUPS, last_word
-from dr.model.infrastructure.settings import BackupBucket, Durable
+from dr.config.infrastructure import BackupBucket, Durable
+from dr.stacks.resources import BACKUPS, last_word
 
 _DAY = 24 * 60 * 60
 

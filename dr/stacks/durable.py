@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_gcp as gcp
 
-from dr.model.infrastructure.settings import Durable
+from dr.config.infrastructure import Durable
 from dr.stacks.backup_store import BackupStore, BackupStoreArgs
 
 

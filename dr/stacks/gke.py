@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_gcp as gcp
 
-from dr.model.infrastructure.resources import KUBERNETES, last_word
-from dr.model.infrastructure.settings import NodePool, Platform
+from dr.config.infrastructure import NodePool, Platform
 from dr.stacks.network import Network
+from dr.stacks.resources import KUBERNETES, last_word
 
 _EVERYTHING = "https://www.googleapis.com/auth/cloud-platform"
 """The scope of the nodes: what they may do is said by the roles of their account, as Google advises."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_gcp as gcp
 
-from dr.model.infrastructure.settings import Durable, Part
+from dr.config.infrastructure import Durable, Part
 from dr.stacks.durable import declare_durable_stack
 from dr.stacks.platform import declare_platform_stack
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_gcp as gcp
 
-from dr.model.infrastructure.resources import NETWORK
-from dr.model.infrastructure.settings import Platform
+from dr.config.infrastructure import Platform
+from dr.stacks.resources import NETWORK
 
 
 @dataclass(frozen=True, kw_only=True)

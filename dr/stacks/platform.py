@@ -7,7 +7,7 @@ import pulumi
 import pulumi_command as command
 import pulumi_gcp as gcp
 
-from dr.model.infrastructure.settings import Platform
+from dr.config.infrastructure import Platform
 from dr.stacks.gke import Cluster, ClusterArgs
 from dr.stacks.network import Network, NetworkArgs
 from dr.stacks.workload_identity import WorkloadIdentity, WorkloadIdentityArgs

@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_kubernetes as k8s
 
-from dr.model.config import KubernetesAccess
+from dr.config.environment import KubernetesAccess
 
 
 def cluster_provider(access: KubernetesAccess) -> k8s.Provider:

@@ -7,10 +7,10 @@ that neither undoes the other.
 import pulumi
 import pulumi_kubernetes as k8s
 
-from dr.model.config import Environment
-from dr.model.declaration import Declaration, stack_outputs
-from dr.model.recovery.recovered import RecoveredCluster
-from dr.model.stack_file import PROJECT
+from dr.cnpg.recovered import RecoveredCluster
+from dr.config.environment import Environment
+from dr.config.stack_file import PROJECT
+from dr.stacks.declaration import Declaration, stack_outputs
 from dr.stacks.provider import cluster_provider
 
 _WAIT_FOR_READY = {"pulumi.com/waitFor": "condition=Ready"}

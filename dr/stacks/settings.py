@@ -8,10 +8,10 @@ from typing import Any
 import pulumi
 from pulumi.runtime import config as runtime_config
 
-from dr.model.config import Environment, parse_environment
-from dr.model.infrastructure.argocd_stack import ArgoCd
-from dr.model.infrastructure.settings import Durable, Part, Platform
-from dr.model.stack_file import own_keys, read_section
+from dr.config.argocd_stack import ArgoCd
+from dr.config.environment import Environment, parse_environment
+from dr.config.infrastructure import Durable, Part, Platform
+from dr.config.stack_file import own_keys, read_section
 
 
 def environment_of_stack() -> Environment:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_gcp as gcp
 
-from dr.model.infrastructure.resources import IDENTITY, WORKLOAD_IDENTITY_ROLE, workload
-from dr.model.infrastructure.settings import Platform
+from dr.config.infrastructure import Platform
+from dr.stacks.resources import IDENTITY, WORKLOAD_IDENTITY_ROLE, workload
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from pulumi.automation import (
     create_or_select_stack,
 )
 
-from dr.model.infrastructure.settings import Part
+from dr.config.infrastructure import Part
 from dr.stacks.infrastructure import declare_infrastructure
 from tests.google import Google
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dr.model.recovery.fetch_ahead import WORTH_SEGMENTS
+from dr.cnpg.fetch_ahead import WORTH_SEGMENTS
 from tests.e2e.operator_seat import Outcome, Seat, fresh_dev
 from tests.waiting import wait_for
 

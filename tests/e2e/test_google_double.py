@@ -14,8 +14,8 @@ import pulumi_gcp as gcp
 import pytest
 from pulumi.automation import OpType
 
-from dr.model.infrastructure.resources import durable_resources, platform_resources
-from dr.model.infrastructure.settings import Durable, Platform
+from dr.config.infrastructure import Durable, Platform
+from dr.stacks.resources import durable_resources, platform_resources
 from lab.environment import environment
 from lab.gcp import faults, table
 from lab.gcp.faults import Fault

@@ -315,9 +315,9 @@ def test_clocks_that_disagree_are_found(healthy: Seat) -> None:
     """A double: the process is given a clock that is fast, as no clock of the lab can be set."""
     fast = (
         "import sys; from datetime import timedelta\n"
-        "import dr.operations.frame.session as session; now = session.utc_now\n"
+        "import dr.run.session as session; now = session.utc_now\n"
         "session.utc_now = lambda: now() + timedelta(seconds=90)\n"
-        "from dr.cli.main import run; sys.exit(run(['health', '--env', 'dev', '--json']))"
+        "from dr.main import run; sys.exit(run(['health', '--env', 'dev', '--json']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", fast],

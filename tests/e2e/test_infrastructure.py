@@ -18,16 +18,16 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.cli.main import run
-from dr.clients.files.config_files import load_infrastructure
+from dr.config.environment import InfrastructureStacks
+from dr.config.infrastructure import Infrastructure
+from dr.config.load import load_infrastructure
+from dr.core.errors import AccessError
+from dr.engine.changes import Op
 from dr.engine.infrastructure_stack import InfrastructureStack
 from dr.engine.installation import find_pulumi
-from dr.model.config import InfrastructureStacks
-from dr.model.errors import AccessError
-from dr.model.guard.changes import Op
-from dr.model.infrastructure.resources import platform_resources
-from dr.model.infrastructure.settings import Infrastructure
-from dr.operations.rebuild.infrastructure import survey
+from dr.infra.look import survey
+from dr.main import run
+from dr.stacks.resources import platform_resources
 from lab.environment import environment
 from lab.gcp import faults, seed, table
 from lab.gcp.faults import Fault

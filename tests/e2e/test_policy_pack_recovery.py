@@ -13,7 +13,7 @@ PROGRAM = """
 from copy import deepcopy
 from dataclasses import replace
 
-from dr.operations.review.declared import declared
+from dr.desired.stack_input import declared
 from dr.stacks.recovery import declare_recovery_stack
 from dr.stacks.settings import environment_of_stack
 

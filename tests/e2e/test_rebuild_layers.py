@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from dr.core.errors import EngineError
 from dr.engine.installation import find_pulumi
-from dr.model.errors import EngineError
-from dr.model.guard.dangers import Seen
-from dr.operations.rebuild import layers
-from dr.operations.rebuild.layers import Watch, bring_up
-from dr.operations.rebuild.platform_layers import InfrastructureLayer
+from dr.guard.rules import Seen
+from dr.rebuild import layers
+from dr.rebuild.layers import Watch, bring_up
+from dr.rebuild.platform_layers import InfrastructureLayer
 from lab.environment import environment
 from lab.gcp import faults
 from lab.gcp.faults import Fault

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from dr.model.archive.snapshots import SnapshotBackup
-from dr.model.cluster import ClusterSnapshot
-from dr.model.recovery.recovered import derive_recovered_cluster
-from dr.model.target.target import RecoveryTarget
+from dr.archive.snapshots import SnapshotBackup
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.recovered import derive_recovered_cluster
+from dr.core.target import RecoveryTarget
 from tests.e2e.operator_seat import Seat
 
 pytestmark = pytest.mark.long

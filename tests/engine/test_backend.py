@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dr.core.errors import EngineError
 from dr.engine.backend import Backend, state_folder
-from dr.model.errors import EngineError
 from tests.builders import an_environment
 from tests.doubles import a_dead_process
 

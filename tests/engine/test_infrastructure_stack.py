@@ -9,7 +9,7 @@ from semver import Version
 
 from dr.engine.infrastructure_stack import InfrastructureStack
 from dr.engine.installation import Installation
-from dr.model.infrastructure.resources import durable_resources
+from dr.stacks.resources import durable_resources
 from tests.doubles import calls_of, write_pulumi
 from tests.infrastructures import a_durable
 from tests.waiting import HANG_SECONDS

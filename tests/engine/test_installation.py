@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dr.core.errors import EngineError
 from dr.engine.installation import MINIMUM, find_pulumi
-from dr.model.errors import EngineError
 from tests.doubles import write_pulumi
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from semver import Version
 
+from dr.core.errors import EngineError
+from dr.engine.changes import Changes, Op
 from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
-from dr.model.declaration import Declaration
-from dr.model.errors import EngineError
-from dr.model.guard.changes import Changes, Op
+from dr.stacks.declaration import Declaration
 from tests.builders import an_environment
 from tests.doubles import LAST_EVENT, calls_of, write_pulumi
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from semver import Version
 
+from dr.core.errors import EngineError, Problem, RefusedError
 from dr.engine import background_stack
+from dr.engine.changes import Changes
 from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
-from dr.model.declaration import Declaration
-from dr.model.errors import EngineError, Problem, RefusedError
-from dr.model.guard.changes import Changes
+from dr.stacks.declaration import Declaration
 from tests.builders import a_recovered, an_environment
 from tests.doubles import calls_of, write_pulumi
 from tests.waiting import HANG_SECONDS

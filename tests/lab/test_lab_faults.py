@@ -17,7 +17,7 @@ from google.api_core.exceptions import NotFound, ServiceUnavailable
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
-from dr.clients.in_pod import sitecustomize
+from dr.cnpg.in_pod import sitecustomize
 from lab.platform.gcs import binary
 from lab.store_faults import Asked, FaultyStore, StoreFault, faulty
 from tests.waiting import HANG_SECONDS, wait_for

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from dr.model.errors import ConfigError
-from dr.model.infrastructure.argocd_stack import ArgoCd
-from dr.model.stack_file import read_section
+from dr.config.argocd_stack import ArgoCd
+from dr.config.stack_file import read_section
+from dr.core.errors import ConfigError
 from dr.stacks.argocd import declare_argocd_stack
 from tests.monitor import Monitor, run_program
 

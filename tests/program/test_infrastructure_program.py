@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dr.model.infrastructure.resource import component_urn
-from dr.model.infrastructure.resources import resources_of
-from dr.model.infrastructure.settings import Part
+from dr.config.infrastructure import Part
 from dr.stacks.infrastructure import declare_infrastructure
+from dr.stacks.resource import component_urn
+from dr.stacks.resources import resources_of
 from tests.infrastructures import BACKUPS, NODES, PROJECT, a_durable, a_platform
 from tests.monitor import Monitor, run_program
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from dr.model.declaration import Declaration
-from dr.model.recovery.recovered import RecoveredCluster
+from dr.cnpg.recovered import RecoveredCluster
+from dr.stacks.declaration import Declaration
 from dr.stacks.recovery import declare_recovery_stack
 from tests.builders import TARGET, a_recovered, an_environment
 from tests.monitor import Monitor, run_program

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
-from dr.clients.files.config_files import load_environment
-from dr.model.errors import ConfigError
-from dr.model.stack_file import read_section
+from dr.config.load import load_environment
+from dr.config.stack_file import read_section
+from dr.core.errors import ConfigError
 from dr.stacks.settings import environment_of_stack, infrastructure_of_stack
 from tests.builders import an_environment, config_document
 from tests.infrastructures import durable_document, platform_document

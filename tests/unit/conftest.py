@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dr.model.archive.wal_names import name_of
+from dr.core.wal_names import name_of
 from tests.archives import SEGMENT, put_wal
 from tests.builders import BUCKET, cluster_object
 from tests.doubles import (

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from dr.model.archive.end import problems_of_end
-from dr.model.errors import Problem
-from dr.model.recovery.preconditions import preconditions
-from dr.model.target.target import RecoveryTarget
+from dr.archive.end import problems_of_end
+from dr.core.errors import Problem
+from dr.core.target import RecoveryTarget
+from dr.recovery.preconditions import preconditions
 from tests.archives import SEGMENT, archive, at, backup, wal
 from tests.builders import a_request, a_situation, a_source, an_environment
 

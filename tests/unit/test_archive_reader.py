@@ -12,10 +12,10 @@ import pytest
 import snappy
 import zstandard
 
-from dr.clients.bucket.archive_reader import find_archive, open_archive, read_archives
-from dr.model.archive.contents import Archive
-from dr.model.config import BackupPlace
-from dr.model.errors import AccessError
+from dr.archive.contents import Archive
+from dr.archive.reader import find_archive, open_archive, read_archives
+from dr.config.environment import BackupPlace
+from dr.core.errors import AccessError
 from tests.archives import at, backup, put_backup, put_history, put_wal, switch, wal
 from tests.builders import BUCKET
 from tests.doubles import ObjectStoreDouble, closed_port

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from dr.clients.cluster.argocd import await_at_rest, can_disable, list_managers
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.model.errors import AccessError
-from dr.model.traffic.argocd import Manager, ObjectKey, managers_of
-from dr.model.traffic.argocd_steps import argocd_warnings, pause_step
+from dr.core.errors import AccessError
+from dr.gitops.argocd import Manager, ObjectKey, managers_of
+from dr.gitops.argocd_api import await_at_rest, can_disable, list_managers
+from dr.gitops.argocd_steps import argocd_warnings, pause_step
+from dr.kube.api import KubernetesApi
 from tests.builders import a_workload
 from tests.doubles import Wire
 

@@ -4,10 +4,10 @@ from threading import Event
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cnpg.backups import take_first_backup
-from dr.model.cluster import ClusterSnapshot
-from dr.model.errors import AccessError
+from dr.cnpg.backups import take_first_backup
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.core.errors import AccessError
+from dr.kube.api import KubernetesApi
 from tests.builders import a_plugin_source, a_recovered, a_source, object_of
 from tests.doubles import Impatient, Wire, kube_status
 

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.archive.base_choice import problems_of_base
-from dr.model.archive.catalogue import Catalogue
-from dr.model.archive.contents import IncompleteBackup
-from dr.model.errors import Problem
-from dr.model.target.target import RecoveryTarget
+from dr.archive.base_choice import problems_of_base
+from dr.archive.catalogue import Catalogue
+from dr.archive.contents import IncompleteBackup
+from dr.core.errors import Problem
+from dr.core.target import RecoveryTarget
 from tests.archives import archive, at, backup, switch, wal
 
 FIRST, SECOND, THIRD = backup(3), backup(10), backup(20, timeline=2)

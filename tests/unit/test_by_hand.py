@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.database.pod_exec import Ran
-from dr.model.errors import AccessError, RefusedError
-from dr.model.history import Outcome
-from dr.operations.frame.session import Session
-from dr.operations.recovery import recovery
-from dr.operations.review.by_hand import apply, decide
+from dr.core.errors import AccessError, RefusedError
+from dr.core.history import Outcome
+from dr.desired.pulumi_up import apply, decide
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import Ran
+from dr.recovery import run as recovery
+from dr.run.session import Session
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

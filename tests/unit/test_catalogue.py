@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.archive.catalogue import BaseBackup, Catalogue
-from dr.model.target.target import RecoveryTarget
+from dr.archive.catalogue import BaseBackup, Catalogue
+from dr.core.target import RecoveryTarget
 from tests.builders import NOW, a_backup
 
 OLD = a_backup(NOW - timedelta(days=2), "old")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dr.model.guard.changes import Changes, EngineStep, Op, fold_steps
+from dr.engine.changes import Changes, EngineStep, Op, fold_steps
 
 CLUSTER = "kubernetes:postgresql.cnpg.io/v1:Cluster"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients.files.checkout import Checkout
-from dr.model.errors import AccessError, RequestError
-from dr.model.finalization.manifests import ManifestFile
+from dr.core.errors import AccessError, RequestError
+from dr.gitops.checkout import Checkout
+from dr.gitops.manifests import ManifestFile
 from tests.repositories import commit_at, fails, git
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,8 +36,8 @@ def test_a_repository_that_git_does_not_trust_is_refused_with_its_words(
 def test_without_git_it_says_so_before_and_after_it_was_there(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # GIVEN a machine without git, and one from which it went
     code = (
-        "from pathlib import Path; from dr.clients.files.checkout import Checkout\n"
-        "from dr.model.errors import AccessError\n"
+        "from pathlib import Path; from dr.gitops.checkout import Checkout\n"
+        "from dr.core.errors import AccessError\n"
         "try: Checkout(Path('.'))\nexcept AccessError as error: print(error.code)"
     )
     without = {**os.environ, "PATH": "/nowhere"}
@@ -53,7 +53,7 @@ def test_without_git_it_says_so_before_and_after_it_was_there(clone: Path, monke
 
 
 def test_the_module_does_not_import_gitpython_by_itself() -> None:
-    code = "import sys, dr.clients.files.checkout; sys.exit('git' in sys.modules)"
+    code = "import sys, dr.gitops.checkout; sys.exit('git' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 

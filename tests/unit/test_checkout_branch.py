@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients.files import checkout as module
-from dr.clients.files.checkout import Checkout
-from dr.model.errors import AccessError, RequestError
-from dr.model.finalization.manifests import ManifestFile
+from dr.core.errors import AccessError, RequestError
+from dr.gitops import checkout as module
+from dr.gitops.checkout import Checkout
+from dr.gitops.manifests import ManifestFile
 from tests.repositories import commit_at, fails, git
 from tests.waiting import HANG_SECONDS, wait_for
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dr.cli.confirmation import Agreement, agree
-from dr.cli.main import run
-from dr.model.errors import DeclinedError, RequestError
+from dr.core.errors import DeclinedError, RequestError
+from dr.main import run
 from tests.doubles import Wire, closed_port, kube_status, nothing_changed, write_environment
 
 TARGET = ["--target-time", "2024-05-01T10:00:00Z"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.cli.main import run
+from dr.main import run
 from tests.doubles import write_pulumi
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from dr.cli.main import run
-from dr.cli.mark_view import show_mark, show_marks
-from dr.model.archive.wal_lines import Commit
-from dr.model.errors import AccessError
-from dr.model.extraction.drops import Drop
-from dr.model.extraction.table_name import TableName
-from dr.model.recovery.preconditions import RecoveryRequest
-from dr.model.target.commits import LaterCommits
-from dr.model.target.marks import Marks
-from dr.operations.recovery import recovery
-from dr.operations.recovery.verify import verify_last_commit, verify_table
+from dr.archive.wal_lines import Commit
+from dr.before_drop.drops import Drop
+from dr.core.errors import AccessError
+from dr.core.later_commits import LaterCommits
+from dr.main import run
+from dr.mark.marks import Marks
+from dr.mark.view import show_mark, show_marks
+from dr.postgres.table_argument import TableName
+from dr.recovery import run as recovery
+from dr.recovery.preconditions import RecoveryRequest
+from dr.recovery.verify import verify_last_commit, verify_table
 from tests.builders import NOW, TARGET_TIME, a_decision, a_situation, an_environment
 from tests.doubles import Wire, nothing_changed
 from tests.unit.test_marks import MARK

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.cli.main import run
+from dr.main import run
 from tests.builders import config_document
 from tests.doubles import Wire, closed_port, kube_status, write_kubeconfig
 

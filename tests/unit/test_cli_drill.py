@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dr.cli.main import run
+from dr.main import run
 from tests.builders import cluster_object, lease_object
 from tests.doubles import Wire, nothing_changed
 

@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from dr.cli.extraction_rendering import show_extraction
-from dr.cli.main import run
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cluster.record_store import RecordStore
-from dr.model.extraction.decision import ExtractDecision, decide_extraction
-from dr.model.extraction.drops import Drop
-from dr.model.extraction.report import Extracted, ExtractReport
-from dr.model.extraction.table import TableName
-from dr.model.status import Status
-from dr.model.target.commits import LaterCommits
-from dr.operations.extraction import observe as extract_observe
-from dr.operations.frame.session import Session
+from dr.before_drop.drops import Drop
+from dr.core.later_commits import LaterCommits
+from dr.extract import observe as extract_observe
+from dr.extract.plan import ExtractDecision, decide_extraction
+from dr.extract.report import Extracted, ExtractReport
+from dr.extract.view import show_extraction
+from dr.kube.api import KubernetesApi
+from dr.main import run
+from dr.postgres.table_name import TableName
+from dr.run.record_store import RecordStore
+from dr.run.session import Session
+from dr.status.advice import Status
 from tests.builders import NOW, a_holder, a_record, an_entry, an_environment
 from tests.extractions import an_extract_request, an_extract_situation
 

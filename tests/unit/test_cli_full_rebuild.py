@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dr.cli import rebuild_setup
-from dr.cli.main import run
-from dr.model.errors import RefusedError
-from dr.model.rebuild.decision import RebuildSituation
+from dr.core.errors import RefusedError
+from dr.main import run
+from dr.rebuild import setup as rebuild_setup
+from dr.rebuild.plan import RebuildSituation
 from tests.doubles import Wire
 from tests.rebuilds import a_rebuild_situation
 

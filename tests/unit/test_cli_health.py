@@ -15,11 +15,11 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from dr.cli.health import watch_health
-from dr.cli.main import run
-from dr.clients.database.pod_exec import Ran
-from dr.model.errors import AccessError
-from dr.model.health.whole import Health
+from dr.core.errors import AccessError
+from dr.health.command import watch_health
+from dr.health.evaluate import Health
+from dr.kube.pod_exec import Ran
+from dr.main import run
 from tests.archives import backup as archived_backup
 from tests.archives import put_backup, put_wal
 from tests.builders import BUCKET, NOW, SOURCE_HOST, a_record, an_entry, cluster_object, config_document, config_map_of
@@ -55,8 +55,8 @@ def place(
 ) -> Iterator[Path]:
     """A healthy environment as of now, at the wire. What runs in pods is a double."""
     now = MOMENT
-    monkeypatch.setattr("dr.operations.frame.session.utc_now", lambda: MOMENT)
-    monkeypatch.setattr("dr.operations.health.LOOK_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr("dr.run.session.utc_now", lambda: MOMENT)
+    monkeypatch.setattr("dr.health.observe.LOOK_SECONDS", HANG_SECONDS)
     write_environment(tmp_path, write_kubeconfig(tmp_path / "config", {"acme-prod": wire.url}))
     raw = cluster_object()
     ends = {"postgres-prod-server": f"{now + timedelta(days=80):%Y-%m-%d %H:%M:%S} +0000 UTC"}
@@ -321,7 +321,7 @@ def test_a_fault_of_the_tool_is_unknown(
 
 def test_watching_tells_again_and_again_and_ends_with_the_last_code(monkeypatch: pytest.MonkeyPatch) -> None:
     # GIVEN a warning that comes between the first look and the second, and Ctrl-C after that; each look takes 4 s
-    monkeypatch.setattr("dr.cli.health.time", SimpleNamespace(monotonic=partial(next, count(step=4))))
+    monkeypatch.setattr("dr.health.command.time", SimpleNamespace(monotonic=partial(next, count(step=4))))
     codes, shown = iter([OK, WARNING]), []
     stop = Impatient(lambda waits: stop.set() if waits == 1 else None)
 
@@ -339,7 +339,7 @@ def test_watching_tells_again_and_again_and_ends_with_the_last_code(monkeypatch:
 def test_a_watch_prints_one_document_a_line(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("dr.cli.health.Event", lambda: Impatient(lambda _: os.kill(os.getpid(), signal.SIGTERM)))
+    monkeypatch.setattr("dr.health.command.Event", lambda: Impatient(lambda _: os.kill(os.getpid(), signal.SIGTERM)))
     assert _health(place, "--env", "prod", "--watch", "--json") == OK
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["state"] == "ok"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.cli.main import run
+from dr.main import run
 from tests.builders import a_record, a_recovered, an_entry, config_map_of
 from tests.doubles import Wire, nothing_changed
 from tests.repositories import git

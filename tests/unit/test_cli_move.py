@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dr.cli.main import run
-from dr.model.record import Record
+from dr.main import run
+from dr.run.record import Record
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.cli.main import run
+from dr.main import run
 from tests.builders import RECOVERED_HOST, SOURCE_HOST, a_record, a_recovered, config_map_of, object_of
 from tests.doubles import LAST_EVENT, Wire, calls_of, nothing_changed, write_pulumi
 from tests.infrastructures import durable_document, platform_document

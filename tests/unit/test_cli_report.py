@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
-from dr.cli.main import run
-from dr.clients.files.report_files import ReportFiles
+from dr.main import run
+from dr.reports.files import ReportFiles
 from tests.builders import NOW
 from tests.doubles import Wire, closed_port, write_environment, write_kubeconfig
 from tests.reports import a_report

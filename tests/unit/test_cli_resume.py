@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dr.cli.main import run
-from dr.model.history import OperationEntry, Outcome
+from dr.core.history import OperationEntry, Outcome
+from dr.main import run
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

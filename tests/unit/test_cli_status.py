@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dr.cli.main import run
-from dr.model.history import Outcome
+from dr.core.history import Outcome
+from dr.main import run
 from tests.builders import (
     NOW,
     SOURCE_HOST,

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from dr.cli.main import run
-from dr.model.errors import RefusedError
-from dr.model.record import Record
-from dr.model.target.target import RecoveryTarget
-from dr.operations.recovery.verify import verify_last_commit
-from dr.operations.traffic.traffic import _parted
+from dr.core.errors import RefusedError
+from dr.core.target import RecoveryTarget
+from dr.main import run
+from dr.recovery.verify import verify_last_commit
+from dr.run.record import Record
+from dr.switchover.run import _parted
 from tests.builders import (
     NOW,
     TARGET_TIME,

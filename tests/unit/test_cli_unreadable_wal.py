@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dr.cli.main import run
+from dr.main import run
 from tests.archives import SEGMENT, first_page, path_of, put_backup, put_wal
 from tests.archives import backup as archived_backup
 from tests.builders import BUCKET

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from dr.cli import rendering, window_view
-from dr.cli.main import run
-from dr.operations.recovery import window
+from dr.cli import console as rendering
+from dr.main import run
+from dr.window import observe as window
+from dr.window import view as window_view
 from tests.archives import SYSTEM, archive, at, backup, put_backup, put_history, put_wal, switch, wal
 from tests.builders import BUCKET, cluster_object
 from tests.doubles import (
@@ -270,7 +271,7 @@ def test_where_nothing_can_be_recovered_that_is_said(
 
 
 def test_an_archive_without_times_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
-    from dr.model.archive.window_report import WindowReport
+    from dr.window.report import WindowReport
 
     found = archive(backup(3), files=dict.fromkeys(wal(range(1, 6))))
     window_view.show_window(

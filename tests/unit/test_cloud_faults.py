@@ -2,7 +2,7 @@
 
 import pytest
 
-from dr.model.infrastructure.faults import recognised
+from dr.infra.faults import recognised
 
 SAID = [
     (

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dr.model.cluster import ClusterSnapshot
+from dr.cnpg.cluster import ClusterSnapshot
 from tests.builders import BACKUP_URL, BUCKET, HEALTHY, a_plugin_source, a_source, by_plugin, cluster_object
 
 

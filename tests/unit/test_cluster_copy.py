@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.clients.files.manifest_files import read_manifest
-from dr.model.archive.cluster_copy import copy_of, from_copy
-from dr.model.cluster import ClusterSnapshot
-from dr.model.errors import RequestError
-from dr.model.recovery.preconditions import preconditions
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster_copy import copy_of, from_copy
+from dr.core.errors import RequestError
+from dr.recovery.manifest_file import read_manifest
+from dr.recovery.preconditions import preconditions
 from tests.builders import NOW, a_decision, a_request, a_situation, a_source, an_environment, cluster_object
 
 

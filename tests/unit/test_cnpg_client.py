@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cnpg.clusters import delete_given_up, find_cluster, gave_up, list_clusters
-from dr.model.cluster import UNRECOVERABLE_PHASE
-from dr.model.errors import AccessError
+from dr.cnpg.cluster import UNRECOVERABLE_PHASE
+from dr.cnpg.clusters import delete_given_up, find_cluster, gave_up, list_clusters
+from dr.core.errors import AccessError
+from dr.kube.api import KubernetesApi
 from tests.builders import cluster_object
 from tests.doubles import Asked, Wire, kube_status
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dr.model.target.commits import LaterCommits
+from dr.core.later_commits import LaterCommits
 from tests.builders import TARGET, TARGET_TIME
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.database.commits import commits_after
-from dr.clients.database.pod_exec import Ran
-from dr.model.errors import AccessError
-from dr.model.target.commits import LaterCommits
+from dr.core.errors import AccessError
+from dr.core.later_commits import LaterCommits
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import Ran
+from dr.postgres.commits import commits_after
 from tests.builders import NOW, TARGET_TIME
 from tests.doubles import RanInPod, in_pods, said
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.clients.files.config_files import load_environment
-from dr.model.config import Environment, parse_environment
-from dr.model.errors import ConfigError
+from dr.config.environment import Environment, parse_environment
+from dr.config.load import load_environment
+from dr.core.errors import ConfigError
 from tests.builders import an_environment, config_document
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -217,5 +217,5 @@ def test_files_beside_are_read_as_the_other_environments(tmp_path: Path) -> None
 
 
 def test_the_model_has_no_name_of_an_installation() -> None:
-    assert "tomoda" not in (ROOT / "dr" / "model" / "config.py").read_text()
+    assert "tomoda" not in (ROOT / "dr" / "config" / "environment.py").read_text()
     assert Environment.model_fields["gcp_project"].is_required()

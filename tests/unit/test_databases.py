@@ -5,18 +5,18 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.archive.catalogue import BaseBackup, Catalogue
-from dr.model.archive.contents import Archive
-from dr.model.archive.databases import backwards, part_of, parts, several, strangers, systems
-from dr.model.archive.survivors import survivors
-from dr.model.archive.wal_names import name_of
-from dr.model.archive.wal_page import FirstPage
-from dr.model.archive.wal_reading import with_pages
-from dr.model.archive.window import holes, unusable, windows
-from dr.model.errors import RefusedError
-from dr.model.health.check import State
-from dr.model.recovery.situation import Situation
-from dr.model.target.target import RecoveryTarget
+from dr.archive.catalogue import BaseBackup, Catalogue
+from dr.archive.contents import Archive
+from dr.archive.databases import backwards, part_of, parts, several, strangers, systems
+from dr.archive.survivors import survivors
+from dr.archive.wal_reading import with_pages
+from dr.archive.wal_validity import FirstPage
+from dr.archive.window import holes, unusable, windows
+from dr.core.errors import RefusedError
+from dr.core.target import RecoveryTarget
+from dr.core.wal_names import name_of
+from dr.health.check import State
+from dr.recovery.situation import Situation
 from tests.archives import SEGMENT, SYSTEM, archive, at, backup, wal
 from tests.builders import a_decision, a_situation, a_source
 from tests.healths import checks, seen

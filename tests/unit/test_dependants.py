@@ -2,7 +2,7 @@
 
 import pytest
 
-from dr.model.finalization.dependants import Dependant, named_secrets, successor_name, successors, unmade
+from dr.finalize.dependants import Dependant, named_secrets, successor_name, successors, unmade
 from tests.builders import a_scheduled_backup
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.files.config_files import load_environment
-from dr.model.config import KubernetesAccess
+from dr.config.environment import KubernetesAccess
+from dr.config.load import load_environment
+from dr.kube.api import KubernetesApi
 from tests.rbac import documents
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ def test_it_has_no_right_on_its_node() -> None:
 
 
 def test_what_it_runs_is_a_command_of_this_tool() -> None:
-    from dr.cli.health import command
+    from dr.health.command import command
 
     (container,) = _pod()["containers"]
     name, *arguments = container["args"]

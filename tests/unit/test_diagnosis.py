@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dr.model.cluster import Archiving
-from dr.model.diagnosis.diagnosis import Diagnosis, diagnose
-from dr.model.diagnosis.failure_table import ROWS
-from dr.model.diagnosis.symptoms import ClustersSeen, Incident, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
+from dr.cnpg.cluster import Archiving
+from dr.diagnose.diagnosis import Diagnosis, diagnose
+from dr.diagnose.failure_table import ROWS
+from dr.diagnose.symptoms import ClustersSeen, Incident, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
 from tests.builders import NOW, a_source, an_entry, an_environment
 
 REGION = "asia-northeast1"

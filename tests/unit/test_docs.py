@@ -8,7 +8,7 @@ from types import ModuleType
 import click
 import pytest
 
-from dr.cli.main import cli
+from dr.main import cli
 from tests.documentation import MADE, PAGES, ROOT, commands
 
 
@@ -69,7 +69,29 @@ def test_the_picture_is_the_one_that_its_source_draws() -> None:
 
 
 def test_every_rule_of_the_guard_is_explained() -> None:
-    from dr.model.guard.rules import Rule
+    from dr.config.guard_rules import Rule
 
     text = (ROOT / "docs" / "guard.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == set(Rule)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=shown)
+def test_every_place_in_the_code_that_a_page_names_exists(page: Path) -> None:
+    if page.name == "CHANGELOG.md":
+        return  # it tells of places as they were
+    text = page.read_text(encoding="utf-8")
+    for place in re.findall(r"`((?:dr|docs|tests|lab|bench|deploy|policy)/[\w./-]+)`", text):
+        assert (ROOT / place).exists(), f"{shown(page)} names {place}"
+    for name in re.findall(r"`(dr(?:\.\w+)+)`", text):
+        parts = name.split(".")
+        found = [k for k in range(len(parts), 1, -1) if _module(parts[:k]).exists()]
+        assert found, f"{shown(page)} names {name}"
+        if rest := parts[found[0] :]:
+            assert re.search(rf"^(?:class |def )?{rest[0]}\b", _module(parts[: found[0]]).read_text(), re.MULTILINE), (
+                name
+            )
+
+
+def _module(parts: list[str]) -> Path:
+    folder = ROOT.joinpath(*parts)
+    return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 from dr.cli.live import reporter_for
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.database.pod_exec import Ran
-from dr.model.drill.decision import decide_drill
-from dr.model.drill.report import DrillReport
-from dr.model.errors import AccessError, DrError, RecoveryError
-from dr.model.recovery.progress import Failure, RecoveryProgress, Stage
-from dr.operations.drill import giving_way
-from dr.operations.drill.drill import Drill
-from dr.operations.frame.evidence import Evidence
-from dr.operations.frame.journal import Journal
-from dr.operations.frame.session import Session
-from dr.operations.recovery.scratch import Scratch
+from dr.cnpg.progress import Failure, RecoveryProgress, Stage
+from dr.core.errors import AccessError, DrError, RecoveryError
+from dr.drill import giving_way
+from dr.drill.plan import decide_drill
+from dr.drill.report import DrillReport
+from dr.drill.run import Drill
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import Ran
+from dr.recovery.scratch import Scratch
+from dr.run.evidence import Evidence
+from dr.run.journal import Journal
+from dr.run.session import Session
 from tests.archives import archive, wal
 from tests.builders import (
     BUCKET,

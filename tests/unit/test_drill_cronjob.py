@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from dr.cli.drill import command
+from dr.drill.command import command
 
 MANIFEST = Path(__file__).resolve().parents[2] / "deploy" / "drill-cronjob.yaml"
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from dr.model.archive.window import windows
-from dr.model.drill.decision import DrillDecision, DrillRequest, DrillSituation, decide_drill, random_target
-from dr.model.errors import RefusedError
-from dr.model.history import Outcome
-from dr.model.recovery.fetch_ahead import Fetching
-from dr.model.target.target import RecoveryTarget
+from dr.archive.window import windows
+from dr.cnpg.fetch_ahead import Fetching
+from dr.core.errors import RefusedError
+from dr.core.history import Outcome
+from dr.core.target import RecoveryTarget
+from dr.drill.plan import DrillDecision, DrillRequest, DrillSituation, decide_drill, random_target
 from tests.archives import archive, backup, wal
 from tests.builders import NOW, TARGET, a_plugin_source, a_record, a_situation, a_source, an_entry, an_environment
 from tests.drills import NAME, a_drill_request, a_drill_situation

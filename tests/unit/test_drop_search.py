@@ -6,16 +6,17 @@ from threading import Event
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.database.pod_exec import Ran
-from dr.model.archive.wal_lines import read_commit
-from dr.model.archive.wal_names import name_of
-from dr.model.errors import AccessError, RefusedError
-from dr.model.extraction.drops import Drop
-from dr.model.extraction.table_name import TableName
-from dr.model.holder import Holder
-from dr.operations.frame.session import Session
-from dr.operations.recovery import archive_search, drop_search
+from dr.archive.wal_lines import read_commit
+from dr.before_drop import archive_search
+from dr.before_drop import search as drop_search
+from dr.before_drop.drops import Drop
+from dr.core.errors import AccessError, RefusedError
+from dr.core.holder import Holder
+from dr.core.wal_names import name_of
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import Ran
+from dr.postgres.table_argument import TableName
+from dr.run.session import Session
 from tests.archives import SEGMENT, put_wal, wal
 from tests.builders import NOW, a_source, an_environment
 from tests.doubles import ObjectStoreDouble, RanInPod, closed_port, in_pods, said

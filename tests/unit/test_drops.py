@@ -5,12 +5,12 @@ from datetime import datetime
 
 import pytest
 
-from dr.model.archive.wal_lines import read_changes, read_commit
-from dr.model.extraction.catalog_rows import CatalogRow, classes
-from dr.model.extraction.drop_refusals import drop_unknown
-from dr.model.extraction.drops import CatalogView, Ending, WalView, as_drop, candidates, doubtful, endings
-from dr.model.extraction.table_name import TableName
-from dr.model.target.target import written
+from dr.archive.wal_lines import read_changes, read_commit
+from dr.before_drop.catalog_rows import CatalogRow, classes
+from dr.before_drop.drops import CatalogView, Ending, WalView, as_drop, candidates, doubtful, endings
+from dr.before_drop.refusals import drop_unknown
+from dr.core.target import written
+from dr.postgres.table_argument import TableName
 from tests.unit.pages import CHANGES, COMMITS, DATABASE, PAGE, PAGE_NUMBER, PUBLIC
 
 READ = [read_commit(line, number=number) for number, line in enumerate(COMMITS, start=10)]

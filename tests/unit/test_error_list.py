@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import dr.model.errors as tree
-from dr.model.errors import DrError
+import dr.core.errors as tree
+from dr.core.errors import DrError
 
 ROOT = Path(__file__).resolve().parents[2]
 FAMILIES = {name for name, found in vars(tree).items() if isinstance(found, type) and issubclass(found, DrError)}

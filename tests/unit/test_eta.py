@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from dr.model.eta import UNCHANGED, estimate
-from dr.model.history import OperationEntry
+from dr.core.history import OperationEntry
+from dr.run.estimate import UNCHANGED, estimate
 from tests.builders import NOW, an_entry
 
 STEPS = ("durable", "platform", "recover")

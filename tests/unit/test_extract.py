@@ -9,19 +9,19 @@ import pytest
 from semver import Version
 
 from dr.cli.live import reporter_for
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.database.pod_exec import Ran
+from dr.core.errors import AccessError, DrError
 from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
-from dr.model.errors import AccessError, DrError
-from dr.model.extraction.decision import decide_extraction
-from dr.model.extraction.statements import NOT_DONE
-from dr.model.extraction.table_facts import Prepared
-from dr.operations.extraction.extract import Extract
-from dr.operations.frame.journal import Journal
-from dr.operations.frame.operation import Tools
-from dr.operations.frame.session import Session
-from dr.operations.recovery.scratch import Scratch
+from dr.extract.plan import decide_extraction
+from dr.extract.run import Extract
+from dr.extract.statements import NOT_DONE
+from dr.extract.table_facts import Prepared
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import Ran
+from dr.recovery.scratch import Scratch
+from dr.run.journal import Journal
+from dr.run.operation import Tools
+from dr.run.session import Session
 from tests.builders import NOW, TARGET_TIME, a_holder, a_recovered, a_situation, a_source, an_environment, as_seen
 from tests.doubles import Impatient, RanInPod, RecordsDouble, in_pods, said
 from tests.extractions import a_table, an_extract_request, an_extract_situation
@@ -150,7 +150,7 @@ def test_a_table_without_room_is_refused_before_a_row_of_it_is_loaded(bench: _Be
 
 
 def test_a_load_that_fails_says_why_in_postgresqls_words(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dr.operations.extraction.extract.superuser_password", lambda *_, **__: "s")
+    monkeypatch.setattr("dr.extract.run.superuser_password", lambda *_, **__: "s")
     wrong = said(code=3, errors='ERROR:  type "public.mood" does not exist')
     extraction = bench.extraction(databases(staged="", copy=wrong))
     extraction._recover()

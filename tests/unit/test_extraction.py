@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from dr.model.archive.catalogue import Catalogue
-from dr.model.errors import RefusedError
-from dr.model.extraction.decision import ExtractDecision, decide_extraction
-from dr.model.extraction.preconditions import ExtractSituation
-from dr.model.extraction.table import TableName
-from dr.model.extraction.table_facts import Part, View
-from dr.model.history import Outcome
-from dr.model.recovery.fetch_ahead import Fetching
-from dr.model.target.target import RecoveryTarget
+from dr.archive.catalogue import Catalogue
+from dr.cnpg.fetch_ahead import Fetching
+from dr.core.errors import RefusedError
+from dr.core.history import Outcome
+from dr.core.target import RecoveryTarget
+from dr.extract.plan import ExtractDecision, decide_extraction
+from dr.extract.preconditions import ExtractSituation
+from dr.extract.table_facts import Part, View
+from dr.postgres.table_name import TableName
 from tests.archives import archive, at, backup, wal
 from tests.builders import (
     TARGET,

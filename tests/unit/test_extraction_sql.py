@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from dr.model.extraction.statements import (
+from dr.core.target import RecoveryTarget
+from dr.extract.statements import (
     NOT_DONE,
     Present,
     Swap,
@@ -16,9 +17,8 @@ from dr.model.extraction.statements import (
     preparation,
     restoration,
 )
-from dr.model.extraction.table import TableName
-from dr.model.extraction.table_facts import ForeignKey, Part, Prepared, Sequence, TableFacts, View, ask_live, ask_table
-from dr.model.target.target import RecoveryTarget
+from dr.extract.table_facts import ForeignKey, Part, Prepared, Sequence, TableFacts, View, ask_live, ask_table
+from dr.postgres.table_name import TableName
 
 TARGET = RecoveryTarget(datetime(2026, 11, 23, 9, 1, 2, tzinfo=UTC))
 USERS = TableName("public", "users")

@@ -4,10 +4,10 @@ from threading import Event
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cnpg.fencing import fence, unfence
-from dr.clients.database.pod_exec import Ran
-from dr.model.errors import AccessError
+from dr.cnpg.fencing import fence, unfence
+from dr.core.errors import AccessError
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import Ran
 from tests.builders import cluster_object
 from tests.doubles import Impatient, RanInPod, Wire, in_pods, said
 

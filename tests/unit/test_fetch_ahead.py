@@ -8,11 +8,8 @@ from typing import Any, Self
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cnpg.fetch_ahead import bring_program, make_as_declared, remove_program
-from dr.model.archive.contents import Archive
-from dr.model.recovery.decision import RecoveryDecision
-from dr.model.recovery.fetch_ahead import (
+from dr.archive.contents import Archive
+from dr.cnpg.fetch_ahead import (
     WORTH_SEGMENTS,
     Fetching,
     as_declared,
@@ -22,10 +19,13 @@ from dr.model.recovery.fetch_ahead import (
     segments_to_replay,
     with_program,
 )
-from dr.model.recovery.progress import LogSeen, Observation
-from dr.model.recovery.recovered import RecoveredCluster
-from dr.operations.frame.evidence import Evidence
-from dr.operations.recovery import scratch
+from dr.cnpg.fetch_ahead_program import bring_program, make_as_declared, remove_program
+from dr.cnpg.progress import LogSeen, Observation
+from dr.cnpg.recovered import RecoveredCluster
+from dr.kube.api import KubernetesApi
+from dr.recovery import scratch
+from dr.recovery.plan import RecoveryDecision
+from dr.run.evidence import Evidence
 from tests.archives import archive, backup, switch, wal
 from tests.builders import (
     NOW,

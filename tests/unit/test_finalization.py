@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from dr.model.cluster import Archiving
-from dr.model.errors import RefusedError
-from dr.model.finalization.decision import FinalizeDecision, decide_finalization, former_names
-from dr.model.finalization.dependants import Dependant
-from dr.model.finalization.preconditions import FinalizeRequest, GitSeen
-from dr.model.traffic.argocd import Manager
+from dr.cnpg.cluster import Archiving
+from dr.core.errors import RefusedError
+from dr.finalize.dependants import Dependant
+from dr.finalize.plan import FinalizeDecision, decide_finalization, former_names
+from dr.finalize.preconditions import FinalizeRequest, GitSeen
+from dr.gitops.argocd import Manager
 from tests.builders import (
     SOURCE_HOST,
     a_finalize_situation,

@@ -11,24 +11,24 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.cli.rebuild_view import show_rebuild
-from dr.clients.bucket.rebuild_store import RebuildLease, RebuildRecords
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.model.errors import DrError, EngineError, RecoveryError, RefusedError, VerificationError
-from dr.model.guard.changes import Change, Changes, Op
-from dr.model.history import Outcome
-from dr.model.infrastructure.settings import Platform
-from dr.model.rebuild.decision import RebuildRequest
-from dr.model.rebuild.report import RebuildReport
-from dr.model.recovery.origin import Judgement, Origin
-from dr.model.recovery.progress import RecoveryProgress
-from dr.model.stack_file import read_section
-from dr.operations.frame.journal import Journal
-from dr.operations.frame.session import Session
-from dr.operations.rebuild import full_rebuild
-from dr.operations.rebuild.database import DatabaseFound
-from dr.operations.rebuild.full_rebuild import Rebuild
-from dr.operations.rebuild.stage import Layers, Stage
+from dr.cnpg.progress import RecoveryProgress
+from dr.config.infrastructure import Platform
+from dr.config.stack_file import read_section
+from dr.core.errors import DrError, EngineError, RecoveryError, RefusedError, VerificationError
+from dr.core.history import Outcome
+from dr.engine.changes import Change, Changes, Op
+from dr.kube.api import KubernetesApi
+from dr.rebuild import run as full_rebuild
+from dr.rebuild.database import DatabaseFound
+from dr.rebuild.origin import Judgement, Origin
+from dr.rebuild.plan import RebuildRequest
+from dr.rebuild.report import RebuildReport
+from dr.rebuild.run import Rebuild
+from dr.rebuild.stage import Layers, Stage
+from dr.rebuild.store import RebuildLease, RebuildRecords
+from dr.rebuild.view import show_rebuild
+from dr.run.journal import Journal
+from dr.run.session import Session
 from tests.archives import archive, backup, wal
 from tests.builders import NOW, a_holder, a_record, a_recovered, a_source, an_environment, as_seen
 from tests.doubles import RecordsDouble, Wire

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from dr.clients.google.gcp import GoogleApi, endpoint
-from dr.model.infrastructure.resource import Api, CloudResource
-from dr.model.infrastructure.resources import resources_of
+from dr.infra.google import GoogleApi, endpoint
+from dr.stacks.resource import Api, CloudResource
+from dr.stacks.resources import resources_of
 from tests.doubles import Wire
 from tests.infrastructures import BACKUPS, PROJECT, a_durable, a_platform
 

@@ -10,12 +10,12 @@ import pytest
 import yaml
 from google.auth.exceptions import DefaultCredentialsError
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.google.gke_credentials import cluster_endpoint, write_kubeconfig
-from dr.clients.google.repository_credentials import read_credentials
-from dr.model.config import KubernetesAccess
-from dr.model.errors import AccessError
-from dr.model.infrastructure.argocd_stack import RepositoryCredentials
+from dr.config.argocd_stack import RepositoryCredentials
+from dr.config.environment import KubernetesAccess
+from dr.core.errors import AccessError
+from dr.infra.gke_credentials import cluster_endpoint, write_kubeconfig
+from dr.infra.repository_credentials import read_credentials
+from dr.kube.api import KubernetesApi
 from tests.doubles import Wire
 
 CLUSTER = "/projects/acme/locations/europe-west4/clusters/acme"

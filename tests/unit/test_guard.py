@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dr.model.guard.changes import Change, Changes, Op
-from dr.model.guard.dangers import BUCKET, CLUSTER, Danger, Reach, Seen, SeenCluster, dangers, standing
-from dr.model.guard.rules import MEANINGS, Override, Rule
+from dr.config.guard_rules import MEANINGS, Override, Rule
+from dr.engine.changes import Change, Changes, Op
+from dr.guard.rules import BUCKET, CLUSTER, Danger, Reach, Seen, SeenCluster, dangers, standing
 
 SERVICE = "kubernetes:core/v1:ServicePatch"
 ACCOUNT = "gcp:serviceaccount/account:Account"

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.cli.main import run
+from dr.config.guard_rules import Rule
+from dr.core.errors import RefusedError
 from dr.engine.preview import read_events
-from dr.model.errors import RefusedError
-from dr.model.guard.dangers import BUCKET, CLUSTER
-from dr.model.guard.rules import Rule
-from dr.operations.frame.session import Session
-from dr.operations.review import policy
-from dr.operations.review.guarding import judge
-from dr.operations.review.policy import PackGuard
+from dr.guard.check import judge
+from dr.guard.rules import BUCKET, CLUSTER
+from dr.main import run
+from dr.preview import policy_pack as policy
+from dr.preview.policy_pack import PackGuard
+from dr.run.session import Session
 from tests.builders import (
     NOW,
     SOURCE_HOST,
@@ -126,7 +126,7 @@ def test_by_an_operation_it_is_refused_as_guarded(
 ) -> None:
     from pulumi.automation.events import EngineEvent
 
-    from dr.clients.cluster.kubernetes import KubernetesApi
+    from dr.kube.api import KubernetesApi
 
     access = {"context": "acme-prod", "kubeconfig": str(write_kubeconfig(place / "kube", {"acme-prod": wire.url}))}
     environment = an_environment(kubernetes=access)

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.model.errors import RefusedError
-from dr.model.guard.changes import Change, Changes, Op
-from dr.model.guard.dangers import CLUSTER
-from dr.operations.frame.session import Session
-from dr.operations.review.guarding import judge, see
+from dr.core.errors import RefusedError
+from dr.engine.changes import Change, Changes, Op
+from dr.guard.check import judge, see
+from dr.guard.rules import CLUSTER
+from dr.kube.api import KubernetesApi
+from dr.run.session import Session
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

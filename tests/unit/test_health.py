@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.durations import spoken
-from dr.model.errors import ConfigError
-from dr.model.health.check import State, graded, worst
-from dr.model.health.names import CHECKS
-from dr.model.health.seen import BackupObjects
-from dr.model.health.settings import DownTo, UpTo
-from dr.model.health.whole import as_json, judge
+from dr.config.check_names import CHECKS
+from dr.config.health import DownTo, UpTo
+from dr.core.durations import spoken
+from dr.core.errors import ConfigError
+from dr.health.check import State, graded, worst
+from dr.health.evaluate import as_json, judge
+from dr.health.snapshot import BackupObjects
 from tests.builders import an_environment
 from tests.healths import SEEN_AT, a_schedule, a_snapshot, checks
 

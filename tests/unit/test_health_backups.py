@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.health.check import State
-from dr.model.health.seen import BackupObjects
+from dr.health.check import State
+from dr.health.snapshot import BackupObjects
 from tests.archives import archive, wal
 from tests.healths import (
     ARCHIVED,

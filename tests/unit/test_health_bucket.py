@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from dr.clients.bucket.facts import delete_rules
-from dr.model.cluster import Archiving
-from dr.model.health.check import State, Unseen
-from dr.model.health.seen import ArchiveSeen, BucketFacts, DeleteRule, Identity
+from dr.cnpg.cluster import Archiving
+from dr.health.check import State, Unseen
+from dr.health.observe_bucket import delete_rules
+from dr.health.snapshot import ArchiveSeen, BucketFacts, DeleteRule, Identity
 from tests.builders import STORE_CONFIGURATION, a_plugin_source, a_source
 from tests.healths import SEEN_AT, UNSEEN, a_serving, checks
 

@@ -12,18 +12,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from dr.clients.bucket.facts import base_backup_bytes, read_bucket
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cluster.own_credentials import own_ends
-from dr.clients.cnpg.backup_runs import list_backup_objects
-from dr.clients.cnpg.operators import find_operators, split_image
-from dr.clients.cnpg.serving import find_serving, read_identity
-from dr.clients.database.facts import ask_database, facts_of
-from dr.clients.database.volume_fill import ask_volumes, volumes_of
-from dr.model.cluster import ClusterSnapshot
-from dr.model.config import BackupPlace, KubernetesAccess
-from dr.model.errors import AccessError
-from dr.model.health.seen import Volume
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.config.environment import BackupPlace, KubernetesAccess
+from dr.core.errors import AccessError
+from dr.health.credential_expiry import own_ends
+from dr.health.observe_backups import list_backup_objects
+from dr.health.observe_bucket import base_backup_bytes, read_bucket
+from dr.health.observe_cluster import find_serving, read_identity
+from dr.health.observe_database import ask_database, facts_of
+from dr.health.observe_operators import find_operators, split_image
+from dr.health.snapshot import Volume
+from dr.health.volume_fill import ask_volumes, volumes_of
+from dr.kube.api import KubernetesApi
 from tests.builders import (
     BUCKET,
     NOW,

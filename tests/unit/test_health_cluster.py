@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dr.model.health.check import State, Unseen
-from dr.model.health.seen import Replica
-from dr.model.history import Outcome
-from dr.model.traffic.argocd import Manager
+from dr.core.history import Outcome
+from dr.gitops.argocd import Manager
+from dr.health.check import State, Unseen
+from dr.health.snapshot import Replica
 from tests.builders import NOW, a_record, a_source, an_entry
 from tests.healths import SEEN_AT, UNSEEN, a_database, a_serving, a_volume, checks
 

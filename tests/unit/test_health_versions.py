@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from semver import Version
 
-from dr.model.cluster import Archiving
-from dr.model.health.check import Check, State
-from dr.model.health.end_of_life import end_of
-from dr.model.health.seen import Operators, Program
+from dr.cnpg.cluster import Archiving
+from dr.health.check import Check, State
+from dr.health.end_of_life import end_of
+from dr.health.snapshot import Operators, Program
 from tests.builders import a_plugin_source, a_source, by_plugin
 from tests.healths import UNSEEN, a_serving, checks
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from dr.model.archive.wal_names import name_of
-from dr.model.cluster import Archiving
-from dr.model.errors import Problem
-from dr.model.health.check import State
+from dr.cnpg.cluster import Archiving
+from dr.core.errors import Problem
+from dr.core.wal_names import name_of
+from dr.health.check import State
 from tests.archives import SEGMENT, SYSTEM, archive, at, backup, wal
 from tests.builders import a_plugin_source, a_source
 from tests.healths import ARCHIVED, LAST_SEGMENT, SEEN_AT, UNSEEN, a_database, a_serving, checks, seen

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
-from dr.model.history import KEPT, OperationEntry, Outcome, with_entry
+from dr.core.history import KEPT, OperationEntry, Outcome, with_entry
 from tests.builders import NOW, an_entry
 
 LATER = NOW + timedelta(seconds=5)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.clients.files.config_files import infrastructure_of, load_environment, load_infrastructure
-from dr.model.config import InfrastructureStacks
-from dr.model.errors import ConfigError
-from dr.model.infrastructure.resources import platform_resources
-from dr.model.infrastructure.settings import Platform
-from dr.model.stack_file import read_section
+from dr.config.environment import InfrastructureStacks
+from dr.config.infrastructure import Platform
+from dr.config.load import infrastructure_of, load_environment, load_infrastructure
+from dr.config.stack_file import read_section
+from dr.core.errors import ConfigError
+from dr.stacks.resources import platform_resources
 from tests.builders import an_environment, config_document
 from tests.infrastructures import (
     a_durable,

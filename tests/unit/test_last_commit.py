@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from dr.clients.bucket.archive_reader import OpenArchive, open_archive
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.model.archive.wal_lines import read_commit
-from dr.model.archive.wal_names import name_of
-from dr.model.archive.window_report import WindowReport
-from dr.model.config import BackupPlace
-from dr.model.errors import AccessError
-from dr.operations.recovery.archive_end import last_commit
+from dr.archive.reader import OpenArchive, open_archive
+from dr.archive.wal_lines import read_commit
+from dr.config.environment import BackupPlace
+from dr.core.errors import AccessError
+from dr.core.wal_names import name_of
+from dr.kube.api import KubernetesApi
+from dr.window.archive_end import last_commit
+from dr.window.report import WindowReport
 from tests.archives import SEGMENT, at, backup, put_backup, put_wal, wal
 from tests.builders import BUCKET, a_source
 from tests.doubles import ObjectStoreDouble, in_pods, said

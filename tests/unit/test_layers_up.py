@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dr.model.errors import DrError, EngineError, InterruptedOperationError, RefusedError
-from dr.model.guard.changes import Change, Changes, Op
-from dr.model.guard.dangers import Seen
-from dr.operations.rebuild.layers import Watch, bring_up, told
+from dr.core.errors import DrError, EngineError, InterruptedOperationError, RefusedError
+from dr.engine.changes import Change, Changes, Op
+from dr.guard.rules import Seen
+from dr.rebuild.layers import Watch, bring_up, told
 from tests.doubles import Impatient
 
 BUCKET = "gcp:storage/bucket:Bucket"

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cluster.lease_store import LeaseStore
-from dr.model.errors import AccessError
+from dr.core.errors import AccessError
+from dr.kube.api import KubernetesApi
+from dr.run.lease_store import LeaseStore
 from tests.builders import NOW, lease_object
 from tests.doubles import KubernetesDouble, kube_status, serving
 

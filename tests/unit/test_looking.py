@@ -4,9 +4,9 @@ from threading import Event
 
 import pytest
 
-from dr.model.errors import AccessError
-from dr.model.health.check import Unseen
-from dr.operations.frame.looking import Look
+from dr.core.errors import AccessError
+from dr.health.check import Unseen
+from dr.health.lookup import Look
 from tests.waiting import until
 
 

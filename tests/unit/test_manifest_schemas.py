@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.clients.files.manifest_schemas import Schemas, faults, faults_of_folder, read_schemas
+from dr.gitops.manifest_schemas import Schemas, faults, faults_of_folder, read_schemas
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

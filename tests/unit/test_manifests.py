@@ -5,9 +5,9 @@ from string import Template
 
 import pytest
 
-from dr.model.errors import RefusedError
-from dr.model.finalization.manifest_edits import WHY_NO_BOOTSTRAP
-from dr.model.finalization.manifests import ManifestFile, rewrite
+from dr.core.errors import RefusedError
+from dr.gitops.manifest_edits import WHY_NO_BOOTSTRAP
+from dr.gitops.manifests import ManifestFile, rewrite
 from tests.manifests import (
     BACKUP,
     CLUSTER,

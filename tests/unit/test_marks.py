@@ -6,17 +6,17 @@ from threading import Event
 
 import pytest
 
-from dr.clients.cluster import workloads
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.database.pod_exec import Ran
-from dr.clients.database.wal import seal_wal
-from dr.model.archive.catalogue import Catalogue
-from dr.model.cluster import Archiving
-from dr.model.errors import AccessError, RefusedError, RequestError
-from dr.model.holder import Holder
-from dr.model.target.marks import KEPT, Mark, Marks, check_mark_name, problems_of_mark, with_mark
-from dr.operations.frame.session import Session
-from dr.operations.recovery import mark as operation
+from dr.archive.catalogue import Catalogue
+from dr.archive.seal import seal_wal
+from dr.cnpg.cluster import Archiving
+from dr.core.errors import AccessError, RefusedError, RequestError
+from dr.core.holder import Holder
+from dr.kube import workloads
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import Ran
+from dr.mark import run as operation
+from dr.mark.marks import KEPT, Mark, Marks, check_mark_name, problems_of_mark, with_mark
+from dr.run.session import Session
 from tests.builders import NOW, SOURCE_HOST, a_backup, a_source, an_environment
 from tests.doubles import RanInPod, RecordsDouble, in_pods, said
 

@@ -8,22 +8,22 @@ import pytest
 from semver import Version
 
 from dr.cli.live import reporter_for
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.database.pod_exec import Ran
+from dr.core.errors import AccessError, DrError, EngineError, InterruptedOperationError
+from dr.core.history import Outcome
 from dr.engine.backend import Backend
+from dr.engine.changes import Changes
 from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
-from dr.model.declaration import Declaration
-from dr.model.errors import AccessError, DrError, EngineError, InterruptedOperationError
-from dr.model.guard.changes import Changes
-from dr.model.history import Outcome
-from dr.model.record import Record
-from dr.model.reports.report import MoveReport
-from dr.model.traffic.decision import MoveRequest
-from dr.operations.frame.journal import Journal
-from dr.operations.frame.operation import Tools
-from dr.operations.frame.session import Session
-from dr.operations.traffic.traffic import Move, decide
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import Ran
+from dr.recovery.report import MoveReport
+from dr.run.journal import Journal
+from dr.run.operation import Tools
+from dr.run.record import Record
+from dr.run.session import Session
+from dr.stacks.declaration import Declaration
+from dr.switchover.plan import MoveRequest
+from dr.switchover.run import Move, decide
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cluster.name_check import await_same_address, log_in, pod_of
-from dr.clients.database.pod_exec import PodExec, Ran
-from dr.model.errors import AccessError, DrError, VerificationError
+from dr.core.errors import AccessError, DrError, VerificationError
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import PodExec, Ran
+from dr.traffic.name_check import await_same_address, log_in, pod_of
 from tests.doubles import Impatient, RanInPod, in_pods, said
 
 ALIAS, HOST = "prod-postgres.data.svc.cluster.local", "postgres-prod-recovered-rw.data.svc.cluster.local"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dr.model.errors import RequestError
-from dr.model.names import cluster_name_fault, free_name
+from dr.config.names import cluster_name_fault, free_name
+from dr.core.errors import RequestError
 from tests.builders import a_request
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients.bucket.object_store import read_catalogue, stored_bytes
-from dr.model.config import BackupPlace
-from dr.model.errors import AccessError
+from dr.archive.object_store import read_catalogue, stored_bytes
+from dr.config.environment import BackupPlace
+from dr.core.errors import AccessError
 from tests.builders import BUCKET
 from tests.doubles import ObjectStoreDouble, closed_port
 

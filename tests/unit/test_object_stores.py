@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cnpg.clusters import find_cluster
-from dr.clients.cnpg.object_stores import plugin_fault
-from dr.model.errors import AccessError
+from dr.cnpg.clusters import find_cluster
+from dr.cnpg.object_stores import plugin_fault
+from dr.core.errors import AccessError
+from dr.kube.api import KubernetesApi
 from tests.builders import BACKUP_URL, STORE_CONFIGURATION, by_plugin, cluster_object
 from tests.doubles import Wire, kube_status
 

@@ -11,17 +11,17 @@ from threading import Event
 import pytest
 
 from dr.cli.live import reporter_for
-from dr.clients.cluster.kubernetes import KubernetesApi
+from dr.core.errors import AccessError, InterruptedOperationError, RefusedError
+from dr.core.history import Outcome
+from dr.core.plan import Plan
 from dr.engine.backend import Backend
 from dr.engine.recovery_stack import RecoveryStack
-from dr.model.errors import AccessError, InterruptedOperationError, RefusedError
-from dr.model.history import Outcome
-from dr.model.plan import Plan
-from dr.operations.frame import lease
-from dr.operations.frame.journal import Journal
-from dr.operations.frame.operation import Course, Tools, run_operation
-from dr.operations.frame.runner import StepResult
-from dr.operations.frame.session import Session
+from dr.kube.api import KubernetesApi
+from dr.run import lease
+from dr.run.journal import Journal
+from dr.run.operation import Course, Tools, run_operation
+from dr.run.runner import StepResult
+from dr.run.session import Session
 from tests.builders import NOW, a_holder, a_step, an_environment, lease_object
 from tests.doubles import Impatient, KubernetesDouble, a_dead_process, kube_status, serving
 from tests.waiting import HANG_SECONDS

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from dr.model.archive.contents import Archive
-from dr.model.recovery.origin import DatabaseSeen, Origin, judge_origin
+from dr.archive.contents import Archive
+from dr.rebuild.origin import DatabaseSeen, Origin, judge_origin
 from tests.builders import a_backup, a_source
 
 ARCHIVE = Archive(

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from dr.model.history import StepEntry
-from dr.model.recovery.progress import Stage
-from dr.model.reports.phases import RECOVER, TITLES, Mark, Phase, Span, spans, split, whole_incident
+from dr.cnpg.progress import Stage
+from dr.core.history import StepEntry
+from dr.reports.phases import RECOVER, TITLES, Mark, Phase, Span, spans, split, whole_incident
 from tests.builders import NOW
 
 

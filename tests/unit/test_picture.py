@@ -2,9 +2,9 @@
 
 import pytest
 
-from dr.model.archive.contents import Archive, IncompleteBackup
-from dr.model.archive.picture import picture
-from dr.model.archive.window import holes, windows
+from dr.archive.contents import Archive, IncompleteBackup
+from dr.archive.window import holes, windows
+from dr.window.timeline_chart import picture
 from tests.archives import archive, at, backup, switch, wal
 
 

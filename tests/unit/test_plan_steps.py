@@ -2,9 +2,9 @@
 
 import pytest
 
-from dr.model.finalization.decision import decide_finalization
-from dr.model.finalization.preconditions import FinalizeRequest
-from dr.model.plan import Plan
+from dr.core.plan import Plan
+from dr.finalize.plan import decide_finalization
+from dr.finalize.preconditions import FinalizeRequest
 from tests.builders import (
     a_decision,
     a_finalize_situation,

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cluster.platform_health import list_nodes, list_pods, with_last_words
-from dr.clients.google.cloud_status import incidents_now
-from dr.model.errors import AccessError
+from dr.core.errors import AccessError
+from dr.diagnose.cloud_status import incidents_now
+from dr.diagnose.platform_health import list_nodes, list_pods, with_last_words
+from dr.kube.api import KubernetesApi
 from tests.doubles import Wire, closed_port
 
 PODS = "/api/v1/namespaces/prod/pods"

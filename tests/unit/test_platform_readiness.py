@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cluster.platform_readiness import list_applications, missing_of_cnpg, root_application
+from dr.kube.api import KubernetesApi
+from dr.rebuild.platform_readiness import list_applications, missing_of_cnpg, root_application
 from tests.doubles import Wire, kube_status
 
 APPLICATIONS = "/apis/argoproj.io/v1alpha1/applications"

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.model.errors import RefusedError
-from dr.model.finalization.manifests import ManifestFile
-from dr.model.finalization.plugin_migration import PluginMigration, migrate
+from dr.core.errors import RefusedError
+from dr.gitops.manifests import ManifestFile
+from dr.migrate.plan import PluginMigration, migrate
 from lab.data import content
 from lab.data.environments import ENVIRONMENTS
 from tests.manifests import diff

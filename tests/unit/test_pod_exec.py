@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from kubernetes.stream.ws_client import ERROR_CHANNEL, WSClient
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.database import pod_exec
-from dr.clients.database.pod_exec import PodExec
-from dr.model.errors import AccessError
+from dr.core.errors import AccessError
+from dr.kube import pod_exec
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import PodExec
 from tests.doubles import Wire
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from dr.model.archive.catalogue import Catalogue
-from dr.model.cluster import Archiving
-from dr.model.errors import Problem, RefusedError
-from dr.model.recovery.preconditions import RecoveryRequest, preconditions
-from dr.model.recovery.situation import Situation
-from dr.model.target.target import RecoveryTarget
+from dr.archive.catalogue import Catalogue
+from dr.cnpg.cluster import Archiving
+from dr.core.errors import Problem, RefusedError
+from dr.core.target import RecoveryTarget
+from dr.recovery.preconditions import RecoveryRequest, preconditions
+from dr.recovery.situation import Situation
 from tests.builders import (
     NOW,
     TARGET_TIME,

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from dr.cli.preview_markdown import LIMIT, as_markdown, failure_as_markdown
-from dr.model.errors import Problem, RefusedError
-from dr.model.guard.changes import Change, Changes, EngineStep, Op, PathChange, fold_steps
-from dr.model.guard.dangers import CLUSTER, Danger
-from dr.model.guard.preview_report import PreviewReport, recovery_seconds
-from dr.model.guard.rules import Rule
-from dr.model.history import Outcome
+from dr.config.guard_rules import Rule
+from dr.core.errors import Problem, RefusedError
+from dr.core.history import Outcome
+from dr.engine.changes import Change, Changes, EngineStep, Op, PathChange, fold_steps
+from dr.guard.rules import CLUSTER, Danger
+from dr.preview.markdown import LIMIT, as_markdown, failure_as_markdown
+from dr.preview.report import PreviewReport, recovery_seconds
 from tests.builders import NOW, RECOVERED_HOST, SOURCE_HOST, a_record, a_recovered, an_entry
 
 PATCH = "kubernetes:core/v1:ServicePatch"

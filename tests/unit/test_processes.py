@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dr.clients.files import processes
-from dr.clients.files.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine, this_process
+from dr.engine import processes
+from dr.engine.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine, this_process
 from tests.builders import a_holder
 from tests.doubles import a_dead_process
 from tests.waiting import HANG_SECONDS, wait_for

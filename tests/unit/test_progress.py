@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dr.model.cluster import PLUGIN_PHASES, UNRECOVERABLE_PHASE, ClusterSnapshot
-from dr.model.recovery.progress import LogSeen, Observation, PodSeen, RecoveryProgress, Stage, WarningSeen, message_of
+from dr.cnpg.cluster import PLUGIN_PHASES, UNRECOVERABLE_PHASE, ClusterSnapshot
+from dr.cnpg.progress import LogSeen, Observation, PodSeen, RecoveryProgress, Stage, WarningSeen, message_of
 from tests.builders import a_recovered, as_seen
 
 POD = "postgres-prod-recovered-1-full-recovery-x7k2p"

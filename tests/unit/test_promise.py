@@ -6,12 +6,12 @@ from threading import Event
 
 import pytest
 
-from dr.clients.database.sql import Psql
-from dr.model.archive.contents import Switch
-from dr.model.errors import AccessError, VerificationError
-from dr.model.recovery.promise import Promise, promise_of, read_history, stopped_because_of
-from dr.model.target.target import RecoveryTarget
-from dr.operations.recovery.verify import Finding, judge, verify_end
+from dr.archive.contents import Switch
+from dr.archive.promise import Promise, promise_of, read_history, stopped_because_of
+from dr.core.errors import AccessError, VerificationError
+from dr.core.target import RecoveryTarget
+from dr.postgres.psql import Psql
+from dr.recovery.verify import Finding, judge, verify_end
 from tests.archives import SEGMENT, archive, backup, switch, wal
 from tests.builders import NOW, TARGET, TARGET_TIME, a_record, a_recovered
 

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.archive.survivors import survivors
-from dr.model.errors import Problem, RefusedError
-from dr.model.rebuild.decision import EXPERIENCE, RebuildRequest, decide_rebuild
+from dr.archive.survivors import survivors
+from dr.core.errors import Problem, RefusedError
+from dr.rebuild.plan import EXPERIENCE, RebuildRequest, decide_rebuild
 from tests.archives import archive, backup, wal
 from tests.builders import NOW, an_entry, an_environment
 from tests.rebuilds import a_rebuild, a_rebuild_situation, a_survivor

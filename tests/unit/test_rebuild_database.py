@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.database.pod_exec import Ran
-from dr.model.errors import AccessError, RecoveryError, VerificationError
-from dr.model.recovery.origin import Origin
-from dr.operations.frame.session import Session
-from dr.operations.rebuild.database import SKIPS_CHECK, DatabaseFound, find_database
-from dr.operations.rebuild.layers import Watch
+from dr.core.errors import AccessError, RecoveryError, VerificationError
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import Ran
+from dr.rebuild.database import SKIPS_CHECK, DatabaseFound, find_database
+from dr.rebuild.layers import Watch
+from dr.rebuild.origin import Origin
+from dr.run.session import Session
 from tests.archives import archive, at, backup, put_backup, put_wal, wal
 from tests.builders import NOW, a_holder, an_environment, cluster_object
 from tests.doubles import Impatient, ObjectStoreDouble, RanInPod, Wire, in_pods, kube_status, said

@@ -10,9 +10,9 @@ import pytest
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud import storage
 
-from dr.clients.bucket.kept_text import kept_text
-from dr.clients.bucket.rebuild_store import RebuildLease, RebuildRecords
-from dr.model.errors import AccessError
+from dr.core.errors import AccessError
+from dr.rebuild.kept_text import kept_text
+from dr.rebuild.store import RebuildLease, RebuildRecords
 from tests.builders import NOW, an_entry
 
 LEASE_SECONDS = timedelta(seconds=15)

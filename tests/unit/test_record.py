@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from dr.model.declaration import Declaration
-from dr.model.history import Outcome
-from dr.model.record import Record
+from dr.core.history import Outcome
+from dr.run.record import Record
+from dr.stacks.declaration import Declaration
 from tests.builders import NOW, RECOVERED_HOST, a_record, a_recovered, an_entry
 
 

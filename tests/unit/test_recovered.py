@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from dr.model.cluster import ClusterSnapshot
-from dr.model.recovery.recovered import RecoveredCluster, derive_recovered_cluster
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.recovered import RecoveredCluster, derive_recovered_cluster
 from tests.builders import BUCKET, LIMIT, TARGET, a_plugin_source, a_snapshot, a_source, by_plugin, cluster_object
 
 KEPT = {

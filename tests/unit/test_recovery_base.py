@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from dr.model.archive.snapshots import AUTO, NEVER, NEWEST, SnapshotBackup
-from dr.model.archive.wal_names import name_of
-from dr.model.errors import RefusedError, RequestError
-from dr.model.recovery.base import RecoveryBase, base_of, problems_of_snapshot
-from dr.model.recovery.situation import Situation
-from dr.model.target.request import TargetOptions
-from dr.model.target.target import RecoveryTarget
+from dr.archive.snapshots import AUTO, NEVER, NEWEST, SnapshotBackup
+from dr.core.errors import RefusedError, RequestError
+from dr.core.target import RecoveryTarget
+from dr.core.target_options import TargetOptions
+from dr.core.wal_names import name_of
+from dr.recovery.base import RecoveryBase, base_of, problems_of_snapshot
+from dr.recovery.situation import Situation
 from tests.archives import SEGMENT, archive, at, backup, switch, wal
 from tests.builders import NOW, a_decision, a_situation, a_snapshot, a_source, an_environment
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.archive.catalogue import Catalogue
-from dr.model.errors import RefusedError
-from dr.model.recovery.decision import RecoveryDecision
-from dr.model.recovery.situation import Situation
-from dr.model.target.target import RecoveryTarget
+from dr.archive.catalogue import Catalogue
+from dr.core.errors import RefusedError
+from dr.core.target import RecoveryTarget
+from dr.recovery.plan import RecoveryDecision
+from dr.recovery.situation import Situation
 from tests.builders import (
     NOW,
     TARGET,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dr.model.infrastructure.region import BucketLocation, region_problems, region_warnings
+from dr.infra.region import BucketLocation, region_problems, region_warnings
 
 LOST, WANTED = "asia-northeast1", "asia-northeast2"
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
+from dr.cli.console import error_as_json, show_error, show_move, show_plan, show_status
 from dr.cli.live import describe, reporter_for
-from dr.cli.rendering import error_as_json, show_error, show_move, show_plan, show_status
 from dr.cli.signals import interrupt_on_sigterm, stopping
-from dr.model.cluster import Archiving
-from dr.model.errors import DrError, RecoveryError, Stopped
-from dr.model.history import Outcome
-from dr.model.plan import Plan
-from dr.model.recovery.progress import RecoveryProgress, Stage
-from dr.model.reports.report import MoveReport
-from dr.model.status import Status
+from dr.cnpg.cluster import Archiving
+from dr.cnpg.progress import RecoveryProgress, Stage
+from dr.core.errors import DrError, RecoveryError, Stopped
+from dr.core.history import Outcome
+from dr.core.plan import Plan
+from dr.recovery.report import MoveReport
+from dr.status.advice import Status
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

@@ -5,8 +5,8 @@ import shlex
 from dataclasses import replace
 from typing import Any
 
-from dr.model.recovery.situation import Situation
-from dr.model.reports.report import MoveReport, RecoveryReport
+from dr.recovery.report import MoveReport, RecoveryReport
+from dr.recovery.situation import Situation
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dr.model.errors import AccessError
-from dr.model.reports.document import ReportDocument, schema_text
+from dr.core.errors import AccessError
+from dr.reports.document import ReportDocument, schema_text
 from tests.reports import a_report
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "report.schema.json"

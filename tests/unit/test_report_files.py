@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients.files.report_files import ReportFiles
-from dr.model.errors import AccessError
+from dr.core.errors import AccessError
+from dr.reports.files import ReportFiles
 from tests.builders import NOW
 from tests.reports import a_report
 

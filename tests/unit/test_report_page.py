@@ -5,11 +5,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from dr.model.reports.document import Failed, FindingLine, Link, ReportDocument
-from dr.model.reports.markdown import markdown
-from dr.model.reports.markup import element
-from dr.model.reports.page import page
-from dr.model.reports.trend import trend_of
+from dr.reports.document import Failed, FindingLine, Link, ReportDocument
+from dr.reports.markdown import markdown
+from dr.reports.markup import element
+from dr.reports.page import page
+from dr.reports.trend import trend_of
 from tests.reports import a_report
 
 EVIL = "<script>alert(1)</script> \"quoted\" 'too' & `ticks` | pipes\n# heading"

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from dr.clients.cluster import report_store
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cluster.report_store import KEPT, ReportStore
-from dr.model.errors import AccessError
+from dr.core.errors import AccessError
+from dr.kube.api import KubernetesApi
+from dr.run import report_store
+from dr.run.report_store import KEPT, ReportStore
 from tests.builders import NOW
 from tests.doubles import KubernetesDouble, kube_status, serving
 from tests.reports import a_report

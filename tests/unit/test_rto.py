@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.health.check import State
-from dr.model.health.rto import outlook
-from dr.model.reports.phases import Phase
-from dr.model.reports.rto import GIB, Coefficients, Measured, interval_within, learn, predict
-from dr.model.reports.rto_reports import coefficients_of, measured_of
+from dr.health.check import State
+from dr.health.rto import outlook
+from dr.reports.phases import Phase
+from dr.reports.rto import GIB, Coefficients, Measured, interval_within, learn, predict
+from dr.reports.rto_reports import coefficients_of, measured_of
 from tests.archives import archive, at, backup, wal
 from tests.builders import NOW, an_environment
 from tests.healths import ARCHIVED, UNSEEN, a_database, a_snapshot, checks, seen, stored

@@ -7,12 +7,12 @@ from threading import Event
 
 import pytest
 
-from dr.model.errors import AccessError, DrError, InterruptedOperationError, RecoveryError
-from dr.model.history import OperationEntry, Outcome
-from dr.model.plan import Plan, Step
-from dr.model.recovery.progress import RecoveryProgress
-from dr.operations.frame.journal import Journal
-from dr.operations.frame.runner import Action, StepResult, run_actions
+from dr.cnpg.progress import RecoveryProgress
+from dr.core.errors import AccessError, DrError, InterruptedOperationError, RecoveryError
+from dr.core.history import OperationEntry, Outcome
+from dr.core.plan import Plan, Step
+from dr.run.journal import Journal
+from dr.run.runner import Action, StepResult, run_actions
 from tests.builders import NOW, a_step
 from tests.doubles import RecordsDouble
 

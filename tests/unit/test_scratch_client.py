@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cnpg.scratch import delete_scratch, list_scratches, make_scratch, note_loaded, superuser_password
-from dr.model.cluster import ClusterSnapshot
-from dr.model.errors import AccessError
-from dr.model.recovery.scratch import DRILL, derive_scratch_cluster
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.scratch import DRILL, derive_scratch_cluster
+from dr.cnpg.scratches import delete_scratch, list_scratches, make_scratch, note_loaded, superuser_password
+from dr.core.errors import AccessError
+from dr.kube.api import KubernetesApi
 from tests.builders import TARGET, a_source, cluster_object
 from tests.doubles import Impatient, Wire, kube_status
 

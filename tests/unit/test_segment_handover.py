@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from dr.clients.in_pod import sitecustomize
-from dr.clients.in_pod.sitecustomize import restore
+from dr.cnpg.in_pod import sitecustomize
+from dr.cnpg.in_pod.sitecustomize import restore
 
 SEGMENT = "000000010000000000000007"
 SIZE = 1 << 16

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cluster.self_starters import list_self_starters
-from dr.model.errors import AccessError
-from dr.model.record import Record
-from dr.model.traffic.argocd import ObjectKey
-from dr.model.traffic.self_starters import SelfStarter, hold_step, release_step, to_release
-from dr.operations.frame.session import Session
-from dr.operations.traffic.self_starters import hold, let_go
+from dr.core.errors import AccessError
+from dr.gitops.argocd import ObjectKey
+from dr.kube.api import KubernetesApi
+from dr.run.record import Record
+from dr.run.session import Session
+from dr.traffic.background_writers import SelfStarter, hold_step, release_step, to_release
+from dr.traffic.background_writers_api import list_self_starters
+from dr.traffic.suspend import hold, let_go
 from tests.builders import NOW, a_holder, an_environment
 from tests.doubles import Asked, Impatient, KubernetesDouble, kube_status, serving
 

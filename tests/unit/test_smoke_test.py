@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from dr.clients.cluster import smoke_test
-from dr.clients.cluster.smoke_test import await_ok
-from dr.model.errors import VerificationError
+from dr.core.errors import VerificationError
+from dr.traffic import smoke_test
+from dr.traffic.smoke_test import await_ok
 from tests.doubles import Impatient, Wire, closed_port
 
 

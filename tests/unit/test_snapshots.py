@@ -4,9 +4,9 @@ import base64
 from datetime import UTC, datetime
 from typing import Any
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cnpg.volume_snapshots import list_snapshot_backups
-from dr.model.archive.snapshots import SnapshotBackup, snapshot_backups
+from dr.archive.snapshots import SnapshotBackup, snapshot_backups
+from dr.cnpg.volume_snapshots import list_snapshot_backups
+from dr.kube.api import KubernetesApi
 from tests.builders import a_source
 from tests.doubles import Wire
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from dr.model.guard.changes import Op
-from dr.model.guard.dangers import BUCKET, CLUSTER
-from dr.model.guard.state_changes import declared_change, going, state_resources
+from dr.engine.changes import Op
+from dr.guard.rules import BUCKET, CLUSTER
+from dr.preview.state_changes import declared_change, going, state_resources
 
 STACK = "urn:pulumi:durable::postgres-dr::"
 

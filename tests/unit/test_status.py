@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dr.model.history import Outcome
-from dr.model.record import Record
-from dr.model.status import Status
+from dr.core.history import Outcome
+from dr.run.record import Record
+from dr.status.advice import Status
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dr.model.errors import AccessError, RefusedError
-from dr.model.infrastructure.resources import resources_of
-from dr.model.infrastructure.survey import Sighting, check_proven, reconcile
+from dr.core.errors import AccessError, RefusedError
+from dr.infra.survey import Sighting, check_proven, reconcile
+from dr.stacks.resources import resources_of
 from tests.infrastructures import a_platform
 
 NETWORK, SUBNET, ROUTER, NAT, *_ = resources_of(a_platform())

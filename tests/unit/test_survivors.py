@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from dr.model.archive.contents import IncompleteBackup
-from dr.model.archive.survivors import last_written, loss, survivors
+from dr.archive.contents import IncompleteBackup
+from dr.archive.survivors import last_written, loss, survivors
 from tests.archives import archive, at, backup, wal
 
 PLACE = "gs://backups/prod"

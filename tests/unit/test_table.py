@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dr.model.errors import RequestError
-from dr.model.extraction.table import (
+from dr.core.errors import RequestError
+from dr.core.target import RecoveryTarget
+from dr.postgres.table_name import (
     TableName,
     all_suffixed,
     identifier,
@@ -15,7 +16,6 @@ from dr.model.extraction.table import (
     staging_schema,
     suffixed,
 )
-from dr.model.target.target import RecoveryTarget
 
 TARGET = RecoveryTarget(datetime(2026, 11, 23, 9, 1, 2, 500000, tzinfo=UTC))
 

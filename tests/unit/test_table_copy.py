@@ -7,9 +7,9 @@ from threading import Event
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.database.table_copy import _COPY, TableReceiver, run_script
-from dr.model.errors import AccessError
+from dr.core.errors import AccessError
+from dr.extract.table_copy import _COPY, TableReceiver, run_script
+from dr.kube.api import KubernetesApi
 from tests.builders import a_source
 from tests.doubles import in_pods, said
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dr.model.errors import RequestError
-from dr.model.extraction.table_name import TableName
+from dr.core.errors import RequestError
+from dr.postgres.table_argument import TableName
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dr.model.errors import RequestError
-from dr.model.target.target import LATEST, RecoveryTarget, written, written_time
+from dr.core.errors import RequestError
+from dr.core.target import LATEST, RecoveryTarget, written, written_time
 
 NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dr.model.errors import RequestError
-from dr.model.target.request import TargetOptions
-from dr.model.target.target import RecoveryTarget
+from dr.core.errors import RequestError
+from dr.core.target import RecoveryTarget
+from dr.core.target_options import TargetOptions
 
 NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
 TARGETS: dict[str, Any] = {

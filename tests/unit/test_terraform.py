@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from dr.clients.files.config_files import load_infrastructure
-from dr.model.config import InfrastructureStacks
-from dr.model.errors import RefusedError, RequestError
-from dr.model.guard.changes import Change, Changes, Op, PathChange
-from dr.model.infrastructure.adoption_report import StackAdoption, check_unchanged, decide_adoption
-from dr.model.infrastructure.resource import CloudResource
-from dr.model.infrastructure.resources import resources_of
-from dr.model.infrastructure.survey import Reconciliation
-from dr.model.infrastructure.terraform import Fit, fit, read_terraform
+from dr.adopt.plan import StackAdoption, check_unchanged, decide_adoption
+from dr.adopt.terraform import Fit, fit, read_terraform
+from dr.config.environment import InfrastructureStacks
+from dr.config.load import load_infrastructure
+from dr.core.errors import RefusedError, RequestError
+from dr.engine.changes import Change, Changes, Op, PathChange
+from dr.infra.survey import Reconciliation
+from dr.stacks.resource import CloudResource
+from dr.stacks.resources import resources_of
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = json.loads((ROOT / "tests" / "terraform.tfstate.json").read_text())

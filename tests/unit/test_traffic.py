@@ -7,17 +7,11 @@ from typing import Any
 
 import pytest
 
-from dr.model.cluster import ClusterSnapshot
-from dr.model.errors import Problem, RefusedError
-from dr.model.target.commits import LaterCommits
-from dr.model.traffic.argocd import Manager
-from dr.model.traffic.decision import (
-    MoveDecision,
-    MoveRequest,
-    TrafficSituation,
-    cluster_behind,
-    read_write_host,
-)
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.core.errors import Problem, RefusedError
+from dr.core.later_commits import LaterCommits
+from dr.gitops.argocd import Manager
+from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation, cluster_behind, read_write_host
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

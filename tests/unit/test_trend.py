@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from dr.model.reports.document import ReportDocument
-from dr.model.reports.pictures import trend_chart
-from dr.model.reports.trend import trend_of
+from dr.reports.document import ReportDocument
+from dr.reports.pictures import trend_chart
+from dr.reports.trend import trend_of
 from tests.builders import NOW
 from tests.reports import a_report
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dr.clients.database.sql import Psql
-from dr.clients.database.wal import seal_wal
-from dr.model.errors import AccessError, VerificationError
-from dr.operations.recovery.verify import Finding, judge, verify_database, verify_last_commit
+from dr.archive.seal import seal_wal
+from dr.core.errors import AccessError, VerificationError
+from dr.postgres.psql import Psql
+from dr.recovery.verify import Finding, judge, verify_database, verify_last_commit
 from tests.builders import TARGET, TARGET_TIME, an_environment
 
 SEGMENT = "000000010000000000000007"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cnpg.volumes import storage_class_exists, volume_refusal
-from dr.model.errors import AccessError
+from dr.cnpg.volumes import storage_class_exists, volume_refusal
+from dr.core.errors import AccessError
+from dr.kube.api import KubernetesApi
 from tests.builders import a_source
 from tests.doubles import Wire, kube_status
 

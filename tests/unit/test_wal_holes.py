@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.archive.catalogue import BaseBackup
-from dr.model.archive.contents import Archive
-from dr.model.archive.wal_holes import problems_of_holes, warnings_of_holes
-from dr.model.errors import RefusedError
-from dr.model.target.target import RecoveryTarget
+from dr.archive.catalogue import BaseBackup
+from dr.archive.contents import Archive
+from dr.archive.wal_holes import problems_of_holes, warnings_of_holes
+from dr.core.errors import RefusedError
+from dr.core.target import RecoveryTarget
 from tests.archives import SEGMENT, archive, at, backup, switch, wal
 from tests.builders import a_decision, a_situation
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from dr.model.archive.wal_lines import RowChange, read_changes, read_commit
+from dr.archive.wal_lines import RowChange, read_changes, read_commit
 from tests.unit.pages import CHANGES, COMMIT_1029
 
 

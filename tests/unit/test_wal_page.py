@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dr.model.archive.wal_page import Expected, FirstPage, fault_of_end, fault_of_page, fault_of_size
+from dr.archive.wal_validity import Expected, FirstPage, fault_of_end, fault_of_page, fault_of_size
 from tests.archives import SEGMENT, SYSTEM, first_page
 
 NAME = "000000010000000000000005"

@@ -6,11 +6,11 @@ from urllib.parse import quote
 
 import pytest
 
-from dr.clients.bucket.archive_reader import OpenArchive, open_archive
-from dr.clients.bucket.wal_pages import look_into
-from dr.model.archive.contents import Archive
-from dr.model.archive.wal_names import name_of
-from dr.model.config import BackupPlace
+from dr.archive.contents import Archive
+from dr.archive.reader import OpenArchive, open_archive
+from dr.archive.wal_reader import look_into
+from dr.config.environment import BackupPlace
+from dr.core.wal_names import name_of
 from tests.archives import PACK, SEGMENT, SYSTEM, backup, first_page, path_of, put_backup, put_wal, wal
 from tests.builders import BUCKET
 from tests.doubles import Asked, ObjectStoreDouble

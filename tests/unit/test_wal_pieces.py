@@ -1,8 +1,8 @@
 """In which order, and in what pieces, archived WAL is gone back through."""
 
-from dr.model.archive.contents import Archive
-from dr.model.archive.wal_names import name_of
-from dr.model.archive.wal_pieces import Piece, first_missing, pieces_before
+from dr.archive.contents import Archive
+from dr.archive.wal_pieces import Piece, first_missing, pieces_before
+from dr.core.wal_names import name_of
 from tests.archives import SEGMENT, archive, switch, wal
 
 

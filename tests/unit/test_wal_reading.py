@@ -6,18 +6,18 @@ from datetime import timedelta
 
 import pytest
 
-from dr.model.archive.catalogue import Catalogue
-from dr.model.archive.contents import Archive
-from dr.model.archive.wal_names import name_of
-from dr.model.archive.wal_needed import problems_of_wal, warnings_of_wal
-from dr.model.archive.wal_page import FirstPage
-from dr.model.archive.wal_reading import in_order, needed, sample, with_pages
-from dr.model.archive.window import holes, unusable, windows
-from dr.model.cluster import TARGET_ANNOTATION
-from dr.model.errors import Problem, RefusedError
-from dr.model.recovery.preconditions import preconditions
-from dr.model.recovery.situation import Situation
-from dr.model.target.target import RecoveryTarget
+from dr.archive.catalogue import Catalogue
+from dr.archive.contents import Archive
+from dr.archive.wal_needed import problems_of_wal, warnings_of_wal
+from dr.archive.wal_reading import in_order, needed, sample, with_pages
+from dr.archive.wal_validity import FirstPage
+from dr.archive.window import holes, unusable, windows
+from dr.cnpg.cluster import TARGET_ANNOTATION
+from dr.core.errors import Problem, RefusedError
+from dr.core.target import RecoveryTarget
+from dr.core.wal_names import name_of
+from dr.recovery.preconditions import preconditions
+from dr.recovery.situation import Situation
 from tests.archives import SEGMENT, archive, at, backup, first_page, switch, wal
 from tests.builders import a_decision, a_recovered, a_request, a_situation, an_environment, as_seen
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.database.pod_exec import Ran
-from dr.clients.database.wal_scan import Scan, head, packed, scan_sent, scan_wal, segments_at_once
-from dr.model.archive.wal_pieces import Piece
-from dr.model.errors import AccessError
+from dr.archive.wal_pieces import Piece
+from dr.archive.wal_scan import Scan, head, packed, scan_sent, scan_wal, segments_at_once
+from dr.core.errors import AccessError
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import Ran
 from tests.doubles import RanInPod, in_pods, said
 from tests.unit.pages import CHANGES, COMMIT_1029, COMMITS
 

@@ -7,9 +7,9 @@ from functools import partial
 
 import pytest
 
-from dr.model.archive.contents import Archive, IncompleteBackup
-from dr.model.archive.wal_names import name_of
-from dr.model.archive.window import Window, holes, unusable, windows
+from dr.archive.contents import Archive, IncompleteBackup
+from dr.archive.window import Window, holes, unusable, windows
+from dr.core.wal_names import name_of
 from tests.archives import SEGMENT, archive, at, backup, switch, wal
 
 

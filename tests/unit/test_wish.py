@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from dr.model.config import Environment
-from dr.model.errors import ConfigError
-from dr.model.guard.wish import WishState, asked_for, read_wish
-from dr.model.record import Record
+from dr.config.environment import Environment
+from dr.core.errors import ConfigError
+from dr.desired.state import WishState, asked_for, read_wish
+from dr.run.record import Record
 from tests.builders import RECOVERED_HOST, SOURCE_HOST, TARGET, a_record, a_recovered, an_environment
 
 NAME = "postgres-prod-recovered"

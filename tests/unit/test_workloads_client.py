@@ -4,16 +4,9 @@ from threading import Event
 
 import pytest
 
-from dr.clients.cluster.kubernetes import KubernetesApi
-from dr.clients.cluster.workloads import (
-    await_ready,
-    await_stopped,
-    copy_credentials,
-    external_name,
-    read_deployment,
-    scale,
-)
-from dr.model.errors import AccessError
+from dr.core.errors import AccessError
+from dr.kube.api import KubernetesApi
+from dr.kube.workloads import await_ready, await_stopped, copy_credentials, external_name, read_deployment, scale
 from tests.doubles import Impatient, Wire, kube_status
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/prod/deployments/api"

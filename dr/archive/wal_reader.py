@@ -1,0 +1,121 @@
+"""The first pages of archived WAL segments, read from the bucket: a small request for each, many at once, in limited
+time.
+"""
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from io import BytesIO
+from pathlib import Path
+
+from google.api_core.exceptions import NotFound
+
+from dr.archive.contents import Archive
+from dr.archive.object_store import failures_explained
+from dr.archive.reader import OpenArchive
+from dr.archive.wal_reading import with_pages
+from dr.archive.wal_validity import HEADER_BYTES, FirstPage, fault_of_end
+from dr.core.errors import AccessError, Problem
+
+_AT_ONCE = 10
+"""As many connections as the Google client's pool keeps."""
+_SECONDS = (3, 5)
+"""For one request: to connect, and to be answered."""
+_COMPRESSED_BYTES = 2**18
+"""How much of a compressed segment is read: more than the largest block of each codec's usual setting."""
+_BZIP2_BYTES = 2**20
+"""bzip2 gives nothing before the end of a block, of up to 900 kB."""
+
+
+def look_into(opened: OpenArchive, names: Sequence[str], *, seconds: float) -> Archive:
+    """The archive with what the first pages of the segments ``names`` say, as far as they could be read within
+    ``seconds``, in this order.
+    """
+    pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="first-page")
+    asked = {name: pool.submit(_look, opened, name) for name in names if name not in opened.archive.damaged}
+    wait(asked.values(), timeout=seconds)
+    pool.shutdown(wait=False, cancel_futures=True)
+    done = {name: one.result() for name, one in asked.items() if one.done() and not one.cancelled()}
+    return with_pages(opened.archive, done)
+
+
+def _look(opened: OpenArchive, name: str) -> FirstPage | str | Problem | None:
+    """The first page, why it is unreadable, or why it could not be asked for."""
+    suffix = Path(opened.paths[name]).suffix
+    size = opened.sizes.get(name, 0)
+    try:
+        with failures_explained(opened.place):
+            return _page(opened, name, suffix, size)
+    except AccessError as error:
+        return Problem(code=error.code, cause=error.cause, remedy=error.remedy)
+    except ImportError as error:
+        return Problem(
+            code="wal-codec-missing",
+            cause=f"what {name}{suffix} is compressed with is not installed here: {error}",
+            remedy="install what requirements.lock names",
+        )
+
+
+def _page(opened: OpenArchive, name: str, suffix: str, size: int) -> FirstPage | str | Problem | None:
+    blob = opened.store.container_client.blob(opened.paths[name])
+
+    def part(first: int, count: int) -> bytes:
+        # As it lies there: a range of what the store decompresses on its way would be of no use.
+        content = blob.download_as_bytes(
+            start=first, end=first + count - 1, raw_download=True, checksum=None, retry=None, timeout=_SECONDS
+        )
+        return bytes(content)
+
+    try:
+        if not suffix:
+            return FirstPage.parse(part(0, HEADER_BYTES))
+        wanted = min(size, _BZIP2_BYTES if suffix == ".bz2" else _COMPRESSED_BYTES)
+        packed = part(0, wanted)
+        if fault := fault_of_end(suffix, part(size - 4, 4), opened.archive.segment_size):
+            return fault
+    except NotFound:
+        return "its object was deleted after it was listed"
+    try:
+        content = _DECODERS[suffix](packed)
+    except ImportError:
+        raise
+    except Exception as error:  # noqa: BLE001 - each codec's module has errors of its own
+        return f"it cannot be decompressed ({suffix}): {error}"
+    if len(content) < HEADER_BYTES and wanted < size:
+        return Problem(
+            code="wal-unreadable",
+            cause=f"the beginning of {name}{suffix} cannot be decompressed without the rest",
+            remedy="",
+        )
+    return FirstPage.parse(content)
+
+
+def _zstd(packed: bytes) -> bytes:
+    import zstandard
+
+    return bytes(zstandard.ZstdDecompressor().stream_reader(BytesIO(packed)).read(HEADER_BYTES))
+
+
+def _lz4(packed: bytes) -> bytes:
+    import lz4.frame
+
+    return bytes(lz4.frame.LZ4FrameDecompressor().decompress(packed, max_length=HEADER_BYTES))
+
+
+def _snappy(packed: bytes) -> bytes:
+    import snappy
+
+    return bytes(snappy.StreamDecompressor().decompress(packed))
+
+
+_DECODERS: Mapping[str, Callable[[bytes], bytes]] = {
+    ".gz": lambda packed: zlib.decompressobj(wbits=31).decompress(packed, HEADER_BYTES),
+    ".bz2": lambda packed: bz2.BZ2Decompressor().decompress(packed, HEADER_BYTES),
+    ".xz": lambda packed: lzma.LZMADecompressor().decompress(packed, HEADER_BYTES),
+    ".zst": _zstd,
+    ".lz4": _lz4,
+    ".snappy": _snappy,
+}
+"""The beginning of a compressed file, by the suffix that barman gives it (``barman.cloud.ALLOWED_COMPRESSIONS``)."""

@@ -1,1 +1,0 @@
-"""The object store: backups, and the texts that are kept beside them."""

@@ -1,1 +1,0 @@
-"""Everything else in the Kubernetes cluster: workloads, Argo CD, nodes, and what this tool keeps there."""

@@ -1,1 +1,0 @@
-"""CloudNativePG's objects, and what belongs to its Clusters."""

@@ -1,1 +1,0 @@
-"""PostgreSQL, asked in its own pod with its own programs."""

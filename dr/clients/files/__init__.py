@@ -1,1 +1,0 @@
-"""What is on the machine that the tool runs on: files, checkouts, processes."""

@@ -1,0 +1,134 @@
+"""Keeping a Cluster from writing, and letting it write again.
+
+CloudNativePG's own means (docs, "Fencing" and "Declarative hibernation"): annotations on the Cluster. A fenced
+instance's pod stays, its PostgreSQL is shut down; a hibernated Cluster has no pods. Both keep the volumes, and both can
+be undone.
+"""
+
+import time
+from threading import Event
+
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.clusters import annotate_cluster, find_cluster
+from dr.core.errors import AccessError
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import PodExec
+from dr.postgres.psql import CONTAINER
+
+FENCED = "cnpg.io/fencedInstances"
+HIBERNATION = "cnpg.io/hibernation"
+ALL_INSTANCES = '["*"]'
+_ASK_SECONDS = 10
+_GONE = {"not-found", "container-not-running"}
+"""How an exec fails whose pod is gone, or whose container is, by the node's own word. Any other failure says nothing
+about PostgreSQL: a node that is cut off goes on serving whoever is connected."""
+_SERVES, _REJECTS, _SILENT, _UNKNOWN = 0, 1, 2, -1
+"""What ``pg_isready`` says (PostgreSQL manual). A server that rejects new sessions may still have old ones."""
+
+
+def fence(api: KubernetesApi, namespace: str, name: str, *, hibernate: bool, limit: float, stop: Event) -> None:
+    """Fence or hibernate the Cluster, and wait until none of its instances serves any more.
+
+    ``limit`` is in seconds. At the limit raises AccessError ``still-serving``, or ``fence-not-seen`` where what is left
+    could not be asked; returns early when ``stop`` is set.
+    """
+    annotate_cluster(api, namespace, name, {HIBERNATION: "on"} if hibernate else {FENCED: ALL_INSTANCES})
+    deadline = time.monotonic() + limit
+    while not stop.is_set():
+        states = _states(api, namespace, name)
+        serving = [pod for pod, state in states.items() if state in {_SERVES, _REJECTS}]
+        unknown = [pod for pod, state in states.items() if state == _UNKNOWN]
+        if not serving and not unknown:
+            return
+        if time.monotonic() > deadline:
+            raise _not_silent(namespace, name, serving, unknown, limit)
+        stop.wait(0.2)
+
+
+def _not_silent(namespace: str, name: str, serving: list[str], unknown: list[str], limit: float) -> AccessError:
+    after = f"{limit:.0f} s after {namespace}/{name} was told not to"
+    if serving:
+        return AccessError(
+            "still-serving",
+            f"{', '.join(serving)} still serve {after}",
+            f"look: kubectl describe cluster {name} -n {namespace}; is the operator running?",
+        )
+    return AccessError(
+        "fence-not-seen",
+        f"whether {', '.join(unknown)} still serve could not be asked, {after}; a node that is cut off goes on serving "
+        "those who are connected",
+        f"is its node ready? kubectl get pods -n {namespace} -o wide; kubectl get nodes. If the machine is off for "
+        f"certain, delete its pod and repeat: kubectl delete pod {unknown[0]} -n {namespace} --force --grace-period=0",
+    )
+
+
+def forbid_writing(api: KubernetesApi, namespace: str, name: str) -> None:
+    """Have all instances of the Cluster fenced, and wait for nothing: where each second counts, and where there may be
+    no instance yet. Raises AccessError.
+    """
+    annotate_cluster(api, namespace, name, {FENCED: ALL_INSTANCES})
+
+
+def unfence(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop: Event) -> None:
+    """Take fencing and hibernation back, and wait until the Cluster is healthy again.
+
+    ``limit`` is in seconds. Raises AccessError ``not-serving`` at the limit; returns early when ``stop`` is set.
+    """
+    annotate_cluster(api, namespace, name, {FENCED: None, HIBERNATION: None})
+    deadline = time.monotonic() + limit
+    while not stop.is_set():
+        cluster = find_cluster(api, namespace, name)
+        if cluster is not None and cluster.healthy and _SERVES in _states(api, namespace, name).values():
+            return
+        if time.monotonic() > deadline:
+            raise AccessError(
+                "not-serving",
+                f"{namespace}/{name} is not healthy {limit:.0f} s after it was let write again "
+                f"({cluster.phase if cluster else 'it is gone'})",
+                f"look: kubectl describe cluster {name} -n {namespace}",
+            )
+        stop.wait(0.3)
+
+
+def is_silent(api: KubernetesApi, cluster: ClusterSnapshot) -> bool:
+    """Whether the Cluster is told to take no writes, and each of its instances was seen not to serve. Raises
+    AccessError.
+    """
+    return kept_still(cluster) and set(_states(api, cluster.namespace, cluster.name).values()) <= {_SILENT}
+
+
+def kept_still(cluster: ClusterSnapshot) -> bool:
+    """Whether the Cluster is told to take no writes, on any of its instances."""
+    told = cluster.annotations
+    return told.get(FENCED) == ALL_INSTANCES or told.get(HIBERNATION) == "on"
+
+
+def _states(api: KubernetesApi, namespace: str, name: str) -> dict[str, int]:
+    """The instances of the Cluster, each with the state of its PostgreSQL.
+
+    They are asked one by one: their pods' readiness is up to half a minute behind. A pod that has ended has no
+    PostgreSQL; of one whose node does not report (phase Unknown) nothing is known.
+    """
+    pods = api.ask(
+        f"list the instances of {namespace}/{name}",
+        api.core.list_namespaced_pod,
+        namespace,
+        label_selector=f"cnpg.io/cluster={name},cnpg.io/podRole=instance",
+    ).items
+    return {
+        pod.metadata.name: _state(api, namespace, pod.metadata.name)
+        for pod in pods
+        if pod.status.phase in {"Running", "Unknown"}
+    }
+
+
+def _state(api: KubernetesApi, namespace: str, pod: str) -> int:
+    """The exit code of ``pg_isready`` in the pod."""
+    try:
+        return (
+            PodExec(api, namespace=namespace, pod=pod, container=CONTAINER)
+            .run(["pg_isready", "-q"], what=f"ask whether {namespace}/{pod} serves", limit=_ASK_SECONDS)
+            .code
+        )
+    except AccessError as error:
+        return _SILENT if error.code in _GONE else _UNKNOWN

@@ -1,0 +1,169 @@
+"""The recovered ``Cluster``, derived from its source.
+
+CloudNativePG never recovers in place (docs, "Recovery"): a new Cluster is bootstrapped from the old one's backups. To
+be a stand-in for the source it has to be like it: the same binary, parameters no lower than the source's (PostgreSQL
+refuses to replay otherwise), as much storage, the same place to run. So everything in the source's live specification
+is kept, but for what belongs to the source alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from dr.archive.snapshots import SnapshotBackup
+from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore, PluginArchive
+from dr.cnpg.spec_adaptation import probed_often, rescheduled
+from dr.core.target import RecoveryTarget, written
+
+MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-dr"}
+SOURCE_ANNOTATION = "postgres-dr/recovered-from"
+
+_SOURCE_ONLY = {
+    "bootstrap": "how the source itself began",
+    "externalClusters": "where the source itself came from",
+    "replica": "a recovered cluster is a primary",
+    "backup": "rewritten below, with a serverName of its own",
+    "plugins": "the source's archive belongs to the source",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoveredCluster:
+    """The declaration of one recovered Cluster: the whole object, and how long it may take to become ready."""
+
+    manifest: Mapping[str, Any]
+    limit: timedelta
+
+    @property
+    def name(self) -> str:
+        """The Cluster's name."""
+        return str(self.manifest["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """The Cluster's namespace."""
+        return str(self.manifest["metadata"]["namespace"])
+
+    @property
+    def target(self) -> str:
+        """The recovery target, as written down."""
+        return str(self.manifest["metadata"]["annotations"][TARGET_ANNOTATION])
+
+    @property
+    def server_name(self) -> str:
+        """The folder of the object store that this Cluster archives to."""
+        spec = self.manifest["spec"]
+        if plugins := spec.get("plugins"):
+            return str(plugins[0]["parameters"]["serverName"])
+        return str(spec["backup"]["barmanObjectStore"]["serverName"])
+
+    @property
+    def host(self) -> str:
+        """The DNS name of its read-write Service."""
+        return f"{self.name}-rw.{self.namespace}.svc.cluster.local"
+
+
+def app_secret_name(recovered: str) -> str:
+    """The Secret that holds the owner's password for the recovered Cluster.
+
+    It is named as the one that CloudNativePG would generate, so that the deletion of the source Cluster, which takes
+    the source's own Secret with it (owner reference), leaves the recovered one with a password.
+    """
+    return f"{recovered}-app"
+
+
+def derive_recovered_cluster(
+    source: ClusterSnapshot,
+    store: ObjectStore,
+    *,
+    name: str,
+    server_name: str,
+    target: RecoveryTarget | None,
+    limit: timedelta,
+    aliases: Sequence[str] = (),
+    base: str = "",
+    snapshot: SnapshotBackup | None = None,
+) -> RecoveredCluster:
+    """The Cluster ``name`` that recovers ``source`` to ``target``, or to the end of the WAL, from ``store``.
+
+    It archives to ``server_name``, which has to be an empty folder of the same store: two writers in one WAL archive
+    would make both useless, and CloudNativePG refuses an archive that is not empty. It archives in the way the source
+    does, in-tree or by the plugin. ``aliases`` are other names that clients reach it by: its certificate is made for
+    those too. ``base`` is the base backup to start from, so that it is the one that was agreed to: CloudNativePG by
+    itself would also take one that has failed. ``snapshot`` is the same where it is made of volume snapshots.
+    """
+    spec = deepcopy({key: value for key, value in source.spec.items() if key not in _SOURCE_ONLY})
+    spec = rescheduled(spec, source=source.name, name=name)
+    if source.image and "imageCatalogRef" not in spec:
+        spec["imageName"] = source.image
+    if managed := spec.get("managed"):
+        # Managed Services have names of their own, which the source holds; managed roles are database content.
+        spec["managed"] = {key: value for key, value in managed.items() if key != "services"}
+    spec |= {
+        "probes": probed_often(source.spec),
+        "description": f"{source.name} recovered to {target or 'the end of its WAL'}",
+        "bootstrap": {
+            "recovery": {
+                "source": source.name,
+                "database": source.database,
+                "owner": source.owner,
+                "secret": {"name": app_secret_name(name)},
+                **({"recoveryTarget": wanted} if (wanted := _target_from(target, "" if snapshot else base)) else {}),
+                **({"volumeSnapshots": snapshot.manifest} if snapshot else {}),
+            }
+        },
+    }
+    spec |= _by_plugin(source, source.plugin, server_name) if source.plugin else _in_tree(source, store, server_name)
+    certificates = deepcopy(dict(spec.get("certificates") or {}))
+    if aliases and "serverTLSSecret" not in certificates:
+        # A certificate that is given is given with its names.
+        known = certificates.get("serverAltDNSNames") or []
+        certificates["serverAltDNSNames"] = list(dict.fromkeys([*known, *aliases]))
+        spec["certificates"] = certificates
+    manifest = {
+        "apiVersion": "postgresql.cnpg.io/v1",
+        "kind": "Cluster",
+        "metadata": {
+            "name": name,
+            "namespace": source.namespace,
+            "labels": dict(MANAGED_BY),
+            "annotations": {TARGET_ANNOTATION: written(target), SOURCE_ANNOTATION: source.name},
+        },
+        "spec": spec,
+    }
+    return RecoveredCluster(manifest=manifest, limit=limit)
+
+
+def _target_from(target: RecoveryTarget | None, base: str) -> Mapping[str, Any]:
+    """The ``recoveryTarget``: where to stop, and always the ID of the base backup that was planned, if it has one."""
+    return {**({"backupID": base} if base else {}), **(target.manifest if target else {})}
+
+
+def _in_tree(source: ClusterSnapshot, store: ObjectStore, server_name: str) -> dict[str, Any]:
+    """Where it comes from and where it archives to, by CloudNativePG's own Barman support."""
+    origin = {**deepcopy(dict(store.definition)), "serverName": store.server_name}
+    own = {**deepcopy(dict(store.definition)), "serverName": server_name}
+    return {
+        "externalClusters": [{"name": source.name, "barmanObjectStore": origin}],
+        "backup": {**_rest_of_backup(source), "barmanObjectStore": own},
+    }
+
+
+def _by_plugin(source: ClusterSnapshot, plugin: PluginArchive, server_name: str) -> dict[str, Any]:
+    """The same by the Barman Cloud plugin. Without a serverName it would take the new Cluster's own name for both."""
+    entry = deepcopy(dict(plugin.entry))
+    known = entry.get("parameters") or {}
+    origin = {"name": entry["name"], "parameters": {**known, "serverName": plugin.server_name}}
+    backup = _rest_of_backup(source)
+    return {
+        "externalClusters": [{"name": source.name, "plugin": origin}],
+        "plugins": [{**entry, "parameters": {**known, "serverName": server_name}}],
+        **({"backup": backup} if backup else {}),
+    }
+
+
+def _rest_of_backup(source: ClusterSnapshot) -> dict[str, Any]:
+    backup = source.spec.get("backup") or {}
+    return deepcopy({key: value for key, value in backup.items() if key != "barmanObjectStore"})

@@ -1,0 +1,127 @@
+"""The scratch Cluster: a source recovered to a moment only to be read from, and then deleted.
+
+It is made and deleted through the Kubernetes API, not by Pulumi: it lives for minutes, nothing may ever depend on it,
+and what a stack declares is what has to stay. For the same reason it is no recovery in the environment's record:
+neither ``switchover`` nor ``pulumi up`` takes it for one. It is found again by its label.
+
+It is derived as any recovered Cluster is, and then loses what would make it act on the world around it: it archives
+nothing, is scraped by nobody, has no Service beside CloudNativePG's own, and runs neither scheduled jobs nor
+subscriptions that were in the data.
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from dr.archive.snapshots import SnapshotBackup
+from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore
+from dr.cnpg.recovered import SOURCE_ANNOTATION, derive_recovered_cluster
+from dr.config.names import CLUSTER_NAME_LIMIT, free_name
+from dr.core.target import RecoveryTarget
+
+SCRATCH_LABEL = "postgres-dr/scratch"
+ENVIRONMENT_LABEL = "postgres-dr/environment"
+_LOADED = "postgres-dr/loaded"
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a scratch Cluster is for. ``mark`` is the label's value, by which those of one purpose are found; ``suffix``
+    comes after the source's name; ``why`` is in its description.
+    """
+
+    mark: str
+    suffix: str
+    why: str
+
+
+EXTRACTION = Purpose(mark="true", suffix="-scratch", why="to take a table from")
+DRILL = Purpose(mark="drill", suffix="-drill", why="to see that it can be recovered")
+PURPOSES = (EXTRACTION, DRILL)
+
+_NOT_FOR_SCRATCH = {
+    "backup": "it archives nothing",
+    "plugins": "it archives nothing; what it is restored from, its external cluster says",
+    "monitoring": "nobody scrapes it",
+    "managed": "roles are database content, and Services have names of their own",
+    "superuserSecret": "CloudNativePG makes one of its own, which is deleted with it",
+    "minSyncReplicas": "it has one instance",
+    "maxSyncReplicas": "it has one instance",
+    "replicationSlots": "it has one instance",
+}
+_ONLY_WE = ("hostssl all postgres all scram-sha-256",)
+_QUIET = {"max_logical_replication_workers": "0"}
+"""Subscriptions in the data would go on, and take from the publisher what the live database needs."""
+_QUIET_BY_LIBRARY = {"pg_cron": {"cron.launch_active_jobs": "off"}}
+
+
+def scratch_name(source: str, taken: frozenset[str], purpose: Purpose = EXTRACTION) -> str:
+    """``<source>-scratch`` or the like, with a number where that is taken, within CloudNativePG's limit."""
+    base = source[: CLUSTER_NAME_LIMIT - len(purpose.suffix)].rstrip("-")
+    return free_name(f"{base}{purpose.suffix}", taken)
+
+
+def superuser_secret(scratch: str) -> str:
+    """The Secret that CloudNativePG makes for the superuser of a Cluster, and deletes with it."""
+    return f"{scratch}-superuser"
+
+
+def is_scratch_for(cluster: ClusterSnapshot, source: str, target: RecoveryTarget) -> bool:
+    """Whether a scratch Cluster is of this source and this target, so that it can be used again."""
+    marks = cluster.annotations
+    return marks.get(SOURCE_ANNOTATION) == source and marks.get(TARGET_ANNOTATION) == target.rfc3339
+
+
+def loaded_annotation(staging: str) -> str:
+    """The annotation of a scratch Cluster with the oid that a table got in the live database; it keeps it for good,
+    whatever its schema and name, so a later run knows the table again.
+    """
+    return f"{_LOADED}-{staging}"
+
+
+def loaded_by(cluster: ClusterSnapshot | None, staging: str) -> int | None:
+    """The oid that an earlier run has noted, if any."""
+    noted = cluster.annotations.get(loaded_annotation(staging), "") if cluster else ""
+    return int(noted) if noted.isdigit() else None
+
+
+def derive_scratch_cluster(
+    source: ClusterSnapshot,
+    store: ObjectStore,
+    *,
+    name: str,
+    target: RecoveryTarget | None,
+    base: str = "",
+    snapshot: SnapshotBackup | None = None,
+    purpose: Purpose = EXTRACTION,
+    environment: str = "",
+) -> Mapping[str, Any]:
+    """The manifest of the scratch Cluster ``name`` with ``source`` as it was at ``target``, or at the end of its WAL,
+    from the base backup ``base``, or from ``snapshot``. ``environment`` is labelled, where one looks for its own.
+    """
+    whole = derive_recovered_cluster(
+        source, store, name=name, server_name=name, target=target, limit=timedelta(), base=base, snapshot=snapshot
+    )
+    manifest = deepcopy(dict(whole.manifest))
+    manifest["metadata"]["labels"][SCRATCH_LABEL] = purpose.mark
+    if environment:
+        manifest["metadata"]["labels"][ENVIRONMENT_LABEL] = environment
+    spec: dict[str, Any] = {key: value for key, value in manifest["spec"].items() if key not in _NOT_FOR_SCRATCH}
+    # Without a Secret CloudNativePG makes one for the owner, which is deleted with the Cluster.
+    del spec["bootstrap"]["recovery"]["secret"]
+    postgresql = {key: value for key, value in spec.get("postgresql", {}).items() if key not in {"synchronous", "ldap"}}
+    libraries = postgresql.get("shared_preload_libraries") or ()
+    quiet = dict(_QUIET)
+    for library in libraries:
+        quiet |= _QUIET_BY_LIBRARY.get(library, {})
+    postgresql |= {"parameters": {**(postgresql.get("parameters") or {}), **quiet}, "pg_hba": list(_ONLY_WE)}
+    manifest["spec"] = spec | {
+        "description": f"{source.name} as it was at {target or 'the end of its WAL'}, {purpose.why}; not for use",
+        "instances": 1,
+        "enablePDB": False,
+        "enableSuperuserAccess": True,
+        "postgresql": postgresql,
+    }
+    return manifest

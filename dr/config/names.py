@@ -1,0 +1,47 @@
+"""The rules for names that Kubernetes and CloudNativePG impose, checked before anything is asked of either."""
+
+import re
+from collections.abc import Collection
+
+from dr.core.errors import RequestError
+
+CLUSTER_NAME_LIMIT = 50
+"""The longest name CloudNativePG takes for a Cluster: it adds suffixes of up to 13 characters for Services and Jobs
+(``validateName`` in its ``cluster_webhook.go``)."""
+
+_DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+
+
+def cluster_name_fault(name: str) -> str | None:
+    """Why ``name`` cannot be a Cluster's name, or None when it can."""
+    if len(name) > CLUSTER_NAME_LIMIT:
+        return f"is {len(name)} characters long; CloudNativePG takes at most {CLUSTER_NAME_LIMIT}"
+    if not _DNS_1035.fullmatch(name):
+        return "is no DNS label: lower-case letters, digits and hyphens, a letter first, no hyphen last"
+    return None
+
+
+def check_cluster_name(name: str) -> None:
+    """Raise RequestError when ``name`` cannot be a recovered Cluster's."""
+    if fault := cluster_name_fault(name):
+        raise RequestError(
+            "name-impossible",
+            f"the recovered cluster's name {name!r} {fault}",
+            "give a shorter or simpler one with --recovered-name",
+        )
+
+
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """``wanted``, or the first of ``wanted-2``, ``wanted-3``, ... that is not in ``taken``.
+
+    The result stays within CloudNativePG's limit: a long name loses its end to make room for the number.
+    """
+    if wanted not in taken:
+        return wanted
+    number = 2
+    while True:
+        suffix = f"-{number}"
+        candidate = wanted[: CLUSTER_NAME_LIMIT - len(suffix)].rstrip("-") + suffix
+        if candidate not in taken:
+            return candidate
+        number += 1

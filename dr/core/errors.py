@@ -1,0 +1,132 @@
+"""Every way in which the tool says no.
+
+One tree, so that the command line can render any failure the same way (what happened, what to do about it) and scripts
+can tell the families apart by exit code. Nothing below ``dr.cli`` ends the process; it raises one of these.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dr.core.plan import Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """Where an operation stood when it failed: the step it was in, those done before, and the command to go on with.
+    ``report`` is where its report was kept, empty where it was not.
+    """
+
+    at: Step
+    done: tuple[Step, ...]
+    go_on: str
+    journal: str
+    report: str = ""
+
+
+class DrError(Exception):
+    """A failure with its cause and its remedy.
+
+    ``code`` names the exact failure for scripts and tests, in lower case with hyphens; it never changes meaning.
+    ``exit_code`` is the family's.
+    """
+
+    exit_code: ClassVar[int] = 1
+    family: ClassVar[str] = "error"
+
+    def __init__(self, code: str, cause: str, remedy: str) -> None:
+        super().__init__(cause)
+        self.code = code
+        self.cause = cause
+        self.remedy = remedy
+        self.stopped: Stopped | None = None
+        """Set by the runner when steps had begun; None means that nothing was changed."""
+
+
+class FaultError(DrError):
+    """A fault of this tool itself. Whoever raises it chains the exception that shows where."""
+
+    family = "fault"
+
+
+class RequestError(DrError):
+    """What was asked for makes no sense by itself: a malformed time, an impossible name."""
+
+    exit_code = 2
+    family = "request"
+
+
+class ConfigError(DrError):
+    """``Pulumi.<env>.yaml`` is missing, malformed or contradicts itself."""
+
+    exit_code = 3
+    family = "config"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One precondition that does not hold. ``code``, ``cause`` and ``remedy`` are as in :class:`DrError`."""
+
+    code: str
+    cause: str
+    remedy: str
+
+
+class RefusedError(DrError):
+    """Preconditions do not hold; nothing was changed. Carries all of them, so that they are mended in one go."""
+
+    exit_code = 4
+    family = "refused"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first = problems[0]
+        super().__init__(first.code, first.cause, first.remedy)
+        self.problems = tuple(problems)
+
+
+class AccessError(DrError):
+    """The Kubernetes API or the object store cannot be reached, or does not let us in."""
+
+    exit_code = 5
+    family = "access"
+
+
+class EngineError(DrError):
+    """Pulumi is missing, too old, locked, without its passphrase, or failed."""
+
+    exit_code = 6
+    family = "engine"
+
+
+class RecoveryError(DrError):
+    """The recovered cluster failed, or was not healthy within the limit."""
+
+    exit_code = 7
+    family = "recovery"
+
+
+class VerificationError(DrError):
+    """The recovered cluster runs, but is not what was asked for."""
+
+    exit_code = 8
+    family = "verification"
+
+
+class DeclinedError(DrError):
+    """The operator said no at the confirmation. Nothing was changed."""
+
+    exit_code = 9
+    family = "declined"
+
+
+class InterruptedOperationError(DrError):
+    """Ctrl-C or SIGTERM. 130 is what a shell reports for an interrupted program."""
+
+    exit_code = 130
+    family = "interrupted"
+
+
+def told(error: DrError) -> str:
+    """What happened and what to do, in plain lines, for where nothing renders it."""
+    problems = error.problems if isinstance(error, RefusedError) else (error,)
+    return "\n".join(f"{problem.code}: {problem.cause}\n  {problem.remedy}" for problem in problems)

@@ -1,0 +1,1 @@
+"""What the configuration asks for, and what ``pulumi up`` does about it."""

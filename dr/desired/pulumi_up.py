@@ -1,0 +1,150 @@
+"""What ``pulumi up`` by hand does besides declaring, and what it declares.
+
+A person writes into ``Pulumi.<env>.yaml`` what they want, sees the difference and applies it. It is decided by the very
+code that decides for ``dr pitr`` and ``dr switchover``, with the same preconditions, and it is written into the same
+record, so that the next operation goes on from there. A preview only decides. What needs more than a declaration (the
+sealing of the WAL, the verification, the workloads) stays with the operations.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from dr.cnpg.clusters import list_clusters
+from dr.cnpg.fencing import fence, unfence
+from dr.cnpg.recovered import app_secret_name
+from dr.core.errors import Problem, RefusedError
+from dr.core.history import OperationEntry, Outcome
+from dr.desired.state import WishSeen, asked_for, read_wish
+from dr.kube import workloads
+from dr.recovery import run as recovery
+from dr.recovery.plan import RecoveryDecision
+from dr.recovery.run import Wanted
+from dr.run.lease import held
+from dr.run.record import Record
+from dr.run.session import Session
+from dr.stacks.declaration import Declaration
+from dr.switchover import run as traffic
+from dr.switchover.plan import MoveDecision, MoveRequest
+
+OPERATION = "pulumi up"
+_FENCE_SECONDS = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByHand:
+    """What is to be declared, and what has to be done before it is. ``wish`` is what the file asks for."""
+
+    declaration: Declaration
+    wish: WishSeen
+    made: RecoveryDecision | None = None
+    moved: MoveDecision | None = None
+
+
+def decide(session: Session) -> ByHand:
+    """What the recovery stack holds, with what the file asks for anew. Changes nothing. Raises RefusedError,
+    AccessError.
+    """
+    environment, record = session.environment, session.records.read()
+    present = {cluster.name for cluster in list_clusters(session.api, environment.namespace)}
+    wish = read_wish(environment, record, present)
+    declaration = record.declaration(present) if record else Declaration()
+    if wish.recover and (wish.move or wish.back):
+        raise RefusedError([_too_early(session, wish)])
+    if wish.recover:
+        made = recovery.decide(session, Wanted(target=wish.target))
+        others = tuple(cluster for cluster in declaration.clusters if cluster.name != made.cluster.name)
+        return ByHand(declaration=replace(declaration, clusters=(*others, made.cluster)), wish=wish, made=made)
+    if wish.move or wish.back:
+        moved = traffic.decide(session, MoveRequest(back=wish.back, to="" if wish.back else wish.cluster))
+        if problem := _undone(session, moved):
+            raise RefusedError([problem])
+        return ByHand(declaration=replace(declaration, external_name=moved.host), wish=wish, moved=moved)
+    return ByHand(declaration=declaration, wish=wish)
+
+
+def apply(session: Session, decided: ByHand) -> None:
+    """Do what has to be done before the declaration is. Safe to repeat. Raises RefusedError, AccessError."""
+    environment = session.environment
+    record = session.records.read()
+    if (
+        decided.made is None
+        and decided.moved is None
+        and (asked_for(environment.recovery) == dict(record.applied if record else {}))
+    ):
+        return
+    with held(session.lease, session.holder, take_over=session.take_over, clock=session.clock, stop=session.stop):
+        done = [*_make(session, decided.made), *_move(session, decided.moved)]
+        at, applied = session.clock(), asked_for(environment.recovery)
+        entry = OperationEntry(
+            id=f"{at:%Y%m%dT%H%M%S.%f}Z-{OPERATION.replace(' ', '-')}",
+            operation=OPERATION,
+            user=session.holder.operator,
+            go_on=f"python -m dr status --env {environment.name}",
+            facts={"Asked for": str(decided.wish), **{f"Step {n}": what for n, what in enumerate(done, start=1)}},
+            started=at,
+        ).over(Outcome.DONE, at)
+        _change(session, lambda record: record.having_applied(applied).with_operation(entry))
+
+
+def _make(session: Session, decision: RecoveryDecision | None) -> list[str]:
+    """Remember the recovery, and keep the password for it."""
+    if decision is None:
+        return []
+    cluster, source = decision.cluster, decision.source
+    name = app_secret_name(cluster.name)
+    _change(session, lambda record: record.with_recovery(cluster))
+    workloads.copy_credentials(session.api, source.namespace, source=source.app_secret, name=name)
+    return [f"Cluster {cluster.name} declared, its password in Secret {name}"]
+
+
+def _move(session: Session, decision: MoveDecision | None) -> list[str]:
+    """Keep the Cluster that is left from writing, and let the other write, before the Service points to it."""
+    if decision is None:
+        return []
+    old, reached, back = decision.fence, decision.reached, decision.request.back
+    limit, stop, done = session.environment.timeouts.recovery.total_seconds(), session.stop, []
+    if not back:
+        _change(session, lambda record: record.leaving(decision.before, towards=decision.host))
+    if old is not None:
+        name = old.name
+        _change(session, lambda record: record.with_fenced(name, fenced=True))
+        fence(session.api, old.namespace, name, hibernate=False, limit=_FENCE_SECONDS, stop=stop)
+        done.append(f"{name} is fenced")
+    unfence(session.api, reached.namespace, reached.name, limit=limit, stop=stop)
+
+    def pointing(record: Record) -> Record:
+        pointed = record.with_fenced(reached.name, fenced=False).pointing_to(decision.host)
+        return pointed.came_back(decision.origin) if back else pointed
+
+    _change(session, pointing)
+    return [*done, f"{reached.name} is healthy, and the Service is declared to point to it"]
+
+
+def _change(session: Session, change: Callable[[Record], Record]) -> Record:
+    return session.records.change(change, now=session.clock())
+
+
+def _too_early(session: Session, wish: WishSeen) -> Problem:
+    time = wish.wish.target_time if wish.wish else ""
+    return Problem(
+        code="cutover-too-early",
+        cause=f"recovery.cutover is set, and nothing is recovered to {time} yet that could be verified",
+        remedy="leave recovery.cutover out and apply that first; then verify it: "
+        f"python -m dr pitr --env {session.environment.name} --target-time {time} --continue",
+    )
+
+
+def _undone(session: Session, moved: MoveDecision) -> Problem | None:
+    """What would undo the move at once, or keep clients at the old Cluster: operations see to that."""
+    command = moved.request.command(session.environment)
+    if active := [str(manager) for manager in moved.argocd if not manager.paused]:
+        cause = f"Argo CD would put back what is moved ({', '.join(active)})"
+    elif poolers := [str(one) for one in moved.held if one.cluster]:
+        cause = f"clients reach the old Cluster by {', '.join(poolers)} too"
+    else:
+        return None
+    return Problem(
+        code="needs-operation",
+        cause=f"{cause}, which a declaration cannot change",
+        remedy=f"{command} sees to that, and declares the same",
+    )

@@ -1,0 +1,140 @@
+"""Looking at a platform that may be down: every part by itself and beside the others, none waited for long."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TypeVar
+
+from dr.archive.object_store import failures_explained, list_server_names
+from dr.cnpg.clusters import list_clusters
+from dr.config.environment import BackupPlace, Environment
+from dr.config.infrastructure import Platform
+from dr.core.errors import AccessError
+from dr.diagnose.cloud_status import incidents_now
+from dr.diagnose.diagnosis import Diagnosis, diagnose
+from dr.diagnose.platform_health import list_nodes, list_pods, with_last_words
+from dr.diagnose.symptoms import GONE, ClustersSeen, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
+from dr.infra.google import GoogleApi
+from dr.kube import workloads
+from dr.kube.api import KubernetesApi
+from dr.run.record import Record
+from dr.run.record_store import RecordStore
+from dr.stacks.resource import Named
+from dr.stacks.resources import platform_resources
+from dr.switchover.plan import cluster_behind
+from dr.traffic.smoke_test import ask
+
+_SECONDS = (3.0, 8.0)
+"""For a connection, and for an answer: who waits for a diagnosis has no time."""
+
+T = TypeVar("T")
+
+
+def look(environment: Environment, platform: Platform | None, *, clock: Callable[[], datetime]) -> Diagnosis:
+    """Which rows of the failure table apply now. Looks only, and never fails: what cannot be seen is a symptom.
+
+    ``platform`` is None where it is not known what Google should have of it.
+    """
+    with ThreadPoolExecutor(max_workers=5) as pool:
+        kubernetes = pool.submit(_or_silence, lambda: _kubernetes(environment))
+        bucket = pool.submit(_or_silence, lambda: _bucket(environment.backup))
+        incidents = pool.submit(_or_silence, lambda: incidents_now(environment.cloud_status_url, seconds=_SECONDS[1]))
+        gke = pool.submit(_gke, platform)
+        health = pool.submit(_health, environment)
+        seen, silence, going_on = kubernetes.result(), bucket.result(), incidents.result()
+        return diagnose(
+            environment,
+            Symptoms(
+                seen_at=clock(),
+                kubernetes=seen,
+                bucket=silence if isinstance(silence, Silence) else None,
+                incidents=going_on,
+                health=health.result(),
+                region=_region(seen) or (platform.region if platform else ""),
+                gke=gke.result(),
+            ),
+        )
+
+
+def _or_silence(look_at: Callable[[], T]) -> T | Silence:
+    try:
+        return look_at()
+    except AccessError as error:
+        return Silence(code=error.code, cause=error.cause)
+
+
+def _health(environment: Environment) -> str:
+    return ask(environment.smoke_test_url, seconds=_SECONDS[1]) if environment.smoke_test_url else ""
+
+
+def _bucket(place: BackupPlace) -> None:
+    with failures_explained(place):
+        list_server_names(place)
+
+
+def _gke(platform: Platform | None) -> str:
+    """What Google says of the GKE cluster, empty where it does not tell."""
+    if platform is None:
+        return ""
+    cluster = next(one for one in platform_resources(platform) if one.name == "cluster").place
+    api = GoogleApi()
+    try:
+        if not api.is_there(cluster):
+            return GONE
+        found = api.find(cluster.api, cluster.path) if isinstance(cluster, Named) else None
+    except AccessError:
+        return ""
+    return str((found or {}).get("status") or "")
+
+
+def _region(seen: KubernetesSeen | Silence) -> str:
+    nodes = seen.nodes if isinstance(seen, KubernetesSeen) else ()
+    return next((node.region for node in nodes if node.region), "")
+
+
+def _kubernetes(environment: Environment) -> KubernetesSeen:
+    """What the environment's cluster says. Raises AccessError when it cannot be asked at all."""
+    api = KubernetesApi(environment.kubernetes, seconds=_SECONDS)
+    namespace, unseen = environment.namespace, list[str]()
+
+    def part(look_at: Callable[[], T], without: T) -> T:
+        """One part; where this user may not look at it, the others are worth having all the same."""
+        try:
+            return look_at()
+        except AccessError as error:
+            if error.code not in {"forbidden", "api-error", "record-unreadable"}:
+                raise
+            unseen.append(error.cause)
+            return without
+
+    # The first question decides whether the API answers; a dead one is met once.
+    external_name = part(lambda: workloads.external_name(api, namespace, environment.service), None)
+    nodes = part(lambda: list_nodes(api), tuple[NodeSeen, ...]())
+    clusters = part(lambda: _clusters(api, namespace), ClustersSeen(looked=False))
+    pods = part(lambda: _pods(api, environment), tuple[PodSeen, ...]())
+    record = part(lambda: RecordStore(api, namespace, environment.name, user="").read(), None)
+    return KubernetesSeen(
+        nodes=nodes,
+        pods=pods,
+        clusters=clusters,
+        serving=cluster_behind(external_name or "", namespace),
+        unfinished=record.unfinished if isinstance(record, Record) else None,
+        unseen=tuple(unseen),
+    )
+
+
+def _clusters(api: KubernetesApi, namespace: str) -> ClustersSeen:
+    try:
+        return ClustersSeen(found=tuple(list_clusters(api, namespace)))
+    except AccessError as error:
+        if error.code == "api-group-missing":
+            return ClustersSeen(installed=False)
+        raise
+
+
+def _pods(api: KubernetesApi, environment: Environment) -> tuple[PodSeen, ...]:
+    """The database's pods and the workloads', those of the database that ended with the end of their log."""
+    writers = environment.workloads
+    database = list_pods(api, environment.namespace, selector="cnpg.io/cluster")
+    others = () if writers.namespace == environment.namespace else list_pods(api, writers.namespace)
+    return tuple(with_last_words(api, pod) if pod.restarts else pod for pod in database) + others

@@ -1,0 +1,33 @@
+"""A diagnosis, as a person reads it under stress: what this is, whether to wait, what to type."""
+
+from rich.text import Text
+
+from dr.cli.console import out
+from dr.core.target import RecoveryTarget
+from dr.diagnose.diagnosis import Diagnosis, Finding
+
+
+def show_diagnosis(diagnosis: Diagnosis) -> None:
+    """Each row of the failure table that applies, the worst first."""
+    out.print(Text(f"{diagnosis.environment.name}, seen at {RecoveryTarget(diagnosis.seen_at)}"), soft_wrap=True)
+    if not diagnosis.findings:
+        out.print(Text("Nothing of the failure table is seen.", style="bold green"))
+    for finding in diagnosis.findings:
+        out.print()
+        sure = "" if finding.proven else ", perhaps"
+        out.print(Text.assemble((finding.row.scenario, "bold red" if finding.proven else "bold yellow"), sure))
+        for name, value, style in _facts(finding):
+            out.print(Text.assemble((f"  {name:<11}", "dim"), (value, style)), soft_wrap=True)
+    if diagnosis.notes:
+        out.print()
+    for note in diagnosis.notes:
+        out.print(Text(f"! {note}", style="yellow"), soft_wrap=True)
+
+
+def _facts(finding: Finding) -> tuple[tuple[str, str, str], ...]:
+    return (
+        ("seen", finding.seen, ""),
+        ("recovers", f"{finding.row.recovers} ({finding.row.downtime})", ""),
+        ("otherwise", finding.command, "bold"),
+        ("", finding.unless, "dim"),
+    )

@@ -1,0 +1,1 @@
+"""A drill: the recovery of a disaster, tried beforehand."""

@@ -1,0 +1,256 @@
+"""A drill, decided: the recovery that a disaster would need, tried beforehand into a scratch Cluster. Pure.
+
+It is as honest as a drill can be: the source is not asked to help. Nothing is sealed first, so what a recovery to the
+end of the WAL has lost is what a disaster at that moment would have lost.
+"""
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dr.archive.catalogue import BaseBackup
+from dr.archive.contents import Archive
+from dr.archive.end import problems_of_end
+from dr.archive.promise import Promise, promise_of
+from dr.archive.wal_needed import warnings_of_wal
+from dr.archive.window import windows
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.fetch_ahead import Fetching, fetching_for, not_waited_for
+from dr.cnpg.scratch import DRILL, derive_scratch_cluster
+from dr.cnpg.spec_adaptation import identity_warning
+from dr.config.environment import Environment
+from dr.core.errors import Problem, RefusedError
+from dr.core.later_commits import LaterCommits
+from dr.core.plan import Plan, Step
+from dr.core.target import RecoveryTarget
+from dr.recovery.preconditions import RecoveryRequest, preconditions
+from dr.recovery.situation import Situation
+
+OPERATION = "drill"
+
+_NOT_OURS = {"service-missing", "workload-missing", "target-after-archive"}
+"""No writer is stopped and the traffic is not moved; the archive's end is judged here, as the source does not help."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillRequest:
+    """What was asked for: ``target``, None for the end of the WAL. ``random`` says that it was chosen by lot."""
+
+    target: RecoveryTarget | None
+    source: str
+    source_given: bool = False
+    random: bool = False
+    quick: bool = False
+
+    def command(self, environment: Environment) -> str:
+        """The command line that asks for this again; one that was chosen by lot is drawn anew."""
+        parts = [f"python -m dr {OPERATION}", "--env", environment.name]
+        if self.random:
+            parts.append("--random")
+        elif self.target is not None:
+            parts += [shlex.quote(word) for word in self.target.options]
+        else:
+            parts.append("--latest")
+        if self.source_given:
+            parts += ["--source", self.source]
+        return " ".join([*parts, *(["--quick"] if self.quick else [])])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillSituation:
+    """What was there. ``recovery`` is what a recovery decides on, as far as a drill needs it; ``orphans`` are scratch
+    Clusters that earlier drills of this environment have left; ``at_work`` is the operator who has an operation under
+    way, empty when nobody has.
+    """
+
+    recovery: Situation
+    name: str
+    orphans: tuple[str, ...] = ()
+    at_work: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillDecision:
+    """All that was decided; ``later`` are the transactions that a target leaves out, None where not counted;
+    ``fetching`` says how WAL is fetched, as in a recovery, None where barman is left alone; ``promise`` is where the
+    recovery has to end, None where not known.
+    """
+
+    request: DrillRequest
+    source: ClusterSnapshot
+    base: BaseBackup
+    scratch: Mapping[str, Any]
+    orphans: tuple[str, ...]
+    server_names: frozenset[str]
+    external_name: str | None
+    fetching: Fetching | None
+    later: LaterCommits | None
+    promise: Promise | None
+    plan: Plan
+
+    @property
+    def scratch_name(self) -> str:
+        """The scratch Cluster's name."""
+        return str(self.scratch["metadata"]["name"])
+
+
+def random_target(archive: Archive | None, draw: Callable[[int], int]) -> RecoveryTarget | None:
+    """A position that the archive can surely reach, by lot: ``draw(n)`` gives one of 0 to n-1. None where there is but
+    one, the end.
+
+    A position and not a time: PostgreSQL stops at a time only where it meets a later commit, and whether there is one
+    is not known without reading the WAL.
+    """
+    usual = [window for window in windows(archive) if window.by_default] if archive else []
+    if archive is None or not usual:
+        return None
+    window = usual[-1]
+    first, last = window.backups[0].end_lsn + 1, window.end.lsn - archive.segment_size
+    return RecoveryTarget(lsn=first + draw(last - first)) if last > first else None
+
+
+def decide_drill(environment: Environment, request: DrillRequest, situation: DrillSituation) -> DrillDecision:
+    """The decision for ``request``. Raises RefusedError with every precondition that does not hold."""
+    problems = list(problems_of_drill(environment, request, situation))
+    recovery = situation.recovery
+    source, catalogue = recovery.source, recovery.catalogue
+    store = source.store if source else None
+    base = catalogue.base_for(request.target) if catalogue else None
+    if problems or source is None or store is None or catalogue is None or base is None:
+        raise RefusedError(problems)
+    manifest = derive_scratch_cluster(
+        source,
+        store,
+        name=situation.name,
+        target=request.target,
+        base=base.backup_id,
+        purpose=DRILL,
+        environment=environment.name,
+    )
+    to_the_end = request.target is None
+    return DrillDecision(
+        request=request,
+        source=source,
+        base=base,
+        scratch=manifest,
+        orphans=situation.orphans,
+        server_names=catalogue.server_names,
+        external_name=recovery.external_name,
+        fetching=fetching_for(manifest, recovery.archive, base, to_the_end=to_the_end),
+        later=recovery.later,
+        promise=promise_of(recovery.archive, base, request.target),
+        plan=Plan(
+            operation=OPERATION,
+            environment=environment.name,
+            facts=_facts(environment, request, situation, base),
+            warnings=(
+                *_warnings(environment, request, situation, base),
+                *not_waited_for(manifest, to_the_end=to_the_end),
+            ),
+            steps=tuple(_steps(environment, request, situation, base)),
+        ),
+    )
+
+
+def problems_of_drill(environment: Environment, request: DrillRequest, situation: DrillSituation) -> Iterator[Problem]:
+    """Every precondition that does not hold; an incident first, as everything else can wait for that."""
+    recovery = situation.recovery
+    unfinished = recovery.record.unfinished if recovery.record else None
+    if situation.at_work or unfinished:
+        who = situation.at_work or (f"the {unfinished.operation} that {unfinished.user} began" if unfinished else "")
+        yield Problem(
+            code="incident-under-way",
+            cause=f"a drill does not get in the way of the real thing: {who} is not done on {environment.name}",
+            remedy=f"drill when it is over: python -m dr status --env {environment.name}",
+        )
+    asked = RecoveryRequest(
+        target=request.target, source=request.source, recovered_name=situation.name, seal=False, trial=True
+    )
+    # Nobody logs in to the scratch Cluster with the application's password.
+    found = preconditions(environment, asked, replace(recovery, app_secret_exists=True))
+    yield from (problem for problem in found if problem.code not in _NOT_OURS)
+    base = recovery.catalogue.base_for(request.target) if recovery.catalogue else None
+    if base is not None and recovery.archive is not None:
+        for problem in problems_of_end(recovery.archive, base, request.target):
+            end = problem.cause.partition("the last segment, ")[2]
+            yield Problem(
+                code="target-after-archive",
+                cause=f"a drill has only what is archived, and the last segment, {end}",
+                remedy="choose an earlier target, or drill to the end of the WAL: --latest",
+            )
+
+
+def _facts(
+    environment: Environment, request: DrillRequest, situation: DrillSituation, base: BaseBackup
+) -> dict[str, str]:
+    size = f", {base.size / 2**20:,.0f} MiB" if base.size else ""
+    lot = ", chosen by lot" if request.random else ""
+    gone = situation.recovery.stands_in
+    return {
+        "Environment": f"{environment.name} (context {environment.kubernetes.context})",
+        "Target": f"{request.target or 'the end of the archived WAL'}{lot}",
+        "Source": f"{environment.namespace}/{request.source}, "
+        + (f"which is gone: known by {gone}" if gone else "which is only read from"),
+        "Base backup": f"{base.backup_id}, ended {RecoveryTarget(base.end)}{size}",
+        "Scratch": f"{environment.namespace}/{situation.name}, one instance, no traffic, archives nothing, deleted in "
+        "any case",
+        "Limit": f"{environment.timeouts.recovery_minutes:g} min from creation to healthy",
+        "Goal": f"an RTO of {environment.goals.rto_minutes:g} min",
+    }
+
+
+def _warnings(
+    environment: Environment, request: DrillRequest, situation: DrillSituation, base: BaseBackup
+) -> Iterator[str]:
+    recovery = situation.recovery
+    if recovery.archive is not None:
+        live = recovery.source.system_id if recovery.source else ""
+        yield from warnings_of_wal(recovery.archive, base, request.target, seen_at=recovery.seen_at, live=live)
+    if recovery.source is not None:
+        names = {"namespace": environment.namespace, "name": situation.name}
+        yield from identity_warning(recovery.source.spec, project=environment.gcp_project, **names)
+    if recovery.database_time is None:
+        yield "The source's primary does not answer: what would have been lost, and its rows, cannot be compared."
+
+
+def _steps(
+    environment: Environment, request: DrillRequest, situation: DrillSituation, base: BaseBackup
+) -> Iterator[Step]:
+    kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)} -n {environment.namespace}"
+    if situation.orphans:
+        yield Step(
+            key="orphans",
+            done_when="nothing that they owned is left",
+            title="Clear away",
+            detail=f"what earlier drills have left: {', '.join(situation.orphans)}",
+        )
+    yield Step(
+        key="recover",
+        done_when="CloudNativePG calls the scratch Cluster healthy",
+        title="Recover",
+        detail=f"the scratch Cluster {situation.name} from base backup {base.backup_id} and WAL up to "
+        + ("the target" if request.target else "its end"),
+        undo=(f"{kubectl} delete cluster {situation.name}",),
+    )
+    yield Step(
+        key="verify",
+        done_when="every question was answered",
+        title="Verify",
+        detail=", ".join(
+            [*(query.name for query in environment.verification), "out of recovery", "where the recovery ended"]
+        ),
+    )
+    heavy = "" if request.quick else ", every page and index (amcheck)"
+    yield Step(
+        key="examine",
+        done_when="nothing is missing or damaged",
+        title="Examine",
+        detail=f"rows against the live database, extensions, what was lost{heavy}, and that nothing else was touched",
+    )
+    yield Step(
+        key="remove-scratch",
+        done_when="nothing that it owned is left",
+        title="Tidy up",
+        detail=f"delete the scratch Cluster {situation.name}, with its volume and Secrets",
+    )

@@ -1,0 +1,48 @@
+"""What came of a drill, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dr.config.environment import Environment
+from dr.core.target import written
+from dr.drill.plan import OPERATION, DrillDecision
+from dr.reports.document import DataLoss, FindingLine, RecoveryTime
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillReport:
+    """A drill that passed. Times are aware UTC, durations in seconds; ``kept_in_cluster`` says that its report is in
+    the environment's cluster too.
+    """
+
+    decision: DrillDecision
+    environment: Environment
+    started: datetime
+    seconds: float
+    steps: tuple[tuple[str, float, str], ...]
+    findings: tuple[FindingLine, ...]
+    rto: RecoveryTime | None
+    rpo: DataLoss | None
+    journal: str
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The report as plain values."""
+        decision = self.decision
+        return {
+            "operation": OPERATION,
+            "environment": self.environment.name,
+            "result": "passed",
+            "target": written(decision.request.target),
+            "source": decision.source.name,
+            "scratch": decision.scratch_name,
+            "baseBackup": decision.base.backup_id,
+            "started": self.started.isoformat(),
+            "seconds": round(self.seconds, 2),
+            "rto": self.rto.model_dump(mode="json", by_alias=True) if self.rto else None,
+            "rpo": self.rpo.model_dump(mode="json", by_alias=True) if self.rpo else None,
+            "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
+            "verification": [finding.model_dump(mode="json", by_alias=True) for finding in self.findings],
+            "journal": self.journal,
+        }

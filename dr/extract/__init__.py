@@ -1,0 +1,1 @@
+"""One table as it was at a moment, into the live database."""

@@ -1,0 +1,115 @@
+"""Looking at everything an extraction decides on: what any recovery does, and the table in the live database."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from dr.before_drop.search import find_drop
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.clusters import find_cluster, list_clusters
+from dr.cnpg.scratch import is_scratch_for, loaded_by, scratch_name
+from dr.cnpg.scratches import list_scratches
+from dr.core.errors import AccessError
+from dr.core.target import RecoveryTarget
+from dr.extract.preconditions import ExtractRequest, ExtractSituation
+from dr.extract.statements import QUALIFIED
+from dr.extract.table_facts import LiveSeen, ask_live
+from dr.kube import workloads
+from dr.postgres import table_argument as table_name
+from dr.postgres.psql import Psql
+from dr.postgres.table_name import TableName
+from dr.recovery.manifest_file import read_manifest
+from dr.recovery.observe import observe
+from dr.recovery.preconditions import RecoveryRequest
+from dr.run.lineage import source_of
+from dr.run.record import Record
+from dr.run.session import Session
+from dr.switchover.plan import cluster_behind
+
+_DATABASE_SECONDS = 20
+
+
+def request_for(
+    session: Session,
+    *,
+    table: TableName,
+    target: RecoveryTarget | None,
+    source: str | None,
+    source_manifest: str | None,
+    swap: bool,
+    keep_scratch: bool,
+    seal: bool,
+) -> ExtractRequest:
+    """What was asked for, with the source that the lineage gives where none is named; without a ``target``, it is just
+    before the table was dropped. Raises RefusedError where that cannot be told, AccessError.
+    """
+    environment, record = session.environment, session.records.read()
+    found = source or source_of(environment, serving=_serving(session), record=record)
+    drop = None
+    if target is None:
+        drop = find_drop(session, found, table_name.TableName(table.schema, table.table))
+        target = drop.moment
+    return ExtractRequest(
+        table=table,
+        target=target,
+        drop=drop,
+        source=found,
+        stand_in=read_manifest(source_manifest, name=found, namespace=environment.namespace)
+        if source_manifest
+        else None,
+        source_given=source is not None,
+        swap=swap,
+        keep_scratch=keep_scratch,
+        seal=seal,
+    )
+
+
+def observe_extraction(session: Session, request: ExtractRequest) -> ExtractSituation:
+    """The situation now. Looks only. Raises AccessError when the cluster or the bucket cannot be reached."""
+    environment, api = session.environment, session.api
+    scratches = list_scratches(api, environment.namespace)
+    mine = [scratch for scratch in scratches if is_scratch_for(scratch, request.source, request.target)]
+    taken = frozenset(cluster.name for cluster in list_clusters(api, environment.namespace))
+    name = mine[-1].name if mine else scratch_name(request.source, taken)
+    asked = RecoveryRequest(
+        target=request.target,
+        source=request.source,
+        recovered_name=name,
+        seal=request.seal,
+        go_on=True,
+        stand_in=request.stand_in,
+    )
+    live = find_cluster(api, environment.namespace, _live_name(session, session.records.read()))
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        seen = pool.submit(_look_at_live, session, request, live)
+        recovery = observe(session, asked)
+        return ExtractSituation(
+            recovery=recovery,
+            scratch_name=name,
+            live=live,
+            live_seen=seen.result(),
+            loaded=loaded_by(mine[-1], request.staging) if mine else None,
+            left=tuple(scratch.name for scratch in scratches if scratch.name != name),
+        )
+
+
+def _serving(session: Session) -> str:
+    environment = session.environment
+    external_name = workloads.external_name(session.api, environment.namespace, environment.service)
+    return cluster_behind(external_name or "", environment.namespace)
+
+
+def _live_name(session: Session, record: Record | None) -> str:
+    """The Cluster that serves, or the environment's own where the Service points to none of the namespace."""
+    serving = _serving(session)
+    return serving or source_of(session.environment, serving=serving, record=record)
+
+
+def _look_at_live(session: Session, request: ExtractRequest, live: ClusterSnapshot | None) -> LiveSeen | None:
+    if live is None or live.primary is None:
+        return None
+    psql = Psql(session.api, namespace=live.namespace, pod=live.primary, database=live.database)
+    question = ask_live(request.table, recovered=request.recovered, kept=request.kept, staging=request.staging)
+    try:
+        *_, answer = psql.ask(QUALIFIED, question, limit=_DATABASE_SECONDS)
+    except AccessError:
+        return None
+    return LiveSeen.model_validate_json(answer)

@@ -1,0 +1,183 @@
+"""What would stop an extraction, found out before anything is touched.
+
+What the recovery into the scratch Cluster needs is what any recovery needs; only what is about the traffic is left out.
+"""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from dr.before_drop.drops import Drop
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster_copy import StandIn
+from dr.config.environment import Environment
+from dr.core.errors import Problem
+from dr.core.target import RecoveryTarget
+from dr.extract.table_facts import LiveSeen
+from dr.postgres.table_name import TableName, kept_as, recovered_as, staging_schema
+from dr.recovery.preconditions import RecoveryRequest, preconditions
+from dr.recovery.situation import Situation
+from dr.run.record import Record
+
+OPERATION = "extract"
+
+_NOT_OURS = {"service-missing", "workload-missing"}
+"""No writer is stopped, and the traffic is not moved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractRequest:
+    """What was asked for. ``source`` is the Cluster to recover from; ``swap`` lets the table take its place under its
+    own name; ``keep_scratch`` leaves the scratch Cluster for a look around; ``stand_in`` is what the source is known by
+    where it is gone; ``drop`` is what the target was found by, None where it was given.
+    """
+
+    table: TableName
+    target: RecoveryTarget
+    source: str
+    source_given: bool = False
+    swap: bool = False
+    keep_scratch: bool = False
+    seal: bool = True
+    stand_in: StandIn | None = None
+    drop: Drop | None = None
+
+    @property
+    def recovered(self) -> TableName:
+        """What the table is called beside the present one."""
+        return recovered_as(self.table, self.target)
+
+    @property
+    def kept(self) -> TableName:
+        """What the present one is called after a swap."""
+        return kept_as(self.table, self.target)
+
+    @property
+    def final(self) -> TableName:
+        """What the table is called in the end."""
+        return self.table if self.swap else self.recovered
+
+    @property
+    def staging(self) -> str:
+        """The schema that it is loaded into first."""
+        return staging_schema(self.table, self.target)
+
+    def command(self, environment: Environment) -> str:
+        """The command line that asks for this again."""
+        parts = [f"python -m dr {OPERATION}", "--env", environment.name, "--table", shlex.quote(str(self.table))]
+        parts += ["--target-time", self.target.rfc3339]
+        if self.source_given:
+            parts += ["--source", self.source]
+        if self.stand_in is not None:
+            parts += ["--source-manifest", shlex.quote(self.stand_in.origin)]
+        options = (("--swap", self.swap), ("--keep-scratch", self.keep_scratch), ("--skip-seal", not self.seal))
+        return " ".join([*parts, *(option for option, on in options if on)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractSituation:
+    """What was there. ``recovery`` is what a recovery into the scratch Cluster decides on, its ``recovered`` being the
+    scratch Cluster; ``live`` the Cluster that serves, None where there is none; ``live_seen`` what its database said,
+    None where it does not answer; ``loaded`` is the oid of the table that an earlier run has loaded, by the scratch
+    Cluster; ``left`` are scratch Clusters of other extractions.
+    """
+
+    recovery: Situation
+    scratch_name: str
+    live: ClusterSnapshot | None
+    live_seen: LiveSeen | None
+    loaded: int | None = None
+    left: tuple[str, ...] = ()
+
+    @property
+    def record(self) -> Record | None:
+        """The environment's record."""
+        return self.recovery.record
+
+
+def has_its_place(environment: Environment, request: ExtractRequest, situation: ExtractSituation) -> bool:
+    """Whether this very command was given before, has given the table its place, and was stopped after that.
+
+    The scratch Cluster notes which table it is; once that is gone too, the journal tells.
+    """
+    last = situation.record.unfinished if situation.record else None
+    if last is None or (last.operation, last.go_on) != (OPERATION, request.command(environment)):
+        return False
+    seen = situation.live_seen
+    oid = None
+    if seen is not None:
+        oid = (seen.table.oid if seen.table else None) if request.swap else seen.recovered
+    noted = situation.recovery.recovered is None and "place" in last.done
+    return oid is not None and (situation.loaded == oid or noted)
+
+
+def problems_of_extraction(
+    environment: Environment, request: ExtractRequest, situation: ExtractSituation
+) -> Iterator[Problem]:
+    """Every precondition that does not hold, in the order in which they are worth mending."""
+    yield from _problems_of_live(environment, request, situation)
+    asked = RecoveryRequest(
+        target=request.target,
+        source=request.source,
+        recovered_name=situation.scratch_name,
+        seal=request.seal,
+        go_on=True,
+        stand_in=request.stand_in,
+    )
+    # Nobody logs in to the scratch Cluster with the application's password.
+    found = preconditions(environment, asked, replace(situation.recovery, app_secret_exists=True))
+    yield from (problem for problem in found if problem.code not in _NOT_OURS)
+
+
+def _problems_of_live(
+    environment: Environment, request: ExtractRequest, situation: ExtractSituation
+) -> Iterator[Problem]:
+    live, seen, table = situation.live, situation.live_seen, request.table
+    if live is None or seen is None:
+        where = (
+            f"{environment.namespace}/{environment.service} points to {situation.recovery.external_name or 'nothing'}"
+        )
+        yield Problem(
+            code="live-database-missing",
+            cause=f"the primary of {live.name} does not answer" if live else f"there is no live database: {where}",
+            remedy="a table is brought back into a database that lives; else pitr or latest is what you want",
+        )
+        return
+    if not seen.schema_exists:
+        yield Problem(
+            code="schema-missing",
+            cause=f"there is no schema {table.schema} in {live.name} for the table to go into",
+            remedy=f"create it, with its owner and grants: CREATE SCHEMA {table.schema}",
+        )
+    if has_its_place(environment, request, situation):
+        return
+    taken = None if request.swap else request.recovered if seen.recovered else None
+    if request.swap and seen.table and seen.kept:
+        taken = request.kept
+    if taken:
+        yield Problem(
+            code="recovered-table-exists",
+            cause=f"there is a {taken} in {live.name} already",
+            remedy="look at it, then rename or drop it; or give another --target-time",
+        )
+    if request.swap and seen.table:
+        yield from _problems_of_swap(request, seen)
+
+
+def _problems_of_swap(request: ExtractRequest, seen: LiveSeen) -> Iterator[Problem]:
+    present = seen.table
+    if present is None:
+        return
+    if present.unsupported:
+        yield Problem(
+            code="table-not-supported",
+            cause=f"{request.table} in the live database cannot be swapped: {present.unsupported}",
+            remedy="leave --swap out: the table is loaded beside it",
+        )
+    snapshots = [str(view) for view in present.views if view.materialized]
+    if hindering := [*present.others, *snapshots]:
+        yield Problem(
+            code="table-has-dependents",
+            cause=f"what depends on {request.table} would go on to use the old one: {'; '.join(hindering)}",
+            remedy="leave --swap out, and copy the rows from the recovered table; or drop what depends on it first",
+        )

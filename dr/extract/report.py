@@ -1,0 +1,85 @@
+"""What came of an extraction, as values."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dr.config.environment import Environment
+from dr.extract.plan import ExtractDecision
+from dr.extract.preconditions import OPERATION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extracted:
+    """What was found and done on the way. ``rows`` and ``size`` (bytes, with indexes) are those of the target, None
+    where an earlier run has done that part; ``compared`` tells what the comparison rests on; ``kept`` is what the
+    former table is called now; ``left_out`` is what the table had and has not been given; ``faults`` is what could not
+    be made again, each with why. Durations are in seconds.
+    """
+
+    rows: int | None = None
+    size: int | None = None
+    compared: str = ""
+    kept: str = ""
+    brought_back: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    recover_seconds: float = 0.0
+    load_seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractReport:
+    """A finished extraction. Times are aware UTC, durations in seconds."""
+
+    decision: ExtractDecision
+    environment: Environment
+    started: datetime
+    seconds: float
+    extracted: Extracted
+    steps: tuple[tuple[str, float, str], ...]
+    journal: str
+
+    @property
+    def scratch_commands(self) -> list[str]:
+        """For a scratch Cluster that is kept: how to look around in it, and how to delete it."""
+        decision = self.decision
+        if not decision.request.keep_scratch:
+            return []
+        context = shlex.quote(self.environment.kubernetes.context)
+        kubectl = f"kubectl --context {context} -n {self.environment.namespace}"
+        name = decision.scratch_name
+        return [
+            f"{kubectl} exec -it {name}-1 -c postgres -- psql -d {shlex.quote(decision.source.database)}",
+            f"{kubectl} delete cluster {name}",
+        ]
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The report as plain values."""
+        decision, done = self.decision, self.extracted
+        return {
+            "operation": OPERATION,
+            "environment": self.environment.name,
+            "result": "extracted",
+            "table": str(decision.request.table),
+            "target": decision.request.target.rfc3339,
+            "cluster": decision.live.name,
+            "recoveredTable": str(decision.request.final),
+            "keptTable": done.kept or None,
+            "rows": done.rows,
+            "bytes": done.size,
+            "compared": done.compared,
+            "broughtBack": list(done.brought_back),
+            "leftOut": list(done.left_out),
+            "faults": list(done.faults),
+            "scratch": decision.scratch_name if decision.request.keep_scratch else None,
+            "scratchCommands": self.scratch_commands,
+            "started": self.started.isoformat(),
+            "seconds": round(self.seconds, 2),
+            "recoverSeconds": round(done.recover_seconds, 2),
+            "loadSeconds": round(done.load_seconds, 2),
+            "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
+            "journal": self.journal,
+        }

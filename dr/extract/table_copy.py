@@ -1,0 +1,128 @@
+"""Bringing a table from one database's pod into another's, with PostgreSQL's own programs.
+
+``pg_dump`` and ``psql`` both run in the pod that receives: there the superuser is let in by the local socket, so that
+owners, grants and triggers can be set as they were, and the rows go straight from one pod to the other. Nothing of them
+passes through this machine. The one password that is needed is the scratch Cluster's; it goes by standard input.
+"""
+
+from threading import Event
+
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.core.errors import AccessError
+from dr.kube.api import KubernetesApi
+from dr.postgres.psql import Psql
+from dr.postgres.table_name import literal
+from dr.traffic.name_check import pod_of
+
+_DAY = 24 * 3600.0
+_EXEC_SECONDS = 60
+
+# COMMIT is sent only after a whole dump: at the end of a broken one psql ends too, and PostgreSQL takes it all back.
+_COPY = """
+IFS= read -r PGPASSWORD; export PGPASSWORD
+set -o pipefail
+{ echo 'BEGIN;' && pg_dump --dbname="$1" --schema="$2" --no-publications --no-subscriptions && echo 'COMMIT;'; } |
+  env -u PGPASSWORD psql -Xq -o /dev/null -v ON_ERROR_STOP=1 --dbname="$3"
+"""
+
+# PostgreSQL closes standard input at no time; so the script says itself where it ends.
+_SCRIPT = ("psql", "-XqAt", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-f", "-", "-d")
+_END = "\\q\n"
+
+
+class TableReceiver:
+    """The live database, as far as it receives a table. ``name`` is what its sessions are known by."""
+
+    def __init__(self, api: KubernetesApi, live: ClusterSnapshot, *, name: str) -> None:
+        self._api = api
+        self._name = name
+        self._database = live.database
+        self._namespace = live.namespace
+        self._primary = live.primary or ""
+        self.psql = Psql(api, namespace=live.namespace, pod=self._primary, database=live.database)
+
+    def copy(self, schema: str, *, source: ClusterSnapshot, database: str, password: str, stop: Event) -> str:
+        """Copy ``schema`` from the Cluster ``source``, all or nothing. Returns what the programs said, which is nothing
+        when it went well; the connection to them may break, so the database itself has to be asked how it went.
+
+        Raises AccessError when the programs cannot be reached.
+        """
+        host = f"{source.name}-rw.{source.namespace}.svc"
+        conninfo = f"host={host} dbname={_quoted(database)} user=postgres sslmode=require connect_timeout=10"
+        receiver = f"dbname={_quoted(self._database)} application_name={self._name}"
+        ran = pod_of(self._api, self._namespace, self._primary).run(
+            ["bash", "-c", _COPY, "copy", conninfo, schema, receiver],
+            what=f"load the table in {self._namespace}/{self._primary}",
+            limit=_DAY,
+            stop=stop,
+            standard_input=f"{password}\n",
+        )
+        return ran.errors.strip()
+
+    def doing(self) -> str | None:
+        """What a copy does right now, such as "12,000 rows"; None when none runs. Raises AccessError."""
+        found = self.psql.ask(
+            "SELECT coalesce(p.tuples_processed::text, ''), left(regexp_replace(a.query, '\\s+', ' ', 'g'), 60) "
+            "FROM pg_stat_activity a LEFT JOIN pg_stat_progress_copy p USING (pid) "
+            f"WHERE a.application_name = {literal(self._name)}"
+        )
+        if not found:
+            return None
+        rows, _, query = found[0].partition("|")
+        if rows:
+            return f"{int(rows):,} rows"
+        return "waiting for the first rows" if query.startswith("BEGIN") else query
+
+    def end_copy(self) -> None:
+        """End what an earlier or an interrupted copy has left running. Nothing stays of it. Raises AccessError."""
+        self.psql.ask(
+            "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity "
+            f"WHERE application_name = {literal(self._name)}",
+            limit=_EXEC_SECONDS,
+        )
+
+    def free_bytes(self) -> int:
+        """How much room the volume of the data has."""
+        ran = pod_of(self._api, self._namespace, self._primary).run(
+            ["sh", "-c", 'df --output=avail -B1 "$PGDATA" | tail -n 1'],
+            what=f"see how much room {self._namespace}/{self._primary} has",
+            limit=_EXEC_SECONDS,
+        )
+        return int(ran.output.strip() or 0)
+
+
+def run_script(api: KubernetesApi, cluster: ClusterSnapshot, database: str, script: str, *, limit: float) -> str:
+    """Run a script of statements in the Cluster's primary, to its first error. Returns the warnings.
+
+    Raises AccessError ``sql-failed``. ``limit`` is in seconds.
+    """
+    where = f"{cluster.namespace}/{cluster.primary}"
+    ran = pod_of(api, cluster.namespace, cluster.primary or "").run(
+        [*_SCRIPT, database], what=f"run SQL in {where}", limit=limit, standard_input=script + _END
+    )
+    if ran.code != 0:
+        raise AccessError(
+            "sql-failed",
+            f"could not run SQL in {where}: {ran.errors.strip() or f'psql exited with {ran.code}'}",
+            f"look at the database: kubectl -n {cluster.namespace} exec -it {cluster.primary} -c postgres -- psql",
+        )
+    return ran.errors
+
+
+def dump_definition(api: KubernetesApi, cluster: ClusterSnapshot, database: str, relation: str) -> str:
+    """The statements that make a relation, its grants and its comments, without its rows. Raises AccessError."""
+    what = f"read the definition of {relation} in {cluster.namespace}/{cluster.primary}"
+    ran = pod_of(api, cluster.namespace, cluster.primary or "").run(
+        ["pg_dump", f"--dbname={database}", "--schema-only", "--no-publications", f"--table={relation}"],
+        what=what,
+        limit=_EXEC_SECONDS,
+    )
+    if ran.code != 0:
+        raise AccessError("sql-failed", f"could not {what}: {ran.errors.strip()}", "repeat the command: it goes on")
+    return ran.output
+
+
+def _quoted(value: str) -> str:
+    """A value of a connection string (PostgreSQL manual, "Connection Strings")."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,126 @@
+"""The objects that belong to a Cluster, and who else uses what it owns."""
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from threading import Event
+from typing import Any
+
+from dr.cnpg.cluster import PLURALS, ClusterSnapshot
+from dr.cnpg.clusters import GROUP, PLURAL, VERSION, list_objects
+from dr.cnpg.recovered import MANAGED_BY, app_secret_name
+from dr.core.errors import AccessError
+from dr.finalize.dependants import Dependant, named_secrets
+from dr.kube.api import KubernetesApi
+
+_BACKUPS = "backups"
+
+
+def list_dependants(api: KubernetesApi, namespace: str, clusters: Collection[str]) -> tuple[Dependant, ...]:
+    """The objects of the namespace that belong to one of ``clusters``. Raises AccessError."""
+    found = [
+        Dependant.from_object(kind, {"apiVersion": f"{GROUP}/{VERSION}", **raw})
+        for kind, plural in PLURALS.items()
+        for raw in list_objects(api, namespace, plural)
+    ]
+    return tuple(one for one in found if one.cluster in clusters)
+
+
+def delete_dependant(api: KubernetesApi, one: Dependant, *, limit: float, stop: Event) -> None:
+    """Delete the object and wait until it is gone. ``limit`` is in seconds; then AccessError ``dependant-not-gone``."""
+    where = (GROUP, VERSION, one.namespace, PLURALS[one.kind], one.name)
+    body = {"preconditions": {"uid": one.uid}}
+    api.find(f"delete the {one}", api.custom.delete_namespaced_custom_object, *where, body=body)
+
+    deadline = time.monotonic() + limit
+    while not stop.is_set():
+        now = api.find(f"read the {one}", api.custom.get_namespaced_custom_object, *where)
+        if now is None or now["metadata"]["uid"] != one.uid:
+            return
+        if time.monotonic() > deadline:
+            raise AccessError(
+                "dependant-not-gone",
+                f"the {one} is still there {limit:.0f} s after its deletion",
+                f"see what holds it: kubectl describe {one.kind.lower()} {one.name} -n {one.namespace}",
+            )
+        stop.wait(0.2)
+
+
+def create(api: KubernetesApi, manifest: Mapping[str, Any]) -> None:
+    """Create an object of CloudNativePG's group from its manifest."""
+    kind, metadata = manifest["kind"], manifest["metadata"]
+    api.ask(
+        f"create the {kind} {metadata['name']}",
+        api.custom.create_namespaced_custom_object,
+        GROUP,
+        VERSION,
+        metadata["namespace"],
+        PLURALS[kind],
+        dict(manifest),
+    )
+
+
+def secret_users(api: KubernetesApi, namespace: str, clusters: Collection[ClusterSnapshot]) -> tuple[str, ...]:
+    """Who, besides ``clusters`` themselves, names a Secret that would go with them: "Pod api-1 uses postgres-prod-app".
+
+    Secrets are used from within their own namespace only, so there is nothing to look for elsewhere.
+    """
+    if not clusters:
+        return ()
+    secrets = _secrets_of(api, namespace, clusters)
+    names = {cluster.name for cluster in clusters}
+    found: set[str] = set()
+    for kind, raw in _possible_users(api, namespace):
+        metadata = raw["metadata"]
+        labels = metadata.get("labels") or {}
+        theirs = labels.get("cnpg.io/cluster") in names or (kind == "Cluster" and metadata["name"] in names)
+        if not theirs:
+            used = sorted(named_secrets(raw["spec"], secrets))
+            found.update(f"{kind} {metadata['name']} uses {secret}" for secret in used)
+    return tuple(sorted(found))
+
+
+def delete_leftovers(api: KubernetesApi, namespace: str, cluster: str) -> None:
+    """Delete what a deleted Cluster leaves without an owner: its Backup objects, and the Secret with the password that
+    this tool made for it. What lies in the bucket stays.
+    """
+    for raw in list_objects(api, namespace, _BACKUPS):
+        if raw["spec"]["cluster"]["name"] == cluster:
+            backup = raw["metadata"]["name"]
+            where = (GROUP, VERSION, namespace, _BACKUPS, backup)
+            api.find(f"delete the Backup {backup}", api.custom.delete_namespaced_custom_object, *where)
+    name = app_secret_name(cluster)
+    found = api.find(f"read the Secret {name}", api.core.read_namespaced_secret, name, namespace)
+    if found is not None and MANAGED_BY.items() <= (found.metadata.labels or {}).items():
+        api.find(f"delete the Secret {name}", api.core.delete_namespaced_secret, name, namespace)
+
+
+def _secrets_of(api: KubernetesApi, namespace: str, clusters: Collection[ClusterSnapshot]) -> set[str]:
+    """The Secrets that are deleted with ``clusters``: those they own, and those that this tool made for them."""
+    owners = {cluster.uid for cluster in clusters}
+    listed = api.ask(
+        f"list the Secrets in {namespace}", api.core.list_namespaced_secret, namespace, _preload_content=False
+    )
+    owned = {
+        raw["metadata"]["name"]
+        for raw in listed.json()["items"]
+        if any(owner["uid"] in owners for owner in raw["metadata"].get("ownerReferences") or ())
+    }
+    return owned | {app_secret_name(cluster.name) for cluster in clusters}
+
+
+def _possible_users(api: KubernetesApi, namespace: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Everything of the namespace that may name a Secret, by its kind."""
+    typed = {
+        "Pod": api.core.list_namespaced_pod,
+        "Deployment": api.apps.list_namespaced_deployment,
+        "StatefulSet": api.apps.list_namespaced_stateful_set,
+        "DaemonSet": api.apps.list_namespaced_daemon_set,
+        "CronJob": api.batch.list_namespaced_cron_job,
+    }
+    for kind, call in typed.items():
+        answer = api.ask(f"list the {kind}s in {namespace}", call, namespace, _preload_content=False)
+        for raw in answer.json()["items"]:
+            yield kind, raw
+    for kind, plural in (("Cluster", PLURAL), ("Pooler", PLURALS["Pooler"])):
+        for raw in list_objects(api, namespace, plural):
+            yield kind, raw

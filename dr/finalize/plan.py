@@ -1,0 +1,233 @@
+"""Making the recovered Cluster the canonical one, decided. Pure.
+
+It ends the incident: from here on Git declares the recovered Cluster, and the one that was broken is deleted. So it is
+the one operation that takes data away, and it begins only when everything that takes its place is proven.
+
+Where Argo CD manages the Cluster, Git comes first and people have to merge the change: then the plan is only to write
+it, and the same command goes on once Argo CD has seen it merged.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.config.environment import Environment
+from dr.core.errors import RefusedError
+from dr.core.plan import Plan, Step
+from dr.finalize.dependants import Dependant, successors, unmade
+from dr.finalize.preconditions import (
+    OPERATION,
+    FinalizeRequest,
+    FinalizeSituation,
+    GitSeen,
+    expected_differences,
+    finalization_problems,
+)
+from dr.run.record import Record
+from dr.switchover.plan import read_write_host
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalizeDecision:
+    """All that was decided. ``proposal`` says that only Git is written; ``formers`` are the names of all Clusters that
+    were replaced, ``deleted`` those to delete; ``retired`` are the dependants to delete, ``wanted`` the manifests of
+    those to make; ``expected`` are the differences from Git that this settles; ``message`` is the commit's.
+    """
+
+    request: FinalizeRequest
+    canonical: ClusterSnapshot
+    proposal: bool
+    formers: tuple[str, ...]
+    deleted: tuple[ClusterSnapshot, ...]
+    retired: tuple[Dependant, ...]
+    wanted: tuple[Mapping[str, Any], ...]
+    git: GitSeen | None
+    expected: frozenset[str]
+    message: str
+    plan: Plan = field(repr=False)
+
+    @property
+    def to_type(self) -> str:
+        """What has to be typed to agree: the first of the Clusters that go."""
+        return self.formers[0] if self.formers else self.canonical.name
+
+
+def former_names(environment: Environment, record: Record, serving: str) -> tuple[str, ...]:
+    """The Clusters that ``serving`` takes the place of: the one it all began with, and every recovery of it."""
+    recovered = [recovery.cluster.name for recovery in record.recoveries]
+    first = record.canonical or environment.source_cluster
+    return tuple(name for name in dict.fromkeys([first, *recovered]) if name != serving)
+
+
+def decide_finalization(
+    environment: Environment, request: FinalizeRequest, situation: FinalizeSituation
+) -> FinalizeDecision:
+    """The decision for ``request``. Raises RefusedError with every precondition that does not hold."""
+    problems = list(finalization_problems(environment, request, situation))
+    serving, git = situation.serving, situation.git
+    if problems or serving is None:
+        raise RefusedError(problems)
+    proposal = bool(git and git.rewriting.files and situation.argocd)
+    formers = former_names(environment, situation.record, serving.name)
+    retired = tuple(one for one in situation.dependants if one.cluster != serving.name)
+    # What an earlier run has deleted and not made yet is in the record alone.
+    documents = [*(git.rewriting.documents if git else ()), *situation.record.carried]
+    wanted = successors(
+        retired,
+        documents,
+        cluster=serving.name,
+        namespace=environment.namespace,
+        held=situation.record.held,
+    )
+    decision = FinalizeDecision(
+        request=request,
+        canonical=serving,
+        proposal=proposal,
+        formers=formers,
+        deleted=situation.former,
+        retired=retired,
+        wanted=tuple(unmade(wanted, situation.dependants, cluster=serving.name)),
+        git=git,
+        expected=expected_differences(environment, situation),
+        message=_message(environment, serving, formers, git),
+        plan=Plan(operation=OPERATION, environment=environment.name, facts={}, steps=()),
+    )
+    steps = _proposal_steps(decision) if proposal else _steps(environment, decision, situation)
+    return replace(
+        decision,
+        plan=Plan(
+            operation=OPERATION,
+            environment=environment.name,
+            facts=_facts(environment, decision, situation),
+            warnings=tuple(_warnings(decision)),
+            steps=tuple(steps),
+        ),
+    )
+
+
+def _facts(environment: Environment, decision: FinalizeDecision, situation: FinalizeSituation) -> dict[str, str]:
+    canonical, git = decision.canonical, decision.git
+    facts = {
+        "Environment": f"{environment.name} (context {environment.kubernetes.context})",
+        "Canonical": f"{canonical.namespace}/{canonical.name}, which serves, archives to {_archive(canonical)}",
+        "Its base backup": situation.own_backup or "none yet: one is taken first",
+    }
+    if git:
+        there = "says so already" if not git.rewriting.files else f"branch {git.branch} of {git.root}"
+        facts["Git"] = f"{there}, from commit {git.revision[:12]}"
+        for number, change in enumerate(git.rewriting.changes, start=1):
+            facts[f"Change {number}"] = change
+    goes = ", ".join(cluster.name for cluster in decision.deleted) or "nothing is left of them"
+    facts["Deleted later" if decision.proposal else "Deleted for good"] = f"{goes}, with volumes and Secrets"
+    facts["Kept"] = "all that lies in the bucket"
+    return facts
+
+
+def _archive(cluster: ClusterSnapshot) -> str:
+    return f"{cluster.store.url}/{cluster.store.server_name}" if cluster.store else "no object store"
+
+
+def _warnings(decision: FinalizeDecision) -> Iterator[str]:
+    if decision.git is None:
+        yield "No Git repository is configured: whatever declares the old Cluster has to be changed by hand."
+    elif mentions := decision.git.rewriting.mentions:
+        yield f"The old name stands in other places of Git too; look at them: {'; '.join(mentions)}"
+    declared = {str(one["metadata"]["name"]) for one in (decision.git.rewriting.documents if decision.git else ())}
+    moved = [f"{one['kind']} {name}" for one in decision.wanted if (name := one["metadata"]["name"]) not in declared]
+    if decision.git and moved and not decision.proposal:
+        yield (
+            f"Not in Git's folder, and moved as they are: {', '.join(moved)}. Whatever declares them elsewhere has to "
+            f"name {decision.canonical.name}."
+        )
+    if decision.deleted and not decision.proposal:
+        names = ", ".join(cluster.name for cluster in decision.deleted)
+        yield f"There is no way back from this: {names} and what was never recovered from it will be gone."
+
+
+def _propose_step(decision: FinalizeDecision, git: GitSeen) -> Step:
+    pushed = ", and push it" if decision.request.push else ""
+    return Step(
+        key="propose",
+        done_when="the branch has the commit",
+        title="Change Git",
+        detail=f"commit {', '.join(file.path for file in git.rewriting.files)} on branch {git.branch}{pushed}",
+        undo=(f"git -C {git.root} branch -D {git.branch}",),
+    )
+
+
+def _proposal_steps(decision: FinalizeDecision) -> Iterator[Step]:
+    if decision.git:
+        yield _propose_step(decision, decision.git)
+
+
+def _steps(environment: Environment, decision: FinalizeDecision, situation: FinalizeSituation) -> Iterator[Step]:
+    canonical, git = decision.canonical, decision.git
+    if not situation.own_backup:
+        yield Step(
+            key="back-up",
+            done_when="CloudNativePG calls the base backup completed",
+            title="Back it up",
+            detail=f"take a first base backup of {canonical.name} into its archive",
+        )
+    yield Step(
+        key="prove",
+        done_when="each of these was seen again",
+        title="Prove it",
+        detail=f"{canonical.name} serves, is healthy, archives, and has a base backup in the bucket",
+    )
+    if git and git.rewriting.files:
+        yield _propose_step(decision, git)
+    if decision.retired or decision.wanted:
+        gone = ", ".join(str(one) for one in decision.retired)
+        made = ", ".join(f"{one['kind']} {one['metadata']['name']}" for one in decision.wanted)
+        yield Step(
+            key="carry-over",
+            done_when="the old ones are gone and the new ones there",
+            title="Carry over",
+            detail=f"make {made or 'nothing'} for {canonical.name}" + (f" in place of {gone}" if gone else ""),
+        )
+    if decision.deleted:
+        yield Step(
+            key="delete-old",
+            done_when="the Clusters and their volumes are gone",
+            title="Delete the old",
+            detail=f"see once more that nobody uses their Secrets, then delete {_names(decision)} with their volumes",
+        )
+    yield Step(
+        key="hand-over",
+        done_when="the state holds the stack and its provider, and nothing else",
+        title="Hand over",
+        detail="take the recovered Clusters and the Service out of Pulumi's state; nothing of them is touched",
+    )
+    if situation.argocd:
+        yield Step(
+            key="release-argocd",
+            done_when="the settings are as they were",
+            title="Give it back",
+            detail="let Argo CD manage again what was paused, and see all in sync and healthy",
+        )
+    yield Step(
+        key="close",
+        done_when="the record says so",
+        title="Close",
+        detail=f"clear away what the old leaves without an owner; {canonical.name} is the Cluster of "
+        f"{environment.name} now",
+    )
+
+
+def _names(decision: FinalizeDecision) -> str:
+    return ", ".join(cluster.name for cluster in decision.deleted)
+
+
+def _message(
+    environment: Environment, canonical: ClusterSnapshot, formers: tuple[str, ...], git: GitSeen | None
+) -> str:
+    """The commit's message."""
+    changes = "\n".join(f"- {change}" for change in git.rewriting.changes) if git else ""
+    return (
+        f"{canonical.name} is the database of {environment.name}\n\n"
+        f"{', '.join(formers) or 'The former database'} was recovered into {canonical.name}, which serves.\n\n"
+        f"{changes}\n\n"
+        f"{environment.service} leads to {read_write_host(canonical)}.\n"
+    )

@@ -1,0 +1,1 @@
+"""The desired state in Git, and Argo CD, which applies it."""

@@ -1,0 +1,233 @@
+"""What the platform's manifests in Git have to say once a recovered Cluster is the canonical one. Pure.
+
+Until then Git wants the old Cluster, and whatever applies Git (Argo CD, a person) would bring it back.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dr.cnpg.cluster import BARMAN_PLUGIN
+from dr.core.errors import Problem, RefusedError
+from dr.gitops.manifest_edits import (
+    OF_A_CLUSTER,
+    Canonical,
+    Change,
+    archive_of,
+    at,
+    cluster_changes,
+    cluster_of,
+    dependent_changes,
+    name_afterwards,
+    name_of,
+    service_changes,
+)
+from dr.gitops.yaml_splice import YamlTextError
+from dr.gitops.yaml_text import edited, read_documents
+
+_CNPG = "postgresql.cnpg.io/"
+_CLUSTER_KIND = re.compile(r"""["']?kind["']?:\s*["']?Cluster\b""")
+_GENERATED = "(?:-(?:rw|ro|r|any|app|superuser|ca|server|replication))?"
+"""What CloudNativePG appends to a Cluster's name for the Services and Secrets that it makes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestFile:
+    """A file of a Git repository. ``path`` is relative to the repository's root, with forward slashes."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewriting:
+    """What came of a rewriting.
+
+    ``files`` are the changed ones only, with their new text; ``changes`` tells people what was changed. ``documents``
+    are all objects that have to do with the Cluster, changed or not, as plain values after the rewriting; a Service
+    may be missing there, as it may live elsewhere. ``mentions`` are the other places that still name a former
+    Cluster, as ``path:line: text``.
+    """
+
+    files: tuple[ManifestFile, ...]
+    changes: tuple[str, ...]
+    documents: tuple[Mapping[str, Any], ...]
+    mentions: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestObject:
+    """One object that has to do with the Cluster, and where it stands."""
+
+    file: ManifestFile
+    number: int
+    value: Mapping[str, Any]
+    kind: str
+
+
+def rewrite(files: Sequence[ManifestFile], wanted: Canonical) -> Rewriting:
+    """The manifests as ``wanted`` says. What says so already is left as it is, to the byte.
+
+    Raises RefusedError with every reason: ``manifest-missing``, ``manifest-not-understood``,
+    ``manifest-without-cluster``, ``manifest-ambiguous``, ``manifest-service-not-external``.
+    """
+    objects, problems = objects_of(files, wanted), list[Problem]()
+    in_use = [at(entry.value, "spec", "externalClusterName") for entry in objects if entry.kind == "Subscription"]
+    texts: list[str] = []
+    changes: list[str] = []
+    for file in files:
+        own = [entry for entry in objects if entry.file is file]
+        made = [(entry.number, change) for entry in own for change in _changes(entry, wanted, in_use=in_use)]
+        try:
+            texts.append(edited(file.text, [(number, change.edit) for number, change in made]) if made else file.text)
+        except YamlTextError as error:
+            problems.append(not_understood(file, error))
+        changes += [f"{file.path}: {change.words}" for _, change in made]
+    if problems:
+        raise RefusedError(problems)
+    after = [ManifestFile(path=file.path, text=text) for file, text in zip(files, texts, strict=True)]
+    return Rewriting(
+        files=tuple(new for new, old in zip(after, files, strict=True) if new.text != old.text),
+        changes=tuple(changes),
+        documents=tuple(entry.value for file in after for entry in _objects(file, wanted)),
+        mentions=tuple(mention for file in after for mention in _mentions(file, wanted)),
+    )
+
+
+def objects_of(files: Sequence[ManifestFile], wanted: Canonical) -> tuple[ManifestObject, ...]:
+    """The objects in ``files`` that have to do with the Cluster, which is one of them. Raises RefusedError as
+    :func:`rewrite` does.
+    """
+    if not files:
+        missing = "no manifest was found in Git"
+        raise RefusedError(
+            [Problem(code="manifest-missing", cause=missing, remedy="correct the folder of the manifests")]
+        )
+    objects: list[ManifestObject] = []
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            objects += _objects(file, wanted)
+        except YamlTextError as error:
+            problems.append(not_understood(file, error))
+    problems += _problems(objects, wanted)
+    if not problems and not any(entry.kind == "Cluster" for entry in objects):
+        problems.append(_without_cluster(files, wanted))
+    if problems:
+        raise RefusedError(problems)
+    return tuple(objects)
+
+
+def _objects(file: ManifestFile, wanted: Canonical) -> Iterator[ManifestObject]:
+    """The objects of the Cluster in ``file``. Raises YamlTextError when it may hold some that cannot be understood."""
+    try:
+        documents = read_documents(file.text)
+    except YamlTextError:
+        if _may_hold_the_cluster(file.text, wanted):
+            raise
+        return
+    for number, document in enumerate(documents):
+        value = document.value
+        if document.fault and _may_hold_the_cluster(document.text, wanted):
+            raise YamlTextError(document.fault)
+        if kind := _kind(value, wanted):
+            yield ManifestObject(file=file, number=number, value=value, kind=kind)
+        elif any(_kind(item, wanted) for item in _items(value)):
+            raise YamlTextError(f"the objects stand in a {value['kind']}: write them as documents of their own")
+
+
+def _items(value: Any) -> Sequence[Any]:
+    items = at(value, "items") if str(at(value, "kind")).endswith("List") else None
+    return items if isinstance(items, list) else ()
+
+
+def _kind(value: Any, wanted: Canonical) -> str:
+    """The kind of an object that has to do with the Cluster, or nothing."""
+    if (at(value, "metadata", "namespace") or wanted.namespace) != wanted.namespace:
+        return ""
+    kind, version = str(at(value, "kind")), str(at(value, "apiVersion"))
+    names = {wanted.name, *wanted.former}
+    if version.startswith(_CNPG):
+        named = name_of(value) if kind == "Cluster" else cluster_of(value) if kind in OF_A_CLUSTER else ""
+        return kind if named in names else ""
+    return kind if (version, kind, name_of(value)) == ("v1", "Service", wanted.service) else ""
+
+
+def _may_hold_the_cluster(text: str, wanted: Canonical) -> bool:
+    names = "|".join(map(re.escape, {wanted.name, *wanted.former}))
+    return bool(_CLUSTER_KIND.search(text) and re.search(rf"(?<![\w-])(?:{names})(?![\w-])", text))
+
+
+def _changes(entry: ManifestObject, wanted: Canonical, *, in_use: Collection[Any]) -> Sequence[Change]:
+    if entry.kind == "Cluster":
+        return cluster_changes(entry.value, wanted, in_use=in_use)
+    return (service_changes if entry.kind == "Service" else dependent_changes)(entry.value, wanted)
+
+
+def _problems(objects: Sequence[ManifestObject], wanted: Canonical) -> Iterator[Problem]:
+    """Why ``objects`` cannot be rewritten."""
+    clusters = [entry for entry in objects if entry.kind == "Cluster"]
+    if len(clusters) > 1:
+        yield _ambiguous(f"more than one Cluster could be meant: {', '.join(map(_place, clusters))}")
+    taken: dict[str, ManifestObject] = {}
+    for entry in objects:
+        spec = entry.value.get("spec")
+        if entry.kind == "ScheduledBackup":
+            name = name_afterwards(entry.value, wanted)
+            if (other := taken.setdefault(name, entry)) is not entry:
+                yield _ambiguous(f"{_place(other)} and {_place(entry)} would both be called {name}")
+        elif entry.kind == "Service" and at(spec, "type") != "ExternalName":
+            yield Problem(
+                code="manifest-service-not-external",
+                cause=f"{_place(entry)} is not of type ExternalName",
+                remedy="make it one, as it is in the cluster",
+            )
+        elif entry.kind == "Cluster" and archive_of(spec) is None:
+            why = f"has neither spec.backup.barmanObjectStore nor the plugin {BARMAN_PLUGIN} as its WAL archiver"
+            yield not_understood(entry.file, f"{_place(entry)} {why}")
+
+
+def _without_cluster(files: Sequence[ManifestFile], wanted: Canonical) -> Problem:
+    names = " or ".join(dict.fromkeys([wanted.name, *wanted.former]))
+    templates = [file.path for file in files if _CLUSTER_KIND.search(file.text) and not _readable(file)]
+    return Problem(
+        code="manifest-without-cluster",
+        cause=f"{len(files)} files of manifests, but none has the Cluster {names} of the namespace {wanted.namespace}"
+        + (f"; {', '.join(templates)} cannot be read as plain YAML" if templates else ""),
+        remedy="name the folder of the plain manifests; what a template makes has to be changed by hand",
+    )
+
+
+def _ambiguous(cause: str) -> Problem:
+    return Problem(code="manifest-ambiguous", cause=cause, remedy="leave one of them in Git, and repeat the command")
+
+
+def _readable(file: ManifestFile) -> bool:
+    try:
+        return not any(document.fault for document in read_documents(file.text))
+    except YamlTextError:
+        return False
+
+
+def _place(entry: ManifestObject) -> str:
+    return f"{entry.kind} {name_of(entry.value)} in {entry.file.path}"
+
+
+def not_understood(file: ManifestFile, why: object) -> Problem:
+    """The problem of a file that cannot be changed safely."""
+    return Problem(
+        code="manifest-not-understood",
+        cause=f"{file.path} cannot be changed safely: {why}",
+        remedy="write the object as one plain YAML document, or change it by hand",
+    )
+
+
+def _mentions(file: ManifestFile, wanted: Canonical) -> Iterator[str]:
+    names = "|".join(re.escape(name) for name in sorted(set(wanted.former) - {wanted.name}, key=len, reverse=True))
+    if not names:
+        return
+    word = re.compile(rf"(?<![\w-])(?:{names}){_GENERATED}(?![\w-])")
+    for number, line in enumerate(file.text.split("\n"), 1):
+        if any(found.group() != wanted.name for found in word.finditer(line)):
+            yield f"{file.path}:{number}: {line.strip().encode(errors='replace').decode()}"

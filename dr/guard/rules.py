@@ -1,0 +1,350 @@
+"""The guard: what no preview may do, as code over what the preview says and what was seen.
+
+Each rule looks at the whole preview and names every resource that breaks it. It is used before each ``pulumi up`` that
+``dr`` does, by ``dr preview``, by the workflow, and by the policy pack of those who run ``pulumi up`` by hand. What is
+not known counts against a change: nobody is moved to a database of which nobody knows that it is healthy.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from dr.config.guard_rules import Override, Rule
+from dr.core.target import RecoveryTarget, written_time
+from dr.engine.changes import Change, Changes, Op
+from dr.engine.retention import Shortening, shortenings
+from dr.switchover.plan import cluster_behind
+
+CLUSTER = "kubernetes:postgresql.cnpg.io/v1:Cluster"
+BUCKET = "gcp:storage/bucket:Bucket"
+_SERVICES = {"kubernetes:core/v1:Service", "kubernetes:core/v1:ServicePatch"}
+_ACCESS = {
+    "gcp:serviceaccount/account:Account": "the account that writes the backups",
+    "gcp:serviceaccount/iAMMember:IAMMember": "who may act as the account that writes the backups",
+    "gcp:serviceaccount/iAMBinding:IAMBinding": "who may act as the account that writes the backups",
+    "gcp:storage/bucketIAMMember:BucketIAMMember": "the right to the backups",
+    "gcp:storage/bucketIAMBinding:BucketIAMBinding": "the right to the backups",
+}
+_HOUSES = {
+    "gcp:container/cluster:Cluster": "the Kubernetes cluster",
+    "kubernetes:core/v1:Namespace": "the namespace",
+    "kubernetes:core/v1:PersistentVolumeClaim": "the volume",
+    "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition": "the kind",
+}
+_WRITES = {Op.CREATE, Op.UPDATE, Op.REPLACE, Op.IMPORT}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenCluster:
+    """A Cluster as the guard sees it. ``proven`` says that it passed verification, or has served before; ``store`` is
+    where it archives to, empty when unknown; ``ours`` is not so for one of another environment in the same namespace.
+    """
+
+    name: str
+    healthy: bool = False
+    proven: bool = False
+    store: str = ""
+    server_name: str = ""
+    ours: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """From when until when an archive can be recovered; ``until`` None where its end is not known."""
+
+    start: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What was seen of the environment. ``serving`` is the Cluster that the Service points to, empty when it is none;
+    ``reach`` maps a serverName to its windows, and lacks those that were not looked at. ``blind`` says why nothing was
+    seen, empty when the cluster was looked at.
+    """
+
+    namespace: str = ""
+    serving: str = ""
+    clusters: tuple[SeenCluster, ...] = ()
+    reach: Mapping[str, tuple[Reach, ...]] = field(default_factory=dict)
+    blind: str = ""
+
+    def cluster(self, name: str) -> SeenCluster | None:
+        """The Cluster ``name``, None when it is not there."""
+        return next((cluster for cluster in self.clusters if cluster.name == name), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Danger:
+    """A rule that a change would break: which resource, what would happen, and what to do instead."""
+
+    rule: Rule
+    resource: str
+    cause: str
+    remedy: str
+
+    def as_json(self) -> dict[str, str]:
+        """The danger as plain values."""
+        return {"rule": str(self.rule), "resource": self.resource, "cause": self.cause, "remedy": self.remedy}
+
+
+def dangers(changes: Changes, seen: Seen) -> tuple[Danger, ...]:
+    """Every rule that ``changes`` would break, in the order of the rules."""
+    return tuple(danger for check in _CHECKS for danger in check(changes, seen))
+
+
+def standing(found: Sequence[Danger], overrides: Sequence[Override], *, now: datetime) -> tuple[Danger, ...]:
+    """The dangers that nobody has taken upon themselves."""
+    return tuple(danger for danger in found if override_of(danger, overrides, now=now) is None)
+
+
+def override_of(danger: Danger, overrides: Sequence[Override], *, now: datetime) -> Override | None:
+    """The override that lets ``danger`` pass: for its rule, for its resource, and not over yet."""
+    return next((one for one in overrides if one.covers(danger.rule, danger.resource, now=now)), None)
+
+
+def sources(changes: Changes) -> frozenset[str]:
+    """The serverNames whose windows have to be known to judge ``changes``."""
+    made = (change for change in changes.of(Op.CREATE, Op.REPLACE) if change.type == CLUSTER)
+    return frozenset(name for change in made if (name := _recovers_from(change)))
+
+
+def _bucket(changes: Changes, _: Seen) -> Iterator[Danger]:
+    for change in changes.items:
+        if change.type == BUCKET and change.goes:
+            yield Danger(
+                rule=Rule.BACKUP_BUCKET,
+                resource=change.name,
+                cause=f"the bucket {_called(change)} would be {_done(change)}, and every backup in it with it",
+                remedy="put it back into the declaration; to stop managing it: pulumi state delete, which leaves it "
+                "where it is",
+            )
+        elif change.type == BUCKET and change.op in _WRITES and change.new("forceDestroy") is True:
+            yield Danger(
+                rule=Rule.BACKUP_BUCKET,
+                resource=change.name,
+                cause=f"with forceDestroy the bucket {_called(change)} could be deleted with everything in it",
+                remedy="leave forceDestroy out: GCS refuses to delete a bucket that holds something",
+            )
+
+
+def _retention(changes: Changes, _: Seen) -> Iterator[Danger]:
+    for change in changes.items:
+        if change.type == BUCKET and change.op in {Op.UPDATE, Op.IMPORT} and change.before is not None:
+            for found in shortenings(change.before, change.after or {}):
+                yield _shortened(change, found)
+
+
+def _shortened(change: Change, found: Shortening) -> Danger:
+    return Danger(
+        rule=Rule.BACKUP_RETENTION,
+        resource=change.name,
+        cause=f"{found.what} of the bucket {_called(change)} would go from {found.before} to {found.after}",
+        remedy="leave it as it is: what a shorter time deletes cannot be recovered to any more",
+    )
+
+
+def _access(changes: Changes, _: Seen) -> Iterator[Danger]:
+    for change in changes.items:
+        what = _ACCESS.get(change.type)
+        if what and change.goes:
+            yield Danger(
+                rule=Rule.BACKUP_ACCESS,
+                resource=change.name,
+                cause=f"{what}, {_called(change)}, would be {_done(change)}: archiving ends, and so does recovery",
+                remedy="put it back into the declaration",
+            )
+        elif what and change.op in _WRITES and change.new("disabled") is True:
+            yield Danger(
+                rule=Rule.BACKUP_ACCESS,
+                resource=change.name,
+                cause=f"{what}, {_called(change)}, would be disabled: archiving ends, and so does recovery",
+                remedy="leave it enabled",
+            )
+
+
+def _serving(changes: Changes, seen: Seen) -> Iterator[Danger]:
+    for change in _clusters_that_go(changes):
+        if seen.blind or _object(change) == seen.serving:
+            why = f"whether it takes the traffic is not known ({seen.blind})" if seen.blind else "it takes the traffic"
+            yield Danger(
+                rule=Rule.CLUSTER_SERVING,
+                resource=change.name,
+                cause=f"the Cluster {_object(change)} would be {_done(change)}, and {why}",
+                remedy="move the traffic away first (python -m dr switchover, or rollback)",
+            )
+    for change in changes.items:
+        if change.type in _SERVICES and change.op is Op.DELETE and change.old("spec.externalName"):
+            yield Danger(
+                rule=Rule.CLUSTER_SERVING,
+                resource=change.name,
+                cause=f"the Service {_object(change)} would lose where it points to: the workloads reach no database",
+                remedy="put it back into the declaration: deleting a patch does not bring back what it replaced",
+            )
+
+
+def _last(changes: Changes, seen: Seen) -> Iterator[Danger]:
+    going = {_object(change): change for change in _clusters_that_go(changes)}
+    if not going or any(cluster.ours and cluster.healthy and cluster.name not in going for cluster in seen.clusters):
+        return
+    for name, change in going.items():
+        yield Danger(
+            rule=Rule.CLUSTER_LAST,
+            resource=change.name,
+            cause=f"the Cluster {name} would be {_done(change)}, and no other healthy one holds data",
+            remedy="have another healthy Cluster first (python -m dr latest)",
+        )
+
+
+def _house(changes: Changes, seen: Seen) -> Iterator[Danger]:
+    for change in changes.items:
+        what = _HOUSES.get(change.type)
+        if what and change.goes and (seen.clusters or seen.blind):
+            holds = ", ".join(cluster.name for cluster in seen.clusters) or f"not known ({seen.blind})"
+            yield Danger(
+                rule=Rule.CLUSTER_HOUSE,
+                resource=change.name,
+                cause=f"{what} {_object(change)} would be {_done(change)}; the Clusters with data: {holds}",
+                remedy="put it back into the declaration",
+            )
+
+
+def _traffic(changes: Changes, seen: Seen) -> Iterator[Danger]:
+    for change in changes.items:
+        host = change.new("spec.externalName") if change.type in _SERVICES and change.op in _WRITES else None
+        if not host or host == change.old("spec.externalName"):
+            continue
+        name = cluster_behind(str(host), seen.namespace or str(change.new("metadata.namespace") or ""))
+        if name and name == seen.serving:
+            continue
+        cluster = seen.cluster(name)
+        if fault := _unproven(str(host), name, cluster, seen):
+            yield Danger(
+                rule=Rule.TRAFFIC_UNPROVEN,
+                resource=change.name,
+                cause=f"the Service {_object(change)} would point to {host}, and {fault}",
+                remedy="recover and verify it first (python -m dr pitr, or latest), then python -m dr switchover",
+            )
+
+
+def _unproven(host: str, name: str, cluster: SeenCluster | None, seen: Seen) -> str:
+    if seen.blind:
+        return f"nothing is known of it ({seen.blind})"
+    if not name:
+        return f"{host} is no Cluster here"
+    if cluster is None:
+        return f"there is no Cluster {name}"
+    if not cluster.healthy:
+        return f"{name} is not healthy"
+    return "" if cluster.proven else f"{name} has not passed its verification"
+
+
+def _writers(changes: Changes, seen: Seen) -> Iterator[Danger]:
+    declared = {
+        _object(change): change
+        for change in changes.items
+        if change.type == CLUSTER and change.after is not None and change.op not in {Op.DELETE, Op.FORGET}
+    }
+    gone = {_object(change) for change in changes.of(Op.DELETE)}
+    others = [cluster for cluster in seen.clusters if cluster.name not in declared and cluster.name not in gone]
+    writers = [
+        *((name, *archive_of(change.after or {}, name), change) for name, change in declared.items()),
+        *((cluster.name, cluster.store, cluster.server_name, None) for cluster in others if cluster.server_name),
+    ]
+    for index, (name, store, server_name, change) in enumerate(writers):
+        for other, its_store, its_server_name, _ in writers[index + 1 :]:
+            same = server_name == its_server_name and (not store or not its_store or store == its_store)
+            if change is not None and server_name and same:
+                yield Danger(
+                    rule=Rule.TWO_WRITERS,
+                    resource=change.name,
+                    cause=f"{name} and {other} would both archive to {store or its_store}/{server_name}",
+                    remedy="give each a serverName of its own: two writers make one archive useless for both",
+                )
+
+
+def archive_of(manifest: Mapping[str, Any], name: str) -> tuple[str, str]:
+    """Where the Cluster of ``manifest`` archives to, and the serverName; both empty when it archives to nothing."""
+    spec = manifest.get("spec") or {}
+    if store := (spec.get("backup") or {}).get("barmanObjectStore"):
+        return str(store.get("destinationPath") or "").rstrip("/"), str(store.get("serverName") or name)
+    for plugin in spec.get("plugins") or ():
+        if plugin.get("isWALArchiver"):
+            return "", str((plugin.get("parameters") or {}).get("serverName") or name)
+    return "", ""
+
+
+def _target(changes: Changes, seen: Seen) -> Iterator[Danger]:
+    for change in changes.items:
+        if change.type != CLUSTER or change.op not in {Op.CREATE, Op.REPLACE}:
+            continue
+        target = change.new("spec.bootstrap.recovery.recoveryTarget.targetTime")
+        time, server_name = written_time(str(target)) if target else None, _recovers_from(change)
+        if target and (fault := _outside(time, seen.reach.get(server_name), seen.blind)):
+            yield Danger(
+                rule=Rule.TARGET_OUTSIDE,
+                resource=change.name,
+                cause=f"{_object(change)} would be recovered to {target} from {server_name}, and {fault}",
+                remedy="choose a target inside the window: python -m dr window",
+            )
+
+
+def _recovers_from(change: Change) -> str:
+    source = change.new("spec.bootstrap.recovery.source")
+    for entry in change.new("spec.externalClusters") or ():
+        if entry.get("name") == source:
+            plugin = (entry.get("plugin") or {}).get("parameters") or {}
+            store = entry.get("barmanObjectStore") or {}
+            return str(store.get("serverName") or plugin.get("serverName") or source)
+    return str(source or "")
+
+
+def _outside(time: datetime | None, reach: tuple[Reach, ...] | None, blind: str) -> str:
+    if time is None or time.tzinfo is None:
+        return "that is no time with a zone"
+    if reach is None:
+        return f"its window is not known{f' ({blind})' if blind else ''}"
+    if not reach:
+        return "nothing can be recovered from there"
+    if any(one.start <= time and (one.until is None or time <= one.until) for one in reach):
+        return ""
+    told = ", ".join(
+        f"{RecoveryTarget(one.start)} to {RecoveryTarget(one.until) if one.until else 'its end'}" for one in reach
+    )
+    return f"the window is {told}"
+
+
+def _clusters_that_go(changes: Changes) -> list[Change]:
+    return [change for change in changes.items if change.type == CLUSTER and change.goes]
+
+
+def _object(change: Change) -> str:
+    """The name of the object itself, else the one it is declared by."""
+    return str(
+        change.old("metadata.name") or change.new("metadata.name") or change.id.rsplit("/", 1)[-1] or change.name
+    )
+
+
+def _called(change: Change) -> str:
+    for key in ("name", "accountId", "member"):
+        if found := change.old(key) or change.new(key):
+            return str(found)
+    return change.name
+
+
+def _done(change: Change) -> str:
+    return "replaced" if change.op is Op.REPLACE else "deleted"
+
+
+_CHECKS: tuple[Callable[[Changes, Seen], Iterator[Danger]], ...] = (
+    _bucket,
+    _retention,
+    _access,
+    _serving,
+    _last,
+    _house,
+    _traffic,
+    _writers,
+    _target,
+)

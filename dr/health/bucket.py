@@ -1,0 +1,154 @@
+"""Health of the bucket and of the way in: is it there, does it keep things long enough, who may use it until when.
+
+Pure.
+"""
+
+from collections.abc import Iterator
+
+from dr.config.environment import Environment
+from dr.config.health import HealthSettings
+from dr.health.check import Check, State, Unseen, graded
+from dr.health.snapshot import DeleteRule, HealthSnapshot
+
+_GONE = {"bucket-missing", "bucket-unreachable"}
+_UNITS = {"d": 1, "w": 7, "m": 31}
+"""Of ``retentionPolicy``, in days: CloudNativePG writes ``30d``, ``4w`` or ``1m``."""
+
+
+def checks_of_bucket(snapshot: HealthSnapshot, environment: Environment) -> Iterator[Check]:
+    """The checks ``bucket``, ``retention``, ``bucket-location``, ``credentials`` and ``identity``."""
+    settings = environment.health
+    yield _bucket(snapshot, environment)
+    yield _retention(snapshot, environment)
+    yield _location(snapshot, settings)
+    yield _credentials(snapshot, settings)
+    yield _identity(snapshot)
+
+
+def _bucket(snapshot: HealthSnapshot, environment: Environment) -> Check:
+    name, seen, serving = "bucket", snapshot.archive, snapshot.serving
+    if isinstance(seen, Unseen):
+        state = State.CRITICAL if seen.code in _GONE else State.UNKNOWN
+        return Check(name=name, state=state, seen=seen.why, remedy=seen.remedy)
+    place = environment.backup.url
+    store = None if isinstance(serving, Unseen) else serving.cluster.store
+    if store is not None and store.url != place:
+        return Check(
+            name=name,
+            state=State.CRITICAL,
+            seen=f"{store.server_name} archives to {store.url}, and the configuration names {place}",
+            remedy="correct backup.bucket and backup.path in Pulumi.<env>.yaml, or the Cluster's destinationPath",
+        )
+    if not seen.server_names:
+        return Check(
+            name=name,
+            state=State.CRITICAL,
+            seen=f"there is nothing below {place}",
+            remedy="is it the right bucket and path? If it is, the backups were deleted: take a base backup now",
+        )
+    return Check(name=name, state=State.OK, seen=f"{place} answers; serverNames {', '.join(sorted(seen.server_names))}")
+
+
+def _retention(snapshot: HealthSnapshot, environment: Environment) -> Check:
+    """Nothing may be deleted before its time, by CloudNativePG or by the bucket."""
+    name, bucket, serving = "retention", snapshot.bucket, snapshot.serving
+    if isinstance(bucket, Unseen):
+        return bucket.as_check(name)
+    wanted = environment.health.retention_days
+    prefix = f"{environment.backup.path}/"
+    rules = [rule for rule in bucket.deletes if _applies(rule, prefix)]
+    age = min((rule.age_days for rule in rules), default=None)
+    policy = "" if isinstance(serving, Unseen) else serving.retention_policy
+    told = (
+        f"the bucket deletes after {age} days" if age is not None else "the bucket has no lifecycle rule that deletes"
+    )
+    told += f", CloudNativePG after {policy}" if policy else ", CloudNativePG never"
+    values = {} if age is None else {"bucket_lifecycle_age_seconds": age * 86400}
+    short = [days for days in (age, _days(policy)) if days is not None and days < wanted]
+    if short:
+        return Check(
+            name=name,
+            state=State.CRITICAL,
+            seen=f"{told}: {wanted} days have to be kept",
+            remedy="lengthen it: the bucket's lifecycle rule, or the retentionPolicy of the Cluster or ObjectStore; "
+            "or correct health.retentionDays",
+            values=values,
+        )
+    return Check(name=name, state=State.OK, seen=told, values=values)
+
+
+def _applies(rule: DeleteRule, prefix: str) -> bool:
+    """Whether it deletes anything below the backup path."""
+    return not rule.prefixes or any(one.startswith(prefix) or prefix.startswith(one) for one in rule.prefixes)
+
+
+def _days(policy: str) -> int | None:
+    if policy[-1:] not in _UNITS or not policy[:-1].isdigit():
+        return None
+    return int(policy[:-1]) * _UNITS[policy[-1]]
+
+
+def _location(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
+    name, bucket, wanted = "bucket-location", snapshot.bucket, settings.bucket_location
+    if isinstance(bucket, Unseen):
+        return bucket.as_check(name)
+    if wanted is not None and bucket.location.upper() != wanted.upper():
+        return Check(
+            name=name,
+            state=State.CRITICAL,
+            seen=f"the bucket is in {bucket.location}, and has to be in {wanted}",
+            remedy="a bucket cannot be moved: copy it (gcloud storage rsync), or correct health.bucketLocation",
+        )
+    return Check(name=name, state=State.OK, seen=bucket.location)
+
+
+def _credentials(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
+    """Certificates and tokens that end: CloudNativePG's own, which it renews itself, and those of this very check."""
+    name, serving = "credentials", snapshot.serving
+    if isinstance(serving, Unseen):
+        return serving.as_check(name)
+    ends = {**serving.certificates, **snapshot.own_ends}
+    if not ends:
+        return Check(name=name, state=State.OK, seen="none of which an end is known")
+    first = min(ends, key=ends.__getitem__)
+    left = (ends[first] - snapshot.seen_at).total_seconds()
+    state = graded(left / 86400, settings.certificate_days)
+    own = first in snapshot.own_ends
+    helps = "log in again, or have it renewed" if own else f"is the operator running? kubectl describe secret {first}"
+    return Check(
+        name=name,
+        state=state,
+        seen=f"{first} ends {ends[first]:%Y-%m-%d}, {'in' if left >= 0 else 'which was'} "
+        f"{abs(left) / 86400:.0f} days{'' if left >= 0 else ' ago'}",
+        remedy="" if state is State.OK else helps,
+        values={"credentials_left_seconds": left},
+    )
+
+
+def _identity(snapshot: HealthSnapshot) -> Check:
+    name, serving, seen = "identity", snapshot.serving, snapshot.identity
+    if isinstance(serving, Unseen):
+        return serving.as_check(name)
+    store = serving.cluster.store
+    google = (store.definition.get("googleCredentials") or {}) if store else {}
+    if not google.get("gkeEnvironment"):
+        how = "by a key in a Secret: it ends only when somebody ends it" if google else "not by Google's identities"
+        return Check(name=name, state=State.OK, seen=f"the bucket is reached {how}")
+    if isinstance(seen, Unseen):
+        return seen.as_check(name)
+    if not seen.found:
+        return Check(
+            name=name,
+            state=State.CRITICAL,
+            seen=f"there is no service account {seen.account}, by which the bucket is reached",
+            remedy="CloudNativePG makes it anew: does the operator run?",
+        )
+    if not seen.google and serving.cluster.archiving.working is False:
+        return Check(
+            name=name,
+            state=State.CRITICAL,
+            seen=f"archiving fails, and the service account {seen.account} names no Google account",
+            remedy="set iam.gke.io/gcp-service-account in the Cluster's serviceAccountTemplate, and bind "
+            "roles/iam.workloadIdentityUser to it for this name",
+        )
+    return Check(name=name, state=State.OK, seen=f"{seen.account} as {seen.google or 'itself'}")

@@ -1,0 +1,69 @@
+"""A kubeconfig for a GKE cluster, with a token of google-auth: no gcloud, no plugin, and no key file is needed.
+
+The cluster's DNS endpoint has a certificate of Google's own, and lets in by IAM, from anywhere. The token lasts an
+hour, so whoever works for longer writes the file anew.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import google.auth
+import yaml
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import Request
+
+from dr.core.errors import AccessError
+from dr.infra.google import SCOPES, GoogleApi
+from dr.stacks.resource import Api
+
+_OWNER_ONLY = 0o600
+
+
+def cluster_endpoint(project: str, location: str, name: str) -> str:
+    """The URL of the cluster's DNS endpoint, as Google tells it. Raises AccessError."""
+    where = f"projects/{project}/locations/{location}/clusters/{name}"
+    found = GoogleApi().find(Api.CONTAINER, where)
+    config = ((found or {}).get("controlPlaneEndpointsConfig") or {}).get("dnsEndpointConfig") or {}
+    if not config.get("endpoint"):
+        raise AccessError(
+            "endpoint-missing",
+            f"Google knows of no DNS endpoint of {where}" if found else f"there is no GKE cluster {where}",
+            "python -m dr full-rebuild makes it; a cluster without one is reached by gcloud's own kubeconfig",
+        )
+    return f"https://{config['endpoint']}"
+
+
+def write_kubeconfig(path: Path, *, contexts: Iterable[str], server: str) -> None:
+    """Write a kubeconfig with just ``contexts``, which all lead to ``server`` as who is logged in at Google. Raises
+    AccessError.
+    """
+    names = {"cluster": "gke", "user": "google"}
+    trusted = os.environ.get("SSL_CERT_FILE")
+    # The client would look at a bundle of its own otherwise, on a machine whose trust is given by the variable.
+    authority = {"certificate-authority": trusted} if trusted else {}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": names["cluster"], "cluster": {"server": server, **authority}}],
+        "users": [{"name": names["user"], "user": {"token": _token()}}],
+        "contexts": [{"name": context, "context": names} for context in dict.fromkeys(contexts)],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{os.getpid()}.new")
+    beside.touch(_OWNER_ONLY)
+    beside.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    beside.replace(path)
+
+
+def _token() -> str:
+    try:
+        credentials, _ = google.auth.default(scopes=SCOPES)
+        credentials.refresh(Request())  # type: ignore[no-untyped-call]  # it has no types
+    except GoogleAuthError as error:
+        raise AccessError(
+            "google-credentials",
+            f"there are no credentials for Google that work: {str(error)[:300]}",
+            "log in (gcloud auth application-default login), or run where a Workload Identity gives them",
+        ) from error
+    return str(credentials.token)

@@ -1,0 +1,1 @@
+"""One Kubernetes cluster: the connection, programs run in pods, and what any namespace has."""

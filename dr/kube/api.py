@@ -1,0 +1,229 @@
+"""The connection to one Kubernetes cluster, by the one context that the environment names.
+
+The official client raises half a dozen kinds of exception for "cannot reach it", "does not know me" and "is not there".
+Here they become the tool's own errors, each with what to do about it.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+from kubernetes.config.kube_config import KubeConfigMerger
+from yaml import YAMLError
+
+from dr.config.environment import KubernetesAccess
+from dr.core.errors import AccessError
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 30
+_HELD_CERTIFICATE = {"client-certificate", "client-certificate-data"}
+
+
+class KubernetesApi:
+    """Typed doors to the API groups this tool needs, over one connection."""
+
+    def __init__(
+        self, access: KubernetesAccess, *, seconds: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS)
+    ) -> None:
+        """Read the kubeconfig. Raises AccessError when there is none or it lacks the context; contacts nobody.
+
+        ``seconds`` are how long to wait for a connection, and for an answer.
+        """
+        self.context = access.context
+        self._file = access.kubeconfig
+        self._seconds = seconds
+        self._client = self.new_client()
+
+    def new_client(self) -> Any:
+        """A client of its own, for calls that cannot share one (exec swaps the client's request function)."""
+        files = _files_with_context(self._file, self.context)
+        try:
+            made = config.new_client_from_config(config_file=files, context=self.context)
+        except (ConfigException, OSError, ValueError) as error:
+            raise AccessError(
+                "kubeconfig-unusable",
+                f"the kubeconfig's context {self.context!r} cannot be used: {error}",
+                "log in again, or write the context anew (gcloud container clusters get-credentials)",
+            ) from error
+        # The default retries three times with waits: a dead API server would take half a minute to be called dead.
+        made.configuration.retries = urllib3.Retry(total=1, backoff_factor=0.2)
+        return client.ApiClient(configuration=made.configuration)
+
+    @property
+    def lasting_credentials(self) -> tuple[str, str]:
+        """The client certificate's file and the token that the context's user has for good; each empty where it has
+        none, or a program or a file gives a new one whenever it is needed.
+        """
+        user = _user_of(self.context, _files_with_context(self._file, self.context))
+        certificate = self._client.configuration.cert_file if _HELD_CERTIFICATE & user.keys() else None
+        return certificate or "", str(user.get("token") or "")
+
+    @cached_property
+    def core(self) -> Any:
+        """Pods, Services, Secrets, ConfigMaps."""
+        return client.CoreV1Api(self._client)
+
+    @cached_property
+    def apps(self) -> Any:
+        """Deployments."""
+        return client.AppsV1Api(self._client)
+
+    @cached_property
+    def custom(self) -> Any:
+        """CloudNativePG's kinds."""
+        return client.CustomObjectsApi(self._client)
+
+    @cached_property
+    def coordination(self) -> Any:
+        """Leases."""
+        return client.CoordinationV1Api(self._client)
+
+    @cached_property
+    def discovery(self) -> Any:
+        """Endpoints of Services."""
+        return client.DiscoveryV1Api(self._client)
+
+    @cached_property
+    def batch(self) -> Any:
+        """CronJobs and Jobs."""
+        return client.BatchV1Api(self._client)
+
+    @cached_property
+    def autoscaling(self) -> Any:
+        """HorizontalPodAutoscalers."""
+        return client.AutoscalingV2Api(self._client)
+
+    @cached_property
+    def storage(self) -> Any:
+        """Storage classes."""
+        return client.StorageV1Api(self._client)
+
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        return str(self._client.configuration.host)
+
+    def ask(self, what: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Make a call of this connection, and explain its failure. ``what`` says what was wanted: "read the Service
+        x".
+        """
+        try:
+            return call(*args, _request_timeout=self._seconds, **options)
+        except ApiException as error:
+            raise self.explained(error, what) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self.unreachable(error, what) from error
+
+    def find(self, what: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any | None:
+        """As :meth:`ask`, but None when the object is not there."""
+        try:
+            return self.ask(what, call, *args, **options)
+        except AccessError as error:
+            if error.code == "not-found":
+                return None
+            raise
+
+    def unreachable(self, error: Exception, what: str) -> AccessError:
+        """The error for an API server that does not answer."""
+        reason = getattr(error, "reason", None) or error
+        return AccessError(
+            "api-unreachable",
+            f"could not {what}: the Kubernetes API server {self.server} (context {self.context!r}) "
+            f"cannot be reached: {reason}",
+            "check the network or VPN, and that the cluster exists; if it is gone, a full rebuild is what you want",
+        )
+
+    def explained(self, error: ApiException, what: str) -> AccessError:
+        """The error for an answer that is a refusal."""
+        match error.status:
+            case 401:
+                return AccessError(
+                    "token-expired",
+                    f"could not {what}: the API server does not accept the credentials of context {self.context!r}; "
+                    "the token is wrong or has expired",
+                    "log in again (gcloud auth login) and repeat the command",
+                )
+            case 403:
+                return AccessError(
+                    "forbidden",
+                    f"could not {what}: {_message(error)}",
+                    f"ask for that permission for the user of context {self.context!r}, or use an account that has it",
+                )
+            case 404 if _is_about_an_object(error):
+                return AccessError(
+                    "not-found", f"could not {what}: it is not there", "check the names in Pulumi.<env>.yaml"
+                )
+            case 404:
+                return AccessError(
+                    "api-group-missing",
+                    f"could not {what}: the API server does not know that kind of object",
+                    "install the CloudNativePG operator and its CRDs, or wait until Argo CD has done so",
+                )
+        return AccessError("api-error", f"could not {what}: {error.status} {_message(error)}", "repeat the command")
+
+
+def _files_with_context(file: str | None, context: str) -> str:
+    """The kubeconfig files, joined as in ``$KUBECONFIG``. Raises AccessError unless they are there and have the
+    context.
+    """
+    default = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    places = [_expand(part) for part in (file or default).split(os.pathsep) if part]
+    found = [place for place in places if Path(place).is_file()]
+    if not found:
+        raise AccessError(
+            "kubeconfig-missing",
+            f"there is no kubeconfig: looked for {', '.join(places)}",
+            "set KUBECONFIG, or make one: gcloud container clusters get-credentials CLUSTER --location LOCATION",
+        )
+    try:
+        # Not list_kube_config_contexts(): that fails on a file without a current context, and ours needs none.
+        merged = KubeConfigMerger(os.pathsep.join(found)).config
+        names = [entry["name"] for entry in (merged.value.get("contexts") if merged else None) or ()]
+    except (ConfigException, YAMLError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise AccessError(
+            "kubeconfig-unusable",
+            f"the kubeconfig {', '.join(found)} cannot be read: {error}",
+            "mend it or make a new one",
+        ) from error
+    if context not in names:
+        raise AccessError(
+            "context-missing",
+            f"the kubeconfig {', '.join(found)} has no context {context!r}, which is the environment's",
+            f"make it (kubectl config rename-context OLD {context}); contexts there: {', '.join(names) or 'none'}",
+        )
+    return os.pathsep.join(found)
+
+
+def _user_of(context: str, files: str) -> dict[str, Any]:
+    """The user of ``context``, as the kubeconfig has it."""
+    merged = KubeConfigMerger(files).config
+    user = merged["contexts"].get_with_name(context)["context"].safe_get("user")
+    found = merged["users"].get_with_name(user, safe=True) if user else None
+    return dict(found["user"].value or {}) if found else {}
+
+
+def _expand(path: str) -> str:
+    return str(Path(path).expanduser())
+
+
+def _is_about_an_object(error: ApiException) -> bool:
+    """Whether a 404 is about one object (its Status has details) rather than about the whole kind."""
+    try:
+        return bool(json.loads(error.body or "{}").get("details", {}).get("name"))
+    except ValueError:
+        return False
+
+
+def _message(error: ApiException) -> str:
+    """The API server's own sentence, or the HTTP reason; cut short, as a body can be a whole page."""
+    try:
+        return str(json.loads(error.body or "{}").get("message") or error.reason)[:400]
+    except ValueError:
+        return str(error.reason)

@@ -1,0 +1,141 @@
+"""The Deployments that write to the database, and the Services and Secrets around it."""
+
+import time
+from collections.abc import Mapping, Sequence
+from threading import Event
+from typing import Any
+
+from dr.cnpg.recovered import MANAGED_BY
+from dr.core.errors import AccessError
+from dr.kube.api import KubernetesApi
+from dr.recovery.situation import Workload
+
+_ARGO_MARKS = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
+_CREDENTIALS = ("username", "password")
+
+
+def read_deployment(api: KubernetesApi, namespace: str, name: str) -> Workload | None:
+    """The Deployment as it is now, or None."""
+    raw = api.find(f"read the Deployment {namespace}/{name}", api.apps.read_namespaced_deployment, name, namespace)
+    if raw is None:
+        return None
+    marks = {**(raw.metadata.labels or {}), **(raw.metadata.annotations or {})}
+    return Workload(
+        name=name,
+        replicas=raw.spec.replicas,
+        selector=",".join(f"{key}={value}" for key, value in (raw.spec.selector.match_labels or {}).items()),
+        argo_managed=any(mark in marks for mark in _ARGO_MARKS),
+    )
+
+
+def scale(api: KubernetesApi, namespace: str, name: str, replicas: int) -> None:
+    """Set the wanted count of a Deployment.
+
+    At 0 a HorizontalPodAutoscaler lets it be: autoscaling is off for a target of 0 replicas (Kubernetes docs,
+    "Horizontal Pod Autoscaling", "Implicit maintenance-mode deactivation").
+    """
+    api.ask(
+        f"scale the Deployment {namespace}/{name} to {replicas}",
+        api.apps.patch_namespaced_deployment_scale,
+        name,
+        namespace,
+        {"spec": {"replicas": replicas}},
+    )
+
+
+def await_stopped(
+    api: KubernetesApi, namespace: str, selectors: Mapping[str, str], *, limit: float, stop: Event
+) -> None:
+    """Wait until no pod of the Deployments is left, terminating ones included: one of those can still write.
+
+    ``selectors`` maps a Deployment's name to its pod selector; ``limit`` is in seconds. Raises AccessError
+    ``writers-still-running`` at the limit; returns early when ``stop`` is set.
+    """
+    deadline = time.monotonic() + limit
+    left = dict(selectors)
+    while left and not stop.is_set():
+        for name, selector in tuple(left.items()):
+            pods = api.ask(
+                f"list the pods of {namespace}/{name}", api.core.list_namespaced_pod, namespace, label_selector=selector
+            ).items
+            if not any(pod.status.phase in {"Pending", "Running", "Unknown"} for pod in pods):
+                del left[name]
+        if left and time.monotonic() > deadline:
+            raise AccessError(
+                "writers-still-running",
+                f"pods of {', '.join(sorted(left))} still run {limit:.0f} s after scaling to 0; what scales them back?",
+                f"look: kubectl get deployment,hpa,pods -n {namespace}; pause what manages them (Argo CD?) and repeat",
+            )
+        if left:
+            stop.wait(0.1)
+
+
+def await_ready(api: KubernetesApi, namespace: str, names: Sequence[str], *, limit: float, stop: Event) -> None:
+    """Wait until every Deployment has rolled out: all wanted pods are of the newest template and available.
+
+    ``limit`` is in seconds. Raises AccessError ``writers-not-ready`` at the limit; returns early when ``stop`` is set.
+    """
+    deadline = time.monotonic() + limit
+    left = list(names)
+    while left and not stop.is_set():
+        left = [name for name in left if not _rolled_out(api, namespace, name)]
+        if left and time.monotonic() > deadline:
+            raise AccessError(
+                "writers-not-ready",
+                f"{', '.join(left)} in {namespace} did not become ready within {limit:.0f} s",
+                f"look: kubectl get pods -n {namespace}; kubectl logs -n {namespace} deployment/{left[0]}",
+            )
+        if left:
+            stop.wait(0.2)
+
+
+def _rolled_out(api: KubernetesApi, namespace: str, name: str) -> bool:
+    """As ``kubectl rollout status`` decides it."""
+    found = api.ask(f"read the Deployment {namespace}/{name}", api.apps.read_namespaced_deployment, name, namespace)
+    status, wanted = found.status, found.spec.replicas
+    return bool(
+        (status.observed_generation or 0) >= found.metadata.generation
+        and (status.updated_replicas or 0) == wanted
+        and (status.available_replicas or 0) == wanted
+        and (status.replicas or 0) == wanted
+    )
+
+
+def external_name(api: KubernetesApi, namespace: str, name: str) -> str | None:
+    """The externalName of the Service, empty when it is of another type, or None when there is no such Service."""
+    raw = api.find(f"read the Service {namespace}/{name}", api.core.read_namespaced_service, name, namespace)
+    return None if raw is None else (raw.spec.external_name or "")
+
+
+def read_secret(api: KubernetesApi, namespace: str, name: str) -> Mapping[str, str] | None:
+    """The Secret's data, base64 as Kubernetes keeps it, or None."""
+    raw = api.find(f"read the Secret {namespace}/{name}", api.core.read_namespaced_secret, name, namespace)
+    return None if raw is None else dict(raw.data or {})
+
+
+def copy_credentials(api: KubernetesApi, namespace: str, *, source: str, name: str) -> bool:
+    """Make the Secret ``name`` with the user name and password of ``source``; False when it was there already.
+
+    The type and the two keys are what CloudNativePG wants of ``bootstrap.recovery.secret``. Raises AccessError when the
+    source Secret is not there.
+    """
+    data = read_secret(api, namespace, source)
+    if data is None:
+        raise AccessError(
+            "secret-missing", f"there is no Secret {namespace}/{source}", "restore the Secret of the database's owner"
+        )
+    if missing := [key for key in _CREDENTIALS if key not in data]:
+        raise AccessError(
+            "secret-incomplete",
+            f"the Secret {namespace}/{source} has no {' and no '.join(missing)}",
+            "add what is missing, and repeat the command",
+        )
+    body: dict[str, Any] = {
+        "metadata": {"name": name, "labels": {**MANAGED_BY, "cnpg.io/reload": "true"}},
+        "type": "kubernetes.io/basic-auth",
+        "data": {key: data[key] for key in _CREDENTIALS},
+    }
+    if read_secret(api, namespace, name) is not None:
+        return False
+    api.ask(f"create the Secret {namespace}/{name}", api.core.create_namespaced_secret, namespace, body)
+    return True

@@ -1,0 +1,166 @@
+"""The ``dr`` command: finds the subcommand, and turns every failure into words and an exit code.
+
+Only click is imported here, so that ``--help`` answers at once; a subcommand's own imports wait until it runs.
+"""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+
+import click
+
+from dr import __version__
+from dr.core.errors import DrError, FaultError, InterruptedOperationError, RequestError
+
+_SECTIONS = {
+    "When something is broken": ("diagnose", "pitr", "latest", "extract", "full-rebuild"),
+    "Afterwards": ("status", "resume", "switchover", "rollback", "finalize", "report"),
+    "On any other day": ("health", "window", "drill", "mark", "preview"),
+    "Once": ("adopt", "migrate-to-plugin"),
+}
+"""The commands in the order in which they are wanted."""
+
+_COMMANDS = {
+    "diagnose": "dr.diagnose.command:command",
+    "pitr": "dr.recovery.pitr_command:command",
+    "latest": "dr.recovery.latest_command:command",
+    "extract": "dr.extract.command:command",
+    "full-rebuild": "dr.rebuild.command:command",
+    "status": "dr.status.command:command",
+    "resume": "dr.status.resume_command:command",
+    "switchover": "dr.switchover.switchover_command:command",
+    "rollback": "dr.switchover.rollback_command:command",
+    "finalize": "dr.finalize.command:command",
+    "report": "dr.status.report_command:command",
+    "health": "dr.health.command:command",
+    "window": "dr.window.command:command",
+    "drill": "dr.drill.command:command",
+    "mark": "dr.mark.command:command",
+    "preview": "dr.preview.command:command",
+    "adopt": "dr.adopt.command:command",
+    "migrate-to-plugin": "dr.migrate.command:command",
+}
+"""Where each command is: its module, and its name in it."""
+
+_EPILOG = """\b
+Exit codes: 0 done, 1 a fault of this tool, 2 a request that makes no sense, 3 configuration, 4 refused (a precondition
+does not hold), 5 no access (Kubernetes, object store), 6 Pulumi, 7 the recovery failed, 8 verification failed,
+9 you declined, 130 interrupted. Nothing was changed after 2, 3, 4 and 9. health has those of monitoring plugins, and
+preview its own.
+"""
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return [name for names in _SECTIONS.values() for name in names]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module, name = _COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Every command with its whole first sentence; click would cut it off to fit one line."""
+        widest = max(map(len, self.list_commands(ctx)))
+        for title, names in _SECTIONS.items():
+            known = [(name.ljust(widest), self.get_command(ctx, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl([(name, found.get_short_help_str(limit=1000)) for name, found in known if found])
+
+
+@click.group(
+    cls=_Lazy, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(__version__, prog_name="dr")
+def cli() -> None:
+    """Disaster recovery for PostgreSQL on CloudNativePG and GKE.
+
+    \b
+    Something is broken, and nobody knows what:
+      python -m dr diagnose --env prod
+
+    \b
+    A table was dropped, a migration went wrong:
+      python -m dr pitr --env prod --target-time 2026-04-27T09:55:00Z
+
+    \b
+    Only one table is gone or damaged, and what was written elsewhere since has to stay:
+      python -m dr extract --env prod --table public.users --target-time 2026-04-27T09:55:00Z
+
+    \b
+    The database is broken, and its newest good state is wanted:
+      python -m dr latest --env prod
+
+    \b
+    The Kubernetes cluster is gone, and the backups are there:
+      python -m dr full-rebuild --env prod
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and return its exit code. Failures are told on stderr, or on stdout as JSON with --json."""
+    as_json = "--json" in arguments
+    try:
+        ended = cli.main(args=arguments, prog_name="python -m dr", standalone_mode=False)
+    except click.ClickException as error:
+        if as_json:
+            return _fail(RequestError("usage", error.format_message(), "see python -m dr --help"), as_json)
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return _fail(
+            InterruptedOperationError("interrupted", "stopped before anything was changed", "repeat the command"),
+            as_json,
+        )
+    except DrError as error:
+        return _fail(error, as_json)
+    except Exception as error:  # noqa: BLE001 - a traceback is no way to talk to an operator; it goes below the message
+        fault = FaultError("fault", f"{type(error).__name__}: {error}", "report it, with the traceback below")
+        code = _fail(fault, as_json)
+        traceback.print_exception(error)
+        return code
+    # A command that has an exit code of its own ends its context with it; another returns None.
+    return ended if isinstance(ended, int) else 0
+
+
+def _fail(error: DrError, as_json: bool) -> int:
+    from dr.cli.console import error_as_json, show_error
+
+    if as_json:
+        click.echo(json.dumps(error_as_json(error), indent=2))
+    else:
+        show_error(error)
+    return error.exit_code
+
+
+def options(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Makes a command ``name`` with the options that every command of an environment takes."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        # The last one that is added is the first of the help.
+        for option in (
+            click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of prose."),
+            click.option("--context", help="Must be the environment's own kubeconfig context; any other is refused."),
+            click.option(
+                "--config-dir",
+                envvar="DR_CONFIG_DIR",
+                type=click.Path(exists=True, file_okay=False),
+                help="The folder with Pulumi.<env>.yaml.  [default: this project's; env: DR_CONFIG_DIR]",
+            ),
+            click.option("--env", "environment", required=True, help="The environment: its file is Pulumi.<env>.yaml."),
+        ):
+            function = option(function)
+        return click.command(name)(function)
+
+    return decorate

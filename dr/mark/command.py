@@ -1,0 +1,48 @@
+"""``dr mark``: a named restore point to come back to."""
+
+import json
+from pathlib import Path
+
+import click
+
+from dr.main import options
+
+
+@options("mark")
+@click.argument("name", required=False)
+@click.option("--list", "list_all", is_flag=True, help="List the restore points that were made so, newest last.")
+@click.option("--take-over", is_flag=True, help="Take the place of an operator that you know is dead.")
+def command(
+    name: str | None,
+    list_all: bool,
+    environment: str,
+    config_dir: str | None,
+    context: str | None,
+    as_json: bool,
+    take_over: bool,
+) -> None:
+    """Make a named restore point before a risky change, and see that it can be gone back to.
+
+    It writes one record into the WAL of the Cluster that serves, and waits until that is archived. The command that
+    comes back to it is printed.
+    """
+    from dr.cli import console as rendering
+    from dr.cli import signals
+    from dr.cli.wiring import open_session
+    from dr.config.load import load_environment
+    from dr.mark.run import list_marks, make_mark
+    from dr.mark.view import show_mark, show_marks
+
+    if (name is None) != list_all:
+        raise click.UsageError("give either a NAME or --list")
+    signals.interrupt_on_sigterm()
+    found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
+    session = open_session(found, context, take_over=take_over)
+    with rendering.waiting("looking at the cluster and the archive", quiet=as_json), signals.stopping(session.stop):
+        marks = make_mark(session, name) if name is not None else list_marks(session)
+    if as_json:
+        click.echo(json.dumps(marks.as_json(), indent=2))
+    elif name is None:
+        show_marks(marks)
+    else:
+        show_mark(marks)

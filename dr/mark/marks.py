@@ -1,0 +1,121 @@
+"""Named restore points: a place in the WAL to come back to, made before a risky change."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from dr.archive.catalogue import Catalogue
+from dr.cnpg.archive_problems import problems_of_archive
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.core.errors import Problem, RequestError
+
+KEPT = 100
+"""How many the record keeps; the WAL itself forgets none."""
+
+LONGEST_NAME = 63
+"""In bytes: PostgreSQL's ``MAXFNAMELEN`` less one (manual, ``pg_create_restore_point``)."""
+
+
+class Mark(BaseModel):
+    """A restore point that this tool made. ``lsn`` is where it ends, as PostgreSQL writes it; ``segment`` the WAL
+    segment that holds it; ``backup_id`` the newest base backup that had ended before it. ``archived`` is False as long
+    as it is not known to be in the archive.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    cluster: str
+    server_name: str
+    lsn: str
+    segment: str
+    backup_id: str
+    made: datetime
+    made_by: str
+    archived: bool = False
+
+    def command(self, environment: str, *, serving: str) -> str:
+        """The command that comes back to it; ``serving`` is the Cluster that recoveries come from by themselves."""
+        words = ["--env", environment, "--target-name", self.name, "--backup-id", self.backup_id]
+        words += [] if self.cluster == serving else ["--source", self.cluster]
+        return " ".join(["python -m dr pitr", *map(shlex.quote, words)])
+
+    def as_json(self) -> dict[str, Any]:
+        """The mark as plain values."""
+        found: dict[str, Any] = self.model_dump(mode="json")
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """The marks of an environment, oldest first, and the Cluster that recoveries come from by themselves."""
+
+    environment: str
+    serving: str
+    marks: tuple[Mark, ...]
+
+    def command(self, mark: Mark) -> str:
+        """The command that comes back to ``mark``."""
+        return mark.command(self.environment, serving=self.serving)
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The marks as plain values, each with its command."""
+        marks = [{**mark.as_json(), "command": self.command(mark)} for mark in self.marks]
+        return {"environment": self.environment, "marks": marks}
+
+
+def check_mark_name(name: str) -> None:
+    """Raise RequestError when ``name`` cannot be a restore point's, or cannot be gone back to."""
+    if not name or len(name.encode()) > LONGEST_NAME or re.search(r"[\x00-\x1f\x7f]", name):
+        raise RequestError(
+            "mark-name-malformed",
+            f"{name!r} cannot be a restore point's name",
+            f"give 1 to {LONGEST_NAME} bytes without control characters, such as before-migration-42",
+        )
+
+
+def with_mark(marks: tuple[Mark, ...], mark: Mark) -> tuple[Mark, ...]:
+    """The marks with ``mark``, in place of an earlier state of it; the newest last."""
+    return (*(other for other in marks if other.name != mark.name), mark)[-KEPT:]
+
+
+def problems_of_mark(
+    name: str,
+    marks: tuple[Mark, ...],
+    serving: str,
+    source: ClusterSnapshot | None,
+    catalogue: Catalogue | None,
+) -> Iterator[Problem]:
+    """What would keep a restore point ``name`` in the Cluster ``serving`` from being gone back to."""
+    used = next((mark for mark in marks if mark.name == name and mark.archived), None)
+    if used is not None:
+        yield Problem(
+            code="mark-exists",
+            cause=f"there is a restore point {name} in {used.cluster} already, of {used.made:%Y-%m-%d %H:%M:%S} UTC",
+            remedy="give another name: a recovery stops at the first restore point of a name that it meets",
+        )
+    if source is None or source.primary is None:
+        yield Problem(
+            code="mark-without-primary",
+            cause=f"the Cluster {serving} has no primary to make a restore point in",
+            remedy="see what is wrong with it: python -m dr status; a restore point is made while all is well",
+        )
+        return
+    yield from problems_of_archive(source)
+    if source.store is not None and (catalogue is None or not catalogue.backups):
+        yield Problem(
+            code="no-backup",
+            cause=f"there is no completed base backup of {source.store.server_name} below {source.store.url}",
+            remedy=f"make one first: kubectl cnpg backup {source.name} -n {source.namespace}",
+        )
+    if source.archiving.working is False:
+        yield Problem(
+            code="archiving-failing",
+            cause=f"WAL archiving of {source.name} fails: {source.archiving.message or 'no message'}",
+            remedy="mend it first (credentials, bucket): what is not archived cannot be gone back to",
+        )

@@ -1,0 +1,25 @@
+"""Restore points, as a person reads them."""
+
+from rich.text import Text
+
+from dr.cli.console import out
+from dr.mark.marks import Marks
+
+
+def show_mark(marks: Marks) -> None:
+    """The one that was made, and the way back to it."""
+    (mark,) = marks.marks
+    where = f"{mark.name} in {mark.cluster}: LSN {mark.lsn}, WAL segment {mark.segment}, archived"
+    out.print(Text.assemble(("Marked ", "bold green"), where), soft_wrap=True)
+    out.print(Text("To come back to it:", style="bold"))
+    out.print(Text(f"  {marks.command(mark)}"), soft_wrap=True)
+
+
+def show_marks(marks: Marks) -> None:
+    """All of them, each with the way back to it."""
+    if not marks.marks:
+        out.print(Text(f"No restore point was made in {marks.environment} yet: python -m dr mark NAME"))
+    for mark in marks.marks:
+        state = "" if mark.archived else "  not archived: give the command that made it again"
+        out.print(Text.assemble((mark.name, "bold"), f"  {mark.made:%Y-%m-%d %H:%M:%S} UTC by {mark.made_by}{state}"))
+        out.print(Text(f"  {marks.command(mark)}", style="dim"), soft_wrap=True)

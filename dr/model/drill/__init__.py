@@ -1,1 +1,0 @@
-"""A drill: a disaster recovery, tried beforehand."""

@@ -1,1 +1,0 @@
-"""One table back: when it was dropped, what it is, and what brings it into the live database."""

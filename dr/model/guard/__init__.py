@@ -1,1 +1,0 @@
-"""The guard, and the changes that it judges."""

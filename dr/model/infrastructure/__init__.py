@@ -1,1 +1,0 @@
-"""What the database lives on at Google: what is declared, what survives, what is adopted."""

@@ -1,1 +1,0 @@
-"""Ending an incident, and what else is changed in Git."""

@@ -1,1 +1,0 @@
-"""What all operations have in common."""

@@ -1,1 +1,0 @@
-"""The full rebuild, and taking over what Terraform made."""

@@ -1,1 +1,0 @@
-"""Recovering, and finding out where to."""

@@ -1,1 +1,0 @@
-"""Previews, the guard at work, and `pulumi up` by hand."""

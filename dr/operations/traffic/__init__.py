@@ -1,1 +1,0 @@
-"""Moving the traffic, and keeping writers and Argo CD away while it moves."""

@@ -1,0 +1,110 @@
+"""A table's name, and the names that are made from it, under PostgreSQL's rules for identifiers."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dr.core.errors import RequestError
+from dr.core.target import RecoveryTarget
+
+IDENTIFIER_BYTES = 63
+"""The longest identifier, in bytes of UTF-8: ``NAMEDATALEN - 1`` (PostgreSQL manual, "Identifiers and Key Words")."""
+
+STAGING_PREFIX = "postgres_dr_"
+
+_PART = r'(?:[A-Za-z_][A-Za-z0-9_$]*|"(?:[^"\x00]|"")+")'
+_NAME = re.compile(rf"(?:({_PART})\.)?({_PART})")
+
+
+@dataclass(frozen=True, order=True)
+class TableName:
+    """A table in its schema, as the catalogue has it: without quotes."""
+
+    schema: str
+    table: str
+
+    @classmethod
+    def parse(cls, text: str) -> "TableName":
+        """Read ``schema.table``, or ``table`` for one in ``public``; folded and quoted as in SQL.
+
+        Raises RequestError ``table-name-malformed``.
+        """
+        found = _NAME.fullmatch(text.strip())
+        parts = [_unquoted(part) for part in (found[1] or "public", found[2])] if found else []
+        if not parts or any(len(part.encode()) > IDENTIFIER_BYTES for part in parts):
+            raise RequestError(
+                "table-name-malformed",
+                f"--table {text!r} is no name of a table: schema.table, each at most {IDENTIFIER_BYTES} bytes",
+                "write it as in SQL: --table public.users, or --table 'sales.\"Order\"' where it needs quotes",
+            )
+        return cls(*parts)
+
+    @property
+    def sql(self) -> str:
+        """The qualified name in a statement."""
+        return f"{identifier(self.schema)}.{identifier(self.table)}"
+
+    def __str__(self) -> str:
+        """The name as people write it, quoted only where it has to be; :meth:`parse` reads it back."""
+        return f"{_shown(self.schema)}.{_shown(self.table)}"
+
+
+def identifier(name: str) -> str:
+    """A name in a statement, quoted."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A string in a statement, whatever ``standard_conforming_strings`` says."""
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f" E'{escaped}'" if "\\" in text else f"'{escaped}'"
+
+
+def stamp(target: RecoveryTarget) -> str:
+    """The target in a name: ``20261123t090102z``, in UTC."""
+    return f"{target.time:%Y%m%dt%H%M%Sz}"
+
+
+def recovered_as(table: TableName, target: RecoveryTarget) -> TableName:
+    """What the table as it was at ``target`` is called beside the present one."""
+    return TableName(table.schema, suffixed(table.table, f"_recovered_{stamp(target)}"))
+
+
+def kept_as(table: TableName, target: RecoveryTarget) -> TableName:
+    """What a table is called after the one of ``target`` took its place."""
+    return TableName(table.schema, suffixed(table.table, f"_before_{stamp(target)}"))
+
+
+def staging_schema(table: TableName, target: RecoveryTarget) -> str:
+    """The schema that the table is loaded into before it gets its place.
+
+    The same for each try of the same extraction, so that a later one finds what an earlier one left.
+    """
+    digest = hashlib.sha256(f"{table.sql} {target.rfc3339}".encode()).hexdigest()
+    return f"{STAGING_PREFIX}{digest[:12]}"
+
+
+def suffixed(name: str, suffix: str) -> str:
+    """``name`` with ``suffix``; a long name loses its end, and never half of a character."""
+    return name.encode()[: IDENTIFIER_BYTES - len(suffix.encode())].decode(errors="ignore") + suffix
+
+
+def all_suffixed(names: Iterable[str], suffix: str) -> Mapping[str, str]:
+    """Each name with ``suffix``, and with a number besides where two would become one."""
+    found: dict[str, str] = {}
+    for name in names:
+        number, made = 1, suffixed(name, suffix)
+        while made in found.values():
+            number += 1
+            made = suffixed(name, f"{suffix}_{number}")
+        found[name] = made
+    return found
+
+
+def _unquoted(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part.lower()
+
+
+def _shown(name: str) -> str:
+    return name if re.fullmatch(r"[a-z_][a-z0-9_$]*", name) else identifier(name)

@@ -1,0 +1,131 @@
+"""The guard as Pulumi's policy pack uses it: each resource before it is done, and in the end what would go.
+
+The pack is started by Pulumi for each preview and each update, with the stack's configuration.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dr.config.environment import Environment
+from dr.config.guard_rules import Override
+from dr.config.infrastructure import Part
+from dr.config.load import load_environment, load_part
+from dr.config.stack_file import PROJECT
+from dr.engine.backend import state_folder
+from dr.engine.changes import PROVIDER_PREFIX, STACK_TYPE, Changes, Op
+from dr.engine.processes import this_process
+from dr.engine.state_export import export_state
+from dr.guard.check import see
+from dr.guard.rules import Danger, Seen, dangers, override_of
+from dr.kube.api import KubernetesApi
+from dr.preview.state_changes import declared_change, going, state_resources
+from dr.run.session import Session, utc_now
+
+_UNKNOWN = "[known later]"
+_UNSEEN = "the Clusters in it are not looked at by a stack of the infrastructure"
+
+
+class PackGuard:
+    """The guard over one run of Pulumi. ``project`` is the folder of the stacks' files."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._stack = ""
+
+    def of_resource(self, urn: str, kind: str, inputs: Mapping[str, Any]) -> list[str]:
+        """What speaks against creating or changing one resource, in words."""
+        self._stack = _stack_of(urn)
+        if kind == STACK_TYPE or kind.startswith(PROVIDER_PREFIX):
+            return []
+        change = declared_change(self._state, urn, kind, inputs)
+        return [] if change.op is Op.KEEP else self._judged(Changes(stack=self._stack, items=(change,)))
+
+    def of_stack(self, declared: Collection[str]) -> list[str]:
+        """What speaks against what goes, once all that is ``declared`` is known, in words."""
+        self._stack = _stack_of(next(iter(declared)))
+        return self._judged(going(self._stack, self._state, declared))
+
+    def _judged(self, changes: Changes) -> list[str]:
+        if not changes.items:
+            return []
+        found = dangers(changes, self._seen(changes))
+        overrides, now = self._overrides, utc_now()
+        left: list[str] = []
+        for danger in found:
+            if used := override_of(danger, overrides, now=now):
+                self._write_down(danger, used, now)
+            else:
+                left.append(f"{danger.rule}: {danger.cause}. {danger.remedy}")
+        return left
+
+    def _seen(self, changes: Changes) -> Seen:
+        if self._session is None:
+            return Seen(blind=_UNSEEN)
+        return see(self._session, changes)
+
+    @cached_property
+    def _state(self) -> Mapping[str, Mapping[str, Any]]:
+        """The state before. An update that is under way writes into it, so it is read once, at the beginning."""
+        return state_resources(export_state(f"organization/{PROJECT}/{self._stack}"))
+
+    @cached_property
+    def _holds(self) -> Part | Environment:
+        """What the stack's file says that it is of."""
+        return load_part(self._stack, self._project) or load_environment(self._stack, self._project)
+
+    @cached_property
+    def _session(self) -> Session | None:
+        """The environment whose recovery stack this is; None for the infrastructure."""
+        if not isinstance(self._holds, Environment):
+            return None
+        return Session(
+            environment=self._holds,
+            api=KubernetesApi(self._holds.kubernetes),
+            holder=this_process(),
+        )
+
+    @property
+    def _overrides(self) -> Sequence[Override]:
+        return [given.override for given in self._holds.overrides]
+
+    def _write_down(self, danger: Danger, used: Override, at: datetime) -> None:
+        """An override that counted, in the journal of this machine; it stands in the configuration with its reason."""
+        path = state_folder() / "journal" / f"{self._stack}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        line = {
+            "at": at.isoformat(),
+            "event": "guard-overridden",
+            "operation": "pulumi",
+            "environment": self._stack,
+            "user": this_process().operator,
+            "danger": danger.as_json(),
+            "reason": used.reason,
+        }
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _stack_of(urn: str) -> str:
+    return urn.removeprefix("urn:pulumi:").split("::")[0]
+
+
+def plain(value: Any) -> Any:
+    """What Pulumi hands to a policy, as plain values: it raises where something is asked that a preview cannot know."""
+    if isinstance(value, Mapping):
+        return {str(key): _known(value, key) for key in value}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_known(value, index) for index in range(len(value))]
+    return value
+
+
+def _known(holder: Any, key: Any) -> Any:
+    try:
+        return plain(holder[key])
+    except Exception as error:
+        if type(error).__name__ != "UnknownValueError":
+            raise
+        return _UNKNOWN

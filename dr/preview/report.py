@@ -1,0 +1,152 @@
+"""A preview for people: what changes in words, what is lost by it, how long it takes, and what must not be."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dr.engine.changes import Change, Changes, Op
+from dr.guard.rules import CLUSTER, Danger
+from dr.run.record import Record
+from dr.switchover.plan import cluster_behind
+
+_VERBS = {
+    Op.CREATE: "created",
+    Op.IMPORT: "taken over",
+    Op.UPDATE: "changed",
+    Op.REPLACE: "replaced",
+    Op.DELETE: "deleted",
+    Op.FORGET: "let go of, and stays as it is",
+    Op.READ: "read",
+    Op.KEEP: "kept",
+}
+_NOTHING, _CHANGE, _DANGER = 0, 2, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewReport:
+    """What came of a preview. ``dangers`` are those that nobody has taken upon themselves, ``overridden`` the others in
+    words; ``asked`` is what the configuration asks for; ``seconds`` are those that a recovery took last, None before
+    the first; ``limit`` is the longest it may take.
+    """
+
+    environment: str
+    changes: Changes
+    dangers: tuple[Danger, ...] = ()
+    overridden: tuple[str, ...] = ()
+    asked: str = ""
+    seconds: float | None = None
+    limit: float = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 nothing changes, 2 something does, 3 something must not be done."""
+        if self.dangers or self.changes.faults:
+            return _DANGER
+        return _CHANGE if self.changes.any else _NOTHING
+
+    @property
+    def headline(self) -> str:
+        """All of it in one line."""
+        counts = [
+            f"{len(found)} {_VERBS[op].split(',')[0]}"
+            for op in (Op.CREATE, Op.IMPORT, Op.UPDATE, Op.REPLACE, Op.DELETE, Op.FORGET, Op.KEEP)
+            if (found := [change for change in self.changes.of(op) if not change.is_provider])
+        ]
+        said = ", ".join(counts) or "the stack holds nothing"
+        return f"{said}; this is dangerous" if self.exit_code == _DANGER else said
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What becomes of each resource, one sentence each; what stays comes last."""
+        told = sorted((change for change in self.changes.items if not change.is_provider), key=_order)
+        return tuple(_sentence(change) for change in told)
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What would be gone afterwards; empty when nothing is."""
+        return tuple(_losses(self.changes))
+
+    @property
+    def takes(self) -> str:
+        """How long it takes, as far as is known; empty when nothing is done."""
+        if not self.changes.any:
+            return ""
+        if any(change.type == CLUSTER and change.op in {Op.CREATE, Op.REPLACE} for change in self.changes.items):
+            last = f"{self.seconds:.0f} s the last time" if self.seconds is not None else "never done here yet"
+            return f"the recovery of a Cluster: {last}, and at most {self.limit / 60:g} min"
+        return "seconds, and what the providers take"
+
+    @property
+    def manifests(self) -> tuple[Mapping[str, Any], ...]:
+        """The custom resources as they would be declared, for whoever checks them against their schemas."""
+        declared = (change.after for change in self.changes.items if change.type == CLUSTER and change.changes)
+        return tuple(manifest for manifest in declared if manifest is not None)
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return {
+            "environment": self.environment,
+            "headline": self.headline,
+            "exitCode": self.exit_code,
+            "asked": self.asked,
+            "words": list(self.words),
+            "lost": list(self.lost),
+            "takes": self.takes,
+            "dangers": [danger.as_json() for danger in self.dangers],
+            "overridden": list(self.overridden),
+            "manifests": [dict(manifest) for manifest in self.manifests],
+            **self.changes.as_json(),
+        }
+
+
+def recovery_seconds(record: Record | None) -> float | None:
+    """How long the last recovery took that was done; None before the first."""
+    for entry in reversed(record.operations if record else ()):
+        for step in entry.steps:
+            if step.key == "recover" and step.ended is not None:
+                return (step.ended - step.started).total_seconds()
+    return None
+
+
+def _order(change: Change) -> int:
+    order = (Op.DELETE, Op.REPLACE, Op.UPDATE, Op.CREATE, Op.IMPORT, Op.FORGET, Op.KEEP, Op.READ)
+    return order.index(change.op)
+
+
+def _sentence(change: Change) -> str:
+    more = ", ".join(_more(change))
+    return f"{change.kind} {change.name} is {_VERBS[change.op]}{f': {more}' if more else ''}"
+
+
+def _more(change: Change) -> Iterator[str]:
+    if change.protected and change.goes:
+        yield "it is protected, so Pulumi refuses"
+    if change.type == CLUSTER and change.op in {Op.CREATE, Op.REPLACE}:
+        recovery: Mapping[str, Any] = change.new("spec.bootstrap.recovery") or {}
+        if recovery:
+            target = (recovery.get("recoveryTarget") or {}).get("targetTime") or "the end of its WAL"
+            yield f"recovered from {recovery.get('source')} to {target}"
+    if host := change.new("spec.externalName"):
+        before = change.old("spec.externalName")
+        if before and before != host:
+            yield f"from {before} to {host}"
+        else:
+            yield f"points to {host}"
+    elif change.op in {Op.UPDATE, Op.IMPORT} and change.paths:
+        yield ", ".join(path.path for path in change.paths[:5]) + (" and more" if len(change.paths) > 5 else "")
+    if change.op is Op.REPLACE and (why := [path.path for path in change.paths if path.replaces]):
+        yield f"because of {', '.join(why[:3])}"
+
+
+def _losses(changes: Changes) -> Iterator[str]:
+    for change in changes.items:
+        if change.is_provider:
+            continue
+        if change.goes and change.type == CLUSTER:
+            yield f"the volumes of {change.name}, with what was written there and is not archived"
+        elif change.goes:
+            yield f"{change.kind} {change.name}, with all that is in it"
+        elif change.op is Op.UPDATE and (before := change.old("spec.externalName")):
+            left = cluster_behind(str(before), str(change.old("metadata.namespace") or ""))
+            if left and before != change.new("spec.externalName"):
+                yield f"nothing is deleted, but what {left} alone has does not come along: it stays there"

@@ -1,0 +1,174 @@
+"""The database of a rebuilt platform: what Git brought up, whether that is the one that was lost, and protecting the
+archive from it if it is not.
+
+A Cluster that is bootstrapped anew under the old name archives to the old name's folder. CloudNativePG refuses that by
+itself: such a Cluster is healthy and archives nothing ("Expected empty archive"), so that no base backup of it can be
+taken either. Unless its manifest says ``skipEmptyWalArchiveCheck``: then it would write over the very segments that the
+lost database is to be recovered from, and so it is fenced the moment it is seen.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from dr.archive.contents import Archive
+from dr.archive.reader import find_archive
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.clusters import find_cluster, gave_up
+from dr.cnpg.fencing import forbid_writing
+from dr.core.errors import AccessError, RecoveryError, VerificationError
+from dr.kube import workloads
+from dr.postgres.psql import Psql
+from dr.rebuild.layers import Watch
+from dr.rebuild.origin import DatabaseSeen, Judgement, Origin, judge_origin
+from dr.recovery.verify import verify_database
+from dr.run.session import Session
+from dr.switchover.plan import cluster_behind
+
+SKIPS_CHECK = "cnpg.io/skipEmptyWalArchiveCheck"
+_LOOK_SECONDS = 1.0
+_GIT_SECONDS = 300
+"""How long a correction of Git is waited for: Argo CD looks into a repository every three minutes."""
+_NOT_YET = {"not-found", "cnpg-missing", "api-group-missing"}
+_IDENTITY = (
+    "SELECT system_identifier FROM pg_control_system()",
+    "SELECT timeline_id FROM pg_control_checkpoint()",
+)
+_CLOCKS = timedelta(seconds=5)
+"""How far the bucket's clock may be from the API server's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseFound:
+    """The Cluster that Git declares, as it came up within the time, and where its data come from."""
+
+    cluster: ClusterSnapshot
+    judgement: Judgement
+    fenced: bool
+
+
+def find_database(session: Session, archive: Archive, watch: Watch, *, known: Mapping[str, str]) -> DatabaseFound:
+    """Wait for the Cluster behind the environment's Service, and judge it. ``archive`` is the one that survived.
+
+    Not longer than ``timeouts.rebuildMinutes``. Raises RecoveryError ``database-missing`` when nothing is declared
+    by then, ``git-names-another-bucket`` when it is to archive elsewhere, VerificationError ``archive-written`` when it
+    has written into the archive, AccessError.
+    """
+    cluster, fenced = _await(session, watch)
+    judgement = judge_origin(cluster, _ask(session, cluster), archive, known=known)
+    if judgement.origin is not Origin.RESTORED and cluster.server_name == archive.server_name:
+        _see_untouched(session, cluster, archive)
+    return DatabaseFound(cluster=cluster, judgement=judgement, fenced=fenced)
+
+
+def _await(session: Session, watch: Watch) -> tuple[ClusterSnapshot, bool]:
+    """The Cluster once it is healthy, has given up, or the time is up; and whether it was kept from writing."""
+    environment = session.environment
+    limit = environment.timeouts.rebuild_minutes * 60
+    begin, fenced = time.monotonic(), False
+    while True:
+        name = environment.source_cluster
+        cluster, missing = None, ""
+        try:
+            name = _declared(session) or name
+            cluster = find_cluster(session.api, environment.namespace, name)
+            missing = _missing_around(session, cluster)
+        except AccessError as error:
+            if error.code not in _NOT_YET:
+                raise
+        if cluster and not fenced and cluster.annotations.get(SKIPS_CHECK) == "enabled":
+            forbid_writing(session.api, cluster.namespace, cluster.name)
+            fenced = True
+        elapsed = time.monotonic() - begin
+        over = elapsed > limit or watch.stop.is_set()
+        elsewhere = _elsewhere(session, cluster) if cluster else ""
+        if elsewhere:
+            if over or elapsed > _GIT_SECONDS:
+                raise RecoveryError("git-names-another-bucket", elsewhere, _correct_git(session))
+        elif cluster and (over or (not missing and (fenced or cluster.healthy or gave_up(session.api, cluster)))):
+            return cluster, fenced
+        elif over:
+            raise RecoveryError(
+                "database-missing",
+                f"there is no Cluster {environment.namespace}/{name} {elapsed:.0f} s after CloudNativePG was ready",
+                "does Git declare it? Look at Argo CD's Applications; timeouts.rebuildMinutes is the limit",
+            )
+        state = (cluster.phase or "just made") if cluster else "not declared yet"
+        waiting = f"{name}: {state}{f'; waiting for {missing}' if missing else ''} ({elapsed:.0f} of {limit:.0f} s)"
+        if elsewhere:
+            waiting = f"{elsewhere}: waiting until Argo CD has brought another, at most {_GIT_SECONDS} s"
+        watch.say(waiting)
+        watch.stop.wait(_LOOK_SECONDS)
+
+
+def _elsewhere(session: Session, cluster: ClusterSnapshot) -> str:
+    """That Git has it archive to another place than the rebuild was agreed with, in words; empty where it has not."""
+    wanted = session.environment.backup.url
+    if cluster.store is None or cluster.store.url == wanted:
+        return ""
+    return f"Git has {cluster.name} archive to {cluster.store.url}, and the backups are taken from {wanted}"
+
+
+def _correct_git(session: Session) -> str:
+    wanted = session.environment.backup.url
+    return (
+        f"write {wanted} as destinationPath into Git's manifests, then python -m dr resume; or, if Git is right, "
+        "the backup of Pulumi.<env>.yaml, or --durable, is not"
+    )
+
+
+def _declared(session: Session) -> str:
+    """The Cluster that the Service points to, as Git says."""
+    environment = session.environment
+    external_name = workloads.external_name(session.api, environment.namespace, environment.service)
+    return cluster_behind(external_name or "", environment.namespace)
+
+
+def _missing_around(session: Session, cluster: ClusterSnapshot | None) -> str:
+    """What a recovery needs beside the Cluster, and Argo CD has not brought yet."""
+    environment, api = session.environment, session.api
+    if workloads.external_name(api, environment.namespace, environment.service) is None:
+        return f"the Service {environment.service}"
+    for name in environment.workloads.deployments:
+        if workloads.read_deployment(api, environment.workloads.namespace, name) is None:
+            return f"the Deployment {environment.workloads.namespace}/{name}"
+    if cluster and workloads.read_secret(api, cluster.namespace, cluster.app_secret) is None:
+        return f"the Secret {cluster.app_secret}"
+    return ""
+
+
+def _ask(session: Session, cluster: ClusterSnapshot) -> DatabaseSeen | None:
+    """What its database says of itself, None where it does not answer."""
+    if cluster.primary is None:
+        return None
+    pod = {"namespace": cluster.namespace, "pod": cluster.primary}
+    try:
+        system_id, timeline = Psql(session.api, **pod, database="postgres").ask(*_IDENTITY)
+        findings = verify_database(Psql(session.api, **pod, database=cluster.database), session.environment)
+        return DatabaseSeen(
+            system_id=system_id,
+            timeline=int(timeline),
+            answers={finding.name: finding.value for finding in findings},
+        )
+    except (AccessError, ValueError):
+        return None
+
+
+def _see_untouched(session: Session, cluster: ClusterSnapshot, before: Archive) -> None:
+    """See that nothing was written to the archive since ``cluster`` was made. Raises VerificationError."""
+    now, _ = find_archive(session.environment.backup, before.server_name)
+    written = _written_since(now, cluster.created - _CLOCKS) if now else []
+    if written:
+        forbid_writing(session.api, cluster.namespace, cluster.name)
+        raise VerificationError(
+            "archive-written",
+            f"the new Cluster {cluster.name} has written into the archive of the lost one: {', '.join(written[:5])}",
+            "it was fenced. What it wrote over is to be had back by soft delete or versioning (gcloud storage ls "
+            f"--soft-deleted {session.environment.backup.url}/{before.server_name}/wals/); then recover by hand",
+        )
+
+
+def _written_since(archive: Archive, since: datetime) -> list[str]:
+    files = [name for name, made in archive.files.items() if made and made >= since]
+    return sorted(files) + [backup.backup_id for backup in archive.backups if backup.begin >= since]

@@ -1,0 +1,143 @@
+"""Looking at what a rebuild decides on: what survives of the database, what is there of the platform. Changes nothing.
+
+Everything may be down; what cannot be looked at is told, and stops a rebuild only where going on would be a guess.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from dr.archive.archive_seen import looked_into
+from dr.archive.contents import Archive
+from dr.archive.reader import OpenArchive, open_archives
+from dr.archive.survivors import Survivor, loss, survivors
+from dr.cnpg.clusters import list_clusters
+from dr.config.environment import Environment
+from dr.core.errors import AccessError, Problem, RefusedError
+from dr.guard.rules import Seen, dangers
+from dr.infra.google import GoogleApi
+from dr.infra.region import BucketLocation, region_problems, region_warnings
+from dr.kube.api import KubernetesApi
+from dr.rebuild.layers import Layer, barred, told
+from dr.rebuild.plan import RebuildSituation
+from dr.rebuild.stage import Layers
+from dr.rebuild.store import RebuildRecords
+from dr.stacks.resource import Api
+
+_SECONDS = (3.0, 8.0)
+_NO_BACKUPS = {"archive-empty", "bucket-missing"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """From the region that is lost to another one; ``state`` is the URL of Pulumi's state."""
+
+    lost: str
+    wanted: str
+    state: str
+
+
+def observe(
+    environment: Environment, layers: Layers, records: RebuildRecords, move: Move | None = None
+) -> RebuildSituation:
+    """The situation now. ``move`` is None for a rebuild where it was. Raises AccessError, EngineError where it cannot
+    be known what survives.
+    """
+    bucket = _bucket(environment) if move else None
+    with ThreadPoolExecutor(max_workers=5) as pool:
+        cluster = pool.submit(_cluster, environment, elsewhere=move is not None)
+        archives = pool.submit(_archives, environment)
+        durable, platform = pool.submit(_look, layers.durable), pool.submit(_look, layers.platform)
+        record = pool.submit(records.read)
+        state, answers = cluster.result()
+        found, nothing = archives.result()
+        known = record.result()
+        looked = [durable.result(), platform.result()]
+    return RebuildSituation(
+        cluster=state,
+        cluster_answers=answers,
+        survivors=survivors(found),
+        loss=nothing or loss(found, environment.backup.url),
+        durable=looked[0].said,
+        platform=looked[1].said,
+        argocd=_argocd(layers, answers=answers),
+        problems=(
+            *(region_problems(bucket, lost=move.lost, wanted=move.wanted) if bucket and move else ()),
+            *looked[0].problems,
+            *looked[1].problems,
+        ),
+        warnings=(
+            *_passed_over(found),
+            *(region_warnings(bucket, lost=move.lost, wanted=move.wanted, state=move.state) if bucket and move else ()),
+        ),
+        history=known.operations if known else (),
+    )
+
+
+def _bucket(environment: Environment) -> BucketLocation:
+    """Where the bucket is, as Google tells it. Raises AccessError."""
+    raw = GoogleApi().find(Api.STORAGE, f"b/{environment.backup.bucket}")
+    return BucketLocation.from_object(raw or {"name": environment.backup.bucket})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Looked:
+    said: str
+    problems: tuple[Problem, ...] = ()
+
+
+def _look(layer: Layer) -> _Looked:
+    try:
+        changes = layer.look()
+    except RefusedError as error:
+        return _Looked(said="cannot be adopted as it is", problems=tuple(error.problems))
+    found = dangers(changes, Seen())
+    problems = tuple(barred(one) for one in found)
+    return _Looked(said=told(changes) if changes.any else "is as it should be", problems=problems)
+
+
+def _cluster(environment: Environment, *, elsewhere: bool) -> tuple[str, bool]:
+    """How the environment's cluster is, in words, and whether it answers."""
+    if elsewhere:
+        return "not looked at: another region is asked for", False
+    try:
+        api = KubernetesApi(environment.kubernetes, seconds=_SECONDS)
+        clusters = list_clusters(api, environment.namespace)
+    except AccessError as error:
+        if error.code == "api-group-missing":
+            return "answers, without CloudNativePG", True
+        return error.cause, False
+    states = ", ".join(f"{cluster.name}: {cluster.phase or 'just made'}" for cluster in clusters)
+    return f"answers; {states or f'no Cluster in {environment.namespace}'}", True
+
+
+def _archives(environment: Environment) -> tuple[tuple[Archive, ...], str]:
+    """The archives, and what to say where there is nothing at all."""
+    try:
+        opened = open_archives(environment.backup)
+        source = next(iter(survivors(tuple(one.archive for one in opened))), None)
+        found = (one if source is None or one.archive is not source.archive else _looked(one, source) for one in opened)
+        return tuple(one.archive for one in found), ""
+    except AccessError as error:
+        if error.code not in _NO_BACKUPS:
+            raise
+        return (), f"{error.cause}: the database cannot be brought back from there"
+
+
+def _looked(opened: OpenArchive, source: Survivor) -> OpenArchive:
+    return replace(opened, archive=looked_into(opened, source.window.backups[-1], None))
+
+
+def _passed_over(found: tuple[Archive, ...]) -> Iterator[str]:
+    """The archives that have base backups and are no survivors all the same."""
+    usable = {one.server_name for one in survivors(found)}
+    for archive in found:
+        if archive.backups and archive.server_name not in usable:
+            yield f"Nothing can be recovered from {archive.server_name}, which has base backups: python -m dr window."
+
+
+def _argocd(layers: Layers, *, answers: bool) -> str:
+    namespace, name = layers.root
+    if layers.argocd is None:
+        return f"no stack is configured: the Application {namespace}/{name} has to be there"
+    return f"the Application {namespace}/{name}, {'where it is missing' if answers else 'made anew'}"

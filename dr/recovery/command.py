@@ -1,0 +1,105 @@
+"""What ``pitr`` and ``latest`` have in common."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dr.cli.operate import Agreed, Asked, operate, operation_options
+from dr.switchover.command import move
+
+if TYPE_CHECKING:
+    from dr.config.environment import Environment
+    from dr.core.target_options import TargetOptions
+    from dr.run.session import Session
+
+
+def recovery_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options of every command that recovers."""
+    for option in (
+        click.option(
+            "--switchover", is_flag=True, help="Move the traffic there afterwards: it is planned and asked for in turn."
+        ),
+        click.option("--continue", "go_on", is_flag=True, help="Go on with a recovered Cluster that is there already."),
+        click.option(
+            "--recovered-name",
+            help="The recovered Cluster's name.  [default: recoveredCluster; with a number after a switchover]",
+        ),
+        click.option(
+            "--source-manifest",
+            type=click.Path(exists=True, dir_okay=False),
+            help="The source's manifest, from Git, where the Cluster is gone.  [default: the copy beside its backups]",
+        ),
+        click.option(
+            "--snapshot",
+            default="auto",
+            metavar="WHICH",
+            help="Begin from volume snapshots: auto, never, newest, or the name of a Backup.  [default: auto, what "
+            "leaves less to fetch]",
+        ),
+        click.option("--source", help="The Cluster to recover from.  [default: the one that serves the traffic]"),
+    ):
+        function = option(function)
+    return operation_options(function)
+
+
+def recover(
+    *,
+    asked: "TargetOptions | None",
+    source: str | None,
+    recovered_name: str | None,
+    go_on: bool,
+    skip_seal: bool,
+    switchover: bool,
+    snapshot: str,
+    source_manifest: str | None,
+    expect_table: str | None = None,
+    before_drop: str | None = None,
+    **common: Any,
+) -> None:
+    """Recover to the target that is ``asked`` for, to just before a table was dropped, or to the end of the WAL without
+    either. Raises a DrError.
+    """
+
+    def ask(environment: "Environment") -> Asked:
+        from dr.cli.console import show_report
+        from dr.config.names import check_cluster_name
+        from dr.postgres.table_argument import TableName
+        from dr.recovery.run import Recovery, Wanted, decide
+        from dr.run.session import utc_now
+
+        if recovered_name:
+            check_cluster_name(recovered_name)
+        wanted = Wanted(
+            target=asked.target(now=utc_now(), snapshot=snapshot) if asked is not None else None,
+            source=source,
+            recovered_name=recovered_name,
+            go_on=go_on,
+            seal=not skip_seal,
+            switchover=switchover,
+            snapshot=snapshot,
+            source_manifest=str(Path(source_manifest).resolve()) if source_manifest else None,
+            expects=TableName.parse(expect_table) if expect_table is not None else None,
+            before_drop=TableName.parse(before_drop) if before_drop is not None else None,
+        )
+
+        def look(session: "Session") -> Agreed:
+            decision = decide(session, wanted)
+            return Agreed(
+                plan=decision.plan,
+                name=decision.cluster.name,
+                consequence=f"stops the writers of {environment.name}",
+                run=lambda tools: Recovery(tools, decision).run(),
+                show=show_report,
+            )
+
+        return Asked(operation="latest" if asked is None and before_drop is None else "pitr", decide=look)
+
+    recovered = operate(ask, **common, last=not switchover)
+    if switchover and recovered is not None:
+        told = dict(recovered.as_json())
+        moved = move(back=False, recovered_name=told["cluster"], hibernate_old=False, **common, last=False)
+        if common["as_json"] and moved is not None:
+            click.echo(json.dumps({**told, "switchover": moved.as_json()}, indent=2))

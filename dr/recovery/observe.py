@@ -1,0 +1,140 @@
+"""Looking at everything a recovery decides on, at once: the parts that wait for different servers go side by side."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dr.archive.archive_seen import archive_for
+from dr.cnpg import volumes
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster_copies import find_copy
+from dr.cnpg.clusters import find_cluster, gave_up, list_clusters, with_object_store
+from dr.cnpg.object_stores import plugin_fault
+from dr.cnpg.spec_adaptation import named_by
+from dr.cnpg.volume_snapshots import list_snapshot_backups
+from dr.config.environment import BackupPlace
+from dr.core.errors import AccessError
+from dr.core.later_commits import LaterCommits
+from dr.core.target import RecoveryTarget
+from dr.gitops.argocd_pause import managers
+from dr.kube import workloads
+from dr.postgres.commits import commits_after
+from dr.postgres.psql import Psql
+from dr.recovery.preconditions import RecoveryRequest
+from dr.recovery.situation import Situation
+from dr.run.session import Session
+from dr.traffic.background_writers_api import list_self_starters
+
+_DATABASE_SECONDS = 10
+_NOT_ALLOWED = {"forbidden", "token-expired"}
+_GONE = {"not-found", "container-not-running"}
+_NO_SERVER = "Is the server running"
+"""psql's words where nobody listens at the socket (``fe-connect.c``)."""
+
+
+def observe(session: Session, request: RecoveryRequest) -> Situation:
+    """The situation now. Looks only. Raises AccessError when the cluster or the bucket cannot be reached."""
+    environment, api = session.environment, session.api
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        # The source first and alone: a dead API server or a wrong token should be reported once, and at once.
+        source = find_cluster(api, environment.namespace, request.source)
+        stand_in = None if source else request.stand_in or find_copy(environment.backup, request.source)
+        source = source or (with_object_store(api, stand_in.cluster) if stand_in else None)
+        server_name = (source.server_name if source else None) or request.source
+        archive = pool.submit(_archive, environment.backup, server_name, request.target)
+        database = pool.submit(ask_clock, session, source)
+        later = pool.submit(_later, session, source, request)
+        around = pool.submit(_around, session, request.recovered_name, source)
+        asked = database.result()
+        return Situation(
+            seen_at=session.clock(),
+            source=source,
+            database_time=asked.moment,
+            clock_ahead=asked.ahead,
+            primary_down=asked.down,
+            later=later.result(),
+            stands_in=stand_in.origin if stand_in else "",
+            **_in_order(archive, around),
+        )
+
+
+def _in_order(archive: Future[dict[str, Any]], around: Future[dict[str, Any]]) -> dict[str, Any]:
+    """Both results; Kubernetes' failure before the bucket's, as it is the likelier cause of both."""
+    return {**around.result(), **archive.result()}
+
+
+def _archive(place: BackupPlace, server_name: str, target: RecoveryTarget | None) -> dict[str, Any]:
+    archive, catalogue = archive_for(place, server_name, target)
+    return {"archive": archive, "catalogue": catalogue}
+
+
+def _around(session: Session, recovered_name: str, source: ClusterSnapshot | None) -> dict[str, Any]:
+    environment, api = session.environment, session.api
+    namespace, writers = environment.namespace, environment.workloads
+    recovered = find_cluster(api, namespace, recovered_name)
+    self_starters = list_self_starters(api, environment, {source.name} if source else ())
+    classes = {name for name in (source.storage_classes if source else ()) if name}
+    return {
+        "recovered": recovered,
+        "recovered_gave_up": recovered is not None and gave_up(api, recovered),
+        "other_clusters": tuple(sorted(cluster.name for cluster in list_clusters(api, namespace))),
+        "external_name": workloads.external_name(api, namespace, environment.service),
+        "workloads": {name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
+        "app_secret_exists": source is not None
+        and workloads.read_secret(api, namespace, source.app_secret) is not None,
+        "missing_storage_classes": tuple(
+            sorted(name for name in classes if not volumes.storage_class_exists(api, name))
+        ),
+        "volume_refusal": volumes.volume_refusal(api, source) if source and not recovered else "",
+        "plugin_fault": plugin_fault(api) if source and source.plugin else "",
+        "snapshots": list_snapshot_backups(api, source) if source else None,
+        "record": session.records.read(),
+        "argocd": managers(session, clusters=[source.name] if source else (), self_starters=self_starters),
+        "self_starters": self_starters,
+        "missing_secrets": tuple(
+            name
+            for name in (named_by(source.spec, source.store.definition if source.store else {}) if source else ())
+            if workloads.read_secret(api, namespace, name) is None
+        ),
+    }
+
+
+def _later(session: Session, source: ClusterSnapshot | None, request: RecoveryRequest) -> LaterCommits | None:
+    if request.drop is not None:
+        return request.drop.left_out
+    if source is None or source.primary is None or request.target is None or request.target.time is None:
+        return None
+    return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=request.target.time)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockAsked:
+    """The clock of the source's primary (aware UTC), and by how much it is ahead of this machine's; None where it did
+    not tell. ``down`` says that its PostgreSQL was seen not to run, or that there is none.
+    """
+
+    moment: datetime | None = None
+    ahead: timedelta | None = None
+    down: bool = False
+
+
+def ask_clock(session: Session, source: ClusterSnapshot | None) -> ClockAsked:
+    """Ask the source's primary. A dead one is no reason not to recover; one that could not be asked may be alive.
+
+    Raises AccessError ``forbidden`` or ``token-expired``: this would be met again by every step that asks a database.
+    """
+    if source is None or source.primary is None:
+        return ClockAsked(down=True)
+    psql = Psql(session.api, namespace=source.namespace, pod=source.primary, database="postgres")
+    asked = session.clock()
+    try:
+        (seconds,) = psql.ask("SELECT extract(epoch FROM clock_timestamp())", limit=_DATABASE_SECONDS)
+        moment = datetime.fromtimestamp(float(seconds), UTC)
+    except AccessError as error:
+        if error.code in _NOT_ALLOWED:
+            raise
+        return ClockAsked(down=error.code in _GONE or _NO_SERVER in error.cause)
+    except ValueError:
+        return ClockAsked()
+    return ClockAsked(moment=moment, ahead=moment - (asked + (session.clock() - asked) / 2))

@@ -1,0 +1,255 @@
+"""What would stop a point-in-time recovery, found out before anything is touched.
+
+CloudNativePG reports most of these too, minutes later, in the log of a pod that keeps failing.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from dr.archive.base_choice import problems_of_base
+from dr.archive.catalogue import BaseBackup
+from dr.archive.contents import Archive
+from dr.archive.end import problems_of_end
+from dr.archive.snapshots import AUTO
+from dr.archive.wal_needed import REFUSALS, problems_of_wal
+from dr.before_drop.drops import Drop
+from dr.cnpg.archive_problems import problems_of_archive
+from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot
+from dr.cnpg.cluster_copy import StandIn
+from dr.config.environment import Environment
+from dr.config.guard_rules import Rule
+from dr.config.names import check_cluster_name, free_name
+from dr.core.errors import Problem
+from dr.core.target import RecoveryTarget, written
+from dr.postgres.table_argument import TableName
+from dr.recovery.base import base_of, problems_of_snapshot
+from dr.recovery.situation import Situation, Workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoveryRequest:
+    """What was asked for. ``target`` is None for the end of the WAL; ``source`` is the Cluster to recover from;
+    ``go_on`` agrees to continue with a recovered Cluster that is there already; ``stand_in`` is what the source is
+    known by where it is gone; ``expects`` is a table that has to be there afterwards; ``drop`` is what the target was
+    found by, None where it was given; ``switchover`` moves the traffic afterwards, by an operation of its own;
+    ``snapshot`` says whether to begin from volume snapshots, and from which; ``insists`` takes it upon itself that the
+    target may lie behind what is archived, and the end of the WAL before what was; ``trial`` is a drill, which nobody
+    needs to insist on.
+    """
+
+    target: RecoveryTarget | None
+    source: str
+    recovered_name: str
+    go_on: bool = False
+    seal: bool = True
+    switchover: bool = False
+    snapshot: str = AUTO
+    insists: bool = False
+    trial: bool = False
+    stand_in: StandIn | None = None
+    expects: TableName | None = None
+    drop: Drop | None = None
+
+    def __post_init__(self) -> None:
+        """Raise RequestError when the name cannot be a Cluster's."""
+        check_cluster_name(self.recovered_name)
+
+    @property
+    def operation(self) -> str:
+        """The name of the operation, on the command line and in the journal."""
+        return "pitr" if self.target else "latest"
+
+    def command(self, environment: Environment, *, go_on: bool) -> str:
+        """The command line that asks for this again."""
+        parts = [f"python -m dr {self.operation}", "--env", environment.name]
+        parts += [shlex.quote(word) for word in (self.target.options if self.target else ())]
+        if self.source != environment.source_cluster:
+            parts += ["--source", self.source]
+        if self.recovered_name != environment.recovered_cluster:
+            parts += ["--recovered-name", self.recovered_name]
+        if self.stand_in is not None:
+            parts += ["--source-manifest", shlex.quote(self.stand_in.origin)]
+        if self.expects is not None:
+            parts += ["--expect-table", shlex.quote(str(self.expects))]
+        if self.snapshot != AUTO:
+            parts += ["--snapshot", shlex.quote(self.snapshot)]
+        if not self.seal:
+            parts.append("--skip-seal")
+        if self.switchover:
+            parts.append("--switchover")
+        return " ".join([*parts, *(["--continue"] if go_on else [])])
+
+
+def preconditions(environment: Environment, request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
+    """Every precondition that does not hold, in the order in which they are worth mending."""
+    yield from problems_around(environment, situation.external_name, situation.workloads)
+    source, name = situation.source, request.recovered_name
+    if source is None:
+        yield Problem(
+            code="source-missing",
+            cause=f"there is no Cluster {environment.namespace}/{request.source} to recover from",
+            remedy=f"correct sourceCluster, or --source; there are: {', '.join(situation.other_clusters) or 'none'}. "
+            "If it was deleted, give its manifest with --source-manifest: the bucket has no copy of it",
+        )
+        return
+    yield from _problems_of_source(environment, request, situation, source)
+    yield from _problems_of_target(request, situation)
+    if name == source.name:
+        yield Problem(
+            code="name-is-the-source",
+            cause=f"{name} is the source itself; CloudNativePG never recovers in place",
+            remedy=f"leave --recovered-name out, or give another, such as {source.name}-recovered",
+        )
+    elif situation.recovered is not None:
+        yield from _problems_of_existing(environment, request, situation.recovered, situation.other_clusters)
+
+
+def problems_around(
+    environment: Environment, external_name: str | None, workloads: Mapping[str, Workload | None]
+) -> Iterator[Problem]:
+    """What every operation needs around the Cluster: the Service and the workloads. None stands for what is missing."""
+    if external_name is None:
+        yield Problem(
+            code="service-missing",
+            cause=f"there is no Service {environment.namespace}/{environment.service}",
+            remedy="correct service in Pulumi.<env>.yaml, or create the Service: the traffic is moved by it",
+        )
+    for name in (name for name, workload in workloads.items() if workload is None):
+        yield Problem(
+            code="workload-missing",
+            cause=f"there is no Deployment {environment.workloads.namespace}/{name} to stop",
+            remedy="correct workloads in Pulumi.<env>.yaml: a writer that is not stopped goes on writing",
+        )
+
+
+def _problems_of_source(
+    environment: Environment, request: RecoveryRequest, situation: Situation, source: ClusterSnapshot
+) -> Iterator[Problem]:
+    yield from problems_of_archive(source, plugin_fault=situation.plugin_fault)
+    if source.store is not None and source.store.url != environment.backup.url:
+        yield Problem(
+            code="backup-place-differs",
+            cause=f"{source.name} archives to {source.store.url}, and the configuration says {environment.backup.url}",
+            remedy="correct backup in Pulumi.<env>.yaml: one of the two is another environment's archive",
+        )
+    if source.archiving.working is False and request.seal:
+        yield Problem(
+            code="archiving-failing",
+            cause=f"WAL archiving of {source.name} fails: {source.archiving.message or 'no message'}",
+            remedy="mend it first (credentials, bucket), or add --skip-seal if the target is surely archived",
+        )
+    if not situation.app_secret_exists:
+        yield Problem(
+            code="secret-missing",
+            cause=f"there is no Secret {source.namespace}/{source.app_secret} with the password of {source.owner}",
+            remedy="create it with the keys username and password: the recovered database's owner gets that password",
+        )
+    for secret in situation.missing_secrets:
+        yield Problem(
+            code="secret-missing",
+            cause=f"there is no Secret {source.namespace}/{secret}, which {source.name} names",
+            remedy="restore it: Secrets are no part of a backup",
+        )
+    for storage_class in situation.missing_storage_classes:
+        yield Problem(
+            code="storage-class-missing",
+            cause=f"there is no StorageClass {storage_class}, which {source.name} uses",
+            remedy="create it; a volume of that class would stay pending",
+        )
+    if situation.volume_refusal:
+        yield Problem(
+            code="volume-refused",
+            cause=situation.volume_refusal,
+            remedy=f"raise the quota of {environment.namespace}, or free some of it: kubectl describe quota "
+            f"-n {environment.namespace}",
+        )
+
+
+def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
+    source = situation.source
+    yield from problems_of_snapshot(request.target, request.snapshot, situation)
+    base = base_of(request.target, request.snapshot, situation)
+    if base.snapshot is None:
+        yield from _problems_of_stored(request, situation)
+    backup, archive = base.backup, base.archive
+    if backup is not None and backup.major and source and source.major and backup.major != source.major:
+        yield Problem(
+            code="major-version-differs",
+            cause=f"base backup {backup.backup_id} is of PostgreSQL {backup.major}, and {source.name} runs "
+            f"{source.major}: that cannot read its files",
+            remedy="choose a target after the first base backup that was taken since the upgrade",
+        )
+    if backup is not None and archive is not None:
+        alive = not situation.primary_down
+        found = list(_problems_of_wal(request, situation, archive, backup, coming=alive and request.seal))
+        yield from found
+        if not found and (not alive or not (request.seal or request.insists)):
+            yield from problems_of_end(archive, backup, request.target, alive=alive)
+    time = request.target.time if request.target else None
+    if time is not None and situation.database_time is not None and time > situation.database_time:
+        yield Problem(
+            code="target-after-database-clock",
+            cause=f"the target {request.target} is later than the database's own clock, "
+            f"{RecoveryTarget(situation.database_time)}",
+            remedy="wait until the database's clock has passed it, or give an earlier target; then mend the clocks",
+        )
+
+
+def _problems_of_wal(
+    request: RecoveryRequest, situation: Situation, archive: Archive, base: BaseBackup, *, coming: bool
+) -> Iterator[Problem]:
+    """What is wrong with the WAL behind ``base``; a recovery that has begun from it is not asked again."""
+    if situation.recovered is not None and not situation.recovered_gave_up:
+        return
+    override = f"--override {Rule.TARGET_OUTSIDE}={request.recovered_name}"
+    for problem in problems_of_wal(
+        archive, base, request.target, seen_at=situation.seen_at, coming=coming, insists=request.insists
+    ):
+        may_insist = not request.trial and (request.target is None or problem.code in REFUSALS)
+        way = f"; to have what comes before it, add {override}" if may_insist else ""
+        yield replace(problem, remedy=f"{problem.remedy}{way}")
+
+
+def _problems_of_stored(request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
+    """What is wrong with the base backups in the object store, where one of them is to be begun from."""
+    catalogue, source = situation.catalogue, situation.source
+    if catalogue is None or source is None or source.store is None:
+        return
+    if catalogue.first_recoverable is None:
+        others = ", ".join(sorted(catalogue.server_names - {catalogue.server_name}))
+        beside = f"; there is something of {others}" if others else ""
+        unfinished = situation.archive.incomplete[-1:] if situation.archive else ()
+        why = "".join(f"; {one.backup_id} does not count: {one.why}" for one in unfinished)
+        yield Problem(
+            code="no-backup",
+            cause=f"there is no completed base backup of {catalogue.server_name} below {source.store.url}{why}{beside}",
+            remedy="check backup.path, and python -m dr window; without a base backup nothing can be recovered",
+        )
+    elif request.target is not None:
+        yield from problems_of_base(catalogue, request.target, situation.archive)
+
+
+def _problems_of_existing(
+    environment: Environment, request: RecoveryRequest, existing: ClusterSnapshot, taken: tuple[str, ...]
+) -> Iterator[Problem]:
+    made_for = existing.annotations.get(TARGET_ANNOTATION)
+    beside = f"--recovered-name {free_name(environment.recovered_cluster, taken)}"
+    if made_for is None:
+        yield Problem(
+            code="recovered-exists",
+            cause=f"there is a Cluster {existing.name} already, and this tool did not make it ({existing.phase})",
+            remedy=f"recover beside it: {beside}",
+        )
+    elif made_for != written(request.target):
+        yield Problem(
+            code="recovered-exists",
+            cause=f"there is a Cluster {existing.name} already, with another target, {made_for} ({existing.phase})",
+            remedy=f"recover beside it: {beside}",
+        )
+    elif not request.go_on:
+        yield Problem(
+            code="recovered-exists",
+            cause=f"there is a Cluster {existing.name} already, recovered to this very target ({existing.phase})",
+            remedy=f"go on with it: --continue; or recover beside it: {beside}",
+        )

@@ -1,0 +1,163 @@
+"""What came of an operation, as values: for people, for ``--json``, and for whatever reads the journal later."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dr.config.environment import Environment
+from dr.finalize.plan import FinalizeDecision
+from dr.finalize.preconditions import OPERATION
+from dr.recovery.plan import RecoveryDecision
+from dr.switchover.plan import MoveDecision
+from dr.traffic.writer_steps import scale_commands
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoveryReport:
+    """A finished point-in-time recovery. Times are aware UTC, durations in seconds.
+
+    ``seconds`` runs from the operator's yes to the end; ``cluster_seconds`` is CloudNativePG's own part of it, from the
+    Cluster's creation to healthy. ``findings`` are (name, value, passed) in the order of asking.
+    """
+
+    decision: RecoveryDecision
+    environment: Environment
+    started: datetime
+    seconds: float
+    cluster_seconds: float
+    steps: tuple[tuple[str, float, str], ...]
+    findings: tuple[tuple[str, str, bool | None], ...]
+    journal: str
+
+    @property
+    def next_commands(self) -> list[str]:
+        """The command that moves the traffic to the recovered cluster, ready to be pasted."""
+        environment, name = self.environment, self.decision.cluster.name
+        given = "" if name == environment.recovered_cluster else f" --recovered-name {name}"
+        return [f"python -m dr switchover --env {environment.name}{given}"]
+
+    @property
+    def by_hand(self) -> list[str]:
+        """The commands that do the same without this tool, in order, ready to be pasted."""
+        environment, cluster = self.environment, self.decision.cluster
+        kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
+        patch = f'{{"spec":{{"externalName":"{cluster.host}"}}}}'
+        rollout = f"{kubectl} rollout status -n {environment.workloads.namespace} --timeout=5m"
+        commands = [
+            f"{kubectl} patch service {environment.service} -n {environment.namespace} --type merge -p '{patch}'",
+            *scale_commands(environment, self.decision.workloads),
+            *(f"{rollout} deployment/{workload.name}" for workload in self.decision.workloads),
+        ]
+        if environment.smoke_test_url:
+            commands.append(f"curl -fsS --retry 10 --retry-all-errors {shlex.quote(environment.smoke_test_url)}")
+        return commands
+
+    @property
+    def later(self) -> list[str]:
+        """What is left to do once the recovered cluster has proved itself."""
+        given = " --checkout FOLDER" if self.environment.git else ""
+        return [f"python -m dr finalize --env {self.environment.name}{given}"]
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The report as plain values."""
+        cluster = self.decision.cluster
+        return {
+            "operation": self.decision.request.operation,
+            "environment": self.environment.name,
+            "result": "recovered",
+            "target": cluster.target,
+            "cluster": cluster.name,
+            "namespace": cluster.namespace,
+            "host": cluster.host,
+            "serverName": cluster.server_name,
+            "baseBackup": self.decision.base.backup_id,
+            "started": self.started.isoformat(),
+            "seconds": round(self.seconds, 2),
+            "clusterSeconds": round(self.cluster_seconds, 2),
+            "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
+            "verification": [{"name": name, "value": value, "passed": passed} for name, value, passed in self.findings],
+            "next": self.next_commands,
+            "byHand": self.by_hand,
+            "journal": self.journal,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveReport:
+    """A finished switchover or rollback. Times are aware UTC, durations in seconds; ``smoke`` is what the smoke test
+    answered, empty where there is none.
+    """
+
+    decision: MoveDecision
+    environment: Environment
+    started: datetime
+    seconds: float
+    steps: tuple[tuple[str, float, str], ...]
+    smoke: str
+    journal: str
+
+    @property
+    def next_commands(self) -> list[str]:
+        """What can be done from here: the way back, after a switchover."""
+        if self.decision.request.back:
+            return []
+        return [f"python -m dr rollback --env {self.environment.name}"]
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The report as plain values."""
+        decision = self.decision
+        return {
+            "operation": decision.request.operation,
+            "environment": self.environment.name,
+            "result": "moved",
+            "cluster": decision.reached.name,
+            "externalName": decision.host,
+            "before": decision.before,
+            "fenced": decision.fence.name if decision.fence else None,
+            "started": self.started.isoformat(),
+            "seconds": round(self.seconds, 2),
+            "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
+            "smokeTest": self.smoke,
+            "next": self.next_commands,
+            "journal": self.journal,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalizeReport:
+    """A finished finalize, or its first half: the change to Git. Times are aware UTC, durations in seconds."""
+
+    decision: FinalizeDecision
+    environment: Environment
+    started: datetime
+    seconds: float
+    steps: tuple[tuple[str, float, str], ...]
+    journal: str
+
+    @property
+    def next_commands(self) -> list[str]:
+        """What is left to do: after the first half, to have the change merged, and the same command again."""
+        decision, git = self.decision, self.decision.git
+        if not decision.proposal or git is None:
+            return []
+        push = [] if decision.request.push else [f"git -C {shlex.quote(git.root)} push origin {git.branch}"]
+        return [*push, decision.request.command(self.environment)]
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The report as plain values."""
+        decision, git = self.decision, self.decision.git
+        return {
+            "operation": OPERATION,
+            "environment": self.environment.name,
+            "result": "proposed" if decision.proposal else "finalized",
+            "cluster": decision.canonical.name,
+            "deleted": [] if decision.proposal else [cluster.name for cluster in decision.deleted],
+            "branch": git.branch if git and git.rewriting.files else None,
+            "started": self.started.isoformat(),
+            "seconds": round(self.seconds, 2),
+            "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
+            "next": self.next_commands,
+            "journal": self.journal,
+        }

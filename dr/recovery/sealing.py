@@ -1,0 +1,22 @@
+"""Sealing the WAL of a recovery's source."""
+
+from dr.archive.seal import Sealed, seal_wal
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.core.errors import AccessError
+from dr.postgres.psql import Psql
+from dr.run.reporting import Reporter
+from dr.run.session import Session
+
+
+def seal_source(session: Session, reporter: Reporter, source: ClusterSnapshot) -> Sealed:
+    """As :func:`seal_wal`. A failure says what goes on without it: a person decides that, not a time limit.
+
+    Raises AccessError.
+    """
+    psql = Psql(session.api, namespace=source.namespace, pod=source.primary or "", database="postgres")
+    try:
+        return seal_wal(psql, stop=session.stop, say=reporter.progress)
+    except AccessError as error:
+        if error.code != "exec-interrupted":
+            error.remedy += "; or, if the primary is dead for certain, --skip-seal: what was not archived is lost then"
+        raise

@@ -1,0 +1,164 @@
+"""Is the recovered cluster what was asked for? Asked of the database itself, not of its status."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dr.archive.promise import Promise, stopped_because_of
+from dr.archive.seal import ask_history
+from dr.config.environment import Environment, VerificationQuery
+from dr.core.errors import AccessError, VerificationError
+from dr.core.target import RecoveryTarget
+from dr.core.wal_names import lsn
+from dr.postgres.psql import Psql, literal
+from dr.postgres.table_argument import TableName
+
+_COUNT_SECONDS = 20
+
+
+_IN_RECOVERY = "SELECT pg_is_in_recovery()"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The answer to one question. ``passed`` is None where there is nothing to judge by. ``remedy`` is what to do where
+    it did not pass, if that is known better than for any question.
+    """
+
+    name: str
+    value: str
+    passed: bool | None
+    remedy: str = ""
+
+
+def verify_database(psql: Psql, environment: Environment) -> list[Finding]:
+    """The configured queries, and whether the server is out of recovery, in one round trip.
+
+    A query that PostgreSQL refuses, of a table that is not there for one, is a finding too: then each is asked alone.
+    """
+    queries = environment.verification
+    try:
+        *answers, in_recovery = psql.ask(*(_statement(query) for query in queries), _IN_RECOVERY)
+    except AccessError as error:
+        if error.code != "sql-failed":
+            raise
+        (in_recovery,) = psql.ask(_IN_RECOVERY)
+        findings = [_alone(psql, query) for query in queries]
+    else:
+        findings = [
+            Finding(name=query.name, value=answer, passed=_passes(query, answer))
+            for query, answer in zip(queries, answers, strict=True)
+        ]
+    return [
+        *findings,
+        Finding(name="out of recovery", value="yes" if in_recovery == "f" else "no", passed=in_recovery == "f"),
+    ]
+
+
+def _statement(query: VerificationQuery) -> str:
+    return f"SELECT ({query.sql})::text"
+
+
+def _alone(psql: Psql, query: VerificationQuery) -> Finding:
+    try:
+        (answer,) = psql.ask(_statement(query))
+    except AccessError as error:
+        if error.code != "sql-failed":
+            raise
+        return Finding(name=query.name, value=f"no answer: {error.cause}", passed=False)
+    return Finding(name=query.name, value=answer, passed=_passes(query, answer))
+
+
+def verify_table(psql: Psql, table: TableName) -> Finding:
+    """Whether ``table`` is there, and how many rows it has, as far as they can be counted in reasonable time."""
+    there = psql.ask(f"SELECT to_regclass({literal(table.sql)}) IS NOT NULL") == ["t"]
+    if not there:
+        return Finding(name=str(table), value="missing", passed=False)
+    try:
+        limit = f"SET statement_timeout = '{_COUNT_SECONDS}s'"
+        (rows,) = psql.ask(limit, f"SELECT count(*) FROM {table.sql}", limit=_COUNT_SECONDS + 10)  # noqa: S608 - quoted
+    except AccessError:
+        return Finding(name=str(table), value=f"there; not counted within {_COUNT_SECONDS} s", passed=True)
+    return Finding(name=str(table), value=f"{int(rows):,} rows", passed=True)
+
+
+def verify_last_commit(
+    last_commit: datetime | None, target: RecoveryTarget | None, expected: datetime | None = None
+) -> Finding:
+    """Whether the last transaction that PostgreSQL replayed lies at or before the target, or before it if exclusive;
+    for a target that is no time, whether it is that of ``expected``. Another one may have been rolled back since that.
+
+    PostgreSQL logs its time at the end of recovery, and nothing when it replayed no transaction at all.
+    """
+    if last_commit is None:
+        return Finding(name="last transaction", value="none replayed after the base backup", passed=None)
+    kept = None
+    if target is not None and target.time is not None:
+        kept = last_commit < target.time if target.exclusive else last_commit <= target.time
+    elif expected == last_commit:
+        kept = True
+    return Finding(name="last transaction", value=str(RecoveryTarget(last_commit)), passed=kept)
+
+
+def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | None) -> Finding:
+    """Whether the recovery ended where it had to, by the new timeline's own history: at or behind ``promise``, and
+    because of ``target`` if there is one. ``psql`` speaks to the recovered primary.
+
+    What cannot be read did not pass. A promise that is not known cannot be judged by, which is told.
+    """
+    name = "end of the WAL" if target is None else "stopped at the target"
+    try:
+        history = ask_history(psql)
+    except AccessError as error:
+        if error.code != "sql-failed":
+            raise
+        return Finding(name=name, value=f"not known: {error.cause}", passed=False, remedy=_ENDED_EARLY)
+    if not history:
+        return Finding(name=name, value="not known: the timeline's history is empty", passed=False, remedy=_ENDED_EARLY)
+    ends = promise.ends_in(history) if promise else history
+    if promise and (not ends or ends[0].lsn < promise.lsn):
+        reached = ends[0] if ends else history[-1]
+        short = f" ({promise.lsn - reached.lsn:,} bytes missing, from WAL segment {promise.segment_at(reached.lsn)} on)"
+        value = f"LSN {lsn(reached.lsn)} of timeline {reached.parent}; the recovery had to reach {promise}"
+        value += short if ends else ""
+        return Finding(name=name, value=value, passed=False, remedy=_ENDED_EARLY)
+    if target is not None:
+        stop = next((end for end in ends if stopped_because_of(target, end)), None)
+        told = stop or ends[-1]
+        value = f"LSN {lsn(told.lsn)}, {told.reason.strip()}"
+        return Finding(name=name, value=value, passed=stop is not None, remedy=_NOT_THE_TARGET)
+    value = f"LSN {lsn(ends[0].lsn)}"
+    if promise is None:
+        return Finding(name=name, value=f"{value}; how far it had to reach is not known", passed=None)
+    return Finding(name=name, value=f"{value}, as far as it had to", passed=True)
+
+
+_ENDED_EARLY = (
+    "do not move traffic to it. PostgreSQL takes WAL that it cannot read for the end: python -m dr window shows what "
+    "the archive has, the recovery pod's log what failed. If the store failed for a while, recover again with another "
+    "--recovered-name; if WAL is lost, the data up to this position is all there is: pitr --target-lsn says so"
+)
+_NOT_THE_TARGET = "do not move traffic to it; recover to the target again with another --recovered-name"
+_ANY_OTHER = "do not move traffic to it; look at its data, and recover to another target with --recovered-name"
+
+
+def judge(findings: list[Finding]) -> None:
+    """Raise VerificationError when a finding did not pass: ``recovery-ended-early`` where the WAL did not come to its
+    end, ``verification-failed`` for the rest.
+    """
+    failed = [finding for finding in findings if finding.passed is False]
+    if failed:
+        remedy = next((finding.remedy for finding in failed if finding.remedy), _ANY_OTHER)
+        raise VerificationError(
+            "recovery-ended-early" if remedy == _ENDED_EARLY else "verification-failed",
+            "the recovered cluster runs, but " + "; ".join(f"{finding.name} is {finding.value}" for finding in failed),
+            remedy,
+        )
+
+
+def _passes(query: VerificationQuery, answer: str) -> bool | None:
+    if query.at_least is None:
+        return None if answer else False
+    try:
+        return float(answer) >= query.at_least
+    except ValueError:
+        return False

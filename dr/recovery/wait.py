@@ -1,0 +1,133 @@
+"""Waiting for a Cluster that recovers, by what is seen of it, until it is healthy or hopeless."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.progress import LogSeen, Observation, RecoveryProgress, Stage, WarningSeen, moment_of
+from dr.cnpg.recovery_watch import RecoveryWatch
+from dr.cnpg.volumes import volume_refusal
+from dr.core.errors import InterruptedOperationError, RecoveryError
+from dr.reports.phases import Mark
+from dr.run.evidence import Evidence
+from dr.run.reporting import Reporter
+from dr.run.session import Session
+
+_TICK_SECONDS = 0.5
+_SILENCE_SECONDS = 10
+
+
+class RecoveryWait:
+    """One Cluster that recovers. ``what`` names it for people; ``remedies`` replace those of failures by their code;
+    ``at_limit`` is what to do when its time is used up and nothing is known to be wrong.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        reporter: Reporter,
+        watch: RecoveryWatch,
+        *,
+        what: str,
+        at_limit: str,
+        remedies: Mapping[str, str] | None = None,
+        evidence: Evidence | None = None,
+    ) -> None:
+        """``evidence`` gets what is seen: when each stage began, and the log."""
+        self.progress = RecoveryProgress()
+        self._marks: list[Mark] = []
+        self._log: deque[str] = deque(maxlen=0)
+        if evidence is not None:
+            evidence.marks, self._log = self._marks, evidence.log
+        self.seen: ClusterSnapshot | None = None
+        self._session = session
+        self._reporter = reporter
+        self._watch = watch
+        self._what = what
+        self._at_limit = at_limit
+        self._remedies = remedies or {}
+        self._asked_about_volumes = False
+
+    @property
+    def healthy(self) -> ClusterSnapshot:
+        """The Cluster as it was seen last, after :meth:`until_healthy`."""
+        if self.seen is None:
+            raise RuntimeError("asked before it was healthy")
+        return self.seen
+
+    @property
+    def replayed(self) -> str:
+        """How much WAL was replayed, for people."""
+        return f"{self.progress.segments} WAL segments" if self.progress.segments else "WAL"
+
+    def until_healthy(self, limit: float, *, check: Callable[[], None] = lambda: None) -> None:
+        """Wait until it is healthy; ``check`` is called at every look and may raise. ``limit`` is in seconds.
+
+        Raises RecoveryError when it cannot become healthy any more or has used up its time,
+        InterruptedOperationError.
+        """
+        begin = time.monotonic()
+        while self.progress.stage is not Stage.HEALTHY or self.seen is None:
+            elapsed = time.monotonic() - begin
+            self.look()
+            if elapsed > _SILENCE_SECONDS:
+                self._ask_about_volumes()
+            self._reporter.recovery(self.progress, elapsed=elapsed, limit=limit)
+            self._give_up_if_hopeless()
+            if self.progress.stage is not Stage.HEALTHY:
+                check()
+            self._give_up_at(limit, elapsed)
+
+    def look(self) -> None:
+        """Take in what has been seen since, waiting up to a tick for the first of it."""
+        seen = self._watch.next(_TICK_SECONDS)
+        while seen is not None:
+            before = self.progress
+            self.progress = before.after(seen)
+            if isinstance(seen, ClusterSnapshot):
+                self.seen = seen
+            elif isinstance(seen, LogSeen):
+                self._log.append(f"{seen.pod} {seen.line}")
+            if self.progress.stage is not before.stage:
+                self._marks.append(Mark(self.progress.stage, self._moment(seen)))
+            seen = self._watch.next(0)
+
+    def _moment(self, seen: Observation) -> datetime:
+        """When what was seen came to be: by the log itself, as its lines may come late, if the clocks agree."""
+        now = self._session.clock()
+        written = moment_of(seen.line) if isinstance(seen, LogSeen) else None
+        earliest = self._marks[-1].at if self._marks else now
+        return written if written is not None and earliest <= written <= now else now
+
+    def _ask_about_volumes(self) -> None:
+        """Once, when the Cluster is there and nothing comes of it: CloudNativePG tells nobody of a refused volume."""
+        if self.progress.stage is not Stage.CREATING or self._asked_about_volumes or self.seen is None:
+            return
+        self._asked_about_volumes = True
+        if refusal := volume_refusal(self._session.api, self.seen):
+            warning = WarningSeen(about=self.seen.name, reason="ProvisioningFailed", message=refusal)
+            self.progress = self.progress.after(warning)
+
+    def _give_up_if_hopeless(self) -> None:
+        if self._session.stop.is_set():
+            raise InterruptedOperationError(
+                "interrupted",
+                f"stopped while {self.progress.stage}; CloudNativePG goes on with {self._what} by itself",
+                "go on, or undo what was done; see below",
+            )
+        failure = self.progress.failure
+        if failure and failure.final:
+            raise RecoveryError(failure.code, failure.cause, self._remedies.get(failure.code, failure.remedy))
+
+    def _give_up_at(self, limit: float, elapsed: float) -> None:
+        if elapsed <= limit:
+            return
+        failure = self.progress.failure
+        held_up = f", waiting: {self.progress.waiting_for}" if self.progress.waiting_for else ""
+        cause = f"{self._what} is not healthy within {limit:.0f} s; it was {self.progress.stage}{held_up}"
+        if failure is None:
+            raise RecoveryError("recovery-timeout", cause, self._at_limit)
+        remedy = self._remedies.get(failure.code, failure.remedy)
+        raise RecoveryError(failure.code, f"{cause}; {failure.cause}", remedy)

@@ -1,0 +1,135 @@
+"""The journal: what was done, when, by whom, written down so that it survives the process.
+
+It is kept twice. On this machine as lines of JSON, appended at each event: there when the cluster is not. And in the
+environment's record, in its cluster: there for whoever goes on from another machine.
+"""
+
+import json
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from dr.core.errors import AccessError, DrError, FaultError, InterruptedOperationError
+from dr.core.history import OperationEntry, Outcome
+from dr.core.plan import Plan, Step
+from dr.run.record import Record
+
+_LAST_TRIES = 5
+_BETWEEN_SECONDS = 2
+
+
+def unchanged(record: Record) -> Record:
+    """The record as it is."""
+    return record
+
+
+class Records(Protocol):
+    """Where the record is kept: in the environment's cluster, or beside the state while there is none."""
+
+    def change(self, change: Callable[[Record], Record], *, now: datetime) -> Record:
+        """Apply ``change`` to the record and keep it. Raises AccessError."""
+
+
+@dataclass(kw_only=True)
+class Journal:
+    """The journal of one operation. ``common`` stands in every line; times are aware UTC. ``records`` is None for one
+    that is no part of the environment's history: a drill, which nobody goes on with.
+    """
+
+    path: Path
+    common: Mapping[str, Any]
+    records: Records | None
+    user: str
+    _entry: OperationEntry | None = field(default=None, init=False)
+
+    @property
+    def entry(self) -> OperationEntry | None:
+        """The operation as it is written down, None before it began."""
+        return self._entry
+
+    def begin(self, plan: Plan, go_on: str, at: datetime) -> None:
+        """An agreed plan begins; ``go_on`` continues it. Raises AccessError where the record cannot be written."""
+        self._entry = OperationEntry(
+            id=f"{at:%Y%m%dT%H%M%S.%f}Z-{plan.operation}",
+            operation=plan.operation,
+            user=self.user,
+            go_on=go_on,
+            facts=plan.facts,
+            started=at,
+        )
+        self._line("operation-started", at, plan=plan.as_json())
+        self._keep(self._entry, at)
+
+    def step_started(self, step: Step, at: datetime) -> None:
+        """A step begins."""
+        self._line("step-started", at, step=step.key)
+        self._change(at, lambda entry: entry.step_started(step.key, at))
+
+    def step_done(self, step: Step, fact: str, seconds: float, at: datetime) -> None:
+        """A step is done."""
+        self._line("step-done", at, step=step.key, fact=fact, seconds=round(seconds, 3))
+        self._change(at, lambda entry: entry.step_done(fact, at))
+
+    def failed(self, step: Step, error: DrError, failure: Exception, at: datetime) -> None:
+        """The operation stops in ``step``; ``failure`` is what was raised, ``error`` what it was taken for."""
+        self._line(
+            "step-failed",
+            at,
+            step=step.key,
+            code=error.code,
+            cause=error.cause,
+            traceback=traceback.format_exception(failure) if isinstance(error, FaultError) else None,
+        )
+        outcome = Outcome.INTERRUPTED if isinstance(error, InterruptedOperationError) else Outcome.FAILED
+        self._change(at, lambda entry: entry.over(outcome, at, error.cause))
+
+    def done(self, report: Mapping[str, Any], at: datetime, *, at_end: Callable[[Record], Record]) -> None:
+        """The operation has ended well; ``at_end`` changes the record in the very write that says so."""
+        self._line("operation-done", at, report=report)
+        # Nothing follows that would write it again, and an operation that is not written down as done is offered to be
+        # resumed.
+        for _ in range(_LAST_TRIES):
+            if self._change(at, lambda entry: entry.over(Outcome.DONE, at), also=at_end):
+                return
+            time.sleep(_BETWEEN_SECONDS)
+
+    def note(self, event: str, at: datetime, **details: object) -> None:
+        """Something else that is worth knowing later; on this machine only."""
+        self._line(event, at, **details)
+
+    def _line(self, event: str, at: datetime, **details: object) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = {"at": at.isoformat(), "event": event, **self.common, **details}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, default=str) + "\n")
+
+    def _change(
+        self,
+        at: datetime,
+        change: Callable[[OperationEntry], OperationEntry],
+        *,
+        also: Callable[[Record], Record] = unchanged,
+    ) -> bool:
+        """Keep the changed entry; False when that failed.
+
+        A cluster that does not answer is noted, and is no reason to stop a recovery: the next change writes the whole
+        entry.
+        """
+        if self._entry is None:
+            return True
+        self._entry = change(self._entry)
+        try:
+            self._keep(self._entry, at, also)
+        except AccessError as error:
+            self._line("record-not-written", at, code=error.code, cause=error.cause)
+            return False
+        return True
+
+    def _keep(self, entry: OperationEntry, at: datetime, also: Callable[[Record], Record] = unchanged) -> None:
+        if self.records is None:
+            return
+        self.records.change(lambda record: also(record).with_operation(entry), now=at)

@@ -1,0 +1,108 @@
+"""What all operations have in common: the lease, the engine that is never left behind, the journal, the steps."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from dr.core.errors import DrError
+from dr.core.plan import Plan
+from dr.engine.recovery_stack import RecoveryStack
+from dr.run.evidence import Evidence
+from dr.run.journal import Journal, unchanged
+from dr.run.lease import held
+from dr.run.record import Record
+from dr.run.report_keeping import keep_report
+from dr.run.reporting import Reporter
+from dr.run.runner import Action, StepResult, run_actions
+from dr.run.session import Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What an operation works with."""
+
+    session: Session
+    stack: RecoveryStack
+    journal: Journal
+    reporter: Reporter
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+class Report(Protocol):
+    """What comes of an operation."""
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The report as plain values."""
+
+
+R = TypeVar("R", bound=Report)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How an operation went. ``started`` is aware UTC; ``seconds`` runs from the operator's yes to the end."""
+
+    results: list[StepResult]
+    started: datetime
+    seconds: float
+    journal: str
+
+    @property
+    def steps(self) -> tuple[tuple[str, float, str], ...]:
+        """Each step's key, its seconds, and what it did or found."""
+        return tuple((result.step.key, result.seconds, result.fact) for result in self.results)
+
+
+def run_operation(
+    tools: Tools,
+    plan: Plan,
+    doing: Mapping[str, Callable[[], str]],
+    *,
+    go_on: str,
+    report: Callable[[Course], R],
+    at_end: Callable[[Record], Record] = unchanged,
+) -> R:
+    """Do all steps of an agreed plan; ``doing`` has how, by the steps' keys, and ``go_on`` is the command to continue.
+
+    ``report`` makes of its course what is written down and returned. ``at_end`` changes the record in the write that
+    says that it is done: killed in between, it would be resumed with a record that has ended. Raises RefusedError when
+    another operator is at work, and whatever stopped a step, with its ``stopped``.
+    """
+    session = tools.session
+    started, begin = session.clock(), time.monotonic()
+    with held(
+        session.lease,
+        session.holder,
+        take_over=session.take_over,
+        clock=session.clock,
+        stop=session.stop,
+    ):
+        try:
+            tools.stack.backend.clear_locks(take_over=session.take_over)
+            tools.stack.prepare()
+            tools.journal.begin(plan, go_on, session.clock())
+            results = run_actions(
+                [Action(step=step, do=doing[step.key]) for step in plan.steps],
+                reporter=tools.reporter,
+                journal=tools.journal,
+                clock=session.clock,
+                stop=session.stop,
+                go_on=go_on,
+            )
+        except DrError as error:
+            keep_report(session.environment, plan, tools.journal, tools.evidence, error=error)
+            if error.stopped and tools.evidence.kept_at:
+                error.stopped = replace(error.stopped, report=str(tools.evidence.kept_at))
+            raise
+        finally:
+            tools.stack.interrupt()
+        # The end is written down while nobody else can have begun.
+        course = Course(
+            results=results, started=started, seconds=time.monotonic() - begin, journal=str(tools.journal.path)
+        )
+        made = report(course)
+        tools.journal.done(made.as_json(), session.clock(), at_end=at_end)
+        keep_report(session.environment, plan, tools.journal, tools.evidence, result=made.as_json())
+        return made

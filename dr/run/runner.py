@@ -1,0 +1,93 @@
+"""Applying a plan: each step in turn, told, timed and journalled, with a word on where things stand when one fails."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Event
+
+from dr.core.errors import DrError, FaultError, InterruptedOperationError, Stopped
+from dr.core.plan import Step
+from dr.run.journal import Journal
+from dr.run.reporting import Reporter
+
+_GO_ON_OR_UNDO = "go on, or undo what was done; see below"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """A step and how to do it. ``do`` is safe to repeat, and returns in a few words what it did or found."""
+
+    step: Step
+    do: Callable[[], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """A finished step; ``started`` is aware UTC, ``seconds`` how long it took."""
+
+    step: Step
+    fact: str
+    started: datetime
+    seconds: float
+
+
+def run_actions(
+    actions: Sequence[Action],
+    *,
+    reporter: Reporter,
+    journal: Journal,
+    clock: Callable[[], datetime],
+    stop: Event,
+    go_on: str,
+) -> list[StepResult]:
+    """Run the actions in order. ``go_on`` is the command that continues after a stop.
+
+    Raises what a step raises, and InterruptedOperationError when ``stop`` is set before or during one; the error's
+    ``stopped`` says what had been done.
+    """
+    done: list[StepResult] = []
+    for action in actions:
+        try:
+            done.append(_run(action, reporter, journal, clock, stop))
+        except Exception as failure:
+            error = _explained(failure, stop)
+            error.stopped = Stopped(
+                at=action.step, done=tuple(result.step for result in done), go_on=go_on, journal=str(journal.path)
+            )
+            journal.failed(action.step, error, failure, clock())
+            if error is failure:
+                raise
+            raise error from failure
+    return done
+
+
+def _explained(error: Exception, stop: Event) -> DrError:
+    """The error itself; an interruption where a step failed because it was told to stop; a fault of the tool for any
+    other.
+    """
+    if not isinstance(error, DrError):
+        return FaultError("fault", f"{type(error).__name__}: {error}", "report it with the journal; the state is below")
+    if not stop.is_set() or isinstance(error, InterruptedOperationError):
+        return error
+    return InterruptedOperationError("interrupted", f"stopped: {error.cause}", _GO_ON_OR_UNDO)
+
+
+def _run(
+    action: Action, reporter: Reporter, journal: Journal, clock: Callable[[], datetime], stop: Event
+) -> StepResult:
+    _check(stop, f"stopped before the step {action.step.title!r}")
+    started, begin = clock(), time.monotonic()
+    journal.step_started(action.step, started)
+    reporter.step_started(action.step)
+    fact = action.do()
+    _check(stop, f"stopped in the step {action.step.title!r}")
+    seconds = time.monotonic() - begin
+    journal.step_done(action.step, fact, seconds, clock())
+    reporter.step_done(action.step, fact, seconds)
+    return StepResult(step=action.step, fact=fact, started=started, seconds=seconds)
+
+
+def _check(stop: Event, cause: str) -> None:
+    if stop.is_set():
+        raise InterruptedOperationError("interrupted", cause, _GO_ON_OR_UNDO)

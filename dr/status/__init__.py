@@ -1,0 +1,1 @@
+"""Where an environment stands, what to do next, and what operations have left behind."""

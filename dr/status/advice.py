@@ -1,0 +1,151 @@
+"""Where an environment stands, and what to do next: for whoever comes to it, at whatever hour, knowing nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot
+from dr.config.environment import Environment
+from dr.core.history import OperationEntry
+from dr.core.holder import LeaseSeen
+from dr.core.target import LATEST, written_time
+from dr.desired.state import WishSeen, WishState, read_wish
+from dr.extract.preconditions import OPERATION as EXTRACT
+from dr.recovery.situation import Workload
+from dr.run.record import Record
+from dr.switchover.plan import cluster_behind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """One thing that can be done: why, and the command."""
+
+    why: str
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What was seen of an environment. ``holder_dead`` says that the lease's holder is known to be gone."""
+
+    environment: Environment
+    clusters: tuple[ClusterSnapshot, ...]
+    external_name: str | None
+    workloads: Mapping[str, Workload | None]
+    record: Record | None
+    lease: LeaseSeen | None
+    holder_dead: bool
+
+    @property
+    def at_work(self) -> str:
+        """Who is at work, as far as is known; empty when nobody is."""
+        return self.lease.holder if self.lease and not self.holder_dead else ""
+
+    @property
+    def last(self) -> OperationEntry | None:
+        """The newest operation."""
+        return self.record.operations[-1] if self.record and self.record.operations else None
+
+    @property
+    def serving(self) -> str:
+        """The name of the Cluster that the Service points to, empty when it is none of ours."""
+        return cluster_behind(self.external_name or "", self.environment.namespace)
+
+    @property
+    def wish(self) -> WishSeen:
+        """What the configuration asks for, and how that stands."""
+        return read_wish(self.environment, self.record, {cluster.name for cluster in self.clusters})
+
+    @property
+    def advice(self) -> tuple[Advice, ...]:
+        """What can be done next, the likeliest first."""
+        env, last = f"--env {self.environment.name}", self.last
+        back = Advice(why="to go back to where it was", command=f"python -m dr rollback {env}")
+        if self.at_work:
+            return (Advice(why=f"{self.at_work} is at work: look again", command=f"python -m dr status {env}"),)
+        if self.record and self.record.unfinished and last:
+            done = f" after {last.done[-1]}" if last.done else ""
+            go_on = Advice(why=f"to go on with the {last.operation}{done}", command=f"python -m dr resume {env}")
+            # An extraction has moved nothing that could be moved back.
+            return (go_on,) if last.operation == EXTRACT else (go_on, back)
+        if self.record and self.record.came_from and self.record.external_name == self.external_name:
+            checkout = " --checkout FOLDER" if self.environment.git else ""
+            keep = Advice(
+                why="to make it the canonical one, and delete the old", command=f"python -m dr finalize {env}{checkout}"
+            )
+            return (back, keep)
+        ready = [cluster.name for cluster in self.clusters if self._can_take_over(cluster)]
+        if ready:
+            name = "" if ready[-1] == self.environment.recovered_cluster else f" --recovered-name {ready[-1]}"
+            move = Advice(why="to move the traffic", command=f"python -m dr switchover {env}{name}")
+            return (move, back)
+        if self.wish.state is WishState.PENDING:
+            why = f"to see what Pulumi.{self.environment.name}.yaml asks for, which is not applied yet"
+            return (Advice(why=why, command=f"python -m dr preview {env}"),)
+        if unproven := self._recovered_and_not_verified:
+            return (Advice(why=f"to verify {unproven.name}, and go on", command=f"{self._again(unproven)} --continue"),)
+        return (
+            Advice(why="to recover to a moment", command=f"python -m dr pitr {env} --target-time TIME"),
+            Advice(why="to recover everything that was committed", command=f"python -m dr latest {env}"),
+        )
+
+    @property
+    def _recovered_and_not_verified(self) -> ClusterSnapshot | None:
+        """The newest that was recovered to a time or to the end of the WAL, is healthy, and was never verified."""
+        declared = {recovery.cluster.name for recovery in self.record.recoveries} if self.record else set()
+        found = [
+            cluster
+            for cluster in self.clusters
+            if cluster.name in declared
+            and cluster.healthy
+            and cluster.name != self.serving
+            and self.record is not None
+            and cluster.name not in self.record.verified
+            and self._again(cluster)
+        ]
+        return found[-1] if found else None
+
+    def _again(self, cluster: ClusterSnapshot) -> str:
+        """The command that recovers to where ``cluster`` was, empty where a status cannot tell it."""
+        env, target = f"--env {self.environment.name}", cluster.annotations.get(TARGET_ANNOTATION) or ""
+        name = "" if cluster.name == self.environment.recovered_cluster else f" --recovered-name {cluster.name}"
+        if target == LATEST:
+            return f"python -m dr latest {env}{name}"
+        plain = written_time(target) is not None and "," not in target
+        return f"python -m dr pitr {env} --target-time {target}{name}" if plain else ""
+
+    def _can_take_over(self, cluster: ClusterSnapshot) -> bool:
+        if self.record is None or cluster.name not in self.record.verified or cluster.name == self.serving:
+            return False
+        return cluster.healthy or cluster.name in self.record.fenced
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as plain values."""
+        return {
+            "environment": self.environment.name,
+            "service": {
+                "name": self.environment.service,
+                "externalName": self.external_name,
+                "declared": self.record.external_name if self.record else None,
+            },
+            "clusters": [
+                {
+                    "name": cluster.name,
+                    "phase": cluster.phase,
+                    "healthy": cluster.healthy,
+                    "archiving": cluster.archiving.working,
+                    "serves": cluster.name == self.serving,
+                    "recoveredTo": cluster.annotations.get(TARGET_ANNOTATION),
+                    "verified": self.record is not None and cluster.name in self.record.verified,
+                    "fenced": self.record is not None and cluster.name in self.record.fenced,
+                }
+                for cluster in self.clusters
+            ],
+            "workloads": {name: workload.replicas if workload else None for name, workload in self.workloads.items()},
+            "canonical": (self.record.canonical if self.record else "") or self.environment.source_cluster,
+            "remembered": dict(self.record.replicas) if self.record else {},
+            "atWork": self.at_work,
+            "asked": str(self.wish) if self.wish.wish else None,
+            "operations": [entry.as_json() for entry in (self.record.operations if self.record else ())],
+            "next": [{"why": advice.why, "command": advice.command} for advice in self.advice],
+        }

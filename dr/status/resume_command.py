@@ -1,0 +1,44 @@
+"""``dr resume``: go on with the operation that was stopped, or whose process died."""
+
+import shlex
+from pathlib import Path
+
+import click
+
+from dr.main import options
+
+
+@options("resume")
+@click.option("--yes", is_flag=True, help="Do not ask; where the name is wanted, --confirm gives it.")
+@click.option("--confirm", "confirmed", metavar="NAME", help="With --yes: the Cluster's name, where it is wanted.")
+@click.option(
+    "--take-over", is_flag=True, help="Take the place of an operator, or a Pulumi run, that you know is dead."
+)
+def command(
+    environment: str,
+    config_dir: str | None,
+    context: str | None,
+    as_json: bool,
+    yes: bool,
+    confirmed: str | None,
+    take_over: bool,
+) -> None:
+    """Go on with the operation on this environment that was stopped, or whose process died.
+
+    It is the command that was given then: what it has done already is looked at and not done twice.
+    """
+    from dr.cli import console as rendering
+    from dr.cli.wiring import open_session, rebuild_records
+    from dr.config.load import load_environment
+    from dr.main import cli
+    from dr.status.observe import rebuild_to_resume, to_resume
+
+    found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
+    entry = rebuild_to_resume(rebuild_records(found)) or to_resume(open_session(found, context))
+    words = shlex.split(entry.go_on.removeprefix("python -m dr "))
+    given = {"--config-dir": config_dir, "--context": context, "--confirm": confirmed}
+    words += [part for option, value in given.items() if value for part in (option, value)]
+    words += [option for option, on in (("--yes", yes), ("--take-over", take_over), ("--json", as_json)) if on]
+    if not as_json:
+        rendering.note(f"Going on: {entry.go_on}")
+    cli.main(args=words, prog_name="python -m dr", standalone_mode=False)

@@ -1,0 +1,306 @@
+"""Moving the traffic from one Cluster to another, decided: forward by a switchover, back by a rollback. Pure.
+
+Both are the same move with the ends swapped: the Cluster that is left stops writing before the Service points to the
+other one, so that no transaction can be acknowledged by a database that nobody will look at again.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot
+from dr.config.environment import Environment
+from dr.core.errors import Problem, RefusedError
+from dr.core.later_commits import LaterCommits
+from dr.core.plan import Plan, Step
+from dr.gitops.argocd import Manager
+from dr.gitops.argocd_steps import argocd_warnings, pause_step
+from dr.recovery.preconditions import problems_around
+from dr.recovery.situation import Workload
+from dr.run.record import Record
+from dr.traffic.background_writers import SelfStarter, hold_step, release_step, to_release
+from dr.traffic.writer_steps import scale_commands, stop_step, with_counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveRequest:
+    """What was asked for. ``back`` is a rollback; ``to`` is the Cluster to move to, empty for the newest that was
+    recovered, and for the way back, which is remembered; ``hibernate`` takes the pods of the Cluster that is left away
+    too.
+    """
+
+    back: bool = False
+    to: str = ""
+    hibernate: bool = False
+
+    @property
+    def operation(self) -> str:
+        """The name of the operation, on the command line and in the journal."""
+        return "rollback" if self.back else "switchover"
+
+    def command(self, environment: Environment) -> str:
+        """The command line that asks for this."""
+        parts = [f"python -m dr {self.operation}", "--env", environment.name]
+        if not self.back and self.to != environment.recovered_cluster:
+            parts += ["--recovered-name", self.to]
+        return " ".join([*parts, *(["--hibernate-old"] if self.hibernate else [])])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrafficSituation:
+    """What was there at ``seen_at`` (aware UTC).
+
+    ``left`` is the Cluster that the Service points to, ``reached`` the one to move to, each None when there is none;
+    ``later`` are the transactions that were committed on ``left`` and are not in ``reached``, None when unknown.
+    """
+
+    seen_at: datetime
+    external_name: str | None
+    left: ClusterSnapshot | None
+    reached: ClusterSnapshot | None
+    workloads: Mapping[str, Workload | None]
+    record: Record
+    later: LaterCommits | None
+    argocd: tuple[Manager, ...] = ()
+    self_starters: tuple[SelfStarter, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveDecision:
+    """All that was decided. ``fence`` is the Cluster to keep from writing, None when there is none to keep; ``origin``
+    is the name that a rollback goes back to, as it was remembered, empty when none is; ``later`` are the transactions
+    that stay behind, None where they could not be counted.
+    """
+
+    request: MoveRequest
+    reached: ClusterSnapshot
+    fence: ClusterSnapshot | None
+    before: str
+    origin: str
+    workloads: tuple[Workload, ...]
+    argocd: tuple[Manager, ...]
+    held: tuple[SelfStarter, ...]
+    released: tuple[SelfStarter, ...]
+    plan: Plan = field(repr=False)
+    later: LaterCommits | None = None
+
+    @property
+    def host(self) -> str:
+        """Where the Service will point."""
+        return read_write_host(self.reached)
+
+
+def read_write_host(cluster: ClusterSnapshot) -> str:
+    """The DNS name of a Cluster's read-write Service (CloudNativePG docs, "Service management")."""
+    return f"{cluster.name}-rw.{cluster.namespace}.svc.cluster.local"
+
+
+def cluster_behind(external_name: str, namespace: str) -> str:
+    """The name of the Cluster whose read-write Service ``external_name`` is, empty for any other host."""
+    name, cut, rest = external_name.rstrip(".").partition("-rw.")
+    return name if cut and rest.split(".")[0] == namespace else ""
+
+
+def decide_move(environment: Environment, request: MoveRequest, situation: TrafficSituation) -> MoveDecision:
+    """The decision for ``request``. Raises RefusedError with every precondition that does not hold."""
+    problems = list(_problems(environment, request, situation))
+    reached, before = situation.reached, situation.external_name
+    if problems or reached is None or before is None:
+        raise RefusedError(problems)
+    workloads = tuple(with_counts(environment, situation.workloads.values(), situation.record))
+    left = situation.left
+    fence = left if left is not None and left.name != reached.name else None
+    held = tuple(one for one in situation.self_starters if one.cluster in {"", fence.name if fence else ""})
+    remembered = {**situation.record.held, **{str(one): one.setting for one in held if not one.held}}
+    decision = MoveDecision(
+        request=request,
+        reached=reached,
+        fence=fence,
+        before=before,
+        origin=situation.record.came_from[-1] if request.back and situation.record.came_from else "",
+        workloads=workloads,
+        argocd=situation.argocd,
+        held=held,
+        released=to_release(situation.self_starters, remembered, serving=reached.name),
+        later=situation.later,
+        plan=Plan(operation=request.operation, environment=environment.name, facts={}, steps=()),
+    )
+    return replace(
+        decision,
+        plan=Plan(
+            operation=request.operation,
+            environment=environment.name,
+            facts=_facts(environment, decision, situation),
+            warnings=tuple(_warnings(decision, situation)),
+            steps=tuple(_steps(environment, decision)),
+        ),
+    )
+
+
+def _problems(environment: Environment, request: MoveRequest, situation: TrafficSituation) -> Iterator[Problem]:
+    if situation.external_name == "":
+        yield Problem(
+            code="service-not-external",
+            cause=f"the Service {environment.namespace}/{environment.service} is not of type ExternalName",
+            remedy="make it one, or correct service in Pulumi.<env>.yaml: that is what traffic is moved by",
+        )
+    yield from problems_around(environment, situation.external_name, situation.workloads)
+    reached = situation.reached
+    if request.back and situation.record.finalized:
+        yield Problem(
+            code="already-finalized",
+            cause=f"{situation.record.canonical} was made the canonical Cluster, and what it came from was deleted",
+            remedy="there is nothing to go back to; recover instead: python -m dr pitr, or latest",
+        )
+    elif reached is None:
+        yield _nothing_to_reach(environment, request)
+    elif not request.back:
+        yield from _problems_of_recovered(environment, reached, situation.record)
+
+
+def _nothing_to_reach(environment: Environment, request: MoveRequest) -> Problem:
+    if request.back:
+        return Problem(
+            code="nothing-to-go-back-to",
+            cause=f"the Cluster {request.to or environment.source_cluster}, which the traffic came from, is not there",
+            remedy="recover again: the archive has its data (python -m dr pitr, or latest)",
+        )
+    return Problem(
+        code="recovered-missing",
+        cause=f"there is no Cluster {environment.namespace}/{request.to} to move the traffic to",
+        remedy="recover first: python -m dr pitr, or latest",
+    )
+
+
+def _problems_of_recovered(environment: Environment, reached: ClusterSnapshot, record: Record) -> Iterator[Problem]:
+    again = f"python -m dr status --env {environment.name} tells the command that goes on"
+    target = reached.annotations.get(TARGET_ANNOTATION)
+    if target is None:
+        yield Problem(
+            code="not-recovered-by-us",
+            cause=f"the Cluster {reached.name} was not recovered by this tool, so nothing is known of its data",
+            remedy="give a recovered one with --recovered-name",
+        )
+    elif not reached.healthy and reached.name not in record.fenced:
+        yield Problem(
+            code="recovered-not-healthy",
+            cause=f"the Cluster {reached.name} is not healthy: {reached.phase or 'it has just been made'}",
+            remedy=f"let its recovery end first; {again}",
+        )
+    elif reached.name not in record.verified:
+        yield Problem(
+            code="recovered-not-verified",
+            cause=f"the Cluster {reached.name} has not passed its verification",
+            remedy=f"verify it first; {again}",
+        )
+
+
+def _facts(environment: Environment, decision: MoveDecision, situation: TrafficSituation) -> dict[str, str]:
+    reached, fence = decision.reached, decision.fence
+    facts = {
+        "Environment": f"{environment.name} (context {environment.kubernetes.context})",
+        "Service": f"{environment.namespace}/{environment.service}",
+        "From": situation.external_name or "",
+        "To": decision.host,
+    }
+    if target := reached.annotations.get(TARGET_ANNOTATION):
+        facts["Recovered to"] = target
+    if fence:
+        means = "hibernated" if decision.request.hibernate else "fenced"
+        facts["Left"] = f"{fence.namespace}/{fence.name}, {means}: it keeps its data and takes no more writes"
+    if situation.later is not None and fence:
+        facts["Left behind"] = f"{situation.later} in {fence.name}, not in {reached.name}"
+    return facts
+
+
+def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[str]:
+    if decision.fence is None and situation.left is None:
+        yield (
+            f"The Service points to {situation.external_name}, which is no Cluster here: nothing is kept from writing "
+            "there. See to it that nobody does."
+        )
+    for pooler in (one for one in decision.held if one.cluster):
+        yield (
+            f"{pooler} leads to {pooler.cluster} and stays paused: a Pooler's Cluster cannot be changed. Its clients "
+            "wait until it is made anew for the other one, which finalize does."
+        )
+    if decision.fence and situation.later is None:
+        yield f"What was committed in {decision.fence.name} meanwhile could not be counted; it stays there."
+    if situation.later and situation.later.count and decision.request.back and decision.fence:
+        yield (
+            f"What was written to {decision.fence.name} since the switchover does not come along: it stays there, "
+            "where it can be read after the fence is lifted."
+        )
+    yield from argocd_warnings(situation.workloads.values(), situation.argocd)
+
+
+def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
+    request, reached, fence = decision.request, decision.reached, decision.fence
+    back = () if request.back else (f"python -m dr rollback --env {environment.name}",)
+    yield Step(
+        key="remember",
+        done_when="the record is written",
+        title="Remember",
+        detail=f"replica counts and where the Service points, in ConfigMap "
+        f"{environment.namespace}/postgres-dr-{environment.name}",
+    )
+    yield from pause_step(decision.argocd)
+    yield from hold_step(decision.held)
+    yield stop_step(environment, decision.workloads, undo=back)
+    if fence:
+        how = "hibernate" if request.hibernate else "fence"
+        yield Step(
+            key="fence",
+            done_when="none of its instances serves any more",
+            title="Keep the old one still",
+            detail=f"{how} {fence.name}, so that nothing is written there unseen",
+            undo=back,
+        )
+    yield Step(
+        key="unfence",
+        done_when="CloudNativePG calls it healthy, and it serves",
+        title="Let it write",
+        detail=f"see that {reached.name} is not fenced and is healthy",
+    )
+    yield Step(
+        key="switch",
+        done_when="the Service was read again and points there",
+        title="Switch",
+        detail=f"Pulumi declares the externalName of {environment.service}: {decision.host}",
+        undo=back,
+    )
+    yield Step(
+        key="reach",
+        done_when="both were seen from a pod",
+        title="Reach it",
+        detail="see from inside the cluster that the name has moved, and log in by it with the workloads' password",
+    )
+    yield Step(
+        key="start-workloads",
+        done_when="every pod is of the newest template and available",
+        title="Start the workloads",
+        detail=", ".join(f"{workload.name} {workload.return_to}" for workload in decision.workloads) + ", and wait",
+        undo=tuple(scale_commands(environment, decision.workloads, replicas=0)),
+    )
+    yield from release_step(decision.released)
+    if request.back and decision.argocd:
+        yield Step(
+            key="release-argocd",
+            done_when="the settings are as they were",
+            title="Give it back",
+            detail="let Argo CD manage again what was paused, if Git agrees with the cluster",
+        )
+    if environment.smoke_test_url:
+        yield Step(
+            key="smoke-test",
+            done_when="it has answered",
+            title="Smoke test",
+            detail=f"{environment.smoke_test_url} answers 200",
+        )
+    if not request.back:
+        yield Step(
+            key="back-up",
+            done_when="CloudNativePG calls the base backup completed",
+            title="Back it up",
+            detail=f"take a first base backup of {reached.name}, without which it could not be recovered itself",
+        )

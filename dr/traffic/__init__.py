@@ -1,0 +1,1 @@
+"""What writes to the database, what wakes the writers, and whether clients reach it."""

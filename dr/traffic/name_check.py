@@ -1,0 +1,90 @@
+"""Whether clients inside the cluster reach the right database under the name they use: DNS, and a login through it."""
+
+import base64
+import time
+from collections.abc import Mapping
+from threading import Event
+
+from dr.core.errors import AccessError, VerificationError
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import PodExec
+from dr.postgres.psql import CONTAINER
+
+_EXEC_SECONDS = 20
+_REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf")
+"""PostgreSQL's words when it does not let a user in. Anything else may pass: a pod whose fence was just taken away is
+ready, and so behind its Service, only with the next probe.
+"""
+# The password comes by standard input: arguments of an exec are written into audit logs.
+_LOGIN = 'IFS= read -r PGPASSWORD; export PGPASSWORD; exec psql "$@"'
+
+
+def await_same_address(pod: PodExec, alias: str, host: str, *, limit: float, stop: Event) -> str:
+    """Wait until ``alias`` leads to the address of ``host``, as seen from inside ``pod``. Returns the address.
+
+    ``limit`` is in seconds. Raises AccessError ``name-not-moved`` at the limit; returns early when ``stop`` is set.
+    """
+    deadline = time.monotonic() + limit
+    while True:
+        wanted, found = _address(pod, host), _address(pod, alias)
+        if (wanted and wanted == found) or stop.is_set():
+            return found
+        if time.monotonic() > deadline:
+            raise AccessError(
+                "name-not-moved",
+                f"inside the cluster {alias} still leads to {found or 'nowhere'} {limit:.0f} s after the change, "
+                f"and not to {wanted or 'an address'}, which is {host}",
+                "something put the Service back (Argo CD?), or the cluster's DNS caches for long: look at the Service",
+            )
+        stop.wait(0.5)
+
+
+def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str], limit: float, stop: Event) -> str:
+    """Log in at ``host`` with the user and password of ``secret`` (base64, as Kubernetes keeps it), over TLS.
+
+    Returns the address of the server that answered, which is waited for up to ``limit`` seconds. Raises
+    VerificationError ``login-failed``: at once where PostgreSQL refuses, else at the limit or when ``stop`` is set.
+    """
+    try:
+        user, password = (base64.b64decode(secret[key]).decode() for key in ("username", "password"))
+    except KeyError as error:
+        raise AccessError(
+            "secret-incomplete",
+            f"the Secret of the recovered database's owner has no {error.args[0]}",
+            "add what is missing, and repeat the command",
+        ) from error
+    settings = f"host={host} dbname={_quoted(database)} user={_quoted(user)} sslmode=require connect_timeout=10"
+    deadline = time.monotonic() + limit
+    while True:
+        ran = pod.run(
+            ["sh", "-c", _LOGIN, "psql", "-XqAt", "-d", settings, "-c", "SELECT host(inet_server_addr())"],
+            what=f"log in at {host}",
+            limit=_EXEC_SECONDS,
+            standard_input=f"{password}\n",
+        )
+        if ran.code == 0:
+            return ran.output.strip()
+        if any(word in ran.errors for word in _REFUSALS) or time.monotonic() > deadline or stop.is_set():
+            raise VerificationError(
+                "login-failed",
+                f"the workloads' user {user} cannot log in at {host}: {ran.errors.strip()}",
+                "do not start the workloads; compare the Secret with the one of the recovered cluster, or go back",
+            )
+        stop.wait(0.5)
+
+
+def _quoted(value: str) -> str:
+    """A value of a connection string (PostgreSQL manual, "Connection Strings")."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def pod_of(api: KubernetesApi, namespace: str, pod: str) -> PodExec:
+    """The database's own pod, to look from."""
+    return PodExec(api, namespace=namespace, pod=pod, container=CONTAINER)
+
+
+def _address(pod: PodExec, name: str) -> str:
+    """The first address of ``name``, empty when it has none."""
+    ran = pod.run(["getent", "ahostsv4", name], what=f"look up {name}", limit=_EXEC_SECONDS)
+    return ran.output.split()[0] if ran.code == 0 and ran.output.strip() else ""

@@ -1,0 +1,45 @@
+"""What plans say of the workloads that write: the counts to return to, the step that stops them, the commands."""
+
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from dr.config.environment import Environment
+from dr.core.plan import Step
+from dr.recovery.situation import Workload
+from dr.run.record import Record
+
+
+def with_counts(
+    environment: Environment, workloads: Iterable[Workload | None], record: Record | None
+) -> Iterator[Workload]:
+    """The workloads, each with the count it runs with, or had before an earlier run stopped it, or is configured."""
+    remembered = record.replicas if record else {}
+    for workload in workloads:
+        if workload:
+            count = workload.replicas or remembered.get(workload.name) or environment.workloads.replicas
+            yield replace(workload, return_to=count)
+
+
+def stop_step(environment: Environment, workloads: Sequence[Workload], *, undo: Sequence[str]) -> Step:
+    """The step that stops the writers."""
+    names = ", ".join(workload.name for workload in workloads)
+    return Step(
+        key="stop-writers",
+        done_when="no pod of them is left, terminating ones included",
+        title="Stop the writers",
+        detail=f"scale {names} in {environment.workloads.namespace} to 0 and wait until their pods are gone",
+        undo=tuple(undo),
+    )
+
+
+def scale_commands(
+    environment: Environment, workloads: Sequence[Workload], *, replicas: int | None = None
+) -> list[str]:
+    """The commands that scale the workloads to ``replicas``, or to the counts to return to."""
+    kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
+    return [
+        f"{kubectl} scale deployment/{workload.name} -n {environment.workloads.namespace} "
+        f"--replicas={workload.return_to if replicas is None else replicas}"
+        for workload in workloads
+    ]

@@ -1,0 +1,1 @@
+"""From when until when the database can be recovered."""

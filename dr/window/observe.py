@@ -1,0 +1,91 @@
+"""Looking at what can be recovered. The bucket is enough: the Kubernetes cluster may be gone, and it is asked only
+which archive is the serving one's, and when the last commit in that was.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from threading import Thread
+
+from dr.archive.archive_seen import sampled
+from dr.archive.reader import OpenArchive, open_archives
+from dr.archive.window import End
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.clusters import find_cluster
+from dr.config.environment import Environment
+from dr.core.errors import AccessError
+from dr.kube.api import KubernetesApi
+from dr.kube.workloads import external_name
+from dr.switchover.plan import cluster_behind
+from dr.window.archive_end import last_commit
+from dr.window.report import WindowReport
+
+_CLUSTER_SECONDS = 4.0
+_COMMIT_SECONDS = 10.0
+
+
+class _Asking:
+    """The question to the cluster, which goes on beside the reading of the bucket and is not waited for for long."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._until = time.monotonic() + _CLUSTER_SECONDS
+        self._serving: tuple[KubernetesApi, ClusterSnapshot] | None = None
+        self._silence = ""
+        self._thread = _beside(self._ask)
+
+    def _ask(self) -> None:
+        try:
+            self._serving = _serving(self._environment)
+        except AccessError as error:
+            self._silence = error.cause
+
+    def result(self) -> tuple[tuple[KubernetesApi, ClusterSnapshot] | None, str]:
+        """The Cluster that serves, with the connection it was seen by, and why it is not known."""
+        self._thread.join(max(0.0, self._until - time.monotonic()))
+        if self._thread.is_alive():
+            context = self._environment.kubernetes.context
+            return None, f"the cluster of context {context} did not answer within {_CLUSTER_SECONDS:.0f} s"
+        if self._serving is None and not self._silence:
+            return None, f"the Service {self._environment.service} points to no Cluster that archives by itself"
+        return self._serving, self._silence
+
+
+def look(environment: Environment, server_name: str | None, *, clock: Callable[[], datetime]) -> WindowReport:
+    """What the bucket holds now, of ``server_name`` or of all. Raises AccessError for the bucket only."""
+    asking = _Asking(environment)
+    opened = tuple(replace(one, archive=sampled(one)) for one in open_archives(environment.backup, server_name))
+    serving, silence = asking.result()
+    name = serving[1].server_name if serving else None
+    return WindowReport(
+        environment=environment.name,
+        place=environment.backup.url,
+        seen_at=clock(),
+        archives=tuple(one.archive for one in opened),
+        serving=name,
+        silence=silence,
+        end=_end(*serving, next((one for one in opened if one.archive.server_name == name), None)) if serving else None,
+    )
+
+
+def _end(api: KubernetesApi, cluster: ClusterSnapshot, opened: OpenArchive | None) -> End | None:
+    """The end of the serving archive with its last commit, if it is known in time."""
+    found: list[End | None] = []
+    if opened is not None:
+        _beside(lambda: found.append(last_commit(api, cluster, opened))).join(_COMMIT_SECONDS)
+    return found[0] if found else None
+
+
+def _serving(environment: Environment) -> tuple[KubernetesApi, ClusterSnapshot] | None:
+    api, namespace = KubernetesApi(environment.kubernetes), environment.namespace
+    name = cluster_behind(external_name(api, namespace, environment.service) or "", namespace)
+    cluster = find_cluster(api, namespace, name) if name else None
+    return (api, cluster) if cluster and cluster.server_name else None
+
+
+def _beside(work: Callable[[], object]) -> Thread:
+    """A daemon: a process that is done should not wait for a server that never answers."""
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    return thread
