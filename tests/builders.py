@@ -17,9 +17,9 @@ from dr.core.target import RecoveryTarget
 from dr.finalize.dependants import Dependant
 from dr.finalize.preconditions import FinalizeSituation
 from dr.gitops.manifests import ManifestFile, Rewriting
+from dr.kube.objects import Workload
 from dr.recovery.plan import RecoveryDecision, decide_recovery
-from dr.recovery.preconditions import RecoveryRequest
-from dr.recovery.situation import Situation, Workload
+from dr.recovery.situation import RecoveryRequest, Situation
 from dr.run.record import Record
 from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation, decide_move
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dr.main import options
+from dr.cli.options import options
 
 if TYPE_CHECKING:
     from dr.config.infrastructure import Infrastructure, Part
@@ -53,20 +53,19 @@ def command(
     from dr.adopt.run import adopt, prepare_adoption
     from dr.adopt.terraform import read_terraform
     from dr.adopt.view import show_adopted, show_adoption
-    from dr.cli import console as rendering
-    from dr.cli import signals
+    from dr.cli import console, signals
     from dr.cli.confirmation import Agreement, agree
     from dr.cli.context import check_context
     from dr.config.load import infrastructure_of, load_environment
 
     signals.interrupt_on_sigterm()
-    folder = Path(config_dir) if config_dir else rendering.PROJECT_FOLDER
+    folder = Path(config_dir) if config_dir else console.PROJECT_FOLDER
     found = load_environment(environment, folder)
     check_context(found, context)
     held = read_terraform(Path(state).read_text(encoding="utf-8", errors="replace"))
     infrastructure = infrastructure_of(found, folder)
     stacks = _stacks(infrastructure, only, take_over=take_over)
-    with rendering.waiting("looking at Google and the state", quiet=as_json):
+    with console.waiting("looking at Google and the state", quiet=as_json):
         report = prepare_adoption(infrastructure, stacks, held, environment=found.name, left=leave)
     if not as_json:
         show_adoption(report)
@@ -85,7 +84,7 @@ def command(
         stop = Event()
         for stack, adoption in zip(stacks, report.stacks, strict=True):
             stack.backend.clear_locks(take_over=take_over)
-            waiting = rendering.waiting(f"importing into stack {adoption.stack}", quiet=as_json)
+            waiting = console.waiting(f"importing into stack {adoption.stack}", quiet=as_json)
             with signals.stopping(stop), waiting:
                 adopt(stack, adoption, go_on=go_on, stop=stop)
         report = replace(report, dry_run=False)

@@ -17,8 +17,6 @@ from dr.archive.catalogue import BaseBackup
 from dr.core.wal_names import is_segment, position_of, timeline_of
 
 SNAPSHOT_GROUP = "snapshot.storage.k8s.io"
-AUTO, NEVER, NEWEST = "auto", "never", "newest"
-"""What ``--snapshot`` takes beside the name of a Backup."""
 _DATA, _WAL, _TABLESPACE = "PG_DATA", "PG_WAL", "PG_TABLESPACE"
 _SECOND = timedelta(seconds=1)
 """Its times are written in whole seconds, cut off."""

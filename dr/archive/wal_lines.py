@@ -4,12 +4,16 @@ The wording of a change differs between versions ("off 5" up to 15, "off: 5" fro
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
-from dr.before_drop.heap_page import Place
 from dr.core.wal_names import position_of
+
+Place = tuple[int, int]
+"""Where a row stands: the number of its page and of its line pointer (``ctid``)."""
+
 
 _RECORD = re.compile(r"tx: +(\d+), lsn: ([0-9A-F]+/[0-9A-F]+),.*? desc: (.*)")
 _COMMIT = re.compile(r"COMMIT(?:_PREPARED (?P<prepared>\d+):)? (?P<time>[0-9-]+ [0-9:.]+) UTC")
@@ -77,3 +81,24 @@ def read_changes(lines: Iterable[str]) -> Iterator[RowChange]:
 def _list(line: str, name: str) -> list[str]:
     found = re.search(rf"; {name}: ([^;]*)", line)
     return found[1].split() if found else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalView:
+    """What the WAL that was read tells: changes of rows of ``pg_class`` in order, the commits that may have to do with
+    them, how many commits there are in all, the last one's time, and the segment that reading began with.
+    """
+
+    changes: tuple[RowChange, ...]
+    commits: tuple[Commit, ...]
+    total: int
+    last: datetime | None
+    first_segment: str
+
+    @cached_property
+    def _by_xid(self) -> Mapping[int, Commit]:
+        return {xid: commit for commit in self.commits for xid in (commit.xid, *commit.subtransactions)}
+
+    def commit_of(self, xid: int) -> Commit | None:
+        """The commit of a transaction or of one of its subtransactions."""
+        return self._by_xid.get(xid)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dr.archive.reader import OpenArchive, open_archive
+from dr.archive.wal_lines import WalView
 from dr.archive.wal_pieces import Piece, first_missing, pieces_before
 from dr.archive.wal_scan import Scan, head, packed, scan_sent, segments_at_once
-from dr.before_drop.drops import WalView
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.core.errors import AccessError
 from dr.core.target import RecoveryTarget

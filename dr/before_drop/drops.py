@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 
-from dr.archive.wal_lines import Commit, RowChange
+from dr.archive.wal_lines import Commit, WalView
 from dr.before_drop.catalog_rows import CatalogRow
 from dr.core.later_commits import LaterCommits
 from dr.core.target import RecoveryTarget
@@ -27,27 +26,6 @@ class CatalogView:
     rows: tuple[CatalogRow, ...]
     schemas: frozenset[int]
     exists: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class WalView:
-    """What the WAL that was read tells: changes of rows of ``pg_class`` in order, the commits that may have to do with
-    them, how many commits there are in all, the last one's time, and the segment that reading began with.
-    """
-
-    changes: tuple[RowChange, ...]
-    commits: tuple[Commit, ...]
-    total: int
-    last: datetime | None
-    first_segment: str
-
-    @cached_property
-    def _by_xid(self) -> Mapping[int, Commit]:
-        return {xid: commit for commit in self.commits for xid in (commit.xid, *commit.subtransactions)}
-
-    def commit_of(self, xid: int) -> Commit | None:
-        """The commit of a transaction or of one of its subtransactions."""
-        return self._by_xid.get(xid)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dr.archive.wal_lines import Place
+
 _PAGE = struct.Struct("<IIHHHHHHI")
 _ROW = struct.Struct("<IIIHHHHHB")
 _LAYOUT_VERSION = 4
@@ -16,9 +18,6 @@ _XMAX_LOCK_ONLY = 0x0080
 _XMAX_COMMITTED = 0x0400
 _XMAX_INVALID = 0x0800
 _XMAX_IS_MULTI = 0x1000
-
-Place = tuple[int, int]
-"""Where a row stands: the number of its page and of its line pointer (``ctid``)."""
 
 
 @dataclass(frozen=True, kw_only=True)

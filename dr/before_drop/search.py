@@ -3,10 +3,11 @@
 The WAL on the server is read first. Where the drop is older than that, the archive is gone back through.
 """
 
+from dr.archive.wal_lines import WalView
 from dr.archive.wal_scan import Scan, scan_wal
 from dr.before_drop.archive_search import read_further
 from dr.before_drop.catalog_pages import committed, names_now, read_catalog
-from dr.before_drop.drops import CatalogView, Drop, WalView, as_drop, candidates, doubtful, endings
+from dr.before_drop.drops import CatalogView, Drop, as_drop, candidates, doubtful, endings
 from dr.before_drop.refusals import drop_too_old, drop_unknown, source_silent, table_exists, table_renamed
 from dr.cnpg.clusters import find_cluster
 from dr.core.errors import AccessError, Problem, RefusedError

@@ -82,8 +82,7 @@ def operate(
 
     Returns the report, None after a dry run. Raises a DrError.
     """
-    from dr.cli import console as rendering
-    from dr.cli import signals
+    from dr.cli import console, signals
     from dr.cli.confirmation import Agreement, agree
     from dr.cli.live import reporter_for
     from dr.cli.wiring import open_session, open_stack
@@ -92,14 +91,14 @@ def operate(
     from dr.run.session import utc_now
 
     signals.interrupt_on_sigterm()
-    found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
+    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
     asked = ask(found)
     session = open_session(found, context, take_over=take_over, typed=read_overrides(overrides, now=utc_now()))
-    with rendering.waiting("looking at the cluster, the backups and the engine", quiet=as_json) as say:
+    with console.waiting("looking at the cluster, the backups and the engine", quiet=as_json) as say:
         session = replace(session, say=say)
         stack, journal = open_stack(session, asked.operation)
         agreed = asked.decide(session)
-    if rendering.planned_only(agreed.plan, dry_run=dry_run, as_json=as_json):
+    if console.planned_only(agreed.plan, dry_run=dry_run, as_json=as_json):
         return None
     agreement = Agreement(
         steps=len(agreed.plan.steps),
@@ -115,7 +114,7 @@ def operate(
     kept_at = str(tools.evidence.kept_at or "")
     if not as_json:
         agreed.show(report)
-        rendering.show_kept(kept_at)
+        console.show_kept(kept_at)
     elif last:
         click.echo(json.dumps({**report.as_json(), "report": kept_at}, indent=2))
     return report

@@ -7,13 +7,12 @@ from dr.cli.context import check_context
 from dr.config.environment import Environment
 from dr.config.guard_rules import Override
 from dr.config.infrastructure import Part
-from dr.engine.backend import Backend, state_folder
+from dr.engine.backend import state_folder
 from dr.engine.infrastructure_stack import InfrastructureStack
 from dr.engine.installation import find_pulumi
 from dr.engine.processes import this_process
 from dr.engine.recovery_stack import RecoveryStack
 from dr.kube.api import KubernetesApi
-from dr.rebuild.store import RebuildRecords
 from dr.run.journal import Journal
 from dr.run.session import Session
 
@@ -65,8 +64,3 @@ def open_journal(session: Session, operation: str, *, recorded: bool = True) -> 
 def journal_of(environment: str) -> Path:
     """Where the journal of an environment is kept on this machine, and beside it its reports."""
     return state_folder() / "journal" / f"{environment}.jsonl"
-
-
-def rebuild_records(environment: Environment) -> RebuildRecords:
-    """What is remembered of the environment's rebuilds."""
-    return RebuildRecords(Backend.of(environment).url, environment.name, user=this_process().operator)

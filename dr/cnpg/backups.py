@@ -6,9 +6,9 @@ from threading import Event
 
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import GROUP, VERSION, list_objects
-from dr.cnpg.recovered import MANAGED_BY
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
+from dr.kube.objects import MANAGED_BY
 
 _PLURAL = "backups"
 _LIMIT_SECONDS = 900

@@ -213,3 +213,14 @@ def _plugin(spec: Mapping[str, Any], name: str) -> PluginArchive | None:
                 server_name=parameters.get("serverName") or name,
             )
     return None
+
+
+def read_write_host(cluster: ClusterSnapshot) -> str:
+    """The DNS name of a Cluster's read-write Service (CloudNativePG docs, "Service management")."""
+    return f"{cluster.name}-rw.{cluster.namespace}.svc.cluster.local"
+
+
+def cluster_behind(external_name: str, namespace: str) -> str:
+    """The name of the Cluster whose read-write Service ``external_name`` is, empty for any other host."""
+    name, cut, rest = external_name.rstrip(".").partition("-rw.")
+    return name if cut and rest.split(".")[0] == namespace else ""

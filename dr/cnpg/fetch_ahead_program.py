@@ -7,8 +7,9 @@ from typing import Any
 from dr.cnpg import in_pod
 from dr.cnpg.clusters import GROUP, PLURAL, VERSION
 from dr.cnpg.fetch_ahead import PROGRAM, as_declared, config_map_name
-from dr.cnpg.recovered import MANAGED_BY, RecoveredCluster
+from dr.cnpg.recovered import RecoveredCluster
 from dr.kube.api import KubernetesApi
+from dr.kube.objects import MANAGED_BY
 
 
 def bring_program(api: KubernetesApi, cluster: RecoveredCluster) -> None:

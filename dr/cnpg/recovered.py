@@ -16,8 +16,8 @@ from dr.archive.snapshots import SnapshotBackup
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore, PluginArchive
 from dr.cnpg.spec_adaptation import probed_often, rescheduled
 from dr.core.target import RecoveryTarget, written
+from dr.kube.objects import MANAGED_BY
 
-MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-dr"}
 SOURCE_ANNOTATION = "postgres-dr/recovered-from"
 
 _SOURCE_ONLY = {

@@ -11,35 +11,19 @@ subscriptions that were in the data.
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from dr.archive.snapshots import SnapshotBackup
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore
 from dr.cnpg.recovered import SOURCE_ANNOTATION, derive_recovered_cluster
-from dr.config.names import CLUSTER_NAME_LIMIT, free_name
+from dr.config.names import EXTRACTION, Purpose
 from dr.core.target import RecoveryTarget
 
 SCRATCH_LABEL = "postgres-dr/scratch"
 ENVIRONMENT_LABEL = "postgres-dr/environment"
 _LOADED = "postgres-dr/loaded"
 
-
-@dataclass(frozen=True)
-class Purpose:
-    """What a scratch Cluster is for. ``mark`` is the label's value, by which those of one purpose are found; ``suffix``
-    comes after the source's name; ``why`` is in its description.
-    """
-
-    mark: str
-    suffix: str
-    why: str
-
-
-EXTRACTION = Purpose(mark="true", suffix="-scratch", why="to take a table from")
-DRILL = Purpose(mark="drill", suffix="-drill", why="to see that it can be recovered")
-PURPOSES = (EXTRACTION, DRILL)
 
 _NOT_FOR_SCRATCH = {
     "backup": "it archives nothing",
@@ -55,12 +39,6 @@ _ONLY_WE = ("hostssl all postgres all scram-sha-256",)
 _QUIET = {"max_logical_replication_workers": "0"}
 """Subscriptions in the data would go on, and take from the publisher what the live database needs."""
 _QUIET_BY_LIBRARY = {"pg_cron": {"cron.launch_active_jobs": "off"}}
-
-
-def scratch_name(source: str, taken: frozenset[str], purpose: Purpose = EXTRACTION) -> str:
-    """``<source>-scratch`` or the like, with a number where that is taken, within CloudNativePG's limit."""
-    base = source[: CLUSTER_NAME_LIMIT - len(purpose.suffix)].rstrip("-")
-    return free_name(f"{base}{purpose.suffix}", taken)
 
 
 def superuser_secret(scratch: str) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import GROUP, PLURAL, VERSION, annotate_cluster, delete_cluster, find_cluster
-from dr.cnpg.scratch import ENVIRONMENT_LABEL, EXTRACTION, SCRATCH_LABEL, Purpose, loaded_annotation, superuser_secret
+from dr.cnpg.scratch import ENVIRONMENT_LABEL, SCRATCH_LABEL, loaded_annotation, superuser_secret
+from dr.config.names import EXTRACTION, Purpose
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
 

@@ -14,9 +14,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from dr.config.environment import ClusterName, Environment, GuardOverride
+from dr.config.names import possible_names
 from dr.config.stack_file import Name, SecretsProvider, Section, StateUrl
 from dr.core.errors import ConfigError
-from dr.run.lineage import possible_names
 
 _ACCOUNT_LIMIT = 30
 """The longest ID that Google takes for a service account."""

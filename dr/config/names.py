@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from dr.core.errors import RequestError
 
@@ -45,3 +46,41 @@ def free_name(wanted: str, taken: Collection[str]) -> str:
         if candidate not in taken:
             return candidate
         number += 1
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a scratch Cluster is for. ``mark`` is the label's value, by which those of one purpose are found; ``suffix``
+    comes after the source's name; ``why`` is in its description.
+    """
+
+    mark: str
+    suffix: str
+    why: str
+
+
+EXTRACTION = Purpose(mark="true", suffix="-scratch", why="to take a table from")
+
+
+DRILL = Purpose(mark="drill", suffix="-drill", why="to see that it can be recovered")
+
+
+PURPOSES = (EXTRACTION, DRILL)
+
+
+def scratch_name(source: str, taken: frozenset[str], purpose: Purpose = EXTRACTION) -> str:
+    """``<source>-scratch`` or the like, with a number where that is taken, within CloudNativePG's limit."""
+    base = source[: CLUSTER_NAME_LIMIT - len(purpose.suffix)].rstrip("-")
+    return free_name(f"{base}{purpose.suffix}", taken)
+
+
+def possible_names(source: str, recovered: str, *, generations: int) -> tuple[str, ...]:
+    """Every name that a Cluster of an environment may get: the source's, those of ``generations`` recoveries, and of
+    the scratch Clusters that are made of each, for whatever purpose. What grants something by name has to know them
+    before they exist.
+    """
+    serving = [source, recovered]
+    while len(serving) <= generations:
+        serving.append(free_name(recovered, serving))
+    scratch = (scratch_name(name, frozenset(serving), purpose) for name in serving for purpose in PURPOSES)
+    return tuple(dict.fromkeys([*serving, *scratch]))

@@ -117,3 +117,7 @@ def written_time(text: str | None) -> datetime | None:
         return datetime.fromisoformat((text or "").partition(",")[0])
     except ValueError:
         return None
+
+
+AUTO, NEVER, NEWEST = "auto", "never", "newest"
+"""What ``--snapshot`` takes beside the name of a Backup."""

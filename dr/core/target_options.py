@@ -8,9 +8,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from dr.archive.snapshots import AUTO, NEVER, NEWEST
 from dr.core.errors import RequestError
-from dr.core.target import RecoveryTarget
+from dr.core.target import AUTO, NEVER, NEWEST, RecoveryTarget
 from dr.core.wal_names import position_of
 
 _LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")

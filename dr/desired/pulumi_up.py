@@ -23,7 +23,7 @@ from dr.run.lease import held
 from dr.run.record import Record
 from dr.run.session import Session
 from dr.stacks.declaration import Declaration
-from dr.switchover import run as traffic
+from dr.switchover import run as switchover
 from dr.switchover.plan import MoveDecision, MoveRequest
 
 OPERATION = "pulumi up"
@@ -55,7 +55,7 @@ def decide(session: Session) -> ByHand:
         others = tuple(cluster for cluster in declaration.clusters if cluster.name != made.cluster.name)
         return ByHand(declaration=replace(declaration, clusters=(*others, made.cluster)), wish=wish, made=made)
     if wish.move or wish.back:
-        moved = traffic.decide(session, MoveRequest(back=wish.back, to="" if wish.back else wish.cluster))
+        moved = switchover.decide(session, MoveRequest(back=wish.back, to="" if wish.back else wish.cluster))
         if problem := _undone(session, moved):
             raise RefusedError([problem])
         return ByHand(declaration=replace(declaration, external_name=moved.host), wish=wish, moved=moved)

@@ -12,10 +12,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from dr.cnpg.cluster import cluster_behind
 from dr.config.environment import Environment, RecoveryWish
 from dr.core.target import LATEST, RecoveryTarget
 from dr.run.record import Record
-from dr.switchover.plan import cluster_behind
 
 
 class WishState(StrEnum):

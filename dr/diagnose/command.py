@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dr.main import options
+from dr.cli.options import options
 
 
 @options("diagnose")
@@ -15,7 +15,7 @@ def command(environment: str, config_dir: str | None, context: str | None, as_js
 
     Changes nothing, and works when everything is down: what does not answer within seconds is itself a symptom.
     """
-    from dr.cli import console as rendering
+    from dr.cli import console
     from dr.cli.context import check_context
     from dr.config.load import infrastructure_of, load_environment
     from dr.core.errors import ConfigError
@@ -23,13 +23,13 @@ def command(environment: str, config_dir: str | None, context: str | None, as_js
     from dr.diagnose.view import show_diagnosis
     from dr.run.session import utc_now
 
-    folder = Path(config_dir) if config_dir else rendering.PROJECT_FOLDER
+    folder = Path(config_dir) if config_dir else console.PROJECT_FOLDER
     found, platform = load_environment(environment, folder), None
     # On the worst day a fault in another file is no reason to say nothing.
     with suppress(ConfigError):
         platform = infrastructure_of(found, folder).platform
     check_context(found, context)
-    with rendering.waiting("looking at the cluster, the bucket, the application and Google's status", quiet=as_json):
+    with console.waiting("looking at the cluster, the bucket, the application and Google's status", quiet=as_json):
         diagnosis = look(found, platform, clock=utc_now)
     if as_json:
         click.echo(json.dumps(diagnosis.as_json(), indent=2))

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from dr.archive.object_store import failures_explained, list_server_names
+from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.clusters import list_clusters
 from dr.config.environment import BackupPlace, Environment
 from dr.config.infrastructure import Platform
@@ -21,7 +22,6 @@ from dr.run.record import Record
 from dr.run.record_store import RecordStore
 from dr.stacks.resource import Named
 from dr.stacks.resources import platform_resources
-from dr.switchover.plan import cluster_behind
 from dr.traffic.smoke_test import ask
 
 _SECONDS = (3.0, 8.0)

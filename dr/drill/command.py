@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dr.main import options
+from dr.cli.options import options
 
 
 @options("drill")
@@ -34,8 +34,7 @@ def command(
     real operation. Exit code 0 is a drill that passed, 7 a recovery that failed, 8 a database that is not what it
     should be. What an earlier, killed drill has left is removed.
     """
-    from dr.cli import console as rendering
-    from dr.cli import signals
+    from dr.cli import console, signals
     from dr.cli.live import reporter_for
     from dr.cli.wiring import open_journal, open_session
     from dr.config.load import load_environment
@@ -55,13 +54,13 @@ def command(
             "keep one of them, or none for the end of the archived WAL",
         )
     signals.interrupt_on_sigterm()
-    found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
+    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
     target = RecoveryTarget.parse(target_time, now=utc_now()) if target_time is not None else None
     session = open_session(found, context)
-    with rendering.waiting("looking at the cluster and the backups", quiet=as_json):
+    with console.waiting("looking at the cluster and the backups", quiet=as_json):
         request = request_for(session, target=target, source=source, random=by_lot, quick=quick, draw=secrets.randbelow)
         decision = decide(session, request)
-    if rendering.planned_only(decision.plan, dry_run=dry_run, as_json=as_json):
+    if console.planned_only(decision.plan, dry_run=dry_run, as_json=as_json):
         return
     evidence = Evidence()
     with signals.stopping(session.stop), reporter_for(decision.plan, quiet=as_json) as reporter:
@@ -77,4 +76,4 @@ def command(
         click.echo(json.dumps({**report.as_json(), "report": kept_at}, indent=2))
     else:
         show_drill(report)
-        rendering.show_kept(kept_at)
+        console.show_kept(kept_at)

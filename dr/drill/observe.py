@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dr.archive.archive_seen import archive_for
 from dr.archive.reader import find_archive
 from dr.cnpg import volumes
-from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
 from dr.cnpg.cluster_copies import find_copy
 from dr.cnpg.clusters import find_cluster, list_clusters, with_object_store
 from dr.cnpg.object_stores import plugin_fault
-from dr.cnpg.scratch import DRILL, scratch_name
 from dr.cnpg.scratches import list_scratches
 from dr.cnpg.spec_adaptation import named_by
+from dr.config.names import DRILL, scratch_name
 from dr.core.errors import AccessError
 from dr.core.holder import Holder
 from dr.core.later_commits import LaterCommits
@@ -27,7 +27,6 @@ from dr.recovery.observe import ask_clock
 from dr.recovery.situation import Situation
 from dr.run.lineage import source_of
 from dr.run.session import Session
-from dr.switchover.plan import cluster_behind
 
 
 def request_for(

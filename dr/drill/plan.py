@@ -17,15 +17,16 @@ from dr.archive.wal_needed import warnings_of_wal
 from dr.archive.window import windows
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.fetch_ahead import Fetching, fetching_for, not_waited_for
-from dr.cnpg.scratch import DRILL, derive_scratch_cluster
+from dr.cnpg.scratch import derive_scratch_cluster
 from dr.cnpg.spec_adaptation import identity_warning
 from dr.config.environment import Environment
+from dr.config.names import DRILL
 from dr.core.errors import Problem, RefusedError
 from dr.core.later_commits import LaterCommits
 from dr.core.plan import Plan, Step
 from dr.core.target import RecoveryTarget
-from dr.recovery.preconditions import RecoveryRequest, preconditions
-from dr.recovery.situation import Situation
+from dr.recovery.preconditions import preconditions
+from dr.recovery.situation import RecoveryRequest, Situation
 
 OPERATION = "drill"
 

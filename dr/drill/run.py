@@ -18,9 +18,9 @@ from dr.cnpg.clusters import find_cluster
 from dr.cnpg.fetch_ahead_program import remove_program
 from dr.cnpg.last_commit import last_acknowledged
 from dr.cnpg.progress import RecoveryProgress, Stage
-from dr.cnpg.scratch import DRILL
 from dr.cnpg.scratches import delete_scratch
 from dr.cnpg.versions import read_versions
+from dr.config.names import DRILL
 from dr.core.errors import AccessError, DrError, InterruptedOperationError, RecoveryError, VerificationError
 from dr.drill.examination import Examination
 from dr.drill.giving_way import Way, giving_way

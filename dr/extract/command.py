@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dr.cli.operate import Agreed, Asked, operate, operation_options
-from dr.main import options
+from dr.cli.options import options
 
 if TYPE_CHECKING:
     from dr.config.environment import Environment

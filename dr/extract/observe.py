@@ -3,26 +3,26 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from dr.before_drop.search import find_drop
-from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
 from dr.cnpg.clusters import find_cluster, list_clusters
-from dr.cnpg.scratch import is_scratch_for, loaded_by, scratch_name
+from dr.cnpg.scratch import is_scratch_for, loaded_by
 from dr.cnpg.scratches import list_scratches
+from dr.config.names import scratch_name
 from dr.core.errors import AccessError
 from dr.core.target import RecoveryTarget
 from dr.extract.preconditions import ExtractRequest, ExtractSituation
 from dr.extract.statements import QUALIFIED
 from dr.extract.table_facts import LiveSeen, ask_live
 from dr.kube import workloads
-from dr.postgres import table_argument as table_name
+from dr.postgres import table_argument
 from dr.postgres.psql import Psql
 from dr.postgres.table_name import TableName
 from dr.recovery.manifest_file import read_manifest
 from dr.recovery.observe import observe
-from dr.recovery.preconditions import RecoveryRequest
+from dr.recovery.situation import RecoveryRequest
 from dr.run.lineage import source_of
 from dr.run.record import Record
 from dr.run.session import Session
-from dr.switchover.plan import cluster_behind
 
 _DATABASE_SECONDS = 20
 
@@ -45,7 +45,7 @@ def request_for(
     found = source or source_of(environment, serving=_serving(session), record=record)
     drop = None
     if target is None:
-        drop = find_drop(session, found, table_name.TableName(table.schema, table.table))
+        drop = find_drop(session, found, table_argument.TableName(table.schema, table.table))
         target = drop.moment
     return ExtractRequest(
         table=table,

@@ -12,7 +12,6 @@ from typing import Any
 
 from dr.archive.catalogue import BaseBackup
 from dr.archive.promise import Promise, promise_of
-from dr.archive.snapshots import AUTO
 from dr.archive.wal_needed import warnings_of_wal
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.fetch_ahead import Fetching, fetching_for, one_by_one, segments_to_replay
@@ -22,6 +21,7 @@ from dr.config.environment import Environment
 from dr.core.clock_skew import skew_warning
 from dr.core.errors import RefusedError
 from dr.core.plan import Plan, Step
+from dr.core.target import AUTO
 from dr.extract.preconditions import OPERATION, ExtractRequest, ExtractSituation, has_its_place, problems_of_extraction
 from dr.extract.table_facts import TableFacts
 from dr.postgres.table_name import identifier

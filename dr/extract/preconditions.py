@@ -15,8 +15,8 @@ from dr.core.errors import Problem
 from dr.core.target import RecoveryTarget
 from dr.extract.table_facts import LiveSeen
 from dr.postgres.table_name import TableName, kept_as, recovered_as, staging_schema
-from dr.recovery.preconditions import RecoveryRequest, preconditions
-from dr.recovery.situation import Situation
+from dr.recovery.preconditions import preconditions
+from dr.recovery.situation import RecoveryRequest, Situation
 from dr.run.record import Record
 
 OPERATION = "extract"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dr.cli.operate import Agreed, Asked, operate, operation_options
-from dr.main import options
+from dr.cli.options import options
 
 if TYPE_CHECKING:
     from dr.config.environment import Environment
@@ -33,9 +33,9 @@ def command(checkout: str | None, branch: str, push: bool, **common: Any) -> Non
     """
 
     def ask(environment: "Environment") -> Asked:
-        from dr.cli.console import show_finalize
         from dr.finalize.preconditions import OPERATION, FinalizeRequest
         from dr.finalize.run import Finalize, decide
+        from dr.finalize.view import show_finalize
 
         folder = str(Path(checkout).resolve()) if checkout else ""
         request = FinalizeRequest(checkout=folder, branch=branch, push=push)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dr.cnpg.cluster import PLURALS, SCHEDULED_BACKUP
-from dr.gitops.argocd import ObjectKey
+from dr.kube.objects import ObjectKey
 from dr.traffic.background_writers import POOLER, held_setting
 
 GROUP = "postgresql.cnpg.io"

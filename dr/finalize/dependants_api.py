@@ -7,10 +7,11 @@ from typing import Any
 
 from dr.cnpg.cluster import PLURALS, ClusterSnapshot
 from dr.cnpg.clusters import GROUP, PLURAL, VERSION, list_objects
-from dr.cnpg.recovered import MANAGED_BY, app_secret_name
+from dr.cnpg.recovered import app_secret_name
 from dr.core.errors import AccessError
 from dr.finalize.dependants import Dependant, named_secrets
 from dr.kube.api import KubernetesApi
+from dr.kube.objects import MANAGED_BY
 
 _BACKUPS = "backups"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster import ClusterSnapshot, read_write_host
 from dr.config.environment import Environment
 from dr.core.errors import RefusedError
 from dr.core.plan import Plan, Step
@@ -25,7 +25,6 @@ from dr.finalize.preconditions import (
     finalization_problems,
 )
 from dr.run.record import Record
-from dr.switchover.plan import read_write_host
 
 
 @dataclass(frozen=True, kw_only=True)

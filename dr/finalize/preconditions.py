@@ -8,11 +8,11 @@ from dr.cnpg.cluster import ClusterSnapshot
 from dr.config.environment import Environment
 from dr.core.errors import Problem
 from dr.finalize.dependants import GROUP, Dependant
-from dr.gitops.argocd import Manager, ObjectKey
+from dr.gitops.argocd import Manager
 from dr.gitops.manifests import Rewriting
-from dr.recovery.preconditions import problems_around
-from dr.recovery.situation import Workload
+from dr.kube.objects import ObjectKey, Workload
 from dr.run.record import Record
+from dr.traffic.writer_steps import problems_around
 
 OPERATION = "finalize"
 

@@ -7,15 +7,16 @@ from pathlib import Path
 from dr.archive.reader import find_archive
 from dr.archive.window import unusable
 from dr.cnpg.backups import take_first_backup
-from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster import ClusterSnapshot, cluster_behind, read_write_host
 from dr.cnpg.clusters import delete_cluster, find_cluster
 from dr.cnpg.fencing import is_silent
 from dr.core.errors import AccessError, VerificationError
-from dr.finalize import dependants_api as dependants
+from dr.finalize import dependants_api
 from dr.finalize.plan import FinalizeDecision, decide_finalization, former_names
 from dr.finalize.preconditions import FinalizeRequest, FinalizeSituation, GitSeen
+from dr.finalize.report import FinalizeReport
 from dr.finalize.server_dry_run import would_change
-from dr.gitops import argocd_api as argocd
+from dr.gitops import argocd_api
 from dr.gitops.argocd import Manager
 from dr.gitops.argocd_pause import hand_back, managers
 from dr.gitops.checkout import Checkout
@@ -24,11 +25,9 @@ from dr.gitops.manifest_edits import Canonical
 from dr.gitops.manifests import Rewriting, rewrite
 from dr.kube import workloads
 from dr.postgres.psql import Psql
-from dr.recovery.report import FinalizeReport
 from dr.run.operation import Course, Tools, run_operation
 from dr.run.record import Record
 from dr.run.session import Session
-from dr.switchover.plan import cluster_behind, read_write_host
 from dr.traffic.background_writers_api import list_self_starters
 
 _DELETE_SECONDS = 300
@@ -63,8 +62,8 @@ def _observe(session: Session, request: FinalizeRequest) -> FinalizeSituation:
         serving=serving,
         former=former,
         writable=_writable(session, former, record),
-        dependants=dependants.list_dependants(api, namespace, {*names, pointed_to}),
-        secret_users=dependants.secret_users(api, namespace, former),
+        dependants=dependants_api.list_dependants(api, namespace, {*names, pointed_to}),
+        secret_users=dependants_api.secret_users(api, namespace, former),
         own_backup=_own_backup(session, serving) if serving else "",
         workloads={name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
         still_held=_still_held(session, record, serving=pointed_to),
@@ -107,7 +106,7 @@ def _still_held(session: Session, record: Record, *, serving: str) -> tuple[str,
 
 def _compared(session: Session, found: Collection[Manager]) -> tuple[Manager, ...]:
     """The managers as they are after a new comparison with Git: what was merged a moment ago has to be seen."""
-    now = (argocd.compare(session.api, manager, stop=session.stop) for manager in found)
+    now = (argocd_api.compare(session.api, manager, stop=session.stop) for manager in found)
     return tuple(manager for manager in now if manager)
 
 
@@ -225,7 +224,7 @@ class Finalize:
         now = find_cluster(session.api, canonical.namespace, canonical.name)
         points_to = workloads.external_name(session.api, environment.namespace, environment.service)
         backup = _own_backup(session, canonical)
-        users = dependants.secret_users(session.api, environment.namespace, self.decision.deleted)
+        users = dependants_api.secret_users(session.api, environment.namespace, self.decision.deleted)
         names = [cluster.name for cluster in self.decision.deleted]
         former = [found for name in names if (found := find_cluster(session.api, canonical.namespace, name))]
         record = session.records.read() or Record(updated=session.clock(), updated_by=session.holder.operator)
@@ -260,9 +259,9 @@ class Finalize:
         api, stop = self._session.api, self._session.stop
         self._session.records.change(lambda record: record.carrying(self.decision.wanted), now=self._session.clock())
         for one in self.decision.retired:
-            dependants.delete_dependant(api, one, limit=_DEPENDANT_SECONDS, stop=stop)
+            dependants_api.delete_dependant(api, one, limit=_DEPENDANT_SECONDS, stop=stop)
         for manifest in self.decision.wanted:
-            dependants.create(api, manifest)
+            dependants_api.create(api, manifest)
         made = ", ".join(f"{manifest['kind']} {manifest['metadata']['name']}" for manifest in self.decision.wanted)
         return f"{made or 'nothing more'} made, {len(self.decision.retired)} retired"
 
@@ -286,5 +285,5 @@ class Finalize:
     def _close(self) -> str:
         session, canonical = self._session, self.decision.canonical
         for name in self.decision.formers:
-            dependants.delete_leftovers(session.api, session.environment.namespace, name)
+            dependants_api.delete_leftovers(session.api, session.environment.namespace, name)
         return f"{canonical.name} is the Cluster of {session.environment.name}"

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from dr.kube.objects import ObjectKey
+
 APPLICATION, APPLICATION_SET = "Application", "ApplicationSet"
 TRACKING = "argocd.argoproj.io/tracking-id"
 """The annotation by which Argo CD marks what it manages: ``<application>:<group>/<kind>:<namespace>/<name>``."""
@@ -18,20 +20,6 @@ REFRESH = "argocd.argoproj.io/refresh"
 _INSTANCE_LABELS = ("argocd.argoproj.io/instance", "app.kubernetes.io/instance")
 _UNDER_WAY = {"Running", "Terminating"}
 _CREATE_ONLY = "create-only"
-
-
-@dataclass(frozen=True, order=True)
-class ObjectKey:
-    """One object that an operation touches."""
-
-    group: str
-    kind: str
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        """For people."""
-        return f"{self.kind} {self.namespace}/{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)

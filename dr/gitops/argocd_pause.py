@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable, Sequence
 
 from dr.config.environment import Environment
 from dr.core.errors import AccessError
-from dr.gitops import argocd_api as argocd
-from dr.gitops.argocd import Manager, ObjectKey, managers_of
+from dr.gitops import argocd_api
+from dr.gitops.argocd import Manager, managers_of
+from dr.kube.objects import ObjectKey
 from dr.run.session import Session
 from dr.traffic.background_writers import SelfStarter
 
@@ -29,7 +30,7 @@ def managers(
 ) -> tuple[Manager, ...]:
     """What of Argo CD manages the touched objects, outermost first; nothing without Argo CD. Raises AccessError."""
     touched = [*touched_by(session.environment, clusters), *(one.key for one in self_starters)]
-    return managers_of(touched, argocd.list_managers(session.api))
+    return managers_of(touched, argocd_api.list_managers(session.api))
 
 
 def pause(session: Session, found: Sequence[Manager]) -> str:
@@ -41,11 +42,11 @@ def pause(session: Session, found: Sequence[Manager]) -> str:
         lambda record: record.with_paused({str(manager): manager.setting for manager in found if not manager.paused}),
         now=session.clock(),
     )
-    can_disable = argocd.can_disable(session.api)
+    can_disable = argocd_api.can_disable(session.api)
     for manager in found:
         if not manager.paused:
-            argocd.patch(session.api, manager, manager.pause(can_disable=can_disable))
-    argocd.await_quiet(session.api, found, hold=_HOLD_SECONDS, limit=_SYNC_SECONDS, stop=session.stop)
+            argocd_api.patch(session.api, manager, manager.pause(can_disable=can_disable))
+    argocd_api.await_quiet(session.api, found, hold=_HOLD_SECONDS, limit=_SYNC_SECONDS, stop=session.stop)
     return f"{', '.join(str(manager) for manager in found)} paused"
 
 
@@ -76,7 +77,7 @@ def hand_back(session: Session, found: Sequence[Manager], expected: Collection[s
             "make them agree, in Git or in the cluster, and repeat the command",
         )
     said = _put_back(session, paused) if paused else "nothing was paused"
-    argocd.await_at_rest(session.api, found, limit=_SYNC_SECONDS, stop=session.stop)
+    argocd_api.await_at_rest(session.api, found, limit=_SYNC_SECONDS, stop=session.stop)
     return f"{said}; in sync and healthy"
 
 
@@ -85,14 +86,14 @@ def _paused(session: Session) -> list[Manager]:
     record = session.records.read()
     if record is None or not record.paused:
         return []
-    present = {str(manager): manager for manager in argocd.list_managers(session.api)}
+    present = {str(manager): manager for manager in argocd_api.list_managers(session.api)}
     return [present[name] for name in record.paused if name in present]
 
 
 def _differences(session: Session, paused: Sequence[Manager]) -> list[str]:
     """What of ``paused`` differs from Git, but for the pause itself: a parent sees that of its children."""
     ours = {str(manager) for manager in paused}
-    compared = [now for manager in paused if (now := argocd.compare(session.api, manager, stop=session.stop))]
+    compared = [now for manager in paused if (now := argocd_api.compare(session.api, manager, stop=session.stop))]
     return sorted({resource for now in compared for resource in now.out_of_sync} - ours)
 
 
@@ -100,6 +101,6 @@ def _put_back(session: Session, paused: Sequence[Manager]) -> str:
     record = session.records.read()
     settings = record.paused if record else {}
     for manager in reversed(paused):
-        argocd.patch(session.api, manager, manager.release(settings[str(manager)]))
+        argocd_api.patch(session.api, manager, manager.release(settings[str(manager)]))
     session.records.change(lambda record: record.released(), now=session.clock())
     return f"{', '.join(str(manager) for manager in paused)} as before"

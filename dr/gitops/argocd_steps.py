@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 
 from dr.core.plan import Step
 from dr.gitops.argocd import Manager
-from dr.recovery.situation import Workload
+from dr.kube.objects import Workload
 
 
 def pause_step(managers: Collection[Manager]) -> Iterator[Step]:

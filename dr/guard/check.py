@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from dr.archive.reader import find_archive
 from dr.archive.window import windows
-from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot
+from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, cluster_behind, read_write_host
 from dr.cnpg.clusters import list_clusters, with_object_store
 from dr.config.environment import Environment
 from dr.config.guard_rules import MEANINGS
@@ -14,7 +14,6 @@ from dr.guard.rules import Danger, Reach, Seen, SeenCluster, dangers, override_o
 from dr.kube import workloads
 from dr.run.record import Record
 from dr.run.session import Session
-from dr.switchover.plan import cluster_behind, read_write_host
 
 
 def see(session: Session, changes: Changes) -> Seen:

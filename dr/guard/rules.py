@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from dr.cnpg.cluster import cluster_behind
 from dr.config.guard_rules import Override, Rule
 from dr.core.target import RecoveryTarget, written_time
 from dr.engine.changes import Change, Changes, Op
 from dr.engine.retention import Shortening, shortenings
-from dr.switchover.plan import cluster_behind
 
 CLUSTER = "kubernetes:postgresql.cnpg.io/v1:Cluster"
 BUCKET = "gcp:storage/bucket:Bucket"

@@ -104,10 +104,9 @@ def command(
     all at once. For monitoring, and for a weekly look.
     """
     _refuse_nonsense(environment, everything, context, as_json=as_json, prometheus=prometheus, watch=watch)
-    from dr.cli import console as rendering
-    from dr.cli import signals
+    from dr.cli import console, signals
 
-    folder = Path(config_dir) if config_dir else rendering.PROJECT_FOLDER
+    folder = Path(config_dir) if config_dir else console.PROJECT_FOLDER
     look = _looker(folder, environment, context)
     if watch:
         stop = Event()
@@ -115,7 +114,7 @@ def command(
             show = partial(_show, as_json=as_json, prometheus=prometheus, verbose=verbose, lines=True)
             code = watch_health(look, show, interval=interval, stop=stop)
     else:
-        with rendering.waiting("looking at everything", quiet=as_json or prometheus):
+        with console.waiting("looking at everything", quiet=as_json or prometheus):
             found = look()
         code = _show(found, as_json=as_json, prometheus=prometheus, verbose=verbose)
     ctx.exit(code)

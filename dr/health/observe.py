@@ -10,9 +10,9 @@ from typing import TypeVar
 from dr.archive.archive_seen import sampled
 from dr.archive.reader import find_open
 from dr.cnpg.cluster import ClusterSnapshot
-from dr.cnpg.scratch import DRILL, EXTRACTION
 from dr.cnpg.scratches import list_scratches
 from dr.config.environment import BackupPlace, Environment
+from dr.config.names import DRILL, EXTRACTION
 from dr.gitops.argocd import managers_of
 from dr.gitops.argocd_api import list_managers
 from dr.gitops.argocd_pause import touched_by

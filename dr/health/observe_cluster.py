@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
 from dr.cnpg.clusters import GROUP, PLURAL, VERSION, with_object_store
 from dr.cnpg.object_stores import read_retention_policy
 from dr.config.environment import Environment
@@ -10,7 +10,6 @@ from dr.core.errors import AccessError
 from dr.health.snapshot import Identity, ServingCluster
 from dr.kube.api import KubernetesApi
 from dr.kube.workloads import external_name
-from dr.switchover.plan import cluster_behind
 
 _GOOGLE_ACCOUNT = "iam.gke.io/gcp-service-account"
 """The annotation by which a service account stands for one of Google's (Workload Identity of GKE)."""

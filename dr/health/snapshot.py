@@ -10,12 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dr.archive.contents import Archive
-from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
 from dr.gitops.argocd import Manager
 from dr.health.check import Unseen
 from dr.reports.rto import Coefficients
 from dr.run.record import Record
-from dr.switchover.plan import cluster_behind
 
 _IN_TREE = "barmanObjectStore"
 """The method of backups that a Cluster's status tells of by itself; the plugin's it does not (``cluster_types.go``)."""

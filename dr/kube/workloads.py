@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from threading import Event
 from typing import Any
 
-from dr.cnpg.recovered import MANAGED_BY
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
-from dr.recovery.situation import Workload
+from dr.kube.objects import MANAGED_BY, Workload
 
 _ARGO_MARKS = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
 _CREDENTIALS = ("username", "password")

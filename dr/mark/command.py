@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dr.main import options
+from dr.cli.options import options
 
 
 @options("mark")
@@ -26,8 +26,7 @@ def command(
     It writes one record into the WAL of the Cluster that serves, and waits until that is archived. The command that
     comes back to it is printed.
     """
-    from dr.cli import console as rendering
-    from dr.cli import signals
+    from dr.cli import console, signals
     from dr.cli.wiring import open_session
     from dr.config.load import load_environment
     from dr.mark.run import list_marks, make_mark
@@ -36,9 +35,9 @@ def command(
     if (name is None) != list_all:
         raise click.UsageError("give either a NAME or --list")
     signals.interrupt_on_sigterm()
-    found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
+    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
     session = open_session(found, context, take_over=take_over)
-    with rendering.waiting("looking at the cluster and the archive", quiet=as_json), signals.stopping(session.stop):
+    with console.waiting("looking at the cluster and the archive", quiet=as_json), signals.stopping(session.stop):
         marks = make_mark(session, name) if name is not None else list_marks(session)
     if as_json:
         click.echo(json.dumps(marks.as_json(), indent=2))

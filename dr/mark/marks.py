@@ -1,54 +1,21 @@
 """Named restore points: a place in the WAL to come back to, made before a risky change."""
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-
-from pydantic import BaseModel, ConfigDict
 
 from dr.archive.catalogue import Catalogue
 from dr.cnpg.archive_problems import problems_of_archive
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.core.errors import Problem, RequestError
+from dr.run.record import Mark
 
 KEPT = 100
 """How many the record keeps; the WAL itself forgets none."""
 
 LONGEST_NAME = 63
 """In bytes: PostgreSQL's ``MAXFNAMELEN`` less one (manual, ``pg_create_restore_point``)."""
-
-
-class Mark(BaseModel):
-    """A restore point that this tool made. ``lsn`` is where it ends, as PostgreSQL writes it; ``segment`` the WAL
-    segment that holds it; ``backup_id`` the newest base backup that had ended before it. ``archived`` is False as long
-    as it is not known to be in the archive.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    cluster: str
-    server_name: str
-    lsn: str
-    segment: str
-    backup_id: str
-    made: datetime
-    made_by: str
-    archived: bool = False
-
-    def command(self, environment: str, *, serving: str) -> str:
-        """The command that comes back to it; ``serving`` is the Cluster that recoveries come from by themselves."""
-        words = ["--env", environment, "--target-name", self.name, "--backup-id", self.backup_id]
-        words += [] if self.cluster == serving else ["--source", self.cluster]
-        return " ".join(["python -m dr pitr", *map(shlex.quote, words)])
-
-    def as_json(self) -> dict[str, Any]:
-        """The mark as plain values."""
-        found: dict[str, Any] = self.model_dump(mode="json")
-        return found
 
 
 @dataclass(frozen=True, kw_only=True)

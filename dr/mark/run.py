@@ -8,17 +8,17 @@ import shlex
 
 from dr.archive.object_store import read_catalogue
 from dr.archive.seal import seal_wal
+from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.clusters import find_cluster
 from dr.core.errors import AccessError, RefusedError, Stopped
 from dr.core.plan import Step
 from dr.kube import workloads
-from dr.mark.marks import Mark, Marks, check_mark_name, problems_of_mark, with_mark
+from dr.mark.marks import Marks, check_mark_name, problems_of_mark, with_mark
 from dr.postgres.psql import Psql, literal
 from dr.run.lease import held
 from dr.run.lineage import source_of
-from dr.run.record import Record
+from dr.run.record import Mark, Record
 from dr.run.session import Session
-from dr.switchover.plan import cluster_behind
 
 _MAKE = "SELECT point, pg_walfile_name(point) FROM pg_create_restore_point({name}) AS point"
 _MADE = Step(key="restore-point", title="Restore point", detail="one record in the WAL")

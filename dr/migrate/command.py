@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dr.main import options
+from dr.cli.options import options
 
 
 @options("migrate-to-plugin")
@@ -34,26 +34,26 @@ def command(
     ScheduledBackups the plugin's method. The serverName stays, and so does the archive: the plugin reads and writes the
     same layout. Only a branch of the checkout is written; the cluster and the working tree are left alone.
     """
-    from dr.cli import console as rendering
+    from dr.cli import console
     from dr.cli.wiring import open_session
     from dr.config.load import load_environment
     from dr.migrate.run import write_migration
 
-    found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
+    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
     session = open_session(found, context)
-    with rendering.waiting("looking at the cluster and the checkout", quiet=as_json):
+    with console.waiting("looking at the cluster and the checkout", quiet=as_json):
         report = write_migration(session, Path(checkout).resolve(), branch=branch, push=push, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
         return
     for change in report.migration.changes:
-        rendering.note(f"  {change}")
+        console.note(f"  {change}")
     if report.commit:
         where = f", pushed to {report.pushed}" if report.pushed else ""
-        rendering.note(f"\nWritten: commit {report.commit[:12]} on branch {report.branch} of {report.root}{where}")
-        rendering.note(f"  git -C {report.root} show {report.branch}")
+        console.note(f"\nWritten: commit {report.commit[:12]} on branch {report.branch} of {report.root}{where}")
+        console.note(f"  git -C {report.root} show {report.branch}")
     else:
-        rendering.note("\nDry run: nothing was written.")
-    rendering.note("\nSee to it:")
+        console.note("\nDry run: nothing was written.")
+    console.note("\nSee to it:")
     for check in report.migration.checks:
-        rendering.note(f"  {check}")
+        console.note(f"  {check}")

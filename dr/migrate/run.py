@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.object_stores import plugin_fault
 from dr.core.errors import Problem, RefusedError
 from dr.gitops.argocd_pause import managers
@@ -12,7 +13,6 @@ from dr.kube import workloads
 from dr.migrate.plan import MigrationReport, PluginMigration, migrate
 from dr.run.record import Record
 from dr.run.session import Session
-from dr.switchover.plan import cluster_behind
 
 
 def write_migration(

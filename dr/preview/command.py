@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dr.cli.options import options
 from dr.cli.override import override_option
-from dr.main import options
 
 if TYPE_CHECKING:
     from dr.core.errors import DrError
@@ -62,17 +62,17 @@ def command(
 def _look(
     environment: str, config_dir: str | None, context: str | None, part: str, overrides: tuple[str, ...], *, quiet: bool
 ) -> "PreviewReport":
-    from dr.cli import console as rendering
+    from dr.cli import console
     from dr.cli.override import read_overrides
     from dr.cli.wiring import open_below, open_for_preview, open_session
     from dr.config.load import infrastructure_of, load_environment
     from dr.preview.observe import look, look_below
     from dr.run.session import utc_now
 
-    folder = Path(config_dir) if config_dir else rendering.PROJECT_FOLDER
+    folder = Path(config_dir) if config_dir else console.PROJECT_FOLDER
     found = load_environment(environment, folder)
     session = open_session(found, context, typed=read_overrides(overrides, now=utc_now()))
-    with rendering.waiting("looking at the cluster, and previewing", quiet=quiet):
+    with console.waiting("looking at the cluster, and previewing", quiet=quiet):
         if part == "environment":
             return look(session, open_for_preview(session))
         below = infrastructure_of(found, folder)

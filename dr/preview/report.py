@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dr.cnpg.cluster import cluster_behind
 from dr.engine.changes import Change, Changes, Op
 from dr.guard.rules import CLUSTER, Danger
 from dr.run.record import Record
-from dr.switchover.plan import cluster_behind
 
 _VERBS = {
     Op.CREATE: "created",

@@ -7,7 +7,7 @@ from threading import Event
 import click
 
 from dr.cli.operate import plan_options
-from dr.main import options
+from dr.cli.options import options
 
 
 @options("full-rebuild")
@@ -34,8 +34,7 @@ def command(
     database is recovered from its archive unless it is there already, and the traffic is moved to it. What is there is
     kept: on a platform that is well there is nothing to do.
     """
-    from dr.cli import console as rendering
-    from dr.cli import signals
+    from dr.cli import console, signals
     from dr.cli.confirmation import Agreement, agree
     from dr.cli.context import check_context
     from dr.cli.live import reporter_for
@@ -45,14 +44,14 @@ def command(
     from dr.rebuild.view import show_rebuild
 
     signals.interrupt_on_sigterm()
-    folder = Path(config_dir) if config_dir else rendering.PROJECT_FOLDER
+    folder = Path(config_dir) if config_dir else console.PROJECT_FOLDER
     found = load_environment(environment, folder)
     check_context(found, context)
     request = RebuildRequest(region=region or "", zone=zone or "", durable=durable or "")
-    with rendering.waiting("looking at the backups, at Google and at the cluster", quiet=as_json):
+    with console.waiting("looking at the backups, at Google and at the cluster", quiet=as_json):
         site = open_site(found, folder, request, take_over=take_over)
         decision = decide_rebuild(found, request, site.look())
-    if rendering.planned_only(decision.plan, dry_run=dry_run, as_json=as_json):
+    if console.planned_only(decision.plan, dry_run=dry_run, as_json=as_json):
         return
     agreement = Agreement(
         steps=len(decision.plan.steps),

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from dr.archive.contents import Archive
 from dr.archive.reader import find_archive
-from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
 from dr.cnpg.clusters import find_cluster, gave_up
 from dr.cnpg.fencing import forbid_writing
 from dr.core.errors import AccessError, RecoveryError, VerificationError
@@ -24,7 +24,6 @@ from dr.rebuild.layers import Watch
 from dr.rebuild.origin import DatabaseSeen, Judgement, Origin, judge_origin
 from dr.recovery.verify import verify_database
 from dr.run.session import Session
-from dr.switchover.plan import cluster_behind
 
 SKIPS_CHECK = "cnpg.io/skipEmptyWalArchiveCheck"
 _LOOK_SECONDS = 1.0

@@ -33,7 +33,7 @@ from dr.run.operation import Tools
 from dr.run.report_keeping import keep_report
 from dr.run.runner import Action, run_actions
 from dr.run.session import Session
-from dr.switchover import run as traffic
+from dr.switchover import run as switchover
 from dr.switchover.plan import MoveRequest
 from dr.traffic.smoke_test import await_ok
 
@@ -258,8 +258,8 @@ class Rebuild:
             return f"{UNCHANGED}: {self._served} serves"
         # Hibernated, not only fenced: a base backup of it that waits for its archive would keep CloudNativePG's only
         # worker for Backups for 10 minutes, and the recovered Cluster's own would have to wait.
-        decided = traffic.decide(session, MoveRequest(to=self._served, hibernate=True))
-        move = traffic.Move(self._tools(session, "switchover"), decided, patience=_BACKUP_PATIENCE)
+        decided = switchover.decide(session, MoveRequest(to=self._served, hibernate=True))
+        move = switchover.Move(self._tools(session, "switchover"), decided, patience=_BACKUP_PATIENCE)
         report = move.run()
         backed_up = [fact for key, _, fact in report.steps if key == "back-up"]
         moved = f"{self._environment.service} points to {decided.host}, after {report.seconds:.1f} s"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from dr.cli.wiring import journal_of, open_stack, rebuild_records
+from dr.cli.wiring import journal_of, open_stack
 from dr.config.argocd_stack import ROOT
 from dr.config.environment import Environment, KubernetesAccess
 from dr.config.infrastructure import Infrastructure, Platform
@@ -23,7 +23,7 @@ from dr.rebuild.platform_layers import ArgoCdLayer, InfrastructureLayer
 from dr.rebuild.report import RebuildReport
 from dr.rebuild.run import Rebuild
 from dr.rebuild.stage import Layers, Stage
-from dr.rebuild.store import RebuildLease, RebuildRecords
+from dr.rebuild.store import RebuildLease, RebuildRecords, rebuild_records
 from dr.reports.files import ReportFiles
 from dr.run.journal import Journal
 from dr.run.reporting import Reporter

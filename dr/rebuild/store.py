@@ -11,8 +11,11 @@ from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
+from dr.config.environment import Environment
 from dr.core.errors import AccessError
 from dr.core.holder import LeaseSeen
+from dr.engine.backend import Backend
+from dr.engine.processes import this_process
 from dr.rebuild.kept_text import KeptText, kept_text
 from dr.run.record import Record
 
@@ -98,3 +101,8 @@ class RebuildLease:
             "seconds": duration.total_seconds(),
         }
         return self._text.write(json.dumps(kept), over=over.version if over else None)
+
+
+def rebuild_records(environment: Environment) -> RebuildRecords:
+    """What is remembered of the environment's rebuilds."""
+    return RebuildRecords(Backend.of(environment).url, environment.name, user=this_process().operator)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 from dr.archive.catalogue import BaseBackup
 from dr.archive.contents import Archive
-from dr.archive.snapshots import AUTO, NEVER, NEWEST, SnapshotBackup
+from dr.archive.snapshots import SnapshotBackup
 from dr.archive.wal_holes import problems_of_holes
 from dr.archive.window import unusable
 from dr.core.errors import Problem
-from dr.core.target import RecoveryTarget
+from dr.core.target import AUTO, NEVER, NEWEST, RecoveryTarget
 from dr.core.wal_names import lsn, number_of
 from dr.recovery.situation import Situation
 

@@ -64,10 +64,10 @@ def recover(
     """
 
     def ask(environment: "Environment") -> Asked:
-        from dr.cli.console import show_report
         from dr.config.names import check_cluster_name
         from dr.postgres.table_argument import TableName
         from dr.recovery.run import Recovery, Wanted, decide
+        from dr.recovery.view import show_report
         from dr.run.session import utc_now
 
         if recovered_name:

@@ -21,8 +21,7 @@ from dr.gitops.argocd_pause import managers
 from dr.kube import workloads
 from dr.postgres.commits import commits_after
 from dr.postgres.psql import Psql
-from dr.recovery.preconditions import RecoveryRequest
-from dr.recovery.situation import Situation
+from dr.recovery.situation import RecoveryRequest, Situation
 from dr.run.session import Session
 from dr.traffic.background_writers_api import list_self_starters
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from dr.main import options
+from dr.cli.options import options
 from dr.recovery.command import recover, recovery_options
 
 

@@ -21,9 +21,10 @@ from dr.core.plan import Plan, Step
 from dr.core.target import RecoveryTarget
 from dr.gitops.argocd import Manager
 from dr.gitops.argocd_steps import argocd_warnings, pause_step
+from dr.kube.objects import Workload
 from dr.recovery.base import RecoveryBase, base_of
-from dr.recovery.preconditions import RecoveryRequest, preconditions
-from dr.recovery.situation import Situation, Workload
+from dr.recovery.preconditions import preconditions
+from dr.recovery.situation import RecoveryRequest, Situation
 from dr.traffic.background_writers import SelfStarter, hold_step
 from dr.traffic.writer_steps import scale_commands, stop_step, with_counts
 

@@ -3,82 +3,24 @@
 CloudNativePG reports most of these too, minutes later, in the log of a pod that keeps failing.
 """
 
-import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 from dr.archive.base_choice import problems_of_base
 from dr.archive.catalogue import BaseBackup
 from dr.archive.contents import Archive
 from dr.archive.end import problems_of_end
-from dr.archive.snapshots import AUTO
 from dr.archive.wal_needed import REFUSALS, problems_of_wal
-from dr.before_drop.drops import Drop
 from dr.cnpg.archive_problems import problems_of_archive
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot
-from dr.cnpg.cluster_copy import StandIn
 from dr.config.environment import Environment
 from dr.config.guard_rules import Rule
-from dr.config.names import check_cluster_name, free_name
+from dr.config.names import free_name
 from dr.core.errors import Problem
 from dr.core.target import RecoveryTarget, written
-from dr.postgres.table_argument import TableName
 from dr.recovery.base import base_of, problems_of_snapshot
-from dr.recovery.situation import Situation, Workload
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecoveryRequest:
-    """What was asked for. ``target`` is None for the end of the WAL; ``source`` is the Cluster to recover from;
-    ``go_on`` agrees to continue with a recovered Cluster that is there already; ``stand_in`` is what the source is
-    known by where it is gone; ``expects`` is a table that has to be there afterwards; ``drop`` is what the target was
-    found by, None where it was given; ``switchover`` moves the traffic afterwards, by an operation of its own;
-    ``snapshot`` says whether to begin from volume snapshots, and from which; ``insists`` takes it upon itself that the
-    target may lie behind what is archived, and the end of the WAL before what was; ``trial`` is a drill, which nobody
-    needs to insist on.
-    """
-
-    target: RecoveryTarget | None
-    source: str
-    recovered_name: str
-    go_on: bool = False
-    seal: bool = True
-    switchover: bool = False
-    snapshot: str = AUTO
-    insists: bool = False
-    trial: bool = False
-    stand_in: StandIn | None = None
-    expects: TableName | None = None
-    drop: Drop | None = None
-
-    def __post_init__(self) -> None:
-        """Raise RequestError when the name cannot be a Cluster's."""
-        check_cluster_name(self.recovered_name)
-
-    @property
-    def operation(self) -> str:
-        """The name of the operation, on the command line and in the journal."""
-        return "pitr" if self.target else "latest"
-
-    def command(self, environment: Environment, *, go_on: bool) -> str:
-        """The command line that asks for this again."""
-        parts = [f"python -m dr {self.operation}", "--env", environment.name]
-        parts += [shlex.quote(word) for word in (self.target.options if self.target else ())]
-        if self.source != environment.source_cluster:
-            parts += ["--source", self.source]
-        if self.recovered_name != environment.recovered_cluster:
-            parts += ["--recovered-name", self.recovered_name]
-        if self.stand_in is not None:
-            parts += ["--source-manifest", shlex.quote(self.stand_in.origin)]
-        if self.expects is not None:
-            parts += ["--expect-table", shlex.quote(str(self.expects))]
-        if self.snapshot != AUTO:
-            parts += ["--snapshot", shlex.quote(self.snapshot)]
-        if not self.seal:
-            parts.append("--skip-seal")
-        if self.switchover:
-            parts.append("--switchover")
-        return " ".join([*parts, *(["--continue"] if go_on else [])])
+from dr.recovery.situation import RecoveryRequest, Situation
+from dr.traffic.writer_steps import problems_around
 
 
 def preconditions(environment: Environment, request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
@@ -103,24 +45,6 @@ def preconditions(environment: Environment, request: RecoveryRequest, situation:
         )
     elif situation.recovered is not None:
         yield from _problems_of_existing(environment, request, situation.recovered, situation.other_clusters)
-
-
-def problems_around(
-    environment: Environment, external_name: str | None, workloads: Mapping[str, Workload | None]
-) -> Iterator[Problem]:
-    """What every operation needs around the Cluster: the Service and the workloads. None stands for what is missing."""
-    if external_name is None:
-        yield Problem(
-            code="service-missing",
-            cause=f"there is no Service {environment.namespace}/{environment.service}",
-            remedy="correct service in Pulumi.<env>.yaml, or create the Service: the traffic is moved by it",
-        )
-    for name in (name for name, workload in workloads.items() if workload is None):
-        yield Problem(
-            code="workload-missing",
-            cause=f"there is no Deployment {environment.workloads.namespace}/{name} to stop",
-            remedy="correct workloads in Pulumi.<env>.yaml: a writer that is not stopped goes on writing",
-        )
 
 
 def _problems_of_source(

@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from dr.archive.promise import Promise
-from dr.archive.snapshots import AUTO
 from dr.before_drop.search import find_drop
 from dr.cnpg import clusters as cnpg
+from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.cluster_copies import keep_copy
 from dr.cnpg.fetch_ahead import with_program
 from dr.cnpg.fetch_ahead_program import bring_program, make_as_declared, remove_program
@@ -21,7 +21,7 @@ from dr.cnpg.recovery_watch import RecoveryWatch
 from dr.cnpg.versions import read_versions
 from dr.config.guard_rules import Rule
 from dr.core.errors import AccessError
-from dr.core.target import RecoveryTarget
+from dr.core.target import AUTO, RecoveryTarget
 from dr.gitops.argocd_pause import pause
 from dr.guard.check import judge as judge_by_guard
 from dr.kube import workloads
@@ -31,9 +31,9 @@ from dr.recovery.data_loss import loss_at_the_end, loss_by_target, lost_by_targe
 from dr.recovery.manifest_file import read_manifest
 from dr.recovery.observe import observe
 from dr.recovery.plan import RecoveryDecision, decide_recovery
-from dr.recovery.preconditions import RecoveryRequest
 from dr.recovery.report import RecoveryReport
 from dr.recovery.sealing import seal_source
+from dr.recovery.situation import RecoveryRequest
 from dr.recovery.verify import Finding, judge, verify_database, verify_end, verify_last_commit, verify_table
 from dr.recovery.wait import RecoveryWait
 from dr.run.lineage import recovered_name, source_of
@@ -41,7 +41,6 @@ from dr.run.operation import Course, Tools, run_operation
 from dr.run.record import Record
 from dr.run.session import Session
 from dr.stacks.declaration import Declaration
-from dr.switchover.plan import cluster_behind
 from dr.traffic.suspend import hold
 from dr.traffic.writers import check_stopped, stop_writers
 

@@ -17,8 +17,8 @@ from dr.cnpg.fetch_ahead_program import bring_program, make_as_declared, remove_
 from dr.cnpg.progress import RecoveryProgress
 from dr.cnpg.recovered import RecoveredCluster
 from dr.cnpg.recovery_watch import RecoveryWatch
-from dr.cnpg.scratch import EXTRACTION, Purpose
 from dr.cnpg.scratches import delete_scratch, make_scratch
+from dr.config.names import EXTRACTION, Purpose
 from dr.core.errors import VerificationError
 from dr.core.target import RecoveryTarget
 from dr.postgres.psql import Psql

@@ -1,5 +1,6 @@
 """Everything a recovery decides on, seen once, as one frozen value."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,25 +8,18 @@ from datetime import datetime, timedelta
 from dr.archive.catalogue import Catalogue
 from dr.archive.contents import Archive
 from dr.archive.snapshots import SnapshotBackup
+from dr.before_drop.drops import Drop
 from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster_copy import StandIn
+from dr.config.environment import Environment
+from dr.config.names import check_cluster_name
 from dr.core.later_commits import LaterCommits
+from dr.core.target import AUTO, RecoveryTarget
 from dr.gitops.argocd import Manager
+from dr.kube.objects import Workload
+from dr.postgres.table_argument import TableName
 from dr.run.record import Record
 from dr.traffic.background_writers import SelfStarter
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workload:
-    """A Deployment at one moment.
-
-    ``replicas`` is the wanted count, ``return_to`` the one to go back to after a stop; ``selector`` finds its pods.
-    """
-
-    name: str
-    replicas: int
-    selector: str
-    argo_managed: bool
-    return_to: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,3 +62,57 @@ class Situation:
     archive: Archive | None = None
     snapshots: tuple[SnapshotBackup, ...] | None = None
     record: Record | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoveryRequest:
+    """What was asked for. ``target`` is None for the end of the WAL; ``source`` is the Cluster to recover from;
+    ``go_on`` agrees to continue with a recovered Cluster that is there already; ``stand_in`` is what the source is
+    known by where it is gone; ``expects`` is a table that has to be there afterwards; ``drop`` is what the target was
+    found by, None where it was given; ``switchover`` moves the traffic afterwards, by an operation of its own;
+    ``snapshot`` says whether to begin from volume snapshots, and from which; ``insists`` takes it upon itself that the
+    target may lie behind what is archived, and the end of the WAL before what was; ``trial`` is a drill, which nobody
+    needs to insist on.
+    """
+
+    target: RecoveryTarget | None
+    source: str
+    recovered_name: str
+    go_on: bool = False
+    seal: bool = True
+    switchover: bool = False
+    snapshot: str = AUTO
+    insists: bool = False
+    trial: bool = False
+    stand_in: StandIn | None = None
+    expects: TableName | None = None
+    drop: Drop | None = None
+
+    def __post_init__(self) -> None:
+        """Raise RequestError when the name cannot be a Cluster's."""
+        check_cluster_name(self.recovered_name)
+
+    @property
+    def operation(self) -> str:
+        """The name of the operation, on the command line and in the journal."""
+        return "pitr" if self.target else "latest"
+
+    def command(self, environment: Environment, *, go_on: bool) -> str:
+        """The command line that asks for this again."""
+        parts = [f"python -m dr {self.operation}", "--env", environment.name]
+        parts += [shlex.quote(word) for word in (self.target.options if self.target else ())]
+        if self.source != environment.source_cluster:
+            parts += ["--source", self.source]
+        if self.recovered_name != environment.recovered_cluster:
+            parts += ["--recovered-name", self.recovered_name]
+        if self.stand_in is not None:
+            parts += ["--source-manifest", shlex.quote(self.stand_in.origin)]
+        if self.expects is not None:
+            parts += ["--expect-table", shlex.quote(str(self.expects))]
+        if self.snapshot != AUTO:
+            parts += ["--snapshot", shlex.quote(self.snapshot)]
+        if not self.seal:
+            parts.append("--skip-seal")
+        if self.switchover:
+            parts.append("--switchover")
+        return " ".join([*parts, *(["--continue"] if go_on else [])])

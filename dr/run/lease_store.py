@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from dr.cnpg.recovered import MANAGED_BY
 from dr.core.errors import AccessError
 from dr.core.holder import LeaseSeen
 from dr.kube.api import KubernetesApi
+from dr.kube.objects import MANAGED_BY
 
 _CONFLICT = 409
 

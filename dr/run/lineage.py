@@ -6,7 +6,6 @@ the first Cluster's has not.
 
 from collections.abc import Collection
 
-from dr.cnpg.scratch import PURPOSES, scratch_name
 from dr.config.environment import Environment
 from dr.config.names import free_name
 from dr.run.record import Record
@@ -33,15 +32,3 @@ def recovered_name(environment: Environment, *, source: str, taken: Collection[s
     if source == environment.source_cluster:
         return environment.recovered_cluster
     return free_name(environment.recovered_cluster, {*taken, environment.recovered_cluster})
-
-
-def possible_names(source: str, recovered: str, *, generations: int) -> tuple[str, ...]:
-    """Every name that a Cluster of an environment may get: the source's, those of ``generations`` recoveries, and of
-    the scratch Clusters that are made of each, for whatever purpose. What grants something by name has to know them
-    before they exist.
-    """
-    serving = [source, recovered]
-    while len(serving) <= generations:
-        serving.append(free_name(recovered, serving))
-    scratch = (scratch_name(name, frozenset(serving), purpose) for name in serving for purpose in PURPOSES)
-    return tuple(dict.fromkeys([*serving, *scratch]))

@@ -5,6 +5,7 @@ declared: dropping it from the program would ask Pulumi to delete the recovered 
 ``pulumi up``, read the same record.
 """
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,8 +15,37 @@ from pydantic import BaseModel, ConfigDict
 from dr.archive.promise import Promise
 from dr.cnpg.recovered import RecoveredCluster
 from dr.core.history import OperationEntry, Outcome, with_entry
-from dr.mark.marks import Mark
 from dr.stacks.declaration import Declaration
+
+
+class Mark(BaseModel):
+    """A restore point that this tool made. ``lsn`` is where it ends, as PostgreSQL writes it; ``segment`` the WAL
+    segment that holds it; ``backup_id`` the newest base backup that had ended before it. ``archived`` is False as long
+    as it is not known to be in the archive.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    cluster: str
+    server_name: str
+    lsn: str
+    segment: str
+    backup_id: str
+    made: datetime
+    made_by: str
+    archived: bool = False
+
+    def command(self, environment: str, *, serving: str) -> str:
+        """The command that comes back to it; ``serving`` is the Cluster that recoveries come from by themselves."""
+        words = ["--env", environment, "--target-name", self.name, "--backup-id", self.backup_id]
+        words += [] if self.cluster == serving else ["--source", self.cluster]
+        return " ".join(["python -m dr pitr", *map(shlex.quote, words)])
+
+    def as_json(self) -> dict[str, Any]:
+        """The mark as plain values."""
+        found: dict[str, Any] = self.model_dump(mode="json")
+        return found
 
 
 class DeclaredRecovery(BaseModel):

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from dr.cnpg.recovered import MANAGED_BY
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
+from dr.kube.objects import MANAGED_BY
 from dr.run.record import Record
 
 _KEY = "record.json"

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dr.cnpg.recovered import MANAGED_BY
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
+from dr.kube.objects import MANAGED_BY
 from dr.reports.document import ReportDocument
 
 KEPT = 30

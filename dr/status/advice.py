@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot
+from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, cluster_behind
 from dr.config.environment import Environment
 from dr.core.history import OperationEntry
 from dr.core.holder import LeaseSeen
 from dr.core.target import LATEST, written_time
 from dr.desired.state import WishSeen, WishState, read_wish
 from dr.extract.preconditions import OPERATION as EXTRACT
-from dr.recovery.situation import Workload
+from dr.kube.objects import Workload
 from dr.run.record import Record
-from dr.switchover.plan import cluster_behind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Looking at where an environment stands. Changes nothing, and needs no engine."""
 
+from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.clusters import list_clusters
 from dr.core.errors import Problem, RefusedError
 from dr.core.history import OperationEntry
@@ -9,7 +10,6 @@ from dr.kube import workloads
 from dr.rebuild.store import RebuildRecords
 from dr.run.session import Session
 from dr.status.advice import Status
-from dr.switchover.plan import cluster_behind
 
 
 def look(session: Session) -> Status:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dr.main import options
+from dr.cli.options import options
 
 
 @options("report")
@@ -26,7 +26,7 @@ def command(
     Changes nothing. The reports are those of this machine; drills that ran elsewhere are found in the environment's
     cluster.
     """
-    from dr.cli import console as rendering
+    from dr.cli import console
     from dr.cli.context import check_context
     from dr.cli.wiring import journal_of
     from dr.config.load import load_environment
@@ -36,10 +36,10 @@ def command(
     from dr.run.session import utc_now
     from dr.status.report_view import show_list, show_report_document
 
-    found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
+    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
     check_context(found, context)
     journal = journal_of(found.name)
-    with rendering.waiting("looking for reports", quiet=as_json):
+    with console.waiting("looking for reports", quiet=as_json):
         kept = read_reports(journal, lambda: ReportStore(KubernetesApi(found.kubernetes), found.namespace, found.name))
     trend = kept.trend(found.goals.rto_minutes * 60)
     if listed:

@@ -2,10 +2,11 @@
 
 import shlex
 from pathlib import Path
+from typing import cast
 
 import click
 
-from dr.main import options
+from dr.cli.options import options
 
 
 @options("resume")
@@ -27,18 +28,19 @@ def command(
 
     It is the command that was given then: what it has done already is looked at and not done twice.
     """
-    from dr.cli import console as rendering
-    from dr.cli.wiring import open_session, rebuild_records
+    from dr.cli import console
+    from dr.cli.wiring import open_session
     from dr.config.load import load_environment
-    from dr.main import cli
+    from dr.rebuild.store import rebuild_records
     from dr.status.observe import rebuild_to_resume, to_resume
 
-    found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
+    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
     entry = rebuild_to_resume(rebuild_records(found)) or to_resume(open_session(found, context))
     words = shlex.split(entry.go_on.removeprefix("python -m dr "))
     given = {"--config-dir": config_dir, "--context": context, "--confirm": confirmed}
     words += [part for option, value in given.items() if value for part in (option, value)]
     words += [option for option, on in (("--yes", yes), ("--take-over", take_over), ("--json", as_json)) if on]
     if not as_json:
-        rendering.note(f"Going on: {entry.go_on}")
-    cli.main(args=words, prog_name="python -m dr", standalone_mode=False)
+        console.note(f"Going on: {entry.go_on}")
+    root = cast("click.Group", click.get_current_context().find_root().command)
+    root.main(args=words, prog_name="python -m dr", standalone_mode=False)

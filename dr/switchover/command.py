@@ -23,9 +23,9 @@ def move(*, back: bool, recovered_name: str | None, hibernate_old: bool, **commo
     """Move the traffic forward, or back. Raises a DrError."""
 
     def ask(environment: "Environment") -> Asked:
-        from dr.cli.console import show_move
         from dr.switchover.plan import MoveRequest
         from dr.switchover.run import Move, decide
+        from dr.switchover.view import show_move
 
         request = MoveRequest(back=back, to=recovered_name or "", hibernate=hibernate_old)
 

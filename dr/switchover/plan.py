@@ -8,18 +8,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot
+from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, read_write_host
 from dr.config.environment import Environment
 from dr.core.errors import Problem, RefusedError
 from dr.core.later_commits import LaterCommits
 from dr.core.plan import Plan, Step
 from dr.gitops.argocd import Manager
 from dr.gitops.argocd_steps import argocd_warnings, pause_step
-from dr.recovery.preconditions import problems_around
-from dr.recovery.situation import Workload
+from dr.kube.objects import Workload
 from dr.run.record import Record
 from dr.traffic.background_writers import SelfStarter, hold_step, release_step, to_release
-from dr.traffic.writer_steps import scale_commands, stop_step, with_counts
+from dr.traffic.writer_steps import problems_around, scale_commands, stop_step, with_counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +87,6 @@ class MoveDecision:
     def host(self) -> str:
         """Where the Service will point."""
         return read_write_host(self.reached)
-
-
-def read_write_host(cluster: ClusterSnapshot) -> str:
-    """The DNS name of a Cluster's read-write Service (CloudNativePG docs, "Service management")."""
-    return f"{cluster.name}-rw.{cluster.namespace}.svc.cluster.local"
-
-
-def cluster_behind(external_name: str, namespace: str) -> str:
-    """The name of the Cluster whose read-write Service ``external_name`` is, empty for any other host."""
-    name, cut, rest = external_name.rstrip(".").partition("-rw.")
-    return name if cut and rest.split(".")[0] == namespace else ""
 
 
 def decide_move(environment: Environment, request: MoveRequest, situation: TrafficSituation) -> MoveDecision:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dr.main import options
+from dr.cli.options import options
 from dr.switchover.command import move, move_options
 
 

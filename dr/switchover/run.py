@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from dr.cnpg.backups import take_first_backup
-from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot
+from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, cluster_behind
 from dr.cnpg.clusters import find_cluster, list_clusters
 from dr.cnpg.fencing import fence, unfence
 from dr.core.errors import AccessError, EngineError
@@ -16,7 +16,6 @@ from dr.gitops.argocd_pause import managers, pause, release
 from dr.guard.check import judge
 from dr.kube import workloads
 from dr.postgres.commits import commits_after
-from dr.recovery.report import MoveReport
 from dr.reports.document import ReportDocument
 from dr.reports.files import ReportFiles
 from dr.run.lineage import recovered_last
@@ -24,7 +23,8 @@ from dr.run.operation import Course, Tools, run_operation
 from dr.run.record import Record
 from dr.run.session import Session
 from dr.stacks.declaration import Declaration
-from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation, cluster_behind, decide_move
+from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation, decide_move
+from dr.switchover.report import MoveReport
 from dr.traffic.background_writers_api import list_self_starters
 from dr.traffic.name_check import await_same_address, log_in, pod_of
 from dr.traffic.smoke_test import await_ok

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from dr.main import options
+from dr.cli.options import options
 from dr.switchover.command import move, move_options
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dr.core.plan import Step
-from dr.gitops.argocd import ObjectKey
+from dr.kube.objects import ObjectKey
 
 CRON_JOB, JOB, AUTOSCALER, POOLER = "CronJob", "Job", "HorizontalPodAutoscaler", "Pooler"
 

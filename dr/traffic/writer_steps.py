@@ -1,12 +1,13 @@
 """What plans say of the workloads that write: the counts to return to, the step that stops them, the commands."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dr.config.environment import Environment
+from dr.core.errors import Problem
 from dr.core.plan import Step
-from dr.recovery.situation import Workload
+from dr.kube.objects import Workload
 from dr.run.record import Record
 
 
@@ -43,3 +44,21 @@ def scale_commands(
         f"--replicas={workload.return_to if replicas is None else replicas}"
         for workload in workloads
     ]
+
+
+def problems_around(
+    environment: Environment, external_name: str | None, workloads: Mapping[str, Workload | None]
+) -> Iterator[Problem]:
+    """What every operation needs around the Cluster: the Service and the workloads. None stands for what is missing."""
+    if external_name is None:
+        yield Problem(
+            code="service-missing",
+            cause=f"there is no Service {environment.namespace}/{environment.service}",
+            remedy="correct service in Pulumi.<env>.yaml, or create the Service: the traffic is moved by it",
+        )
+    for name in (name for name, workload in workloads.items() if workload is None):
+        yield Problem(
+            code="workload-missing",
+            cause=f"there is no Deployment {environment.workloads.namespace}/{name} to stop",
+            remedy="correct workloads in Pulumi.<env>.yaml: a writer that is not stopped goes on writing",
+        )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dr.core.errors import AccessError
 from dr.kube import workloads
-from dr.recovery.situation import Workload
+from dr.kube.objects import Workload
 from dr.run.session import Session
 
 _STOP_SECONDS = 120

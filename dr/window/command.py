@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dr.main import options
+from dr.cli.options import options
 
 
 @options("window")
@@ -17,16 +17,16 @@ def command(
 
     The bucket itself is read, so this works when the Kubernetes cluster is gone.
     """
-    from dr.cli import console as rendering
+    from dr.cli import console
     from dr.cli.context import check_context
     from dr.config.load import load_environment
     from dr.run.session import utc_now
     from dr.window.observe import look
     from dr.window.view import show_window
 
-    found = load_environment(environment, Path(config_dir) if config_dir else rendering.PROJECT_FOLDER)
+    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
     check_context(found, context)
-    with rendering.waiting("reading the bucket", quiet=as_json):
+    with console.waiting("reading the bucket", quiet=as_json):
         report = look(found, server_name, clock=utc_now)
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))

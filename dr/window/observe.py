@@ -11,13 +11,12 @@ from threading import Thread
 from dr.archive.archive_seen import sampled
 from dr.archive.reader import OpenArchive, open_archives
 from dr.archive.window import End
-from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
 from dr.cnpg.clusters import find_cluster
 from dr.config.environment import Environment
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
 from dr.kube.workloads import external_name
-from dr.switchover.plan import cluster_behind
 from dr.window.archive_end import last_commit
 from dr.window.report import WindowReport
 

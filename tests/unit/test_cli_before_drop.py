@@ -15,7 +15,7 @@ from dr.mark.marks import Marks
 from dr.mark.view import show_mark, show_marks
 from dr.postgres.table_argument import TableName
 from dr.recovery import run as recovery
-from dr.recovery.preconditions import RecoveryRequest
+from dr.recovery.situation import RecoveryRequest
 from dr.recovery.verify import verify_last_commit, verify_table
 from tests.builders import NOW, TARGET_TIME, a_decision, a_situation, an_environment
 from tests.doubles import Wire, nothing_changed

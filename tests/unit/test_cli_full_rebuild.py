@@ -8,7 +8,7 @@ import pytest
 
 from dr.core.errors import RefusedError
 from dr.main import run
-from dr.rebuild import setup as rebuild_setup
+from dr.rebuild import setup
 from dr.rebuild.plan import RebuildSituation
 from tests.doubles import Wire
 from tests.rebuilds import a_rebuild_situation
@@ -31,7 +31,7 @@ def _site(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[Any]:
         asked.append(request)
         return Site(a_rebuild_situation(**changes))
 
-    monkeypatch.setattr(rebuild_setup, "open_site", open_site)
+    monkeypatch.setattr(setup, "open_site", open_site)
     return asked
 
 

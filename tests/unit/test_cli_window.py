@@ -12,7 +12,7 @@ from rich.console import Console
 from dr.cli import console as rendering
 from dr.main import run
 from dr.window import observe as window
-from dr.window import view as window_view
+from dr.window import view
 from tests.archives import SYSTEM, archive, at, backup, put_backup, put_history, put_wal, switch, wal
 from tests.builders import BUCKET, cluster_object
 from tests.doubles import (
@@ -222,7 +222,7 @@ def test_eighty_columns_without_colour_are_enough(
 ) -> None:
     # GIVEN a terminal of 80 columns
     console = Console(width=80, no_color=True, highlight=False)
-    monkeypatch.setattr(window_view, "out", console)
+    monkeypatch.setattr(view, "out", console)
     monkeypatch.setattr(rendering, "out", console)
     # WHEN
     assert _run(place) == 0
@@ -274,7 +274,7 @@ def test_an_archive_without_times_is_told_in_words(capsys: pytest.CaptureFixture
     from dr.window.report import WindowReport
 
     found = archive(backup(3), files=dict.fromkeys(wal(range(1, 6))))
-    window_view.show_window(
+    view.show_window(
         WindowReport(
             environment="prod", place="gs://x/y", seen_at=at(0), archives=(found,), serving=None, silence="gone"
         )

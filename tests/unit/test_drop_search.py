@@ -7,8 +7,7 @@ from threading import Event
 import pytest
 
 from dr.archive.wal_lines import read_commit
-from dr.before_drop import archive_search
-from dr.before_drop import search as drop_search
+from dr.before_drop import archive_search, search
 from dr.before_drop.drops import Drop
 from dr.core.errors import AccessError, RefusedError
 from dr.core.holder import Holder
@@ -85,8 +84,8 @@ def session(api: KubernetesApi) -> Session:
 
 def _find(monkeypatch: pytest.MonkeyPatch, session: Session, pod: _Pod, table: str) -> Drop:
     in_pods(monkeypatch, pod.answer)
-    monkeypatch.setattr(drop_search, "find_cluster", lambda *_: a_source())
-    return drop_search.find_drop(session, "postgres-prod", TableName.parse(table))
+    monkeypatch.setattr(search, "find_cluster", lambda *_: a_source())
+    return search.find_drop(session, "postgres-prod", TableName.parse(table))
 
 
 def _refusal(monkeypatch: pytest.MonkeyPatch, session: Session, pod: _Pod, table: str) -> RefusedError:
@@ -198,9 +197,9 @@ def test_a_pod_without_room_is_sent_nothing(
     put_wal(store, "postgres-prod", wal(range(2, 10)))
     in_pods(monkeypatch, _Pod(changes="").answer)
     small = a_source(ephemeralVolumesSizeLimit={"temporaryData": "32Mi"})
-    monkeypatch.setattr(drop_search, "find_cluster", lambda *_: small)
+    monkeypatch.setattr(search, "find_cluster", lambda *_: small)
     with pytest.raises(RefusedError, match="temporaryData") as refused:
-        drop_search.find_drop(session, "postgres-prod", TableName.parse("probe"))
+        search.find_drop(session, "postgres-prod", TableName.parse("probe"))
     assert refused.value.code == "drop-too-old"
 
 
@@ -213,8 +212,8 @@ def test_a_source_that_does_not_answer_leaves_only_a_time(monkeypatch: pytest.Mo
     gone = AccessError("not-found", "there is no such pod", "look")
     in_pods(monkeypatch, lambda _: gone)
     for cluster in (None, replace(a_source(), primary=None), a_source()):
-        monkeypatch.setattr(drop_search, "find_cluster", lambda *_, found=cluster: found)
+        monkeypatch.setattr(search, "find_cluster", lambda *_, found=cluster: found)
         with pytest.raises(RefusedError) as refused:
-            drop_search.find_drop(session, "postgres-prod", TableName.parse("users"))
+            search.find_drop(session, "postgres-prod", TableName.parse("users"))
         assert refused.value.code == "drop-source-silent"
         assert "--target-time" in refused.value.remedy

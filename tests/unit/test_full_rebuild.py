@@ -125,7 +125,7 @@ class Day:
         patch(full_rebuild, "keep_report", lambda *_, **__: None)
         patch(full_rebuild, "find_cluster", lambda *_: as_seen(a_recovered()))
         patch(full_rebuild, "recovery", SimpleNamespace(decide=self._decide_recovery, Recovery=self._recovery))
-        patch(full_rebuild, "traffic", SimpleNamespace(decide=self._decide_move, Move=self._move))
+        patch(full_rebuild, "switchover", SimpleNamespace(decide=self._decide_move, Move=self._move))
 
     def _find(self, *_: object, **__: object) -> DatabaseFound:
         judgement = Judgement(origin=self.origin, evidence=("its system identifier is 1",))

@@ -16,7 +16,7 @@ from dr.engine.preview import read_events
 from dr.guard.check import judge
 from dr.guard.rules import BUCKET, CLUSTER
 from dr.main import run
-from dr.preview import policy_pack as policy
+from dr.preview import policy_pack
 from dr.preview.policy_pack import PackGuard
 from dr.run.session import Session
 from tests.builders import (
@@ -145,7 +145,7 @@ def test_by_pulumi_up_with_the_pack_it_is_a_violation(
 ) -> None:
     write_environment(place, write_kubeconfig(place / "kube", {"acme-prod": wire.url}))
     resources = [] if before is None else [{"urn": urn(kind), "type": kind, "inputs": before}]
-    monkeypatch.setattr(policy, "export_state", lambda stack: {"resources": resources})
+    monkeypatch.setattr(policy_pack, "export_state", lambda stack: {"resources": resources})
     guard = PackGuard(place)
     stack = "urn:pulumi:prod::postgres-dr::pulumi:pulumi:Stack::postgres-dr-prod"
     said = guard.of_stack({stack}) if after is None else guard.of_resource(urn(kind), kind, after)
@@ -200,7 +200,7 @@ def test_an_override_in_the_file_lets_the_pack_pass_it_and_is_written_into_the_j
     ]
     path.write_text(yaml.safe_dump(document))
     known = [{"urn": urn(BUCKET), "type": BUCKET, "inputs": KEPT}]
-    monkeypatch.setattr(policy, "export_state", lambda stack: {"resources": known})
+    monkeypatch.setattr(policy_pack, "export_state", lambda stack: {"resources": known})
     assert PackGuard(place).of_resource(urn(BUCKET), BUCKET, SOONER) == []
     (line,) = (own_home / "state" / "journal" / "prod.jsonl").read_text().splitlines()
     written = json.loads(line)

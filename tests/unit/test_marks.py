@@ -15,7 +15,8 @@ from dr.kube import workloads
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran
 from dr.mark import run as operation
-from dr.mark.marks import KEPT, Mark, Marks, check_mark_name, problems_of_mark, with_mark
+from dr.mark.marks import KEPT, Marks, check_mark_name, problems_of_mark, with_mark
+from dr.run.record import Mark
 from dr.run.session import Session
 from tests.builders import NOW, SOURCE_HOST, a_backup, a_source, an_environment
 from tests.doubles import RanInPod, RecordsDouble, in_pods, said

@@ -16,13 +16,13 @@ from dr.engine.installation import Installation
 from dr.engine.recovery_stack import RecoveryStack
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran
-from dr.recovery.report import MoveReport
 from dr.run.journal import Journal
 from dr.run.operation import Tools
 from dr.run.record import Record
 from dr.run.session import Session
 from dr.stacks.declaration import Declaration
 from dr.switchover.plan import MoveRequest
+from dr.switchover.report import MoveReport
 from dr.switchover.run import Move, decide
 from tests.builders import (
     NOW,

@@ -11,8 +11,8 @@ from dr.archive.catalogue import Catalogue
 from dr.cnpg.cluster import Archiving
 from dr.core.errors import Problem, RefusedError
 from dr.core.target import RecoveryTarget
-from dr.recovery.preconditions import RecoveryRequest, preconditions
-from dr.recovery.situation import Situation
+from dr.recovery.preconditions import preconditions
+from dr.recovery.situation import RecoveryRequest, Situation
 from tests.builders import (
     NOW,
     TARGET_TIME,

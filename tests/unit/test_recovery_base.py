@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from dr.archive.snapshots import AUTO, NEVER, NEWEST, SnapshotBackup
+from dr.archive.snapshots import SnapshotBackup
 from dr.core.errors import RefusedError, RequestError
-from dr.core.target import RecoveryTarget
+from dr.core.target import AUTO, NEVER, NEWEST, RecoveryTarget
 from dr.core.target_options import TargetOptions
 from dr.core.wal_names import name_of
 from dr.recovery.base import RecoveryBase, base_of, problems_of_snapshot

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dr.cli.console import error_as_json, show_error, show_move, show_plan, show_status
+from dr.cli.console import error_as_json, show_error, show_plan
 from dr.cli.live import describe, reporter_for
 from dr.cli.signals import interrupt_on_sigterm, stopping
 from dr.cnpg.cluster import Archiving
@@ -16,8 +16,10 @@ from dr.cnpg.progress import RecoveryProgress, Stage
 from dr.core.errors import DrError, RecoveryError, Stopped
 from dr.core.history import Outcome
 from dr.core.plan import Plan
-from dr.recovery.report import MoveReport
 from dr.status.advice import Status
+from dr.status.view import show_status
+from dr.switchover.report import MoveReport
+from dr.switchover.view import show_move
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

@@ -5,8 +5,9 @@ import shlex
 from dataclasses import replace
 from typing import Any
 
-from dr.recovery.report import MoveReport, RecoveryReport
+from dr.recovery.report import RecoveryReport
 from dr.recovery.situation import Situation
+from dr.switchover.report import MoveReport
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

@@ -5,8 +5,8 @@ from typing import Any
 
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.cnpg.recovered import SOURCE_ANNOTATION
-from dr.cnpg.scratch import SCRATCH_LABEL, derive_scratch_cluster, is_scratch_for, loaded_by, scratch_name
-from dr.config.names import CLUSTER_NAME_LIMIT
+from dr.cnpg.scratch import SCRATCH_LABEL, derive_scratch_cluster, is_scratch_for, loaded_by
+from dr.config.names import CLUSTER_NAME_LIMIT, scratch_name
 from tests.builders import NOW, TARGET, a_plugin_source, a_source, cluster_object
 
 NOISY: dict[str, Any] = {

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from dr.cnpg.cluster import ClusterSnapshot
-from dr.cnpg.scratch import DRILL, derive_scratch_cluster
+from dr.cnpg.scratch import derive_scratch_cluster
 from dr.cnpg.scratches import delete_scratch, list_scratches, make_scratch, note_loaded, superuser_password
+from dr.config.names import DRILL
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
 from tests.builders import TARGET, a_source, cluster_object

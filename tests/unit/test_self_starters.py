@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from dr.core.errors import AccessError
-from dr.gitops.argocd import ObjectKey
 from dr.kube.api import KubernetesApi
+from dr.kube.objects import ObjectKey
 from dr.run.record import Record
 from dr.run.session import Session
 from dr.traffic.background_writers import SelfStarter, hold_step, release_step, to_release

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster import ClusterSnapshot, cluster_behind, read_write_host
 from dr.core.errors import Problem, RefusedError
 from dr.core.later_commits import LaterCommits
 from dr.gitops.argocd import Manager
-from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation, cluster_behind, read_write_host
+from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation
 from tests.builders import (
     NOW,
     RECOVERED_HOST,

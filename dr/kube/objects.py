@@ -1,0 +1,34 @@
+"""What objects in a Kubernetes cluster are known by, as values. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A Deployment at one moment.
+
+    ``replicas`` is the wanted count, ``return_to`` the one to go back to after a stop; ``selector`` finds its pods.
+    """
+
+    name: str
+    replicas: int
+    selector: str
+    argo_managed: bool
+    return_to: int = 0
+
+
+@dataclass(frozen=True, order=True)
+class ObjectKey:
+    """One object that an operation touches."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-dr"}
