@@ -7,10 +7,10 @@ declared from its configuration alone.
 
 import pulumi
 
-from dr.config.argocd_stack import ArgoCd
+from dr.config.infrastructure import ArgoCd
 from dr.core.errors import DrError, told
 from dr.desired.stack_input import declared
-from dr.infra.repository_credentials import read_credentials
+from dr.infra.credentials import read_credentials
 from dr.stacks.argocd import declare_argocd_stack
 from dr.stacks.infrastructure import declare_infrastructure
 from dr.stacks.recovery import declare_recovery_stack

@@ -12,8 +12,7 @@ import lz4.frame
 import snappy
 import zstandard
 
-from dr.archive.catalogue import BaseBackup
-from dr.archive.contents import Archive, IncompleteBackup, Switch
+from dr.archive.contents import Archive, BaseBackup, IncompleteBackup, Switch
 from dr.core.wal_names import lsn, name_of, number_of, timeline_of
 from tests.doubles import ObjectStoreDouble
 

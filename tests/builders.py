@@ -5,13 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dr.archive.catalogue import BaseBackup, Catalogue
+from dr.archive.contents import BaseBackup, Catalogue
 from dr.archive.snapshots import SnapshotBackup
 from dr.cnpg.cluster import Archiving, ClusterSnapshot
 from dr.cnpg.recovered import RecoveredCluster, derive_recovered_cluster
 from dr.config.environment import Environment, parse_environment
-from dr.core.history import OperationEntry
-from dr.core.holder import Holder, LeaseSeen
+from dr.core.history import Holder, LeaseSeen, OperationEntry
 from dr.core.plan import Step
 from dr.core.target import RecoveryTarget
 from dr.finalize.dependants import Dependant

@@ -22,7 +22,7 @@ import yaml
 from dr.core.errors import AccessError
 from dr.kube.pod_exec import PodExec, Ran
 from dr.run.record import Record
-from dr.run.record_store import RecordStore
+from dr.run.stores import RecordStore
 from tests.builders import config_document
 
 T = TypeVar("T", bound="Wire")

@@ -5,8 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from dr.archive.catalogue import BaseBackup
-from dr.archive.contents import Archive
+from dr.archive.contents import Archive, BaseBackup
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.health.check import Check, Unseen
 from dr.health.evaluate import judge

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from dr.core.errors import RefusedError
-from dr.gitops.manifest_edits import Canonical
-from dr.gitops.manifests import ManifestFile, Rewriting, rewrite
+from dr.gitops.manifests import Canonical, ManifestFile, Rewriting, rewrite
 
 HOST = "postgres-prod-recovered-rw.data.svc.cluster.local"
 WANTED = Canonical(

@@ -54,8 +54,8 @@ def command(
     from dr.adopt.terraform import read_terraform
     from dr.adopt.view import show_adopted, show_adoption
     from dr.cli import console, signals
-    from dr.cli.confirmation import Agreement, agree
-    from dr.cli.context import check_context
+    from dr.cli.operate import Agreement, agree
+    from dr.cli.wiring import check_context
     from dr.config.load import infrastructure_of, load_environment
 
     signals.interrupt_on_sigterm()
@@ -96,8 +96,8 @@ def command(
 
 def _stacks(infrastructure: "Infrastructure", only: str | None, *, take_over: bool) -> "list[InfrastructureStack]":
     """The stacks, neither touched yet. Raises EngineError when Pulumi could not run."""
+    from dr.engine.command import find_pulumi
     from dr.engine.infrastructure_stack import InfrastructureStack
-    from dr.engine.installation import find_pulumi
 
     parts: tuple[tuple[str, Part], ...] = (("durable", infrastructure.durable), ("platform", infrastructure.platform))
     installed = find_pulumi()

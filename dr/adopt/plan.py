@@ -7,10 +7,9 @@ from typing import Any
 
 from dr.adopt.terraform import Fit, Held, Match
 from dr.core.errors import Problem, RefusedError
-from dr.engine.changes import Change, Changes, Op
-from dr.engine.import_differences import not_unchanged
+from dr.engine.changes import Change, Changes, Op, not_unchanged
 from dr.infra.survey import Reconciliation
-from dr.stacks.resource import CloudResource, component_urn
+from dr.stacks.resources import CloudResource, component_urn
 
 
 @dataclass(frozen=True, kw_only=True)

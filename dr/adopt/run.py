@@ -9,7 +9,7 @@ from dr.config.infrastructure import Infrastructure
 from dr.core.errors import DrError, InterruptedOperationError, Stopped
 from dr.core.plan import Step
 from dr.engine.infrastructure_stack import InfrastructureStack
-from dr.infra.look import survey
+from dr.infra.google import survey
 from dr.stacks.resources import resources_of
 
 _LOOK_SECONDS = 0.5

@@ -11,7 +11,7 @@ from typing import Any
 
 from dr.core.errors import Problem, RefusedError, RequestError
 from dr.stacks import resources as kinds
-from dr.stacks.resource import CloudResource
+from dr.stacks.resources import CloudResource
 
 _VERSION = 4
 _OF_A_NAME = {

@@ -11,8 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from dr.archive.catalogue import BaseBackup
-from dr.archive.contents import Archive
+from dr.archive.contents import Archive, BaseBackup
 from dr.core.wal_names import is_segment, timeline_of
 
 _CLOCKS = timedelta(minutes=1)

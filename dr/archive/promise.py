@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from dr.archive.catalogue import BaseBackup
-from dr.archive.contents import Archive, Switch
+from dr.archive.contents import Archive, BaseBackup, Switch
 from dr.archive.window import window_of
 from dr.core.target import RecoveryTarget, written_time
 from dr.core.wal_names import lsn, name_of, position_of, timeline_of

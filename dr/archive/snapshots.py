@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dr.archive.catalogue import BaseBackup
+from dr.archive.contents import BaseBackup
 from dr.core.wal_names import is_segment, position_of, timeline_of
 
 SNAPSHOT_GROUP = "snapshot.storage.k8s.io"

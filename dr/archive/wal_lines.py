@@ -1,4 +1,4 @@
-"""What is read of ``pg_waldump``'s lines: commits, and the changes of one table's rows.
+"""``pg_waldump``'s lines, read into commits and changes of rows, and the pieces of archived WAL to run it on. Pure.
 
 The wording of a change differs between versions ("off 5" up to 15, "off: 5" from 16 on); both are read.
 """
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
-from dr.core.wal_names import position_of
+from dr.archive.contents import Archive, Path
+from dr.core.wal_names import name_of, number_of, position_of, timeline_of
 
 Place = tuple[int, int]
 """Where a row stands: the number of its page and of its line pointer (``ctid``)."""
@@ -102,3 +103,61 @@ class WalView:
     def commit_of(self, xid: int) -> Commit | None:
         """The commit of a transaction or of one of its subtransactions."""
         return self._by_xid.get(xid)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Segments of one timeline to be read at once, oldest first. ``after`` is the segment that follows, in which their
+    last record may end; ``after_as`` is its name on their timeline, and ``end`` the position where it begins.
+    """
+
+    segments: tuple[str, ...]
+    after: str
+    after_as: str
+    end: int
+
+
+def pieces_before(archive: Archive, segment: str, *, size: int) -> Iterator[Piece]:
+    """The pieces of up to ``size`` segments that lead to ``segment``, newest first, until one is not archived, or is
+    damaged.
+
+    A segment that holds a switch of timelines is read on the newer one, as PostgreSQL does.
+    """
+    newest, gathered = segment, list[str]()
+    for name in _names_before(archive, segment):
+        if gathered and (len(gathered) == size or timeline_of(name) != timeline_of(gathered[0])):
+            yield _piece(archive, gathered, newest)
+            newest, gathered = gathered[0], []
+        gathered.insert(0, name)
+    if gathered:
+        yield _piece(archive, gathered, newest)
+
+
+def first_missing(archive: Archive, oldest: str) -> str:
+    """The segment before ``oldest``, at which going back ends."""
+    number = number_of(oldest, archive.segment_size) - 1
+    return archive.name(_timeline_at(archive.path(timeline_of(oldest)), number), number)
+
+
+def _names_before(archive: Archive, segment: str) -> Iterator[str]:
+    path = archive.path(timeline_of(segment))
+    for number in range(number_of(segment, archive.segment_size) - 1, -1, -1):
+        name = archive.name(_timeline_at(path, number), number)
+        if name not in archive.files or name in archive.damaged:
+            return
+        yield name
+
+
+def _timeline_at(path: Path, number: int) -> int:
+    """The timeline that the segment ``number`` is read on."""
+    return next(path.timelines_at(number))
+
+
+def _piece(archive: Archive, segments: list[str], after: str) -> Piece:
+    number = number_of(after, archive.segment_size)
+    return Piece(
+        segments=tuple(segments),
+        after=after,
+        after_as=name_of(timeline_of(segments[0]), number, archive.segment_size),
+        end=number * archive.segment_size,
+    )

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from dr.archive.catalogue import BaseBackup
-from dr.archive.contents import Archive
+from dr.archive.contents import Archive, BaseBackup
 from dr.archive.databases import several
-from dr.archive.wal_holes import problems_of_base_wal, problems_of_holes, warnings_of_holes
-from dr.archive.wal_reading import needed
+from dr.archive.wal_validity import needed
+from dr.archive.window import problems_of_base_wal, problems_of_holes, warnings_of_holes
 from dr.core.errors import Problem
 from dr.core.target import RecoveryTarget
 

@@ -1,9 +1,8 @@
-"""The first pages of archived WAL segments, read from the bucket: a small request for each, many at once, in limited
-time.
-"""
+"""Looking into archived WAL: first pages, read from the bucket, of the segments that a recovery will replay."""
 
 import bz2
 import lzma
+import random
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -12,12 +11,12 @@ from pathlib import Path
 
 from google.api_core.exceptions import NotFound
 
-from dr.archive.contents import Archive
-from dr.archive.object_store import failures_explained
-from dr.archive.reader import OpenArchive
-from dr.archive.wal_reading import with_pages
-from dr.archive.wal_validity import HEADER_BYTES, FirstPage, fault_of_end
+from dr.archive.contents import Archive, BaseBackup, Catalogue
+from dr.archive.reader import OpenArchive, failures_explained, find_open
+from dr.archive.wal_validity import HEADER_BYTES, FirstPage, fault_of_end, in_order, needed, sample, with_pages
+from dr.config.environment import BackupPlace
 from dr.core.errors import AccessError, Problem
+from dr.core.target import RecoveryTarget
 
 _AT_ONCE = 10
 """As many connections as the Google client's pool keeps."""
@@ -119,3 +118,36 @@ _DECODERS: Mapping[str, Callable[[bytes], bytes]] = {
     ".snappy": _snappy,
 }
 """The beginning of a compressed file, by the suffix that barman gives it (``barman.cloud.ALLOWED_COMPRESSIONS``)."""
+
+
+_SEGMENTS = 500
+_ARCHIVE_SEEN_SECONDS = 10.0
+"""For all of them: an answer of Cloud Storage takes some 50 ms, so this is more than they usually need."""
+_SAMPLE = 40
+_SAMPLE_SECONDS = 3.0
+
+
+def archive_for(
+    place: BackupPlace, server_name: str, target: RecoveryTarget | None
+) -> tuple[Archive | None, Catalogue]:
+    """The archive of ``server_name``, None where there is none, with what the first pages of the WAL say that a
+    recovery to ``target`` needs; and its base backups. Raises AccessError as :func:`find_open`.
+    """
+    opened, server_names = find_open(place, server_name)
+    backups = opened.archive.backups if opened else ()
+    catalogue = Catalogue(server_name=server_name, backups=backups, server_names=server_names)
+    base = catalogue.base_for(target)
+    if opened is None or base is None:
+        return opened.archive if opened else None, catalogue
+    return looked_into(opened, base, target), catalogue
+
+
+def looked_into(opened: OpenArchive, base: BaseBackup, target: RecoveryTarget | None) -> Archive:
+    """The archive with what the first pages of the WAL say that a recovery from ``base`` to ``target`` needs."""
+    names = in_order(opened.archive, needed(opened.archive, base, target), base)
+    return look_into(opened, names[:_SEGMENTS], seconds=_ARCHIVE_SEEN_SECONDS)
+
+
+def sampled(opened: OpenArchive) -> Archive:
+    """The archive with what the first pages of some of its WAL say, its end among it: no two days the same."""
+    return look_into(opened, sample(opened.archive, _SAMPLE, random.sample), seconds=_SAMPLE_SECONDS)

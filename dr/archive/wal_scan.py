@@ -10,8 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dr.archive.wal_lines import Commit, WalView, read_changes, read_commit
-from dr.archive.wal_pieces import Piece
+from dr.archive.wal_lines import Commit, Piece, WalView, read_changes, read_commit
 from dr.core.errors import AccessError
 from dr.core.wal_names import lsn
 from dr.kube.api import KubernetesApi

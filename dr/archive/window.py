@@ -1,18 +1,26 @@
-"""The recoverable window: from when until when a target can be reached, where it cannot in between, and why.
+"""The recoverable window: from when until when a target can be reached, where it cannot in between, and why. Pure.
 
 A recovery needs a completed base backup that ended before the target, and every WAL segment from that backup's begin up
 to the first commit after the target. So a window begins where a base backup ends, and ends with the last segment that
 follows without a gap. A segment that cannot be replayed is as one that is missing, and one of another database is none.
+
+PostgreSQL takes a missing segment for the end of the archive, and one that it cannot read too. A recovery to a target
+behind it fails; one to the end of the WAL ends there and says nothing, and what was committed later is not in it.
+
+While the source lives, its WAL is sealed and the end moves up to now. Once it is dead, or where sealing is left out,
+PostgreSQL would replay to the end and give up (``recovery ended before configured recovery target was reached``),
+minutes later.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from dr.archive.catalogue import BaseBackup
-from dr.archive.contents import Archive, Path, Stretch
-from dr.archive.databases import parts
-from dr.core.wal_names import number_of
+from dr.archive.contents import Archive, BaseBackup, Catalogue, Path, Stretch
+from dr.archive.databases import part_of, parts
+from dr.core.errors import Problem
+from dr.core.target import RecoveryTarget
+from dr.core.wal_names import lsn, number_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,3 +220,232 @@ def _gaps(archive: Archive, path: Path) -> Iterator[tuple[Stretch, Stretch | Non
 def _first_archived(archive: Archive, path: Path, stretch: Stretch) -> datetime | None:
     legs = (leg for leg in reversed(path.legs) if leg.holds(stretch.first))
     return next((time for leg in legs if (time := archive.archived(leg.timeline, stretch.first))), None)
+
+
+_ON_ITS_WAY = timedelta(minutes=10)
+"""CloudNativePG archives several segments at once (``wal.maxParallel``), so a hole at the end may be none yet."""
+_END = "the end of the WAL"
+
+
+def problems_of_holes(
+    archive: Archive, base: BaseBackup, target: RecoveryTarget | None, *, seen_at: datetime, insists: bool = False
+) -> Iterator[Problem]:
+    """A hole between ``base`` and ``target`` that is there to stay, or any behind ``base`` where all that was committed
+    is asked for; ``insists`` takes the latter upon itself.
+    """
+    hole = _first_hole(archive, base, target)
+    if hole is None or not settled(hole, seen_at):
+        return
+    code = "wal-unreadable" if hole.damaged else "wal-missing"
+    after = f"after base backup {hole.resumes.backup_id}" if hole.resumes else ""
+    if _is_before(hole, target, base, archive.segment_size):
+        until = f"until {RecoveryTarget(hole.before)}" if hole.before else "before it"
+        yield Problem(
+            code=code,
+            cause=f"{missing(hole)}, and the recovery from base backup {base.backup_id} to {target or _END} needs it",
+            remedy=f"choose a target {', or '.join(filter(None, (until, after)))}; python -m dr window shows what can "
+            "be reached",
+        )
+    elif target is None and not insists:
+        yield Problem(
+            code=code,
+            cause=f"{missing(hole)}: the recovery would end there, and {_lost(hole)} would not be in it",
+            remedy="take a base backup, if the database still answers: a recovery from that does without; or put the "
+            "object back as it was (gcloud storage ls --all-versions, --soft-deleted)",
+        )
+
+
+def warnings_of_holes(
+    archive: Archive, base: BaseBackup, target: RecoveryTarget | None, *, seen_at: datetime
+) -> Iterator[str]:
+    """A hole after ``base`` of which it is not certain that it stops the recovery, or that nobody would be told of."""
+    hole = _first_hole(archive, base, target)
+    if hole is None or not settled(hole, seen_at):
+        return
+    if target is None:
+        yield f"{missing(hole)}: the recovery will end there, and {_lost(hole)} will not be in it."
+    elif target.xid is not None or target.name is not None:
+        yield f"{missing(hole)}: if {target} lies behind it, the recovery will fail and say so."
+
+
+def problems_of_base_wal(
+    archive: Archive, base: BaseBackup, target: RecoveryTarget | None, *, seen_at: datetime, coming: bool
+) -> Iterator[Problem]:
+    """That no window of the archive has ``base``, on the timeline that ``target`` follows. ``coming`` says that the
+    source still archives what it has written.
+    """
+    part, timeline = part_of(archive, base), timeline_followed(archive, base, target)
+    if timeline not in part.timelines or timeline in part.unreadable:
+        return
+    path = part.path(timeline)
+    if reach(path, base) is not None:
+        return
+    if not path.passes(base):
+        ways = [window.options for window in windows(archive) if base in window.backups and window.options]
+        yield Problem(
+            code="backup-off-timeline",
+            cause=f"base backup {base.backup_id} is no beginning for timeline {timeline}, which had left timeline "
+            f"{base.timeline} before it ended",
+            remedy=f"with pitr: {ways[0]}" if ways else "python -m dr window shows what can be reached",
+        )
+        return
+    own = (base.begin_wal, base.end_wal)
+    why = next((archive.damaged[name] for name in own if name in archive.damaged), "")
+    if coming and not why and seen_at - base.end <= _ON_ITS_WAY:
+        return
+    said = f"{own[0]} to {own[1]}" if own[0] != own[1] else own[0]
+    yield Problem(
+        code="wal-unreadable" if why else "wal-missing",
+        cause=f"base backup {base.backup_id} cannot be used: its own WAL, {said}, is not all in the archive"
+        + (f" as it was: {why}" if why else ""),
+        remedy="python -m dr window shows what can be reached; if the database still answers, wait until it has "
+        "archived that, or take a base backup",
+    )
+
+
+def _first_hole(archive: Archive, base: BaseBackup, target: RecoveryTarget | None) -> Hole | None:
+    part = part_of(archive, base)
+    begin = number_of(base.begin_wal, part.segment_size)
+    along = holes_along(part, part.path(timeline_followed(archive, base, target)))
+    return next((hole for hole in along if number_of(hole.last, part.segment_size) >= begin), None)
+
+
+def timeline_followed(archive: Archive, base: BaseBackup, target: RecoveryTarget | None) -> int:
+    """The timeline that a recovery from ``base`` follows."""
+    return target.timeline if target and target.timeline else archive.newest_timeline(base.timeline)
+
+
+def settled(hole: Hole, seen_at: datetime) -> bool:
+    """Whether ``hole`` is there to stay, and no segment of it is on its way. What is damaged was archived."""
+    return bool(hole.damaged) or (hole.after is not None and seen_at - hole.after > _ON_ITS_WAY)
+
+
+def _is_before(hole: Hole, target: RecoveryTarget | None, base: BaseBackup, size: int) -> bool:
+    """Whether the recovery surely has to read the hole."""
+    first = number_of(hole.first, size)
+    if first <= number_of(base.end_wal, size):
+        return True
+    if target is not None and target.lsn is not None:
+        return first * size <= target.lsn
+    # All that was committed before the hole was committed by the time its last segment was archived.
+    return target is not None and target.time is not None and hole.before is not None and hole.before < target.time
+
+
+def missing(hole: Hole) -> str:
+    """The hole in words."""
+    if hole.count == 1:
+        what = f"WAL segment {hole.first}"
+        lacking = "is missing in the archive"
+    else:
+        what = f"{hole.count:,} WAL segments, {hole.first} to {hole.last},"
+        lacking = "are missing in the archive"
+    if not hole.damaged:
+        return f"{what} {lacking}"
+    name, why = next(iter(hole.damaged.items()))
+    damaged = f"cannot be replayed: {why}" if hole.count == 1 else f"cannot be replayed ({name}: {why})"
+    return f"{what} {damaged}" if len(hole.damaged) == hole.count else f"{what} {lacking} or {damaged}"
+
+
+def _lost(hole: Hole) -> str:
+    return f"what was committed after {RecoveryTarget(hole.before)}" if hole.before else "what was committed after it"
+
+
+def problems_of_base(catalogue: Catalogue, target: RecoveryTarget, archive: Archive | None = None) -> Iterator[Problem]:
+    """What is wrong with ``target``, given the backups of ``catalogue``, of which there is at least one. ``archive`` is
+    all that the bucket has beside them, None where it was not read.
+    """
+    base = catalogue.base_for(target)
+    if archive is not None and target.timeline and target.timeline not in archive.timelines:
+        known = ", ".join(map(str, archive.timelines))
+        yield Problem(
+            code="timeline-missing",
+            cause=f"there is no timeline {target.timeline} in the archive of {archive.server_name}",
+            remedy=f"give one of: {known}; or leave --timeline out, to follow the newest",
+        )
+    elif target.backup_id is not None:
+        incomplete = {backup.backup_id: backup.why for backup in archive.incomplete} if archive else {}
+        yield from _problems_of_named(catalogue, target, base, incomplete.get(target.backup_id))
+    elif base is None:
+        yield from _problems_of_choice(catalogue, target)
+
+
+def _problems_of_named(
+    catalogue: Catalogue, target: RecoveryTarget, base: BaseBackup | None, incomplete: str | None
+) -> Iterator[Problem]:
+    newest = ", ".join(backup.backup_id for backup in reversed(catalogue.backups[-5:]))
+    if base is None and incomplete is not None:
+        yield Problem(
+            code="backup-incomplete",
+            cause=f"base backup {target.backup_id} of {catalogue.server_name} cannot be begun from: {incomplete}",
+            remedy=f"give one of: {newest}; or, if it runs still, wait for its end",
+        )
+    elif base is None:
+        yield Problem(
+            code="backup-missing",
+            cause=f"there is no completed base backup {target.backup_id} of {catalogue.server_name}",
+            remedy=f"give one of: {newest}; python -m dr window lists them all",
+        )
+    elif target.time is not None and base.end > target.time:
+        yield _later(base, target, str(RecoveryTarget(base.end)))
+    elif target.lsn is not None and base.end_lsn > target.lsn:
+        yield _later(base, target, f"LSN {lsn(base.end_lsn)}")
+
+
+def _later(base: BaseBackup, target: RecoveryTarget, end: str) -> Problem:
+    return Problem(
+        code="backup-after-target",
+        cause=f"base backup {base.backup_id} ended at {end}, after the target {target}: it cannot be gone back from",
+        remedy="leave --backup-id out, or give the ID of an earlier one; python -m dr window lists them",
+    )
+
+
+def _problems_of_choice(catalogue: Catalogue, target: RecoveryTarget) -> Iterator[Problem]:
+    there = [backup for backup in catalogue.backups if target.timeline in (None, backup.timeline)]
+    if not there:
+        yield Problem(
+            code="no-backup-on-timeline",
+            cause=f"no base backup was taken on timeline {target.timeline}: CloudNativePG takes others only by ID",
+            remedy="add --backup-id of one that was taken before that timeline began; python -m dr window lists them",
+        )
+        return
+    first = there[0]
+    if target.lsn is not None:
+        cause = f"the target {target} is not after the end of the first base backup, LSN {lsn(first.end_lsn)}"
+        remedy = f"choose a target after {lsn(first.end_lsn)}"
+    else:
+        cause = f"the target {target} is before the first base backup ended, {RecoveryTarget(first.end)}"
+        remedy = f"choose a target from {RecoveryTarget(first.end).rfc3339} on"
+    yield Problem(code="target-before-first-backup", cause=cause, remedy=remedy)
+
+
+def problems_of_end(
+    archive: Archive, base: BaseBackup, target: RecoveryTarget | None, *, alive: bool = False
+) -> Iterator[Problem]:
+    """That ``target`` lies behind all that a recovery from ``base`` can reach. ``alive`` says that the source could
+    still archive its newest WAL.
+    """
+    window = window_of(archive, base, target.timeline if target else None)
+    if target is None or window is None:
+        return
+    end = window.end
+    if target.time is not None and end.archived is not None and target.time >= end.archived:
+        nearest = f"before {RecoveryTarget(end.archived).rfc3339}"
+        yield _problem(end, f"and the target {target} is later", nearest, alive=alive)
+    elif target.lsn is not None and target.lsn > end.lsn:
+        yield _problem(end, f"and the target {target} is behind its end", f"up to LSN {lsn(end.lsn)}", alive=alive)
+
+
+def _problem(end: End, why: str, nearest: str, *, alive: bool) -> Problem:
+    when = f" at {RecoveryTarget(end.archived)}" if end.archived else ""
+    because = "the source's primary does not answer, so no more of its WAL can be archived"
+    remedy = (
+        f"choose a target {nearest} (the last commit may be earlier still), or take all there is: python -m dr latest"
+    )
+    if alive:
+        because = "with --skip-seal the newest WAL is not archived first"
+        remedy = f"leave --skip-seal out, or choose a target {nearest} (the last commit may be earlier still)"
+    return Problem(
+        code="target-after-archive",
+        cause=f"{because}; the last segment, {end.segment}, was archived{when}, {why}",
+        remedy=remedy,
+    )

@@ -8,8 +8,8 @@ come first and the names later.
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from dr.before_drop.catalog_rows import CatalogRow, classes, namespaces
 from dr.before_drop.drops import CatalogView
+from dr.before_drop.heap_page import CatalogRow, classes, namespaces
 from dr.postgres.psql import Psql, literal
 from dr.postgres.table_argument import TableName
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from dr.cli.console import err
 from dr.cnpg.progress import RecoveryProgress, Stage
 from dr.core.plan import Plan, Step
-from dr.run.reporting import Reporter
+from dr.run.runner import Reporter
 
 
 @contextmanager

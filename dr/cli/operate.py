@@ -1,17 +1,19 @@
 """What every command that changes something goes through: look, plan, show, ask, run, report."""
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dr.cli.override import override_option, read_overrides
+from dr.core.errors import DeclinedError, RequestError
 
 if TYPE_CHECKING:
-    from dr.config.environment import Environment
+    from dr.config.environment import Environment, Override
     from dr.core.plan import Plan
     from dr.run.operation import Report, Tools
     from dr.run.session import Session
@@ -83,7 +85,6 @@ def operate(
     Returns the report, None after a dry run. Raises a DrError.
     """
     from dr.cli import console, signals
-    from dr.cli.confirmation import Agreement, agree
     from dr.cli.live import reporter_for
     from dr.cli.wiring import open_session, open_stack
     from dr.config.load import load_environment
@@ -118,3 +119,82 @@ def operate(
     elif last:
         click.echo(json.dumps({**report.as_json(), "report": kept_at}, indent=2))
     return report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """What has to be agreed to: ``consequence`` is what a yes brings about ("stops the writers of prod"), ``name`` the
+    Cluster that it is about, which has to be typed when ``by_name``.
+    """
+
+    steps: int
+    environment: str
+    name: str
+    consequence: str
+    by_name: bool
+
+
+def agree(wanted: Agreement, *, as_json: bool, yes: bool, confirmed: str | None) -> None:
+    """See that the plan is agreed to: by ``--yes``, with ``--confirm NAME`` where the name is wanted, or by asking.
+
+    Raises DeclinedError, or RequestError where the options are no agreement and nobody can be asked.
+    """
+    name = wanted.name
+    if confirmed is not None and confirmed != name:
+        raise RequestError(
+            "confirmation-wrong",
+            f"--confirm {confirmed!r} is not the Cluster that this is about, {name}",
+            "look at the plan (--dry-run): is it the right environment?",
+        )
+    if yes and (confirmed == name or not wanted.by_name):
+        return
+    if as_json or yes or not sys.stdin.isatty():
+        raise RequestError(
+            "confirmation-impossible",
+            f"the plan has to be agreed to{', by name' if wanted.by_name else ''}, and there is nobody to ask",
+            f"add --yes{f' --confirm {name}' if wanted.by_name else ''} if it is agreed to (see it with --dry-run)",
+        )
+    _ask(wanted)
+
+
+def _ask(wanted: Agreement) -> None:
+    """Ask on the terminal. Raises DeclinedError."""
+    if wanted.by_name:
+        question = f"This {wanted.consequence}. Type {wanted.name} to go on"
+        agreed = click.prompt(question, default="", show_default=False) == wanted.name
+    else:
+        agreed = click.confirm(f"Go on with {wanted.steps} steps on {wanted.environment}?")
+    if not agreed:
+        raise DeclinedError(
+            "declined", "not agreed to; nothing was changed", f"type {wanted.name} to agree, or y where asked y/n"
+        )
+
+
+_RUN = timedelta(hours=4)
+
+override_option: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
+    "--override",
+    "overrides",
+    multiple=True,
+    metavar="RULE=RESOURCE",
+    help="Let a change pass that the guard refuses: its rule and its resource, typed as the refusal names them.",
+)
+
+
+def read_overrides(given: Sequence[str], *, now: datetime) -> tuple["Override", ...]:
+    """The overrides that were typed. Raises RequestError ``override-malformed``."""
+    return tuple(_read(text, now) for text in given)
+
+
+def _read(text: str, now: datetime) -> "Override":
+    from dr.config.environment import Override, Rule
+    from dr.core.errors import RequestError
+
+    rule, _, resource = text.partition("=")
+    if rule not in set(Rule) or not resource:
+        raise RequestError(
+            "override-malformed",
+            f"--override {text!r} is not a rule of the guard and a resource",
+            f"write RULE=RESOURCE as the refusal names them; the rules: {', '.join(Rule)}",
+        )
+    return Override(rule=Rule(rule), resource=resource, reason="typed with --override", until=now + _RUN)

@@ -3,13 +3,12 @@
 import os
 from pathlib import Path
 
-from dr.cli.context import check_context
-from dr.config.environment import Environment
-from dr.config.guard_rules import Override
+from dr.config.environment import Environment, Override
 from dr.config.infrastructure import Part
+from dr.core.errors import RequestError
 from dr.engine.backend import state_folder
+from dr.engine.command import find_pulumi
 from dr.engine.infrastructure_stack import InfrastructureStack
-from dr.engine.installation import find_pulumi
 from dr.engine.processes import this_process
 from dr.engine.recovery_stack import RecoveryStack
 from dr.kube.api import KubernetesApi
@@ -64,3 +63,13 @@ def open_journal(session: Session, operation: str, *, recorded: bool = True) -> 
 def journal_of(environment: str) -> Path:
     """Where the journal of an environment is kept on this machine, and beside it its reports."""
     return state_folder() / "journal" / f"{environment}.jsonl"
+
+
+def check_context(environment: Environment, context: str | None) -> None:
+    """Raise RequestError when ``context`` is given and is not the environment's."""
+    if context is not None and context != environment.kubernetes.context:
+        raise RequestError(
+            "context-not-the-environments",
+            f"--context {context!r} is not the one of {environment.name}, {environment.kubernetes.context!r}",
+            "leave --context out, or correct kubernetes.context in Pulumi.<env>.yaml",
+        )

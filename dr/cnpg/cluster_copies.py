@@ -9,7 +9,7 @@ from datetime import datetime
 from google.cloud import storage
 from google.cloud.exceptions import NotFound
 
-from dr.archive.object_store import failures_explained
+from dr.archive.reader import failures_explained
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.cluster_copy import StandIn, copy_of, from_copy
 from dr.config.environment import BackupPlace

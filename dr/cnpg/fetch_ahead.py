@@ -18,8 +18,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from dr.archive.catalogue import BaseBackup
-from dr.archive.contents import Archive
+from dr.archive.contents import Archive, BaseBackup
 from dr.archive.databases import part_of
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.recovered import RecoveredCluster

@@ -1,4 +1,5 @@
-"""What an environment is: the ``postgres-dr:`` keys of ``Pulumi.<env>.yaml``.
+"""What an environment is: the ``postgres-dr:`` keys of ``Pulumi.<env>.yaml``, with the guard's rules that it may
+override.
 
 One model, read by ``python -m dr`` and by ``pulumi up``, so that the two can never disagree about
 names, places or limits. The values are the environment's; no name of a particular installation stands in code.
@@ -6,7 +7,9 @@ names, places or limits. The values are the environment's; no name of a particul
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -14,12 +17,54 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 from pydantic.alias_generators import to_snake
 
-from dr.config.guard_rules import Override, Rule
 from dr.config.health import HealthSettings
 from dr.config.names import cluster_name_fault
 from dr.config.stack_file import Name, SecretsProvider, Section, StateUrl, own_keys, read_section
 from dr.core.errors import RequestError
 from dr.core.target import LATEST, RecoveryTarget
+
+
+class Rule(StrEnum):
+    """The rules, by the names that an override is given by."""
+
+    BACKUP_BUCKET = "backup-bucket"
+    BACKUP_RETENTION = "backup-retention"
+    BACKUP_ACCESS = "backup-access"
+    CLUSTER_SERVING = "cluster-serving"
+    CLUSTER_LAST = "cluster-last"
+    CLUSTER_HOUSE = "cluster-house"
+    TRAFFIC_UNPROVEN = "traffic-unproven"
+    TWO_WRITERS = "two-writers"
+    TARGET_OUTSIDE = "target-outside"
+
+
+MEANINGS: Mapping[Rule, str] = {
+    Rule.BACKUP_BUCKET: "never delete or replace the bucket of the backups",
+    Rule.BACKUP_RETENTION: "never shorten how long backups are kept",
+    Rule.BACKUP_ACCESS: "never remove the account that writes the backups, or its rights",
+    Rule.CLUSTER_SERVING: "never delete or replace the Cluster that takes the traffic",
+    Rule.CLUSTER_LAST: "never delete or replace the last Cluster that holds data",
+    Rule.CLUSTER_HOUSE: "never delete or replace what Clusters with data live in",
+    Rule.TRAFFIC_UNPROVEN: "never move traffic to a Cluster that is not healthy and verified",
+    Rule.TWO_WRITERS: "never name two writers for one serverName",
+    Rule.TARGET_OUTSIDE: "never recover to a target outside the window",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Override:
+    """One rule, for one resource, until a moment (aware UTC), and why. Where it counts, it is written into the
+    journal.
+    """
+
+    rule: Rule
+    resource: str
+    reason: str
+    until: datetime
+
+    def covers(self, rule: Rule, resource: str, *, now: datetime) -> bool:
+        """Whether this lets ``rule`` be broken by ``resource`` at ``now``."""
+        return (self.rule, self.resource) == (rule, resource) and now < self.until
 
 
 def _cluster_name(value: str) -> str:

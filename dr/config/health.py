@@ -1,4 +1,4 @@
-"""From when on a health check warns, and from when on it is critical: the ``health`` section of ``Pulumi.<env>.yaml``.
+"""The checks of ``dr health`` by name, and from when on each warns: the ``health`` section of ``Pulumi.<env>.yaml``.
 
 The defaults fit what the environments are run by: a base backup each night, ``archive_timeout`` of five minutes, thirty
 days of retention.
@@ -10,7 +10,6 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dr.config.check_names import CHECKS
 from dr.config.stack_file import Name, Section
 
 
@@ -93,3 +92,13 @@ class HealthSettings(Section):
             if known.check == check and now.date() <= known.until:
                 return f"known until {known.until}: {known.why}"
         return ""
+
+
+CHECKS = (
+    *("cluster", "replication", "volumes", "clock", "operation", "leftovers"),
+    *("archiving", "wal-lag", "wal-holes", "wal-readable", "window", "databases"),
+    *("base-backup", "backup-objects", "backup-size", "backup-runs", "schedule", "claims"),
+    *("bucket", "retention", "bucket-location", "credentials", "identity"),
+    *("operator", "operator-version", "archive-method", "plugin", "argocd"),
+    "rto",
+)

@@ -6,9 +6,8 @@ from typing import TypeVar
 
 import yaml
 
-from dr.config.argocd_stack import ArgoCd
 from dr.config.environment import Environment, InfrastructureStacks, parse_environment
-from dr.config.infrastructure import Durable, Infrastructure, Part, Platform
+from dr.config.infrastructure import ArgoCd, Durable, Infrastructure, Part, Platform
 from dr.config.stack_file import Section, own_keys, read_section
 from dr.core.errors import ConfigError
 

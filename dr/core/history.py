@@ -1,10 +1,15 @@
-"""What was done to an environment: its operations and their steps, as they are kept in the environment's own cluster.
+"""What was done to an environment, by whom, and how long the same steps will take the next time.
 
 Any operator's next command reads it: where things stand, how to go on, how to go back.
+
+The same question is asked of two locks: the lease that keeps operators apart, and the one that Pulumi's engine keeps on
+its state. Neither ends with its process.
 """
 
-from collections.abc import Mapping
-from datetime import datetime
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -80,3 +85,83 @@ def with_entry(history: tuple[OperationEntry, ...], entry: OperationEntry) -> tu
     """The history with ``entry``, in place of an earlier state of the same operation; the newest last."""
     others = tuple(other for other in history if other.id != entry.id)
     return (*others, entry)[-KEPT:]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """One process of one person on one machine."""
+
+    user: str
+    host: str
+    pid: int
+
+    def __str__(self) -> str:
+        """The form that is written into a lease."""
+        return f"{self.user}@{self.host}:{self.pid}"
+
+    @property
+    def operator(self) -> str:
+        """The person and the machine."""
+        return f"{self.user}@{self.host}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Holder | None":
+        """The holder that ``text`` names, or None when it is of another form."""
+        found = re.fullmatch(r"(.+)@([^@:]+):(\d+)", text)
+        return cls(user=found[1], host=found[2], pid=int(found[3])) if found else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaseSeen:
+    """A lease as it was read. ``acquired`` and ``renewed`` are aware UTC; ``version`` is the object's, to replace just
+    this one.
+    """
+
+    holder: str
+    acquired: datetime | None
+    renewed: datetime | None
+    duration: timedelta
+    version: str
+
+    def expired(self, now: datetime) -> bool:
+        """Whether it was not renewed in time. By the clocks of two machines: a hint, no proof."""
+        return not self.holder or self.renewed is None or now > self.renewed + self.duration
+
+
+UNCHANGED = "nothing to do"
+"""How a step's fact begins that found its work done: its time says nothing of how long the work takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What each step of a plan is expected to take; ``measured`` are those that were timed before."""
+
+    seconds: Mapping[str, float]
+    measured: frozenset[str]
+
+    def left_after(self, done: Iterable[str]) -> timedelta:
+        """What is left when the steps ``done`` are."""
+        finished = set(done)
+        return timedelta(seconds=sum(took for key, took in self.seconds.items() if key not in finished))
+
+    @property
+    def total(self) -> timedelta:
+        """The whole of it."""
+        return self.left_after(())
+
+
+def estimate(steps: Sequence[str], history: Iterable[OperationEntry], *, experience: Mapping[str, float]) -> Estimate:
+    """The estimate for ``steps``: the longest that each took in ``history``, else what ``experience`` says, in seconds.
+
+    The longest, as who waits is better off surprised by an early end.
+    """
+    measured: dict[str, float] = {}
+    for entry in history:
+        for step in entry.steps:
+            if step.ended and not step.fact.startswith(UNCHANGED):
+                took = (step.ended - step.started).total_seconds()
+                measured[step.key] = max(took, measured.get(step.key, 0.0))
+    return Estimate(
+        seconds={key: measured.get(key, experience.get(key, 0.0)) for key in steps},
+        measured=frozenset(steps) & frozenset(measured),
+    )

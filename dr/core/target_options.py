@@ -1,12 +1,13 @@
-"""From the options of the command line to one target; what CloudNativePG would refuse is refused here first.
+"""From the options of the command line to one recovery target; what CloudNativePG would refuse is refused here first.
 
 Its webhook (``validateRecoveryTarget`` in ``cluster_webhook.go``) says which: more than one target, a restore point, a
 transaction or "immediate" without a base backup's ID, and values that are none.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dr.core.errors import RequestError
 from dr.core.target import AUTO, NEVER, NEWEST, RecoveryTarget
@@ -167,3 +168,22 @@ def _timeline(text: str) -> int | None:
             "give its number in decimal, from 1 on, or latest; python -m dr window shows them",
         )
     return int(text)
+
+
+_WORTH_SAYING = timedelta(seconds=30)
+
+
+def skew_warning(clock_ahead: timedelta | None) -> Iterator[str]:
+    """A word on the database's clock where it is ahead of this machine's, or behind it, by more than half a minute.
+
+    ``clock_ahead`` is None where it was not asked. PostgreSQL stamps commits by its own clock, and a target is compared
+    with those stamps.
+    """
+    if clock_ahead is None or abs(clock_ahead) <= _WORTH_SAYING:
+        return
+    way = "ahead of" if clock_ahead > timedelta() else "behind"
+    seconds = abs(clock_ahead).total_seconds()
+    yield (
+        f"The database's clock is {seconds:,.0f} s {way} this machine's. A --target-time counts by the database's: one "
+        "that was read elsewhere (a deployment's log, a chat) may mean another moment. Mend the clocks (NTP)."
+    )

@@ -1,6 +1,6 @@
-"""Numbers and times for people, in reports."""
+"""Numbers, lengths of time and moments, as people read them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 def seconds_of(count: float) -> str:
@@ -27,3 +27,15 @@ def bytes_of(count: float) -> str:
 def moment_of(time: datetime) -> str:
     """A time, in UTC, to the second."""
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+def spoken(duration: timedelta | float) -> str:
+    """In the largest unit of which there are at least two, such as ``90 min`` or ``3.5 h``; a number is in seconds."""
+    seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
+    for size, name in _UNITS:
+        if abs(seconds) >= 2 * size:
+            return f"{seconds / size:.3g} {name}"
+    return f"{seconds:.3g} s" if abs(seconds) < 100 else f"{seconds:.0f} s"

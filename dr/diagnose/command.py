@@ -16,7 +16,7 @@ def command(environment: str, config_dir: str | None, context: str | None, as_js
     Changes nothing, and works when everything is down: what does not answer within seconds is itself a symptom.
     """
     from dr.cli import console
-    from dr.cli.context import check_context
+    from dr.cli.wiring import check_context
     from dr.config.load import infrastructure_of, load_environment
     from dr.core.errors import ConfigError
     from dr.diagnose.observe import look

@@ -1,28 +1,29 @@
-"""Looking at a platform that may be down: every part by itself and beside the others, none waited for long."""
+"""Looking at a platform that may be down: every part on its own and at the same time, none waited for long."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from typing import TypeVar
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import urljoin
 
-from dr.archive.object_store import failures_explained, list_server_names
+import requests
+
+from dr.archive.reader import failures_explained, list_server_names
 from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.clusters import list_clusters
 from dr.config.environment import BackupPlace, Environment
 from dr.config.infrastructure import Platform
 from dr.core.errors import AccessError
-from dr.diagnose.cloud_status import incidents_now
 from dr.diagnose.diagnosis import Diagnosis, diagnose
-from dr.diagnose.platform_health import list_nodes, list_pods, with_last_words
-from dr.diagnose.symptoms import GONE, ClustersSeen, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
+from dr.diagnose.symptoms import GONE, ClustersSeen, Incident, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
 from dr.infra.google import GoogleApi
 from dr.kube import workloads
 from dr.kube.api import KubernetesApi
 from dr.run.record import Record
-from dr.run.record_store import RecordStore
-from dr.stacks.resource import Named
-from dr.stacks.resources import platform_resources
-from dr.traffic.smoke_test import ask
+from dr.run.stores import RecordStore
+from dr.stacks.resources import Named, platform_resources
+from dr.traffic.name_check import ask
 
 _SECONDS = (3.0, 8.0)
 """For a connection, and for an answer: who waits for a diagnosis has no time."""
@@ -138,3 +139,68 @@ def _pods(api: KubernetesApi, environment: Environment) -> tuple[PodSeen, ...]:
     database = list_pods(api, environment.namespace, selector="cnpg.io/cluster")
     others = () if writers.namespace == environment.namespace else list_pods(api, writers.namespace)
     return tuple(with_last_words(api, pod) if pod.restarts else pod for pod in database) + others
+
+
+_LAST_LINES = 40
+
+
+def list_nodes(api: KubernetesApi) -> tuple[NodeSeen, ...]:
+    """All nodes. Raises AccessError."""
+    return tuple(map(NodeSeen.from_object, _items(api, "list the nodes", api.core.list_node)))
+
+
+def list_pods(api: KubernetesApi, namespace: str, selector: str = "") -> tuple[PodSeen, ...]:
+    """The pods of a namespace that match ``selector``, without those that have done their work. Raises AccessError."""
+    found = _items(
+        api, f"list the pods in {namespace}", api.core.list_namespaced_pod, namespace, label_selector=selector
+    )
+    return tuple(PodSeen.from_object(raw) for raw in found if (raw.get("status") or {}).get("phase") != "Succeeded")
+
+
+def with_last_words(api: KubernetesApi, pod: PodSeen) -> PodSeen:
+    """The pod with the end of the log of its container that ended; as it was where there is none (any more)."""
+    what = f"read the log of {pod.namespace}/{pod.name}"
+    log = api.core.read_namespaced_pod_log
+    asked = {"container": pod.container, "previous": True, "tail_lines": _LAST_LINES}
+    try:
+        said = api.ask(what, log, pod.name, pod.namespace, _preload_content=False, **asked).data
+    except AccessError:
+        return pod
+    return replace(pod, last_words=tuple(said.decode(errors="replace").splitlines()))
+
+
+def _items(api: KubernetesApi, what: str, call: Any, *args: str, **options: str) -> list[Mapping[str, Any]]:
+    """As plain values: the client's typed objects refuse what a newer server may say."""
+    found: list[Mapping[str, Any]] = api.ask(what, call, *args, _preload_content=False, **options).json()["items"]
+    return found
+
+
+_BREAKS = {"SERVICE_DISRUPTION", "SERVICE_OUTAGE"}
+
+
+def incidents_now(url: str, *, seconds: float) -> tuple[Incident, ...]:
+    """The disruptions and outages that are going on. Raises AccessError ``status-page-unreachable``."""
+    try:
+        answer = requests.get(url, timeout=seconds)
+        answer.raise_for_status()
+        return tuple(_incident(raw, url) for raw in answer.json() if _goes_on(raw))
+    except (requests.RequestException, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise AccessError(
+            "status-page-unreachable",
+            f"{url} cannot be read: {str(error)[:200]}",
+            "look at https://status.cloud.google.com from another machine",
+        ) from error
+
+
+def _goes_on(raw: Mapping[str, Any]) -> bool:
+    return not raw.get("end") and raw.get("status_impact") in _BREAKS
+
+
+def _incident(raw: Mapping[str, Any], url: str) -> Incident:
+    return Incident(
+        what=" ".join(str(raw.get("external_desc") or "an incident").split())[:200],
+        regions=frozenset(one["id"] for one in raw.get("currently_affected_locations") or ()),
+        products=tuple(one["title"] for one in raw.get("affected_products") or ()) or (raw.get("service_name", ""),),
+        began=datetime.fromisoformat(raw["begin"]).astimezone(UTC),
+        page=urljoin(url, raw.get("uri") or ""),
+    )

@@ -44,7 +44,7 @@ def command(
     from dr.drill.plan import OPERATION
     from dr.drill.run import Drill, decide
     from dr.drill.view import show_drill
-    from dr.run.evidence import Evidence
+    from dr.run.report_keeping import Evidence
     from dr.run.session import utc_now
 
     if sum((latest, by_lot, target_time is not None)) > 1:

@@ -5,27 +5,25 @@ It asks for less than a recovery does, so that a CronJob's account needs no more
 
 from collections.abc import Callable
 
-from dr.archive.archive_seen import archive_for
 from dr.archive.reader import find_archive
+from dr.archive.wal_reader import archive_for
 from dr.cnpg import volumes
 from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
 from dr.cnpg.cluster_copies import find_copy
-from dr.cnpg.clusters import find_cluster, list_clusters, with_object_store
-from dr.cnpg.object_stores import plugin_fault
+from dr.cnpg.clusters import find_cluster, list_clusters, plugin_fault, with_object_store
+from dr.cnpg.recovered import named_by
 from dr.cnpg.scratches import list_scratches
-from dr.cnpg.spec_adaptation import named_by
 from dr.config.names import DRILL, scratch_name
 from dr.core.errors import AccessError
-from dr.core.holder import Holder
-from dr.core.later_commits import LaterCommits
-from dr.core.target import RecoveryTarget
+from dr.core.history import Holder
+from dr.core.target import LaterCommits, RecoveryTarget
 from dr.drill.plan import DrillRequest, DrillSituation, random_target
 from dr.engine.processes import known_dead
 from dr.kube import workloads
 from dr.postgres.commits import commits_after
 from dr.recovery.observe import ask_clock
 from dr.recovery.situation import Situation
-from dr.run.lineage import source_of
+from dr.run.record import source_of
 from dr.run.session import Session
 
 

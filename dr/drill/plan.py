@@ -9,22 +9,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dr.archive.catalogue import BaseBackup
-from dr.archive.contents import Archive
-from dr.archive.end import problems_of_end
+from dr.archive.contents import Archive, BaseBackup
 from dr.archive.promise import Promise, promise_of
 from dr.archive.wal_needed import warnings_of_wal
-from dr.archive.window import windows
+from dr.archive.window import problems_of_end, windows
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.fetch_ahead import Fetching, fetching_for, not_waited_for
+from dr.cnpg.recovered import identity_warning
 from dr.cnpg.scratch import derive_scratch_cluster
-from dr.cnpg.spec_adaptation import identity_warning
 from dr.config.environment import Environment
 from dr.config.names import DRILL
 from dr.core.errors import Problem, RefusedError
-from dr.core.later_commits import LaterCommits
 from dr.core.plan import Plan, Step
-from dr.core.target import RecoveryTarget
+from dr.core.target import LaterCommits, RecoveryTarget
 from dr.recovery.preconditions import preconditions
 from dr.recovery.situation import RecoveryRequest, Situation
 

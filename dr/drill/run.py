@@ -6,42 +6,77 @@ the next drill.
 """
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from threading import Event
+from threading import Event, Thread
 
-from dr.archive.object_store import failures_explained, list_server_names
+from dr.archive.reader import failures_explained, list_server_names
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import find_cluster
 from dr.cnpg.fetch_ahead_program import remove_program
-from dr.cnpg.last_commit import last_acknowledged
+from dr.cnpg.instance import last_acknowledged, read_versions
 from dr.cnpg.progress import RecoveryProgress, Stage
 from dr.cnpg.scratches import delete_scratch
-from dr.cnpg.versions import read_versions
 from dr.config.names import DRILL
 from dr.core.errors import AccessError, DrError, InterruptedOperationError, RecoveryError, VerificationError
 from dr.drill.examination import Examination
-from dr.drill.giving_way import Way, giving_way
-from dr.drill.observe import observe_drill
+from dr.drill.observe import at_work, observe_drill
 from dr.drill.plan import DrillDecision, DrillRequest, decide_drill
 from dr.drill.report import DrillReport
 from dr.kube.workloads import external_name
 from dr.postgres.psql import Psql
-from dr.recovery.data_loss import loss_at_the_end, loss_by_target, lost_by_target
 from dr.recovery.scratch import Scratch
-from dr.recovery.verify import Finding, verify_database, verify_end, verify_last_commit
+from dr.recovery.verify import (
+    Finding,
+    loss_at_the_end,
+    loss_by_target,
+    lost_by_target,
+    verify_database,
+    verify_end,
+    verify_last_commit,
+)
 from dr.reports.document import ReportDocument
 from dr.reports.trend import Trend, trend_of
-from dr.run.evidence import Evidence
 from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
-from dr.run.report_keeping import document_of, keep_report
-from dr.run.reporting import Reporter
-from dr.run.reports import read_reports
-from dr.run.runner import Action, StepResult, run_actions
+from dr.run.report_keeping import Evidence, document_of, keep_report, read_reports
+from dr.run.runner import Action, Reporter, StepResult, run_actions
 from dr.run.session import Session
+
+_LOOK_SECONDS = 3.0
+
+
+@dataclass
+class Way:
+    """``to`` is whom it was given to, empty while it is the drill's own."""
+
+    to: str = ""
+
+
+@contextmanager
+def giving_way(session: Session) -> Iterator[Way]:
+    """Within the context, ``session.stop`` is set as soon as somebody is at work."""
+    way, over = Way(), Event()
+
+    def look() -> None:
+        while not over.wait(_LOOK_SECONDS):
+            # An API server that is away for a moment is no incident.
+            with suppress(AccessError):
+                if who := at_work(session):
+                    way.to = who
+                    session.stop.set()
+                    return
+
+    looking = Thread(target=look, daemon=True, name="giving-way")
+    looking.start()
+    try:
+        yield way
+    finally:
+        over.set()
+        looking.join()
+
 
 _GONE_SECONDS = 180
 _ATTEMPTS = 2

@@ -11,7 +11,7 @@ import platformdirs
 
 from dr.config.stack_file import PROJECT
 from dr.core.errors import EngineError
-from dr.core.holder import Holder
+from dr.core.history import Holder
 from dr.engine.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine
 
 STATE_FOLDER_VARIABLE = "DR_STATE_DIR"

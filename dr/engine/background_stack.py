@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dr.core.errors import DrError, EngineError
 from dr.engine.backend import Backend, state_folder
 from dr.engine.changes import Changes
-from dr.engine.installation import Installation
+from dr.engine.command import Installation
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack

@@ -1,25 +1,69 @@
-"""Running the ``pulumi`` program so that it survives us, and we survive it.
+"""The ``pulumi`` program: found, checked, and run so that it survives us, and we survive it.
 
 The Automation API's own runner leaves two things to chance. A Ctrl-C in the terminal reaches the child too, while the
 reader of its output dies, so the child never writes its state (pulumi/pulumi#9103); and a SIGTERM to us leaves the
 child running as an orphan. Here the child has a process group of its own, which only
 :meth:`InterruptibleCommand.interrupt` signals, and its output is read to the end.
+
+It is looked for without the Automation API, whose import takes longer than the look.
 """
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import psutil
 from pulumi.automation import CommandResult, OnOutput, PulumiCommand
 from pulumi.automation.errors import create_command_error
+from semver import Version
 
-from dr.engine.installation import Installation
+from dr.core.errors import EngineError
 from dr.engine.processes import ENGINE_MARK
+
+_INSTALL = "install it (https://www.pulumi.com/docs/iac/download-install/) and see that `pulumi version` answers"
+_SECONDS = 20
+
+MINIMUM = Version(3, 200, 0)
+"""The oldest engine with all that this tool uses; the major version has to be the Python SDK's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installation:
+    """A ``pulumi`` program that fits."""
+
+    program: str
+    version: Version
+
+
+def find_pulumi() -> Installation:
+    """The ``pulumi`` on PATH, else the one that the Automation API's installer put below the home folder.
+
+    Raises EngineError ``pulumi-missing``, ``pulumi-broken`` or ``pulumi-wrong-version``.
+    """
+    own = Path.home() / ".pulumi" / "versions" / version("pulumi") / "bin" / "pulumi"
+    program = shutil.which("pulumi") or (str(own) if own.is_file() else None)
+    if program is None:
+        raise EngineError("pulumi-missing", "there is no pulumi program on PATH", _INSTALL)
+    try:
+        said = subprocess.run([program, "version"], capture_output=True, text=True, timeout=_SECONDS, check=True).stdout
+        found = Version.parse(said.strip().removeprefix("v"))
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise EngineError("pulumi-broken", f"{program} does not tell its version: {error}", _INSTALL) from error
+    if found.major != MINIMUM.major or found < MINIMUM:
+        raise EngineError(
+            "pulumi-wrong-version",
+            f"{program} is version {found}; it has to be {MINIMUM.major}.x, from {MINIMUM} on",
+            _INSTALL,
+        )
+    return Installation(program=program, version=found)
 
 
 class InterruptibleCommand(PulumiCommand):

@@ -12,9 +12,8 @@ from typing import Any
 from pulumi.automation import CommandError, Stack
 from pulumi.automation.events import EngineEvent, StepEventMetadata
 
-from dr.engine.changes import STACK_TYPE, Change, Changes, EngineStep, Op, fold_steps
+from dr.engine.changes import STACK_TYPE, Change, Changes, EngineStep, Op, fold_steps, masked
 from dr.engine.command import InterruptibleCommand
-from dr.engine.property_path import masked
 from dr.engine.workspace import explained
 
 _COLOR = re.compile(r"<\{%.*?%\}>")

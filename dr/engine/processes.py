@@ -8,7 +8,7 @@ import socket
 
 import psutil
 
-from dr.core.holder import Holder
+from dr.core.history import Holder
 
 ENGINE_MARK = "POSTGRES_DR_ENGINE"
 """The variable that tells an engine that we started, and its plugins, from any other: the process ID of its ``dr``."""

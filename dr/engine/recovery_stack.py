@@ -10,7 +10,7 @@ from dr.core.errors import EngineError
 from dr.engine.backend import Backend
 from dr.engine.background_stack import BackgroundStack
 from dr.engine.changes import Changes
-from dr.engine.installation import Installation
+from dr.engine.command import Installation
 from dr.stacks.declaration import Declaration, stack_outputs
 
 if TYPE_CHECKING:

@@ -1,6 +1,9 @@
-"""One Pulumi stack, opened and brought up through the Automation API, with its failures explained."""
+"""One Pulumi stack, opened and brought up through the Automation API; its state exported and rewritten."""
 
+import json
+import subprocess
 from collections.abc import Callable, Collection, Mapping
+from copy import deepcopy
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,8 +24,8 @@ from pulumi.automation import (
 from dr.config.stack_file import PROJECT
 from dr.core.errors import EngineError
 from dr.engine.backend import Backend, locked_error
-from dr.engine.command import InterruptibleCommand
-from dr.engine.deployment import emptied, held, without
+from dr.engine.changes import PROVIDER_PREFIX, STACK_TYPE
+from dr.engine.command import InterruptibleCommand, find_pulumi
 
 _LINES_TO_SHOW = 12
 _CAUSES = "Diagnostics:"
@@ -176,3 +179,90 @@ def _last_lines(text: str) -> str:
     if _CAUSES in lines:
         lines = list(takewhile(lambda line: line not in _AFTER_CAUSES, lines[lines.index(_CAUSES) + 1 :])) or lines
     return " / ".join(lines[-_LINES_TO_SHOW:])
+
+
+_SECONDS = 60
+
+
+def export_state(stack: str) -> Mapping[str, Any]:
+    """The deployment of ``stack`` (``organization/project/name``), in the backend that Pulumi is logged in to. Raises
+    EngineError.
+    """
+    try:
+        done = subprocess.run(
+            [find_pulumi().program, "stack", "export", "--stack", stack, "--non-interactive"],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=True,
+        )
+        document = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        said = str(getattr(error, "stderr", "") or error).strip()
+        raise EngineError(
+            "state-unreadable",
+            f"the state of {stack} cannot be read: {said}",
+            "see that `pulumi stack export` works with the same variables",
+        ) from error
+    deployment = document.get("deployment") if isinstance(document, Mapping) else None
+    return deployment if isinstance(deployment, Mapping) else {}
+
+
+_OF_THE_STACK = (STACK_TYPE, PROVIDER_PREFIX)
+
+
+def held(deployment: Mapping[str, Any]) -> dict[str, str]:
+    """The IDs of the resources that a provider knows, by their URNs. What is only waiting for its deletion is none."""
+    return {
+        resource["urn"]: resource["id"]
+        for resource in deployment.get("resources") or ()
+        if resource.get("custom")
+        and resource.get("id")
+        and not resource.get("delete")
+        and not _is_of_the_stack(resource)
+    }
+
+
+def emptied(deployment: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The state with the stack itself and its providers, and nothing else; the stack's outputs become ``outputs``."""
+    kept = (resource for resource in deployment.get("resources") or () if _is_of_the_stack(resource))
+    return {
+        **deployment,
+        "resources": [
+            {**resource, "outputs": dict(outputs)} if resource["type"] == STACK_TYPE else resource for resource in kept
+        ],
+    }
+
+
+def without(deployment: Mapping[str, Any], urns: Collection[str]) -> dict[str, Any]:
+    """The state without ``urns``, protected or not, and without a word of them in what stays: Pulumi refuses a state in
+    which a resource depends on one that is not there.
+    """
+    resources = [
+        _not_naming(resource, urns) for resource in deployment.get("resources") or () if resource["urn"] not in urns
+    ]
+    pending = [
+        operation
+        for operation in deployment.get("pending_operations") or ()
+        if operation.get("resource", {}).get("urn") not in urns
+    ]
+    kept = {key: value for key, value in deployment.items() if key != "pending_operations"}
+    return {**kept, "resources": resources, **({"pending_operations": pending} if pending else {})}
+
+
+def _not_naming(resource: Mapping[str, Any], urns: Collection[str]) -> dict[str, Any]:
+    changed = deepcopy(dict(resource))
+    if "dependencies" in changed:
+        changed["dependencies"] = [urn for urn in changed["dependencies"] or () if urn not in urns]
+    if "propertyDependencies" in changed:
+        changed["propertyDependencies"] = {
+            name: [urn for urn in found or () if urn not in urns]
+            for name, found in (changed["propertyDependencies"] or {}).items()
+        }
+    if changed.get("deletedWith") in urns:
+        del changed["deletedWith"]
+    return changed
+
+
+def _is_of_the_stack(resource: Mapping[str, Any]) -> bool:
+    return str(resource["type"]).startswith(_OF_THE_STACK)

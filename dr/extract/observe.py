@@ -17,11 +17,9 @@ from dr.kube import workloads
 from dr.postgres import table_argument
 from dr.postgres.psql import Psql
 from dr.postgres.table_name import TableName
-from dr.recovery.manifest_file import read_manifest
-from dr.recovery.observe import observe
+from dr.recovery.observe import observe, read_manifest
 from dr.recovery.situation import RecoveryRequest
-from dr.run.lineage import source_of
-from dr.run.record import Record
+from dr.run.record import Record, source_of
 from dr.run.session import Session
 
 _DATABASE_SECONDS = 20

@@ -10,23 +10,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dr.archive.catalogue import BaseBackup
+from dr.archive.contents import BaseBackup
 from dr.archive.promise import Promise, promise_of
 from dr.archive.wal_needed import warnings_of_wal
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.fetch_ahead import Fetching, fetching_for, one_by_one, segments_to_replay
+from dr.cnpg.recovered import identity_warning
 from dr.cnpg.scratch import derive_scratch_cluster
-from dr.cnpg.spec_adaptation import identity_warning
 from dr.config.environment import Environment
-from dr.core.clock_skew import skew_warning
 from dr.core.errors import RefusedError
 from dr.core.plan import Plan, Step
 from dr.core.target import AUTO
+from dr.core.target_options import skew_warning
 from dr.extract.preconditions import OPERATION, ExtractRequest, ExtractSituation, has_its_place, problems_of_extraction
 from dr.extract.table_facts import TableFacts
 from dr.postgres.table_name import identifier
-from dr.recovery.base import RecoveryBase, base_of
 from dr.recovery.plan import seal_warning
+from dr.recovery.situation import RecoveryBase, base_of
 
 
 @dataclass(frozen=True, kw_only=True)

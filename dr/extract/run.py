@@ -22,9 +22,9 @@ from dr.extract.table_copy import TableReceiver, dump_definition, run_script
 from dr.extract.table_facts import ForeignKey, Prepared, TableFacts, ask_table
 from dr.postgres.psql import Psql
 from dr.postgres.table_name import TableName
-from dr.recovery.data_loss import loss_by_target
 from dr.recovery.scratch import Scratch
 from dr.recovery.sealing import seal_source
+from dr.recovery.verify import loss_by_target
 from dr.run.operation import Course, Tools, run_operation
 from dr.run.session import Session
 

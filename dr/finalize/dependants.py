@@ -10,7 +10,7 @@ from typing import Any
 
 from dr.cnpg.cluster import PLURALS, SCHEDULED_BACKUP
 from dr.kube.objects import ObjectKey
-from dr.traffic.background_writers import POOLER, held_setting
+from dr.traffic.writer_steps import POOLER, held_setting
 
 GROUP = "postgresql.cnpg.io"
 _KEPT_METADATA = ("labels", "annotations")

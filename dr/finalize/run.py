@@ -12,23 +12,21 @@ from dr.cnpg.clusters import delete_cluster, find_cluster
 from dr.cnpg.fencing import is_silent
 from dr.core.errors import AccessError, VerificationError
 from dr.finalize import dependants_api
+from dr.finalize.dependants_api import would_change
 from dr.finalize.plan import FinalizeDecision, decide_finalization, former_names
 from dr.finalize.preconditions import FinalizeRequest, FinalizeSituation, GitSeen
 from dr.finalize.report import FinalizeReport
-from dr.finalize.server_dry_run import would_change
 from dr.gitops import argocd_api
 from dr.gitops.argocd import Manager
 from dr.gitops.argocd_pause import hand_back, managers
-from dr.gitops.checkout import Checkout
-from dr.gitops.git_source import revision_of, source_of
-from dr.gitops.manifest_edits import Canonical
-from dr.gitops.manifests import Rewriting, rewrite
+from dr.gitops.checkout import Checkout, revision_of, source_of
+from dr.gitops.manifests import Canonical, Rewriting, rewrite
 from dr.kube import workloads
 from dr.postgres.psql import Psql
 from dr.run.operation import Course, Tools, run_operation
 from dr.run.record import Record
 from dr.run.session import Session
-from dr.traffic.background_writers_api import list_self_starters
+from dr.traffic.writers import list_self_starters
 
 _DELETE_SECONDS = 300
 _DEPENDANT_SECONDS = 60

@@ -1,16 +1,18 @@
-"""What Argo CD would put back: the Applications that own the objects an operation touches, and what owns those. Pure.
+"""What Argo CD would put back: the Applications that own the objects an operation touches, and what plans say of them.
+Pure.
 
 With ``selfHeal`` a scaled Deployment or a moved Service is put back within a second. Pausing the Application alone may
 not hold: whatever owns it (a parent Application, an ApplicationSet) puts its settings back as well. So the owners are
 paused first, from the outermost inwards, and let go in the opposite order.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from dr.kube.objects import ObjectKey
+from dr.core.plan import Step
+from dr.kube.objects import ObjectKey, Workload
 
 APPLICATION, APPLICATION_SET = "Application", "ApplicationSet"
 TRACKING = "argocd.argoproj.io/tracking-id"
@@ -170,3 +172,24 @@ def _owner(metadata: Mapping[str, Any]) -> tuple[str, str, str] | None:
 
 def _key(resource: Mapping[str, Any]) -> ObjectKey:
     return ObjectKey(resource.get("group") or "", resource["kind"], resource.get("namespace") or "", resource["name"])
+
+
+def pause_step(managers: Collection[Manager]) -> Iterator[Step]:
+    """The step that pauses ``managers``; none where nothing manages the touched objects or all is paused already."""
+    if any(not manager.paused for manager in managers):
+        yield Step(
+            key="pause-argocd",
+            done_when="none of them syncs, and the pause has stayed",
+            title="Keep Argo CD away",
+            detail=f"pause {', '.join(str(manager) for manager in managers if not manager.paused)}, see that it holds",
+        )
+
+
+def argocd_warnings(workloads: Collection[Workload | None], managers: Collection[Manager]) -> Iterator[str]:
+    """A word where objects bear Argo CD's mark and no Application here has them: it runs in another cluster."""
+    marked = sorted(workload.name for workload in workloads if workload and workload.argo_managed)
+    if marked and not managers:
+        yield (
+            f"An Argo CD that is not in this cluster manages {', '.join(marked)} and may put them back at once: "
+            "pause its automated sync there first."
+        )

@@ -8,7 +8,7 @@ from dr.gitops import argocd_api
 from dr.gitops.argocd import Manager, managers_of
 from dr.kube.objects import ObjectKey
 from dr.run.session import Session
-from dr.traffic.background_writers import SelfStarter
+from dr.traffic.writer_steps import SelfStarter
 
 _HOLD_SECONDS = 2
 """How long a pause is watched. selfHeal answers within half a second, a parent's within one (measured)."""

@@ -6,13 +6,17 @@ are left alone: everything is read from Git's objects and written as such, and t
 
 import contextlib
 import os
+import posixpath
+import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import unquote, urlsplit
 
-from dr.core.errors import AccessError, RequestError
-from dr.gitops.git_url import identity, without_credentials
+from dr.config.environment import GitPlace
+from dr.core.errors import AccessError, Problem, RefusedError, RequestError
+from dr.gitops.argocd import GitSource, Manager
 from dr.gitops.manifests import ManifestFile
 
 _SECONDS = 120
@@ -317,3 +321,75 @@ def _push_failed(name: str, why: str) -> AccessError:
 
 def _folder(folder: str) -> str:
     return folder.strip("/").removeprefix("./") or "."
+
+
+def source_of(place: GitPlace, managing: Collection[Manager]) -> GitSource | None:
+    """The Application's source that the manifests come from. Raises RefusedError when Argo CD has another."""
+    sources = [source for manager in managing for source in manager.sources]
+    for source in sources:
+        path = source.path.strip("/")
+        if path in {"", "."} or f"{place.manifests}/".startswith(f"{path}/"):
+            return source
+    if not sources:
+        return None
+    paths = ", ".join(f"{source.path} of {source.repository}" for source in sources)
+    raise RefusedError(
+        [
+            Problem(
+                code="manifests-elsewhere",
+                cause=f"git.manifests is {place.manifests}, and Argo CD takes the manifests from {paths}",
+                remedy="correct git.manifests in Pulumi.<env>.yaml",
+            )
+        ]
+    )
+
+
+def revision_of(checkout: Checkout, source: GitSource | None) -> str:
+    """The commit that Argo CD follows, or the checkout's own. Raises RefusedError when the checkout cannot have it."""
+    wanted = source.revision if source else "HEAD"
+    found = checkout.commit_of(wanted)
+    if found is None:
+        raise RefusedError(
+            [
+                Problem(
+                    code="revision-missing",
+                    cause=f"neither {checkout.root} nor its remote has the commit {wanted}, which Argo CD follows",
+                    remedy="is it a checkout of the same repository? fetch what is missing",
+                )
+            ]
+        )
+    return found
+
+
+_USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s]+@", re.IGNORECASE)
+_SCP = re.compile(r"(?:[^/@\s]+@)?(?P<host>\[[^\]]+\]|[^/:\s]+):(?!//)(?P<path>.*)")
+_OWN_PORTS = {"http": 80, "https": 443, "git": 9418}
+
+
+def without_credentials(text: str) -> str:
+    """``text`` without the user and password of any URL in it."""
+    return _USERINFO.sub(r"\1", text)
+
+
+def identity(url: str, *, root: str = "/") -> tuple[str, str]:
+    """Host and path: equal for two URLs of one repository. ``root`` is the folder that a relative path is from.
+
+    As Argo CD does (``NormalizeGitURL``), case, a closing ``.git`` and the way of access make no difference; nor does
+    the port of SSH, which is never that of HTTP. The path of a local repository keeps its case.
+    """
+    url = url.strip()
+    if "://" in url:
+        parts = urlsplit(url)
+        if parts.scheme.lower() != "file":
+            port = parts.port if parts.scheme.lower() in _OWN_PORTS else None
+            own = port is None or port == _OWN_PORTS[parts.scheme.lower()]
+            host = (parts.hostname or "").lower()
+            return host if own else f"{host}:{port}", _path(unquote(parts.path)).lower()
+        url = unquote(parts.path)
+    elif found := _SCP.fullmatch(url):
+        return found["host"].strip("[]").lower(), _path(found["path"]).lower()
+    return "", _path(posixpath.normpath(posixpath.join(root, url)))
+
+
+def _path(path: str) -> str:
+    return path.strip("/").removesuffix(".git").rstrip("/")

@@ -6,8 +6,7 @@ from dr.archive.reader import find_archive
 from dr.archive.window import windows
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, cluster_behind, read_write_host
 from dr.cnpg.clusters import list_clusters, with_object_store
-from dr.config.environment import Environment
-from dr.config.guard_rules import MEANINGS
+from dr.config.environment import MEANINGS, Environment
 from dr.core.errors import AccessError, Problem, RefusedError
 from dr.engine.changes import Changes
 from dr.guard.rules import Danger, Reach, Seen, SeenCluster, dangers, override_of, sources, standing

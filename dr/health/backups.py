@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from dr.config.health import HealthSettings
-from dr.core.durations import spoken
 from dr.core.target import RecoveryTarget
+from dr.core.text import spoken
 from dr.health.check import Check, State, Unseen, graded
 from dr.health.snapshot import ArchiveSeen, BackupObjects, BackupRun, HealthSnapshot
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from dr.config.environment import Environment
 from dr.config.health import HealthSettings
-from dr.core.durations import spoken
+from dr.core.text import spoken
 from dr.gitops.argocd import Manager
 from dr.health.check import Check, State, Unseen, graded, worst
 from dr.health.snapshot import HealthSnapshot, Volume

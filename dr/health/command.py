@@ -174,7 +174,7 @@ def _show(found: "tuple[Health, ...]", *, as_json: bool, prometheus: bool, verbo
 
     told = document(found)
     if prometheus:
-        from dr.health.metrics import exposition
+        from dr.health.view import exposition
 
         click.echo(exposition(found), nl=False)
     elif as_json:

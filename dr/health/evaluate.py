@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from dr.config.check_names import CHECKS
 from dr.config.environment import Environment
+from dr.config.health import CHECKS
 from dr.health.backups import checks_of_backups
 from dr.health.bucket import checks_of_bucket
 from dr.health.check import Check, State, worst

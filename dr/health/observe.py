@@ -1,37 +1,42 @@
-"""Looking at the health of an environment: everything at once, then judged. Changes nothing, and needs no engine."""
+"""Looking at the health of an environment: everything at once, with one limit of time, then judged. Changes nothing."""
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from threading import Thread
+from typing import Any, Generic, TypeVar
 
-from dr.archive.archive_seen import sampled
-from dr.archive.reader import find_open
+from google.cloud import storage
+
+from dr.archive.reader import failures_explained, find_open
+from dr.archive.wal_reader import sampled
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.scratches import list_scratches
 from dr.config.environment import BackupPlace, Environment
 from dr.config.names import DRILL, EXTRACTION
+from dr.core.errors import AccessError
 from dr.gitops.argocd import managers_of
 from dr.gitops.argocd_api import list_managers
 from dr.gitops.argocd_pause import touched_by
 from dr.health.check import Unseen
-from dr.health.credential_expiry import own_ends
 from dr.health.evaluate import Health, judge
-from dr.health.lookup import Look
-from dr.health.observe_backups import list_backup_objects
-from dr.health.observe_bucket import base_backup_bytes, read_bucket
-from dr.health.observe_cluster import find_serving, read_identity
-from dr.health.observe_database import ask_database
-from dr.health.observe_operators import find_operators
-from dr.health.snapshot import ArchiveSeen, HealthSnapshot, ServingCluster
-from dr.health.volume_fill import ask_volumes
+from dr.health.observe_cluster import (
+    ask_database,
+    ask_volumes,
+    find_operators,
+    find_serving,
+    list_backup_objects,
+    own_ends,
+    read_identity,
+)
+from dr.health.snapshot import ArchiveSeen, BucketFacts, DeleteRule, HealthSnapshot, ServingCluster
 from dr.kube.api import KubernetesApi
-from dr.reports.document import ReportDocument
-from dr.reports.files import ReportFiles
-from dr.reports.rto_reports import coefficients_of
-from dr.run.reports import read_reports
+from dr.reports.document import ReportDocument, ReportFiles
+from dr.reports.rto import coefficients_of
+from dr.run.report_keeping import read_reports
 from dr.run.session import Session
 
 T = TypeVar("T")
@@ -146,3 +151,81 @@ def _archive(place: BackupPlace, server_name: str) -> ArchiveSeen:
     opened, server_names = find_open(place, server_name)
     archive = sampled(opened) if opened else None
     return ArchiveSeen(server_name=server_name, archive=archive, server_names=server_names)
+
+
+class Look(Generic[T]):
+    """One look, begun at once, in a thread of its own."""
+
+    def __init__(self, what: str, call: Callable[[], T]) -> None:
+        """``what`` says what is looked at: "the bucket"."""
+        self._what = what
+        self._call = call
+        self._seen: list[T | Unseen] = []
+        self._fault: list[Exception] = []
+        # A daemon: a process that is done should not wait for a server that never answers.
+        self._thread = Thread(target=self._run, daemon=True, name=f"look-at-{what}")
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._seen.append(self._call())
+        except AccessError as error:
+            self._seen.append(Unseen(code=error.code, why=error.cause, remedy=error.remedy))
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            self._fault.append(error)
+
+    def result(self, until: float) -> T | Unseen:
+        """What was seen, or why not; ``until`` is a time of the monotonic clock. Raises what is no AccessError."""
+        self._thread.join(max(0.0, until - time.monotonic()))
+        if self._fault:
+            raise self._fault[0]
+        if self._seen:
+            return self._seen[0]
+        return Unseen(
+            code="no-answer",
+            why=f"{self._what} did not answer in time",
+            remedy="repeat the command; is something overloaded, or does a firewall drop packets?",
+        )
+
+
+_SECONDS = 10
+_DESCRIPTION = "backup.info"
+_ENDPOINT = "GOOGLE_STORAGE_CUSTOM_ENDPOINT"
+"""The variable by which Google's Pulumi provider is led to another server; it ends with the API's version."""
+_BY_AGE = {"age", "matchesPrefix"}
+
+
+def read_bucket(place: BackupPlace) -> BucketFacts:
+    """The bucket's own settings. Raises AccessError as reading the bucket does."""
+    with failures_explained(place):
+        bucket = _client().get_bucket(place.bucket, retry=None, timeout=_SECONDS)
+        return BucketFacts(location=bucket.location or "", deletes=tuple(delete_rules(bucket.lifecycle_rules)))
+
+
+def delete_rules(rules: Any) -> Iterator[DeleteRule]:
+    """Those of a bucket's lifecycle rules that delete what is current, by nothing but its age and its name."""
+    for rule in rules:
+        condition = rule.get("condition") or {}
+        applies = {key for key, value in condition.items() if value not in (None, "ANY") or key in _BY_AGE}
+        live = condition.get("isLive") is not False
+        if rule["action"]["type"] == "Delete" and "age" in condition and live and applies - {"isLive"} <= _BY_AGE:
+            yield DeleteRule(age_days=int(condition["age"]), prefixes=tuple(condition.get("matchesPrefix") or ()))
+
+
+def base_backup_bytes(place: BackupPlace, server_name: str) -> Mapping[str, int]:
+    """The bytes of every base backup of ``server_name``, by its ID, without its description. Raises AccessError."""
+    prefix = f"{place.path}/{server_name}/base/"
+    sizes: dict[str, int] = {}
+    with failures_explained(place):
+        listing = storage.Client().list_blobs(
+            place.bucket, prefix=prefix, fields="items(name,size),nextPageToken", retry=None, timeout=_SECONDS
+        )
+        for blob in listing:
+            backup_id, _, name = blob.name.removeprefix(prefix).partition("/")
+            sizes[backup_id] = sizes.get(backup_id, 0) + (0 if name == _DESCRIPTION else int(blob.size or 0))
+    return sizes
+
+
+def _client() -> Any:
+    endpoint = os.environ.get(_ENDPOINT, "").removesuffix("/").removesuffix("/storage/v1")
+    return storage.Client(client_options={"api_endpoint": endpoint}) if endpoint else storage.Client()

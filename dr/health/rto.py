@@ -8,7 +8,7 @@ from itertools import pairwise
 from dr.archive.contents import Archive
 from dr.cnpg.fetch_ahead import segments_to_replay
 from dr.config.environment import Environment
-from dr.core.durations import spoken
+from dr.core.text import spoken
 from dr.health.check import Check, State, Unseen, graded, worst
 from dr.health.snapshot import HealthSnapshot
 from dr.reports.rto import Coefficients, Prediction, interval_within, predict

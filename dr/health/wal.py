@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from dr.archive.databases import systems
-from dr.archive.wal_holes import missing, settled
-from dr.archive.window import Hole, holes, unusable, windows
+from dr.archive.window import Hole, holes, missing, settled, unusable, windows
 from dr.config.health import HealthSettings
-from dr.core.durations import spoken
 from dr.core.target import RecoveryTarget
+from dr.core.text import spoken
 from dr.core.wal_names import is_segment, number_of
 from dr.health.check import Check, State, Unseen, graded, worst
 from dr.health.snapshot import ArchiveSeen, DatabaseFacts, HealthSnapshot, ServingCluster

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dr.core.errors import AccessError, Problem, RefusedError
-from dr.stacks.resource import CloudResource
+from dr.stacks.resources import CloudResource
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dr.archive.catalogue import Catalogue
-from dr.cnpg.archive_problems import problems_of_archive
-from dr.cnpg.cluster import ClusterSnapshot
+from dr.archive.contents import Catalogue
+from dr.cnpg.cluster import ClusterSnapshot, problems_of_archive
 from dr.core.errors import Problem, RequestError
 from dr.run.record import Mark
 

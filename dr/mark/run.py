@@ -6,7 +6,7 @@ recovery or switchover would be one in a database that is being left.
 
 import shlex
 
-from dr.archive.object_store import read_catalogue
+from dr.archive.reader import read_catalogue
 from dr.archive.seal import seal_wal
 from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.clusters import find_cluster
@@ -16,8 +16,7 @@ from dr.kube import workloads
 from dr.mark.marks import Marks, check_mark_name, problems_of_mark, with_mark
 from dr.postgres.psql import Psql, literal
 from dr.run.lease import held
-from dr.run.lineage import source_of
-from dr.run.record import Mark, Record
+from dr.run.record import Mark, Record, source_of
 from dr.run.session import Session
 
 _MAKE = "SELECT point, pg_walfile_name(point) FROM pg_create_restore_point({name}) AS point"

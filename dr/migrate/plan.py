@@ -15,10 +15,8 @@ import yaml
 
 from dr.cnpg.cluster import BARMAN_PLUGIN
 from dr.core.errors import Problem, RefusedError
-from dr.gitops.manifest_edits import Canonical, at, name_of
-from dr.gitops.manifests import ManifestFile, ManifestObject, not_understood, objects_of
-from dr.gitops.yaml_splice import Value, YamlTextError
-from dr.gitops.yaml_text import Edit, block_text, edited, read_documents
+from dr.gitops.manifests import Canonical, ManifestFile, ManifestObject, at, name_of, not_understood, objects_of
+from dr.gitops.yaml_splice import Edit, Value, YamlTextError, block_text, edited, read_documents
 
 FILE = "objectstore.yaml"
 _BACKUP = ("spec", "backup")

@@ -4,11 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from dr.cnpg.cluster import cluster_behind
-from dr.cnpg.object_stores import plugin_fault
+from dr.cnpg.clusters import plugin_fault
 from dr.core.errors import Problem, RefusedError
 from dr.gitops.argocd_pause import managers
-from dr.gitops.checkout import Checkout
-from dr.gitops.git_source import revision_of, source_of
+from dr.gitops.checkout import Checkout, revision_of, source_of
 from dr.kube import workloads
 from dr.migrate.plan import MigrationReport, PluginMigration, migrate
 from dr.run.record import Record

@@ -7,7 +7,7 @@ else unless ``track_commit_timestamp`` was on beforehand.
 from datetime import UTC, datetime
 
 from dr.core.errors import AccessError
-from dr.core.later_commits import LaterCommits
+from dr.core.target import LaterCommits
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import PodExec
 from dr.postgres.psql import CONTAINER, Psql

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dr.cli.operate import override_option
 from dr.cli.options import options
-from dr.cli.override import override_option
 
 if TYPE_CHECKING:
     from dr.core.errors import DrError
@@ -63,7 +63,7 @@ def _look(
     environment: str, config_dir: str | None, context: str | None, part: str, overrides: tuple[str, ...], *, quiet: bool
 ) -> "PreviewReport":
     from dr.cli import console
-    from dr.cli.override import read_overrides
+    from dr.cli.operate import read_overrides
     from dr.cli.wiring import open_below, open_for_preview, open_session
     from dr.config.load import infrastructure_of, load_environment
     from dr.preview.observe import look, look_below
@@ -80,7 +80,7 @@ def _look(
 
 
 def _tell(report: "PreviewReport", form: str, limit: int) -> None:
-    from dr.preview.markdown import as_markdown
+    from dr.preview.report import as_markdown
 
     if form == "json":
         document = {**report.as_json(), "markdown": as_markdown(report, limit=limit)}
@@ -95,7 +95,7 @@ def _tell(report: "PreviewReport", form: str, limit: int) -> None:
 
 def _tell_failure(environment: str, error: "DrError", form: str, limit: int) -> None:
     from dr.cli.console import error_as_json, show_error
-    from dr.preview.markdown import failure_as_markdown
+    from dr.preview.report import failure_as_markdown
 
     if form == "json":
         click.echo(json.dumps(error_as_json(error), indent=2))

@@ -1,28 +1,30 @@
 """The guard as Pulumi's policy pack uses it: each resource before it is done, and in the end what would go.
 
 The pack is started by Pulumi for each preview and each update, with the stack's configuration.
+
+Pulumi shows a policy pack what is declared, one resource after the other, and never what goes. With the state beside it
+both can be told. Whether a change replaces a resource is the provider's word, which is not known here: it is taken from
+what names a thing, for the types that the guard knows.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dr.config.environment import Environment
-from dr.config.guard_rules import Override
+from dr.config.environment import Environment, Override
 from dr.config.infrastructure import Part
 from dr.config.load import load_environment, load_part
 from dr.config.stack_file import PROJECT
 from dr.engine.backend import state_folder
-from dr.engine.changes import PROVIDER_PREFIX, STACK_TYPE, Changes, Op
+from dr.engine.changes import PROVIDER_PREFIX, STACK_TYPE, Change, Changes, Op, PathChange, differing, masked, value_at
 from dr.engine.processes import this_process
-from dr.engine.state_export import export_state
+from dr.engine.workspace import export_state
 from dr.guard.check import see
 from dr.guard.rules import Danger, Seen, dangers, override_of
 from dr.kube.api import KubernetesApi
-from dr.preview.state_changes import declared_change, going, state_resources
 from dr.run.session import Session, utc_now
 
 _UNKNOWN = "[known later]"
@@ -129,3 +131,88 @@ def _known(holder: Any, key: Any) -> Any:
         if type(error).__name__ != "UnknownValueError":
             raise
         return _UNKNOWN
+
+
+_NAMING = {
+    "kubernetes:": ("apiVersion", "kind", "metadata.name", "metadata.namespace"),
+    "gcp:storage/bucket:Bucket": ("name", "location", "project", "customPlacementConfig"),
+    "gcp:serviceaccount/account:Account": ("accountId", "project"),
+    "gcp:container/cluster:Cluster": ("name", "location", "project", "network", "subnetwork"),
+    "gcp:storage/bucketIAM": ("bucket", "role", "member", "members", "condition"),
+    "gcp:serviceaccount/iAM": ("serviceAccountId", "role", "member", "members", "condition"),
+}
+"""What of a resource cannot be changed in place, by the beginning of its type."""
+
+
+def state_resources(deployment: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The resources of an exported state by their URN, without the stack, the providers, and what waits to go."""
+    return {
+        str(resource["urn"]): resource
+        for resource in deployment.get("resources") or ()
+        if resource["type"] != STACK_TYPE
+        and not str(resource["type"]).startswith(PROVIDER_PREFIX)
+        and not resource.get("delete")
+    }
+
+
+def declared_change(state: Mapping[str, Mapping[str, Any]], urn: str, kind: str, inputs: Mapping[str, Any]) -> Change:
+    """What becomes of the resource ``urn`` when it is declared with ``inputs``."""
+    known = state.get(urn)
+    after = masked(inputs, kind=kind)
+    if known is None:
+        return Change(op=Op.CREATE, type=kind, urn=urn, after=after)
+    before = masked(_without_own(known.get("inputs") or {}), kind=kind)
+    after = _without_own(after)
+    naming = next((paths for prefix, paths in _NAMING.items() if kind.startswith(prefix)), ())
+    replacing = {path for path in naming if value_at(before, path) != value_at(after, path)}
+    paths = tuple(
+        PathChange(
+            path=path,
+            kind="update",
+            replaces=path in replacing,
+            before=value_at(before, path),
+            after=value_at(after, path),
+        )
+        for path in differing(before, after)
+    )
+    op = Op.REPLACE if replacing else Op.UPDATE if paths else Op.KEEP
+    return Change(
+        op=op,
+        type=kind,
+        urn=urn,
+        before=before,
+        after=after,
+        paths=paths,
+        id=str(known.get("id") or ""),
+        protected=bool(known.get("protect")),
+        retained=bool(known.get("retainOnDelete")),
+    )
+
+
+def going(stack: str, state: Mapping[str, Mapping[str, Any]], declared: Iterable[str]) -> Changes:
+    """What is in the state and not declared any more."""
+    left = set(declared)
+    return Changes(stack=stack, items=tuple(_gone(urn, resource) for urn, resource in state.items() if urn not in left))
+
+
+def _gone(urn: str, resource: Mapping[str, Any]) -> Change:
+    retained = bool(resource.get("retainOnDelete"))
+    kind = str(resource["type"])
+    return Change(
+        op=Op.FORGET if retained else Op.DELETE,
+        type=kind,
+        urn=urn,
+        before=masked(_without_own(resource.get("inputs") or {}), kind=kind),
+        id=str(resource.get("id") or ""),
+        protected=bool(resource.get("protect")),
+        retained=retained,
+    )
+
+
+def _without_own(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without what providers keep for themselves, such as ``__defaults``, at any depth."""
+    return {
+        key: _without_own(value) if isinstance(value, Mapping) else value
+        for key, value in inputs.items()
+        if not str(key).startswith("__")
+    }

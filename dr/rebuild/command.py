@@ -35,9 +35,9 @@ def command(
     kept: on a platform that is well there is nothing to do.
     """
     from dr.cli import console, signals
-    from dr.cli.confirmation import Agreement, agree
-    from dr.cli.context import check_context
     from dr.cli.live import reporter_for
+    from dr.cli.operate import Agreement, agree
+    from dr.cli.wiring import check_context
     from dr.config.load import load_environment
     from dr.rebuild.plan import RebuildRequest, decide_rebuild
     from dr.rebuild.setup import open_site

@@ -1,27 +1,38 @@
-"""The database of a rebuilt platform: what Git brought up, whether that is the one that was lost, and protecting the
-archive from it if it is not.
+"""The database of a rebuilt platform: what Git brought up, whether it is the lost one, and what to recover it from.
 
 A Cluster that is bootstrapped anew under the old name archives to the old name's folder. CloudNativePG refuses that by
 itself: such a Cluster is healthy and archives nothing ("Expected empty archive"), so that no base backup of it can be
 taken either. Unless its manifest says ``skipEmptyWalArchiveCheck``: then it would write over the very segments that the
 lost database is to be recovered from, and so it is fenced the moment it is seen.
+
+Where the Cluster that Git declares archived to that very folder before, it is the source by its name. Where the newest
+archive is another generation's, the same specification stands for that one, with its serverName.
 """
 
 import time
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
+
+import yaml
 
 from dr.archive.contents import Archive
 from dr.archive.reader import find_archive
-from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
-from dr.cnpg.clusters import find_cluster, gave_up
+from dr.archive.survivors import Survivor
+from dr.cnpg.cluster import BARMAN_PLUGIN, ClusterSnapshot, cluster_behind
+from dr.cnpg.clusters import find_cluster, gave_up, list_clusters
 from dr.cnpg.fencing import forbid_writing
+from dr.config.names import free_name
 from dr.core.errors import AccessError, RecoveryError, VerificationError
+from dr.engine.backend import state_folder
 from dr.kube import workloads
 from dr.postgres.psql import Psql
 from dr.rebuild.layers import Watch
 from dr.rebuild.origin import DatabaseSeen, Judgement, Origin, judge_origin
+from dr.rebuild.store import kept_text
+from dr.recovery.run import Wanted
 from dr.recovery.verify import verify_database
 from dr.run.session import Session
 
@@ -171,3 +182,49 @@ def _see_untouched(session: Session, cluster: ClusterSnapshot, before: Archive) 
 def _written_since(archive: Archive, since: datetime) -> list[str]:
     files = [name for name, made in archive.files.items() if made and made >= since]
     return sorted(files) + [backup.backup_id for backup in archive.backups if backup.begin >= since]
+
+
+def wanted_from(session: Session, declared: ClusterSnapshot, survivor: Survivor) -> Wanted:
+    """The recovery to the end of ``survivor``'s WAL. ``declared`` is the Cluster that Git has brought up.
+
+    Its WAL is not sealed: it has nothing to do with what is recovered. The rebuild was agreed to with the end that the
+    archive has.
+    """
+    if declared.server_name == survivor.server_name:
+        return Wanted(target=None, source=declared.name, go_on=True, seal=False, insists=True)
+    taken = {cluster.name for cluster in list_clusters(session.api, declared.namespace)}
+    name = free_name(survivor.server_name, taken)
+    environment = session.environment.name
+    text = yaml.safe_dump(standing_for(declared, name=name, server_name=survivor.server_name))
+    manifest = keep_file(f"{environment}-{name}.yaml", text)
+    return Wanted(target=None, source=name, go_on=True, seal=False, source_manifest=manifest, insists=True)
+
+
+def standing_for(declared: ClusterSnapshot, *, name: str, server_name: str) -> dict[str, Any]:
+    """A manifest like ``declared``'s, of the Cluster ``name`` that archived to ``server_name``."""
+    spec = deepcopy(dict(declared.spec))
+    if declared.image and "imageCatalogRef" not in spec:
+        spec["imageName"] = declared.image
+    spec["bootstrap"] = {
+        "initdb": {"database": declared.database, "owner": declared.owner, "secret": {"name": declared.app_secret}}
+    }
+    store = (spec.get("backup") or {}).get("barmanObjectStore")
+    if store is not None:
+        store["serverName"] = server_name
+    for plugin in spec.get("plugins") or ():
+        if plugin["name"] == BARMAN_PLUGIN:
+            plugin.setdefault("parameters", {})["serverName"] = server_name
+    return {
+        "apiVersion": "postgresql.cnpg.io/v1",
+        "kind": "Cluster",
+        "metadata": {"name": name, "namespace": declared.namespace},
+        "spec": spec,
+    }
+
+
+def keep_file(name: str, text: str) -> str:
+    """Write the file, over an earlier one, and return where it lies. Raises AccessError."""
+    kept = kept_text(f"file://{state_folder() / 'rebuild'}", name)
+    before = kept.read()
+    kept.write(text, over=before[1] if before else None)
+    return kept.where

@@ -3,14 +3,15 @@
 Everything may be down; what cannot be looked at is told, and stops a rebuild only where going on would be a guess.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
-from dr.archive.archive_seen import looked_into
 from dr.archive.contents import Archive
 from dr.archive.reader import OpenArchive, open_archives
 from dr.archive.survivors import Survivor, loss, survivors
+from dr.archive.wal_reader import looked_into
 from dr.cnpg.clusters import list_clusters
 from dr.config.environment import Environment
 from dr.core.errors import AccessError, Problem, RefusedError
@@ -18,11 +19,10 @@ from dr.guard.rules import Seen, dangers
 from dr.infra.google import GoogleApi
 from dr.infra.region import BucketLocation, region_problems, region_warnings
 from dr.kube.api import KubernetesApi
-from dr.rebuild.layers import Layer, barred, told
+from dr.rebuild.layers import Layer, Layers, barred, told
 from dr.rebuild.plan import RebuildSituation
-from dr.rebuild.stage import Layers
 from dr.rebuild.store import RebuildRecords
-from dr.stacks.resource import Api
+from dr.stacks.resources import Api
 
 _SECONDS = (3.0, 8.0)
 _NO_BACKUPS = {"archive-empty", "bucket-missing"}
@@ -141,3 +141,91 @@ def _argocd(layers: Layers, *, answers: bool) -> str:
     if layers.argocd is None:
         return f"no stack is configured: the Application {namespace}/{name} has to be there"
     return f"the Application {namespace}/{name}, {'where it is missing' if answers else 'made anew'}"
+
+
+_CRD = "clusters.postgresql.cnpg.io"
+_OPERATOR = "app.kubernetes.io/name=cloudnative-pg"
+"""On the operator's Deployment, whether it comes of the release manifest or of the Helm chart."""
+_ARGO = ("argoproj.io", "v1alpha1", "applications")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplicationSeen:
+    """One Application. ``message`` is what it says went wrong, if anything."""
+
+    name: str
+    sync: str
+    health: str
+    message: str
+
+    @classmethod
+    def from_object(cls, raw: Mapping[str, Any]) -> "ApplicationSeen":
+        """Read the object as the Kubernetes API returns it."""
+        status = raw.get("status") or {}
+        operation = status.get("operationState") or {}
+        said = [str(one.get("message")) for one in status.get("conditions") or () if "Error" in str(one.get("type"))]
+        if operation.get("phase") in {"Failed", "Error"}:
+            said.append(str(operation.get("message")))
+        return cls(
+            name=raw["metadata"]["name"],
+            sync=(status.get("sync") or {}).get("status") or "Unknown",
+            health=(status.get("health") or {}).get("status") or "Unknown",
+            message=" ".join("; ".join(said).split())[:300],
+        )
+
+    @property
+    def settled(self) -> bool:
+        """Whether all is as Git says, and well."""
+        return (self.sync, self.health) == ("Synced", "Healthy")
+
+
+def list_applications(api: KubernetesApi) -> tuple[ApplicationSeen, ...]:
+    """Argo CD's Applications; none where it is not installed (yet). Raises AccessError."""
+    try:
+        answer = api.ask("list the Applications", api.custom.list_cluster_custom_object, *_ARGO)
+    except AccessError as error:
+        if error.code == "api-group-missing":
+            return ()
+        raise
+    return tuple(sorted(map(ApplicationSeen.from_object, answer["items"]), key=lambda one: one.name))
+
+
+def root_application(api: KubernetesApi, namespace: str, name: str) -> bool:
+    """Whether the Application that declares the others is there. Raises AccessError."""
+    group, version, plural = _ARGO
+    what = f"read the Application {namespace}/{name}"
+    try:
+        found = api.find(what, api.custom.get_namespaced_custom_object, group, version, namespace, plural, name)
+    except AccessError as error:
+        if error.code == "api-group-missing":
+            return False
+        raise
+    return found is not None
+
+
+def missing_of_cnpg(api: KubernetesApi) -> str:
+    """What is still missing of CloudNativePG, empty when it can be used. Raises AccessError."""
+    crd = api.find(
+        f"read the CRD {_CRD}",
+        api.custom.get_cluster_custom_object,  # not the typed API: it would build objects of the whole schema
+        "apiextensions.k8s.io",
+        "v1",
+        "customresourcedefinitions",
+        _CRD,
+    )
+    if crd is None or not _holds(crd, "Established"):
+        return f"the CRD {_CRD}"
+    answer = api.ask(
+        "list CloudNativePG's Deployments",
+        api.apps.list_deployment_for_all_namespaces,
+        label_selector=_OPERATOR,
+        _preload_content=False,
+    ).json()
+    if not any(_holds(deployment, "Available") for deployment in answer["items"]):
+        return "CloudNativePG's operator"
+    return ""
+
+
+def _holds(raw: Mapping[str, Any], condition: str) -> bool:
+    conditions = (raw.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == condition and one["status"] == "True" for one in conditions)

@@ -12,9 +12,8 @@ from dr.archive.survivors import Survivor
 from dr.archive.wal_needed import warnings_of_wal
 from dr.config.environment import Environment
 from dr.core.errors import Problem, RefusedError
-from dr.core.history import OperationEntry
+from dr.core.history import Estimate, OperationEntry, estimate
 from dr.core.plan import Plan, Step
-from dr.run.estimate import Estimate, estimate
 
 OPERATION = "full-rebuild"
 

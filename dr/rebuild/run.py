@@ -6,36 +6,35 @@ stopped. Recovery and switchover are the very operations that are run by themsel
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from dr.archive.catalogue import BaseBackup
+from dr.archive.contents import BaseBackup
 from dr.archive.reader import read_archives
 from dr.archive.survivors import Survivor, survivors
 from dr.cnpg.clusters import find_cluster
+from dr.cnpg.progress import RecoveryProgress
 from dr.config.stack_file import written
 from dr.core.errors import AccessError, DrError, EngineError, RecoveryError, VerificationError
+from dr.core.history import UNCHANGED
+from dr.core.plan import Step
 from dr.guard.rules import Seen
 from dr.postgres.psql import Psql
-from dr.rebuild.database import DatabaseFound, find_database
-from dr.rebuild.kept_files import keep_file
-from dr.rebuild.layers import Layer, Watch, bring_up
+from dr.rebuild.database import DatabaseFound, find_database, keep_file, wanted_from
+from dr.rebuild.layers import Layer, Stage, Watch, bring_up
+from dr.rebuild.observe import list_applications, missing_of_cnpg, root_application
 from dr.rebuild.origin import Origin
 from dr.rebuild.plan import RebuildDecision
-from dr.rebuild.platform_readiness import list_applications, missing_of_cnpg, root_application
-from dr.rebuild.progress import Inside, WithTimeLeft
 from dr.rebuild.report import RebuildReport
-from dr.rebuild.source import wanted_from
-from dr.rebuild.stage import Stage
 from dr.recovery import run as recovery
 from dr.recovery.verify import judge, verify_database
-from dr.run.estimate import UNCHANGED
 from dr.run.lease import held
 from dr.run.operation import Tools
 from dr.run.report_keeping import keep_report
-from dr.run.runner import Action, run_actions
+from dr.run.runner import Action, Reporter, run_actions
 from dr.run.session import Session
 from dr.switchover import run as switchover
 from dr.switchover.plan import MoveRequest
-from dr.traffic.smoke_test import await_ok
+from dr.traffic.name_check import await_ok
 
 _API_SECONDS = 300
 _OPERATOR_SECONDS = 900
@@ -275,3 +274,61 @@ class Rebuild:
         """What an operation inside this one works with; what it tells is told as this one's progress."""
         stack, journal = self._stage.inner(session, operation)
         return Tools(session=session, stack=stack, journal=journal, reporter=Inside(self._told))
+
+
+@dataclass
+class WithTimeLeft:
+    """Passes everything on, and says with each progress how long the whole will still take, as far as it is known."""
+
+    reporter: Reporter
+    decision: RebuildDecision
+    _done: list[str] = field(default_factory=list)
+    _begun: float = field(default_factory=time.monotonic)
+    _current: str = ""
+
+    def step_started(self, step: Step) -> None:
+        """``step`` begins."""
+        self._current, self._begun = step.key, time.monotonic()
+        self.reporter.step_started(step)
+
+    def step_done(self, step: Step, fact: str, seconds: float) -> None:
+        """``step`` has ended."""
+        self._done.append(step.key)
+        self.reporter.step_done(step, fact, seconds)
+
+    def recovery(self, progress: RecoveryProgress, *, elapsed: float, limit: float) -> None:
+        """Where a recovery stands."""
+        self.reporter.recovery(progress, elapsed=elapsed, limit=limit)
+
+    def progress(self, said: str) -> None:
+        """What is going on, and what is left."""
+        self.reporter.progress(f"{said} [{self._left()}]")
+
+    def _left(self) -> str:
+        estimate = self.decision.estimate
+        of_this = max(0.0, estimate.seconds.get(self._current, 0.0) - (time.monotonic() - self._begun))
+        rest = estimate.left_after([*self._done, self._current]).total_seconds() + of_this
+        return f"about {rest / 60:.0f} min left" if rest >= 90 else f"about {rest:.0f} s left"
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Tells the steps of an operation inside this one as progress of the step that it is."""
+
+    reporter: Reporter
+
+    def step_started(self, step: Step) -> None:
+        """A step of it begins."""
+        self.reporter.progress(f"{step.title}: {step.detail}")
+
+    def step_done(self, step: Step, fact: str, seconds: float) -> None:
+        """A step of it has ended."""
+        self.reporter.progress(f"{step.title}: {fact}, {seconds:.1f} s")
+
+    def recovery(self, progress: RecoveryProgress, *, elapsed: float, limit: float) -> None:
+        """Where a recovery stands."""
+        self.reporter.recovery(progress, elapsed=elapsed, limit=limit)
+
+    def progress(self, said: str) -> None:
+        """What it is doing right now."""
+        self.reporter.progress(said)

@@ -6,27 +6,24 @@ from pathlib import Path
 from threading import Event
 
 from dr.cli.wiring import journal_of, open_stack
-from dr.config.argocd_stack import ROOT
 from dr.config.environment import Environment, KubernetesAccess
-from dr.config.infrastructure import Infrastructure, Platform
+from dr.config.infrastructure import ROOT, Infrastructure, Platform
 from dr.config.load import argocd_of, infrastructure_of, load_infrastructure
-from dr.core.holder import Holder
+from dr.core.history import Holder
 from dr.engine.backend import Backend, state_folder
-from dr.engine.installation import find_pulumi
+from dr.engine.command import find_pulumi
 from dr.engine.processes import this_process
-from dr.infra.gke_credentials import cluster_endpoint, write_kubeconfig
-from dr.infra.repository_credentials import read_credentials
+from dr.infra.credentials import cluster_endpoint, read_credentials, write_kubeconfig
 from dr.kube.api import KubernetesApi
+from dr.rebuild.layers import ArgoCdLayer, InfrastructureLayer, Layers, Stage
 from dr.rebuild.observe import Move, observe
 from dr.rebuild.plan import OPERATION, RebuildDecision, RebuildRequest, RebuildSituation
-from dr.rebuild.platform_layers import ArgoCdLayer, InfrastructureLayer
 from dr.rebuild.report import RebuildReport
 from dr.rebuild.run import Rebuild
-from dr.rebuild.stage import Layers, Stage
 from dr.rebuild.store import RebuildLease, RebuildRecords, rebuild_records
-from dr.reports.files import ReportFiles
+from dr.reports.document import ReportFiles
 from dr.run.journal import Journal
-from dr.run.reporting import Reporter
+from dr.run.runner import Reporter
 from dr.run.session import Session, utc_now
 
 _DEFAULT_ROOT = ("argocd", ROOT)

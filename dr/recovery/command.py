@@ -1,4 +1,4 @@
-"""What ``pitr`` and ``latest`` have in common."""
+"""``dr pitr`` and ``dr latest``: recover to a point in time, or all that was committed, into a new Cluster."""
 
 import json
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dr.cli.operate import Agreed, Asked, operate, operation_options
+from dr.cli.options import options
 from dr.switchover.command import move
 
 if TYPE_CHECKING:
@@ -103,3 +104,67 @@ def recover(
         moved = move(back=False, recovered_name=told["cluster"], hibernate_old=False, **common, last=False)
         if common["as_json"] and moved is not None:
             click.echo(json.dumps({**told, "switchover": moved.as_json()}, indent=2))
+
+
+@options("pitr")
+@click.option("--target-time", help="The moment to go back to, with its zone: 2026-04-27T09:55:00Z.")
+@click.option("--target-lsn", help="Instead: a position in the WAL, as in 0/3000028.")
+@click.option("--target-xid", help="Instead: a transaction's ID; with --backup-id.")
+@click.option("--target-name", help="Instead: a restore point's name; with --backup-id.")
+@click.option("--target-immediate", is_flag=True, help="Instead: the end of a base backup; with --backup-id.")
+@click.option("--before-drop", metavar="TABLE", help="Instead: just before this table was dropped; dr finds out when.")
+@click.option("--backup-id", help="The base backup to begin from.  [default: the newest before the target]")
+@click.option("--timeline", help="The timeline to follow: its number.  [default: latest]")
+@click.option(
+    "--exclusive", is_flag=True, help="Without the transaction at the target itself, which is kept otherwise."
+)
+@click.option("--expect-table", metavar="TABLE", help="Verification is to see that this table is there.")
+@click.option("--skip-seal", is_flag=True, help="Do not archive the newest WAL first: the target is surely archived.")
+@recovery_options
+def pitr(
+    target_time: str | None,
+    target_lsn: str | None,
+    target_xid: str | None,
+    target_name: str | None,
+    target_immediate: bool,
+    backup_id: str | None,
+    timeline: str | None,
+    exclusive: bool,
+    before_drop: str | None,
+    **given: Any,
+) -> None:
+    """Recover the database to a point in time, into a new Cluster.
+
+    The writers are stopped, the source's WAL is sealed, and a new Cluster is recovered from the base backup and the WAL
+    up to the target. The source is left as it is, and traffic is not moved: the commands for that are printed.
+    """
+    from dr.core.target_options import TargetOptions
+
+    asked = TargetOptions(
+        target_time=target_time,
+        target_lsn=target_lsn,
+        target_xid=target_xid,
+        target_name=target_name,
+        target_immediate=target_immediate,
+        backup_id=backup_id,
+        timeline=timeline,
+        exclusive=exclusive,
+    )
+    if before_drop is not None:
+        asked.check_alone("--before-drop")
+        recover(asked=None, before_drop=before_drop, **given)
+    else:
+        recover(asked=asked, **given)
+
+
+@options("latest")
+@click.option("--skip-seal", is_flag=True, help="Do not archive the newest WAL first: it is lost then.")
+@recovery_options
+def latest(**given: Any) -> None:
+    """Recover the database to the end of its WAL, into a new Cluster.
+
+    The writers are stopped first and the source's newest WAL is archived, so that while the source is alive no
+    committed transaction is missing. The source is left as it is, and traffic is not moved: the commands for that are
+    printed.
+    """
+    recover(asked=None, **given)

@@ -3,27 +3,29 @@
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from dr.archive.archive_seen import archive_for
+import yaml
+
+from dr.archive.wal_reader import archive_for
 from dr.cnpg import volumes
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.cluster_copies import find_copy
-from dr.cnpg.clusters import find_cluster, gave_up, list_clusters, with_object_store
-from dr.cnpg.object_stores import plugin_fault
-from dr.cnpg.spec_adaptation import named_by
-from dr.cnpg.volume_snapshots import list_snapshot_backups
+from dr.cnpg.cluster_copy import StandIn, from_manifest
+from dr.cnpg.clusters import find_cluster, gave_up, list_clusters, plugin_fault, with_object_store
+from dr.cnpg.recovered import named_by
+from dr.cnpg.volumes import list_snapshot_backups
 from dr.config.environment import BackupPlace
-from dr.core.errors import AccessError
-from dr.core.later_commits import LaterCommits
-from dr.core.target import RecoveryTarget
+from dr.core.errors import AccessError, RequestError
+from dr.core.target import LaterCommits, RecoveryTarget
 from dr.gitops.argocd_pause import managers
 from dr.kube import workloads
 from dr.postgres.commits import commits_after
 from dr.postgres.psql import Psql
 from dr.recovery.situation import RecoveryRequest, Situation
 from dr.run.session import Session
-from dr.traffic.background_writers_api import list_self_starters
+from dr.traffic.writers import list_self_starters
 
 _DATABASE_SECONDS = 10
 _NOT_ALLOWED = {"forbidden", "token-expired"}
@@ -137,3 +139,18 @@ def ask_clock(session: Session, source: ClusterSnapshot | None) -> ClockAsked:
     except ValueError:
         return ClockAsked()
     return ClockAsked(moment=moment, ahead=moment - (asked + (session.clock() - asked) / 2))
+
+
+def read_manifest(file: str, *, name: str, namespace: str) -> StandIn:
+    """The Cluster ``name`` of the manifest in ``file``, which may hold other objects too. Raises RequestError
+    ``source-manifest-wrong``.
+    """
+    try:
+        documents = [found for found in yaml.safe_load_all(Path(file).read_text(encoding="utf-8")) if found]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RequestError("source-manifest-wrong", f"{file} cannot be read: {error}", "mend it; it is YAML") from error
+    clusters = [found for found in documents if isinstance(found, dict) and found.get("kind") == "Cluster"]
+    of_that_name = (found for found in clusters if (found.get("metadata") or {}).get("name") == name)
+    return from_manifest(
+        next(of_that_name, clusters[0] if clusters else None), name=name, namespace=namespace, where=file
+    )

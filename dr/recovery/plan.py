@@ -4,29 +4,24 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dr.archive.catalogue import BaseBackup
+from dr.archive.contents import BaseBackup
 from dr.archive.promise import Promise, promise_of
-from dr.archive.wal_holes import problems_of_holes
 from dr.archive.wal_needed import warnings_of_wal
+from dr.archive.window import problems_of_holes
 from dr.cnpg.cluster import ClusterSnapshot, ObjectStore
 from dr.cnpg.fetch_ahead import Fetching, config_map_name, fetching_for, not_waited_for, one_by_one, segments_to_replay
-from dr.cnpg.recovered import RecoveredCluster, app_secret_name, derive_recovered_cluster
-from dr.cnpg.spec_adaptation import identity_warning
+from dr.cnpg.recovered import RecoveredCluster, app_secret_name, derive_recovered_cluster, identity_warning
 from dr.config.environment import Environment
 from dr.config.names import free_name
-from dr.core.clock_skew import skew_warning
 from dr.core.errors import RefusedError
-from dr.core.later_commits import LaterCommits
 from dr.core.plan import Plan, Step
-from dr.core.target import RecoveryTarget
-from dr.gitops.argocd import Manager
-from dr.gitops.argocd_steps import argocd_warnings, pause_step
+from dr.core.target import LaterCommits, RecoveryTarget
+from dr.core.target_options import skew_warning
+from dr.gitops.argocd import Manager, argocd_warnings, pause_step
 from dr.kube.objects import Workload
-from dr.recovery.base import RecoveryBase, base_of
 from dr.recovery.preconditions import preconditions
-from dr.recovery.situation import RecoveryRequest, Situation
-from dr.traffic.background_writers import SelfStarter, hold_step
-from dr.traffic.writer_steps import scale_commands, stop_step, with_counts
+from dr.recovery.situation import RecoveryBase, RecoveryRequest, Situation, base_of
+from dr.traffic.writer_steps import SelfStarter, hold_step, scale_commands, stop_step, with_counts
 
 _UNSEALED_TIME = "if no commit after the target was archived, the recovery will fail and say so."
 _UNSEALED_PLACE = "if the target itself was not archived, the recovery will fail and say so."

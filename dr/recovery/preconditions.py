@@ -6,20 +6,15 @@ CloudNativePG reports most of these too, minutes later, in the log of a pod that
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dr.archive.base_choice import problems_of_base
-from dr.archive.catalogue import BaseBackup
-from dr.archive.contents import Archive
-from dr.archive.end import problems_of_end
+from dr.archive.contents import Archive, BaseBackup
 from dr.archive.wal_needed import REFUSALS, problems_of_wal
-from dr.cnpg.archive_problems import problems_of_archive
-from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot
-from dr.config.environment import Environment
-from dr.config.guard_rules import Rule
+from dr.archive.window import problems_of_base, problems_of_end
+from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, problems_of_archive
+from dr.config.environment import Environment, Rule
 from dr.config.names import free_name
 from dr.core.errors import Problem
 from dr.core.target import RecoveryTarget, written
-from dr.recovery.base import base_of, problems_of_snapshot
-from dr.recovery.situation import RecoveryRequest, Situation
+from dr.recovery.situation import RecoveryRequest, Situation, base_of, problems_of_snapshot
 from dr.traffic.writer_steps import problems_around
 
 

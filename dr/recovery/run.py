@@ -15,11 +15,10 @@ from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.cluster_copies import keep_copy
 from dr.cnpg.fetch_ahead import with_program
 from dr.cnpg.fetch_ahead_program import bring_program, make_as_declared, remove_program
-from dr.cnpg.last_commit import last_acknowledged
+from dr.cnpg.instance import last_acknowledged, read_versions
 from dr.cnpg.recovered import app_secret_name
 from dr.cnpg.recovery_watch import RecoveryWatch
-from dr.cnpg.versions import read_versions
-from dr.config.guard_rules import Rule
+from dr.config.environment import Rule
 from dr.core.errors import AccessError
 from dr.core.target import AUTO, RecoveryTarget
 from dr.gitops.argocd_pause import pause
@@ -27,22 +26,28 @@ from dr.guard.check import judge as judge_by_guard
 from dr.kube import workloads
 from dr.postgres.psql import Psql
 from dr.postgres.table_argument import TableName
-from dr.recovery.data_loss import loss_at_the_end, loss_by_target, lost_by_target
-from dr.recovery.manifest_file import read_manifest
-from dr.recovery.observe import observe
+from dr.recovery.observe import observe, read_manifest
 from dr.recovery.plan import RecoveryDecision, decide_recovery
 from dr.recovery.report import RecoveryReport
 from dr.recovery.sealing import seal_source
 from dr.recovery.situation import RecoveryRequest
-from dr.recovery.verify import Finding, judge, verify_database, verify_end, verify_last_commit, verify_table
+from dr.recovery.verify import (
+    Finding,
+    judge,
+    loss_at_the_end,
+    loss_by_target,
+    lost_by_target,
+    verify_database,
+    verify_end,
+    verify_last_commit,
+    verify_table,
+)
 from dr.recovery.wait import RecoveryWait
-from dr.run.lineage import recovered_name, source_of
 from dr.run.operation import Course, Tools, run_operation
-from dr.run.record import Record
+from dr.run.record import Record, recovered_name, source_of
 from dr.run.session import Session
 from dr.stacks.declaration import Declaration
-from dr.traffic.suspend import hold
-from dr.traffic.writers import check_stopped, stop_writers
+from dr.traffic.writers import check_stopped, hold, stop_writers
 
 _ARCHIVING_SECONDS = 60
 _SETTLE_SECONDS = 120

@@ -24,8 +24,8 @@ from dr.core.target import RecoveryTarget
 from dr.postgres.psql import Psql
 from dr.recovery.verify import verify_end
 from dr.recovery.wait import RecoveryWait
-from dr.run.evidence import Evidence
-from dr.run.reporting import Reporter
+from dr.run.report_keeping import Evidence
+from dr.run.runner import Reporter
 from dr.run.session import Session
 
 _GONE_SECONDS = 180

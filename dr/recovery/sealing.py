@@ -4,7 +4,7 @@ from dr.archive.seal import Sealed, seal_wal
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.core.errors import AccessError
 from dr.postgres.psql import Psql
-from dr.run.reporting import Reporter
+from dr.run.runner import Reporter
 from dr.run.session import Session
 
 

@@ -11,8 +11,8 @@ from dr.cnpg.recovery_watch import RecoveryWatch
 from dr.cnpg.volumes import volume_refusal
 from dr.core.errors import InterruptedOperationError, RecoveryError
 from dr.reports.phases import Mark
-from dr.run.evidence import Evidence
-from dr.run.reporting import Reporter
+from dr.run.report_keeping import Evidence
+from dr.run.runner import Reporter
 from dr.run.session import Session
 
 _TICK_SECONDS = 0.5

@@ -5,11 +5,10 @@ Widths are per cent and heights and letters are pixels, so that on a telephone t
 
 from collections.abc import Iterator
 from datetime import timedelta
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, tostring
 
 from dr.core.text import bytes_of, seconds_of
 from dr.reports.document import RecoveryTime, ReportDocument, SpanLine
-from dr.reports.markup import element
 from dr.reports.phases import SEEN, TITLES, Phase
 from dr.reports.trend import Trend
 
@@ -175,3 +174,32 @@ def trend_chart(trend: Trend) -> Element | None:
 
 def _per_cent(share: float) -> str:
     return f"{share * _WIDTH:.3f}%"
+
+
+Child = str | Element | None
+
+
+def element(tag: str, *children: Child, **attributes: str | float | None) -> Element:
+    """``<tag>`` with its children in order. Attributes that are None are left out; ``class_`` is ``class``, and an
+    underscore within a name a hyphen.
+    """
+    made = Element(tag)
+    for name, value in attributes.items():
+        if value is not None:
+            made.set(name.rstrip("_").replace("_", "-"), value if isinstance(value, str) else f"{value:g}")
+    last: Element | None = None
+    for child in children:
+        if isinstance(child, str):
+            if last is None:
+                made.text = (made.text or "") + child
+            else:
+                last.tail = (last.tail or "") + child
+        elif child is not None:
+            made.append(child)
+            last = child
+    return made
+
+
+def as_html(root: Element) -> str:
+    """The whole page."""
+    return "<!doctype html>\n" + tostring(root, encoding="unicode", method="html") + "\n"

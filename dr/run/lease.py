@@ -12,7 +12,7 @@ from threading import Event, Thread
 from typing import Protocol
 
 from dr.core.errors import AccessError, InterruptedOperationError, Problem, RefusedError
-from dr.core.holder import Holder, LeaseSeen
+from dr.core.history import Holder, LeaseSeen
 from dr.engine.processes import known_dead
 
 DURATION = timedelta(seconds=15)

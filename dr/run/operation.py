@@ -9,13 +9,11 @@ from typing import Any, Protocol, TypeVar
 from dr.core.errors import DrError
 from dr.core.plan import Plan
 from dr.engine.recovery_stack import RecoveryStack
-from dr.run.evidence import Evidence
 from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
 from dr.run.record import Record
-from dr.run.report_keeping import keep_report
-from dr.run.reporting import Reporter
-from dr.run.runner import Action, StepResult, run_actions
+from dr.run.report_keeping import Evidence, keep_report
+from dr.run.runner import Action, Reporter, StepResult, run_actions
 from dr.run.session import Session
 
 

@@ -1,8 +1,11 @@
-"""What this tool has to remember between runs, kept in the environment's own cluster.
+"""What this tool has to remember between runs, and which Cluster a recovery comes from by it.
 
 Replica counts are lost the moment a Deployment is scaled to 0, and a recovery that was declared once must stay
 declared: dropping it from the program would ask Pulumi to delete the recovered Cluster. Any operator's next run, and
 ``pulumi up``, read the same record.
+
+After a switchover the database that is broken next is the recovered one. Its own archive has what was written since;
+the first Cluster's has not.
 """
 
 import shlex
@@ -14,6 +17,8 @@ from pydantic import BaseModel, ConfigDict
 
 from dr.archive.promise import Promise
 from dr.cnpg.recovered import RecoveredCluster
+from dr.config.environment import Environment
+from dr.config.names import free_name
 from dr.core.history import OperationEntry, Outcome, with_entry
 from dr.stacks.declaration import Declaration
 
@@ -223,3 +228,26 @@ class Record(BaseModel):
     def recovery(self, name: str) -> RecoveredCluster | None:
         """The declaration of the recovered Cluster ``name``."""
         return next((recovery.cluster for recovery in self.recoveries if recovery.cluster.name == name), None)
+
+
+def source_of(environment: Environment, *, serving: str, record: Record | None) -> str:
+    """The Cluster to recover from: the one that serves, if it is one of ours, else the one that the last finalize made
+    the environment's own, else the configured one.
+    """
+    recovered = {recovery.cluster.name for recovery in record.recoveries} if record else set()
+    canonical = (record.canonical if record else "") or environment.source_cluster
+    return serving if serving in recovered else canonical
+
+
+def recovered_last(environment: Environment, record: Record | None) -> str:
+    """The Cluster that a switchover is about when none is named: the newest that was recovered."""
+    return record.recoveries[-1].cluster.name if record and record.recoveries else environment.recovered_cluster
+
+
+def recovered_name(environment: Environment, *, source: str, taken: Collection[str]) -> str:
+    """What to call the Cluster that is recovered from ``source``: the configured name for the first generation, then
+    ``<name>-2``, ``<name>-3``, ... whichever nobody has.
+    """
+    if source == environment.source_cluster:
+        return environment.recovered_cluster
+    return free_name(environment.recovered_cluster, {*taken, environment.recovered_cluster})

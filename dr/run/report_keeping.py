@@ -1,23 +1,83 @@
-"""Keeping the report of an operation: made of its journal's entry and of what it found out, done or failed."""
+"""The report of an operation, done or failed: what it found out on its way, how it is kept, and where the kept ones
+are.
+"""
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from dr import __version__
-from dr.archive.object_store import stored_bytes
+from dr.archive.contents import BaseBackup
+from dr.archive.reader import stored_bytes
+from dr.cnpg.cluster import ClusterSnapshot
 from dr.config.environment import Environment
-from dr.core.errors import AccessError, DrError
+from dr.core.errors import AccessError, DrError, RequestError
 from dr.core.history import OperationEntry, Outcome
 from dr.core.plan import Plan
-from dr.reports.document import Failed, Link, RecoveryTime, ReportDocument, Sizes, SpanLine, StepLine
-from dr.reports.files import ReportFiles
+from dr.reports.document import (
+    DataLoss,
+    Failed,
+    FindingLine,
+    Link,
+    RecoveryTime,
+    ReportDocument,
+    ReportFiles,
+    Sizes,
+    SpanLine,
+    StepLine,
+)
 from dr.reports.markdown import markdown
 from dr.reports.page import page
-from dr.reports.phases import Span, spans, split, whole_incident
-from dr.reports.trend import Trend
-from dr.run.evidence import Evidence
+from dr.reports.phases import Mark, Span, spans, split, whole_incident
+from dr.reports.trend import Trend, trend_of
 from dr.run.journal import Journal
+from dr.run.stores import ReportStore
+
+_LOG_LINES = 5000
+
+
+@dataclass(kw_only=True)
+class Evidence:
+    """Filled in while the steps run. ``until`` is the step with whose end the RTO ends, empty where there is none;
+    ``by_engine`` says that Pulumi makes the Cluster that recovers; ``base`` is of the archive ``server_name``, and
+    ``base_bytes`` is how much of it there was to fetch; ``since`` is the report of the recovery that a switchover moves
+    the traffic to; ``kept_at`` is where the report was kept.
+    """
+
+    until: str = ""
+    by_engine: bool = True
+    marks: Sequence[Mark] = ()
+    log: deque[str] = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
+    base: BaseBackup | None = None
+    server_name: str = ""
+    base_bytes: int | None = None
+    segments: int = 0
+    database_bytes: int | None = None
+    findings: list[FindingLine] = field(default_factory=list)
+    loss: DataLoss | None = None
+    lost: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
+    since: ReportDocument | None = None
+    kept_at: Path | None = None
+
+    def begins_from(self, base: BaseBackup, source: ClusterSnapshot, *, until: str) -> None:
+        """What a recovery goes through: from ``base`` of ``source``, to the end of the step ``until``."""
+        self.base, self.server_name, self.until = base, source.server_name or source.name, until
+
+    def found(self, name: str, value: str, passed: bool | None) -> None:
+        """One more answer."""
+        self.findings.append(FindingLine(name=name, value=value, passed=passed))
+
+    def found_all(self, findings: Iterable[tuple[str, str, bool | None]]) -> None:
+        """More answers, each of (name, value, passed)."""
+        for finding in findings:
+            self.found(*finding)
+
 
 PAGE, MARKDOWN, LOG = ".html", ".md", ".log"
 """The other forms of a report, by what their names end with."""
@@ -163,3 +223,59 @@ def _sizes(evidence: Evidence) -> Sizes | None:
         wal_segment_bytes=base.segment_size,
         database_bytes=evidence.database_bytes,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """All reports that were found, oldest first. ``remarks`` is what could not be read, and why."""
+
+    documents: tuple[ReportDocument, ...]
+    remarks: tuple[str, ...]
+
+    def find(self, report_id: str | None) -> ReportDocument:
+        """The one of that ID, or the only one whose ID begins so; the newest for None. Raises RequestError."""
+        if not self.documents:
+            raise RequestError(
+                "report-missing", "no report was kept yet", "every operation leaves one: python -m dr drill --env ENV"
+            )
+        if report_id is None:
+            return self.documents[-1]
+        found = [one for one in self.documents if one.id == report_id] or [
+            one for one in self.documents if one.id.startswith(report_id)
+        ]
+        if len(found) != 1:
+            raise RequestError(
+                "report-missing",
+                f"{len(found) or 'no'} reports have an ID that begins with {report_id!r}",
+                "python -m dr report --env ENV --list shows them",
+            )
+        return found[0]
+
+    def trend(self, goal: float) -> Trend:
+        """Over the drills among them; ``goal`` is in seconds."""
+        return trend_of(self.documents, goal=goal)
+
+
+def read_reports(journal: Path, store: Callable[[], ReportStore]) -> Kept:
+    """What is kept beside ``journal``, and in the cluster as far as that can be reached: it may be gone.
+
+    Raises nothing for either.
+    """
+    local, remarks = ReportFiles.beside(journal).read_all()
+    try:
+        drills = store().read_all()
+    except AccessError as error:
+        drills, remarks = [], [*remarks, f"drills that ran elsewhere are not among them: {error.cause}"]
+    known = {document.id: document for document in [*drills, *local]}
+    documents = sorted(known.values(), key=lambda document: document.started)
+    return Kept(documents=tuple(documents), remarks=tuple(remarks))
+
+
+def page_of(document: ReportDocument, journal: Path, trend: Trend) -> Path:
+    """The page of a report on this machine; it is made where there is none, as for a drill that ran elsewhere."""
+    files = ReportFiles.beside(journal)
+    path = files.path(document.id, PAGE)
+    if not path.is_file():
+        shown = trend if document.operation == "drill" else None
+        files.keep(document, {PAGE: page(document, shown), MARKDOWN: markdown(document)})
+    return path

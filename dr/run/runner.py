@@ -1,15 +1,33 @@
-"""Applying a plan: each step in turn, told, timed and journalled, with a word on where things stand when one fails."""
+"""Running a plan: each step in turn, reported, timed and journalled, with where things stand when one fails."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Event
+from typing import Protocol
 
+from dr.cnpg.progress import RecoveryProgress
 from dr.core.errors import DrError, FaultError, InterruptedOperationError, Stopped
 from dr.core.plan import Step
 from dr.run.journal import Journal
-from dr.run.reporting import Reporter
+
+
+class Reporter(Protocol):
+    """Someone who listens. Called from the thread that runs the operation."""
+
+    def step_started(self, step: Step) -> None:
+        """``step`` begins."""
+
+    def step_done(self, step: Step, fact: str, seconds: float) -> None:
+        """``step`` has ended; ``fact`` is what it found or did."""
+
+    def recovery(self, progress: RecoveryProgress, *, elapsed: float, limit: float) -> None:
+        """Where the recovery stands, at every change and about twice a second. Times are in seconds."""
+
+    def progress(self, said: str) -> None:
+        """What the step under way is doing right now, in a few words; about once a second."""
+
 
 _GO_ON_OR_UNDO = "go on, or undo what was done; see below"
 

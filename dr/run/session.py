@@ -5,13 +5,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event
 
-from dr.config.environment import Environment
-from dr.config.guard_rules import Override
-from dr.core.holder import Holder
+from dr.config.environment import Environment, Override
+from dr.core.history import Holder
 from dr.kube.api import KubernetesApi
-from dr.run.lease_store import LeaseStore
-from dr.run.record_store import RecordStore
-from dr.run.report_store import ReportStore
+from dr.run.stores import LeaseStore, RecordStore, ReportStore
 
 
 def utc_now() -> datetime:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_kubernetes as k8s
 
-from dr.config.argocd_stack import ROOT, ArgoCd
-from dr.stacks.provider import cluster_provider
+from dr.config.infrastructure import ROOT, ArgoCd
+from dr.stacks.recovery import cluster_provider
 
 _REPOSITORY_SECRET = "postgres-dr-repository"  # noqa: S105 - the Secret's name
 

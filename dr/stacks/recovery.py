@@ -8,10 +8,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from dr.cnpg.recovered import RecoveredCluster
-from dr.config.environment import Environment
+from dr.config.environment import Environment, KubernetesAccess
 from dr.config.stack_file import PROJECT
 from dr.stacks.declaration import Declaration, stack_outputs
-from dr.stacks.provider import cluster_provider
 
 _WAIT_FOR_READY = {"pulumi.com/waitFor": "condition=Ready"}
 
@@ -67,3 +66,28 @@ def _declare_traffic(environment: Environment, external_name: str, provider: k8s
         spec=k8s.core.v1.ServiceSpecPatchArgs(external_name=external_name),
         opts=pulumi.ResourceOptions(provider=provider, retain_on_delete=True),
     )
+
+
+def cluster_provider(access: KubernetesAccess) -> k8s.Provider:
+    """The provider for the cluster of a context."""
+    return k8s.Provider(
+        "cluster",
+        context=access.context,
+        # Without an identity of its own, a new endpoint or certificate of the same cluster would read as another
+        # cluster, and everything in it would be replaced.
+        cluster_identifier=access.context,
+        kubeconfig=access.kubeconfig,
+        opts=pulumi.ResourceOptions(transformations=[_without_kubeconfig_of_this_machine(access)]),
+    )
+
+
+def _without_kubeconfig_of_this_machine(access: KubernetesAccess) -> pulumi.ResourceTransformation:
+    """Undoes what the SDK does of its own accord: it makes ``$KUBECONFIG`` an input, which would put one machine's path
+    into the shared state, and takes a list of files for the text of one. The provider reads the variable by itself.
+    """
+
+    def transform(resource: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
+        props = {**resource.props, "kubeconfig": access.kubeconfig}
+        return pulumi.ResourceTransformationResult(props, resource.opts)
+
+    return transform

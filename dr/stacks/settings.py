@@ -8,9 +8,8 @@ from typing import Any
 import pulumi
 from pulumi.runtime import config as runtime_config
 
-from dr.config.argocd_stack import ArgoCd
 from dr.config.environment import Environment, parse_environment
-from dr.config.infrastructure import Durable, Part, Platform
+from dr.config.infrastructure import ArgoCd, Durable, Part, Platform
 from dr.config.stack_file import own_keys, read_section
 
 

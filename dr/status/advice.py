@@ -6,8 +6,7 @@ from typing import Any
 
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, cluster_behind
 from dr.config.environment import Environment
-from dr.core.history import OperationEntry
-from dr.core.holder import LeaseSeen
+from dr.core.history import LeaseSeen, OperationEntry
 from dr.core.target import LATEST, written_time
 from dr.desired.state import WishSeen, WishState, read_wish
 from dr.extract.preconditions import OPERATION as EXTRACT

@@ -1,7 +1,9 @@
-"""``dr status``: where an environment stands, and what to do next."""
+"""``dr status`` and ``dr resume``: where an environment stands, and going on with what was stopped."""
 
 import json
+import shlex
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -9,7 +11,7 @@ from dr.cli.options import options
 
 
 @options("status")
-def command(environment: str, config_dir: str | None, context: str | None, as_json: bool) -> None:
+def status(environment: str, config_dir: str | None, context: str | None, as_json: bool) -> None:
     """Show where an environment stands, who is at work, and the next command. Changes nothing."""
     from dr.cli import console
     from dr.cli.wiring import open_session
@@ -23,3 +25,40 @@ def command(environment: str, config_dir: str | None, context: str | None, as_js
         click.echo(json.dumps(status.as_json(), indent=2))
     else:
         show_status(status)
+
+
+@options("resume")
+@click.option("--yes", is_flag=True, help="Do not ask; where the name is wanted, --confirm gives it.")
+@click.option("--confirm", "confirmed", metavar="NAME", help="With --yes: the Cluster's name, where it is wanted.")
+@click.option(
+    "--take-over", is_flag=True, help="Take the place of an operator, or a Pulumi run, that you know is dead."
+)
+def resume(
+    environment: str,
+    config_dir: str | None,
+    context: str | None,
+    as_json: bool,
+    yes: bool,
+    confirmed: str | None,
+    take_over: bool,
+) -> None:
+    """Go on with the operation on this environment that was stopped, or whose process died.
+
+    It is the command that was given then: what it has done already is looked at and not done twice.
+    """
+    from dr.cli import console
+    from dr.cli.wiring import open_session
+    from dr.config.load import load_environment
+    from dr.rebuild.store import rebuild_records
+    from dr.status.observe import rebuild_to_resume, to_resume
+
+    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
+    entry = rebuild_to_resume(rebuild_records(found)) or to_resume(open_session(found, context))
+    words = shlex.split(entry.go_on.removeprefix("python -m dr "))
+    given = {"--config-dir": config_dir, "--context": context, "--confirm": confirmed}
+    words += [part for option, value in given.items() if value for part in (option, value)]
+    words += [option for option, on in (("--yes", yes), ("--take-over", take_over), ("--json", as_json)) if on]
+    if not as_json:
+        console.note(f"Going on: {entry.go_on}")
+    root = cast("click.Group", click.get_current_context().find_root().command)
+    root.main(args=words, prog_name="python -m dr", standalone_mode=False)

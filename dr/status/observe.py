@@ -3,8 +3,7 @@
 from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.clusters import list_clusters
 from dr.core.errors import Problem, RefusedError
-from dr.core.history import OperationEntry
-from dr.core.holder import Holder
+from dr.core.history import Holder, OperationEntry
 from dr.engine.processes import known_dead
 from dr.kube import workloads
 from dr.rebuild.store import RebuildRecords

@@ -27,13 +27,12 @@ def command(
     cluster.
     """
     from dr.cli import console
-    from dr.cli.context import check_context
-    from dr.cli.wiring import journal_of
+    from dr.cli.wiring import check_context, journal_of
     from dr.config.load import load_environment
     from dr.kube.api import KubernetesApi
-    from dr.run.report_store import ReportStore
-    from dr.run.reports import page_of, read_reports
+    from dr.run.report_keeping import page_of, read_reports
     from dr.run.session import utc_now
+    from dr.run.stores import ReportStore
     from dr.status.report_view import show_list, show_report_document
 
     found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)

@@ -12,7 +12,7 @@ from dr.core.text import bytes_of, moment_of, seconds_of
 from dr.reports.document import ReportDocument
 from dr.reports.phases import SEEN, TITLES
 from dr.reports.trend import Trend
-from dr.run.reports import Kept
+from dr.run.report_keeping import Kept
 
 _TONES = {"done": "green", "failed": "red", "interrupted": "yellow"}
 

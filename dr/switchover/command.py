@@ -1,4 +1,4 @@
-"""What ``switchover`` and ``rollback`` have in common."""
+"""``dr switchover`` and ``dr rollback``: move the traffic to a recovered Cluster, or back to where it came from."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dr.cli.operate import Agreed, Asked, operate, operation_options
+from dr.cli.options import options
 
 if TYPE_CHECKING:
     from dr.config.environment import Environment
@@ -42,3 +43,27 @@ def move(*, back: bool, recovered_name: str | None, hibernate_old: bool, **commo
         return Asked(operation=request.operation, decide=look)
 
     return operate(ask, **common)
+
+
+@options("switchover")
+@click.option("--recovered-name", help="The Cluster to move to.  [default: the newest that was recovered]")
+@move_options
+def switchover(**given: Any) -> None:
+    """Move the traffic to a recovered Cluster.
+
+    The old Cluster is kept from writing, the Service is declared to point to the recovered one, and the workloads are
+    started with the counts they had. It is seen from inside the cluster that the name has moved and that the workloads'
+    password is accepted, and the smoke test is asked. The way back is `rollback`.
+    """
+    move(back=False, **given)
+
+
+@options("rollback")
+@move_options
+def rollback(**given: Any) -> None:
+    """Move the traffic back to the Cluster it came from, and start the workloads.
+
+    After a switchover the recovered Cluster is kept from writing: what was written to it stays there and does not come
+    along. Before one, the workloads are simply started again. The recovered Cluster is left as it is.
+    """
+    move(back=True, recovered_name=None, **given)

@@ -11,14 +11,21 @@ from datetime import datetime
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, read_write_host
 from dr.config.environment import Environment
 from dr.core.errors import Problem, RefusedError
-from dr.core.later_commits import LaterCommits
 from dr.core.plan import Plan, Step
-from dr.gitops.argocd import Manager
-from dr.gitops.argocd_steps import argocd_warnings, pause_step
+from dr.core.target import LaterCommits
+from dr.gitops.argocd import Manager, argocd_warnings, pause_step
 from dr.kube.objects import Workload
 from dr.run.record import Record
-from dr.traffic.background_writers import SelfStarter, hold_step, release_step, to_release
-from dr.traffic.writer_steps import problems_around, scale_commands, stop_step, with_counts
+from dr.traffic.writer_steps import (
+    SelfStarter,
+    hold_step,
+    problems_around,
+    release_step,
+    scale_commands,
+    stop_step,
+    to_release,
+    with_counts,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

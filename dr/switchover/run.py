@@ -10,26 +10,20 @@ from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, cluster_behind
 from dr.cnpg.clusters import find_cluster, list_clusters
 from dr.cnpg.fencing import fence, unfence
 from dr.core.errors import AccessError, EngineError
-from dr.core.later_commits import LaterCommits
-from dr.core.target import written_time
+from dr.core.target import LaterCommits, written_time
 from dr.gitops.argocd_pause import managers, pause, release
 from dr.guard.check import judge
 from dr.kube import workloads
 from dr.postgres.commits import commits_after
-from dr.reports.document import ReportDocument
-from dr.reports.files import ReportFiles
-from dr.run.lineage import recovered_last
+from dr.reports.document import ReportDocument, ReportFiles
 from dr.run.operation import Course, Tools, run_operation
-from dr.run.record import Record
+from dr.run.record import Record, recovered_last
 from dr.run.session import Session
 from dr.stacks.declaration import Declaration
 from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation, decide_move
 from dr.switchover.report import MoveReport
-from dr.traffic.background_writers_api import list_self_starters
-from dr.traffic.name_check import await_same_address, log_in, pod_of
-from dr.traffic.smoke_test import await_ok
-from dr.traffic.suspend import hold, let_go
-from dr.traffic.writers import check_stopped, start_writers, stop_writers
+from dr.traffic.name_check import await_ok, await_same_address, log_in, pod_of
+from dr.traffic.writers import check_stopped, hold, let_go, list_self_starters, start_writers, stop_writers
 
 _FENCE_SECONDS = 120
 _SWITCH_SECONDS = 180

@@ -1,9 +1,13 @@
-"""Whether clients inside the cluster reach the right database under the name they use: DNS, and a login through it."""
+"""Whether clients inside the cluster reach the right database under the name they use, and whether the application
+works.
+"""
 
 import base64
 import time
 from collections.abc import Mapping
 from threading import Event
+
+import requests
 
 from dr.core.errors import AccessError, VerificationError
 from dr.kube.api import KubernetesApi
@@ -88,3 +92,31 @@ def _address(pod: PodExec, name: str) -> str:
     """The first address of ``name``, empty when it has none."""
     ran = pod.run(["getent", "ahostsv4", name], what=f"look up {name}", limit=_EXEC_SECONDS)
     return ran.output.split()[0] if ran.code == 0 and ran.output.strip() else ""
+
+
+_ANSWER_SECONDS = 10
+
+
+def await_ok(url: str, *, limit: float, stop: Event, remedy: str) -> str:
+    """Ask ``url`` until it answers 200, as an application takes a moment to find its new database.
+
+    Returns what it answered, in a line. ``limit`` is in seconds. Raises VerificationError ``smoke-test-failed`` at the
+    limit, with ``remedy``; returns early when ``stop`` is set.
+    """
+    deadline = time.monotonic() + limit
+    while True:
+        said = ask(url, seconds=_ANSWER_SECONDS)
+        if said.startswith("200") or stop.is_set():
+            return said
+        if time.monotonic() > deadline:
+            raise VerificationError("smoke-test-failed", f"{url} answers {said} after {limit:.0f} s", remedy)
+        stop.wait(1)
+
+
+def ask(url: str, *, seconds: float) -> str:
+    """What ``url`` answers now, in a line that begins with its status."""
+    try:
+        answer = requests.get(url, timeout=seconds)
+    except requests.RequestException as error:
+        return f"nothing: {error}"[:200]
+    return f"{answer.status_code} {' '.join(answer.text.split())}"[:200].strip()

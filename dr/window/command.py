@@ -18,7 +18,7 @@ def command(
     The bucket itself is read, so this works when the Kubernetes cluster is gone.
     """
     from dr.cli import console
-    from dr.cli.context import check_context
+    from dr.cli.wiring import check_context
     from dr.config.load import load_environment
     from dr.run.session import utc_now
     from dr.window.observe import look

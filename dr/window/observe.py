@@ -1,23 +1,24 @@
-"""Looking at what can be recovered. The bucket is enough: the Kubernetes cluster may be gone, and it is asked only
-which archive is the serving one's, and when the last commit in that was.
-"""
+"""Looking at what can be recovered, in the bucket, and at the last commit of the archive that is written now."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from threading import Thread
 
-from dr.archive.archive_seen import sampled
 from dr.archive.reader import OpenArchive, open_archives
-from dr.archive.window import End
+from dr.archive.wal_lines import Piece, pieces_before
+from dr.archive.wal_reader import sampled
+from dr.archive.wal_scan import head, packed, scan_sent, segments_at_once
+from dr.archive.window import End, windows
 from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
 from dr.cnpg.clusters import find_cluster
 from dr.config.environment import Environment
 from dr.core.errors import AccessError
+from dr.core.wal_names import number_of, timeline_of
 from dr.kube.api import KubernetesApi
 from dr.kube.workloads import external_name
-from dr.window.archive_end import last_commit
 from dr.window.report import WindowReport
 
 _CLUSTER_SECONDS = 4.0
@@ -88,3 +89,49 @@ def _beside(work: Callable[[], object]) -> Thread:
     thread = Thread(target=work, daemon=True)
     thread.start()
     return thread
+
+
+_SEGMENTS = 4
+"""How many segments are looked into: on a quiet database the last ones may hold no commit."""
+_NO_RELATION = "1/1/1"
+
+
+def last_commit(api: KubernetesApi, cluster: ClusterSnapshot, opened: OpenArchive) -> End | None:
+    """The end of the newest window of ``cluster``'s archive that is gone to by itself, with its last commit.
+
+    None where that cannot be told. It is an addition, so no error is raised.
+    """
+    archive = opened.archive
+    ends = [window.end for window in windows(archive) if window.by_default]
+    if not ends or cluster.primary is None or not segments_at_once(cluster.spec, archive.segment_size):
+        return None
+    following = b""
+    try:
+        for piece in islice(_pieces(opened, ends[-1].segment), _SEGMENTS):
+            (name,) = piece.segments
+            content = opened.content(name)
+            scan = scan_sent(
+                api,
+                namespace=cluster.namespace,
+                pod=cluster.primary,
+                piece=piece,
+                sent=[packed(name, content), *([packed(piece.after_as, following)] if following else [])],
+                relation=_NO_RELATION,
+                xids=(),
+            )
+            if scan.wal.last is not None:
+                end = ends[-1]
+                return End(segment=end.segment, lsn=end.lsn, archived=end.archived, last_commit=scan.wal.last)
+            following = head(content)
+    except AccessError:
+        return None
+    return None
+
+
+def _pieces(opened: OpenArchive, last: str) -> Iterator[Piece]:
+    """Single segments from ``last`` on, newest first."""
+    archive = opened.archive
+    number = number_of(last, archive.segment_size) + 1
+    after = archive.name(timeline_of(last), number)
+    yield Piece(segments=(last,), after=after, after_as=after, end=number * archive.segment_size)
+    yield from pieces_before(archive, last, size=1)

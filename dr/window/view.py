@@ -8,8 +8,8 @@ from rich.text import Text
 
 from dr.archive.contents import Archive
 from dr.archive.databases import several
-from dr.archive.wal_holes import missing as missing_in
 from dr.archive.window import Hole, Window, holes, unusable, windows
+from dr.archive.window import missing as missing_in
 from dr.cli.console import out
 from dr.core.target import RecoveryTarget
 from dr.core.wal_names import is_segment, lsn

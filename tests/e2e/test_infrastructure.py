@@ -23,9 +23,9 @@ from dr.config.infrastructure import Infrastructure
 from dr.config.load import load_infrastructure
 from dr.core.errors import AccessError
 from dr.engine.changes import Op
+from dr.engine.command import find_pulumi
 from dr.engine.infrastructure_stack import InfrastructureStack
-from dr.engine.installation import find_pulumi
-from dr.infra.look import survey
+from dr.infra.google import survey
 from dr.main import run
 from dr.stacks.resources import platform_resources
 from lab.environment import environment

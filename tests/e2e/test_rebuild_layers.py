@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from dr.core.errors import EngineError
-from dr.engine.installation import find_pulumi
+from dr.engine.command import find_pulumi
 from dr.guard.rules import Seen
 from dr.rebuild import layers
-from dr.rebuild.layers import Watch, bring_up
-from dr.rebuild.platform_layers import InfrastructureLayer
+from dr.rebuild.layers import InfrastructureLayer, Watch, bring_up
 from lab.environment import environment
 from lab.gcp import faults
 from lab.gcp.faults import Fault

@@ -11,8 +11,7 @@ import pytest
 from pulumi.automation.errors import CommandError
 from semver import Version
 
-from dr.engine.command import InterruptibleCommand
-from dr.engine.installation import Installation
+from dr.engine.command import Installation, InterruptibleCommand
 from tests.doubles import calls_of, write_pulumi
 from tests.waiting import HANG_SECONDS
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from semver import Version
 
+from dr.engine.command import Installation
 from dr.engine.infrastructure_stack import InfrastructureStack
-from dr.engine.installation import Installation
 from dr.stacks.resources import durable_resources
 from tests.doubles import calls_of, write_pulumi
 from tests.infrastructures import a_durable

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dr.core.errors import EngineError
-from dr.engine.installation import MINIMUM, find_pulumi
+from dr.engine.command import MINIMUM, find_pulumi
 from tests.doubles import write_pulumi
 
 

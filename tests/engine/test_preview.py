@@ -10,7 +10,7 @@ from semver import Version
 
 from dr.core.errors import EngineError
 from dr.engine.changes import Changes, Op
-from dr.engine.installation import Installation
+from dr.engine.command import Installation
 from dr.engine.recovery_stack import RecoveryStack
 from dr.stacks.declaration import Declaration
 from tests.builders import an_environment

@@ -12,7 +12,7 @@ from semver import Version
 from dr.core.errors import EngineError, Problem, RefusedError
 from dr.engine import background_stack
 from dr.engine.changes import Changes
-from dr.engine.installation import Installation
+from dr.engine.command import Installation
 from dr.engine.recovery_stack import RecoveryStack
 from dr.stacks.declaration import Declaration
 from tests.builders import a_recovered, an_environment

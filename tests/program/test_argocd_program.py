@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dr.config.argocd_stack import ArgoCd
+from dr.config.infrastructure import ArgoCd
 from dr.config.stack_file import read_section
 from dr.core.errors import ConfigError
 from dr.stacks.argocd import declare_argocd_stack

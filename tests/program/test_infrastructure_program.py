@@ -8,8 +8,7 @@ import pytest
 
 from dr.config.infrastructure import Part
 from dr.stacks.infrastructure import declare_infrastructure
-from dr.stacks.resource import component_urn
-from dr.stacks.resources import resources_of
+from dr.stacks.resources import component_urn, resources_of
 from tests.infrastructures import BACKUPS, NODES, PROJECT, a_durable, a_platform
 from tests.monitor import Monitor, run_program
 

@@ -50,8 +50,8 @@ def test_nothing_below_the_command_line_prints_or_ends_the_process(path: Path) -
 
 
 @pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=_shown)
-def test_a_file_has_at_most_400_lines(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400
+def test_a_file_has_at_most_600_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 600
 
 
 def test_every_file_of_the_tests_is_collected_or_imported() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dr.archive.end import problems_of_end
+from dr.archive.window import problems_of_end
 from dr.core.errors import Problem
 from dr.core.target import RecoveryTarget
 from dr.recovery.preconditions import preconditions

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from dr.core.errors import AccessError
-from dr.gitops.argocd import Manager, managers_of
+from dr.gitops.argocd import Manager, argocd_warnings, managers_of, pause_step
 from dr.gitops.argocd_api import await_at_rest, can_disable, list_managers
-from dr.gitops.argocd_steps import argocd_warnings, pause_step
 from dr.kube.api import KubernetesApi
 from dr.kube.objects import ObjectKey
 from tests.builders import a_workload

@@ -4,9 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from dr.archive.base_choice import problems_of_base
-from dr.archive.catalogue import Catalogue
-from dr.archive.contents import IncompleteBackup
+from dr.archive.contents import Catalogue, IncompleteBackup
+from dr.archive.window import problems_of_base
 from dr.core.errors import Problem
 from dr.core.target import RecoveryTarget
 from tests.archives import archive, at, backup, switch, wal

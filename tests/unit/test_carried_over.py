@@ -1,6 +1,6 @@
 """What of a source's specification is adapted, or looked at, for another Cluster's name."""
 
-from dr.cnpg.spec_adaptation import identity_warning, named_by, probed_often, rescheduled
+from dr.cnpg.recovered import identity_warning, named_by, probed_often, rescheduled
 
 ACCOUNT = "postgres@acme-project.iam.gserviceaccount.com"
 

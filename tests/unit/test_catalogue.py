@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from dr.archive.catalogue import BaseBackup, Catalogue
+from dr.archive.contents import BaseBackup, Catalogue
 from dr.core.target import RecoveryTarget
 from tests.builders import NOW, a_backup
 

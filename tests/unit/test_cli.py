@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dr.cli.confirmation import Agreement, agree
+from dr.cli.operate import Agreement, agree
 from dr.core.errors import DeclinedError, RequestError
 from dr.main import run
 from tests.doubles import Wire, closed_port, kube_status, nothing_changed, write_environment

@@ -9,7 +9,7 @@ import pytest
 from dr.archive.wal_lines import Commit
 from dr.before_drop.drops import Drop
 from dr.core.errors import AccessError
-from dr.core.later_commits import LaterCommits
+from dr.core.target import LaterCommits
 from dr.main import run
 from dr.mark.marks import Marks
 from dr.mark.view import show_mark, show_marks

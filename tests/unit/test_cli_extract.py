@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dr.before_drop.drops import Drop
-from dr.core.later_commits import LaterCommits
+from dr.core.target import LaterCommits
 from dr.extract import observe as extract_observe
 from dr.extract.plan import ExtractDecision, decide_extraction
 from dr.extract.report import Extracted, ExtractReport
@@ -15,8 +15,8 @@ from dr.extract.view import show_extraction
 from dr.kube.api import KubernetesApi
 from dr.main import run
 from dr.postgres.table_name import TableName
-from dr.run.record_store import RecordStore
 from dr.run.session import Session
+from dr.run.stores import RecordStore
 from dr.status.advice import Status
 from tests.builders import NOW, a_holder, a_record, an_entry, an_environment
 from tests.extractions import an_extract_request, an_extract_situation

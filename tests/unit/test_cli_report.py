@@ -9,7 +9,7 @@ import click
 import pytest
 
 from dr.main import run
-from dr.reports.files import ReportFiles
+from dr.reports.document import ReportFiles
 from tests.builders import NOW
 from tests.doubles import Wire, closed_port, write_environment, write_kubeconfig
 from tests.reports import a_report

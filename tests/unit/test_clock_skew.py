@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from dr.core.clock_skew import skew_warning
+from dr.core.target_options import skew_warning
 from tests.builders import a_decision, a_situation
 
 

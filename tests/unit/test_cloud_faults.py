@@ -2,7 +2,7 @@
 
 import pytest
 
-from dr.infra.faults import recognised
+from dr.infra.google import recognised
 
 SAID = [
     (

@@ -9,7 +9,7 @@ import yaml
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.cluster_copy import copy_of, from_copy
 from dr.core.errors import RequestError
-from dr.recovery.manifest_file import read_manifest
+from dr.recovery.observe import read_manifest
 from dr.recovery.preconditions import preconditions
 from tests.builders import NOW, a_decision, a_request, a_situation, a_source, an_environment, cluster_object
 

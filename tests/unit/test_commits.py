@@ -2,7 +2,7 @@
 
 import pytest
 
-from dr.core.later_commits import LaterCommits
+from dr.core.target import LaterCommits
 from tests.builders import TARGET, TARGET_TIME
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dr.core.errors import AccessError
-from dr.core.later_commits import LaterCommits
+from dr.core.target import LaterCommits
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran
 from dr.postgres.commits import commits_after

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from dr.core.later_commits import LaterCommits
-from dr.recovery.data_loss import loss_at_the_end, loss_by_target, lost_by_target
+from dr.core.target import LaterCommits
+from dr.recovery.verify import loss_at_the_end, loss_by_target, lost_by_target
 from tests.builders import NOW, TARGET, TARGET_TIME
 
 BASE_END = NOW - timedelta(hours=9)

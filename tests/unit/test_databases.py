@@ -5,12 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from dr.archive.catalogue import BaseBackup, Catalogue
-from dr.archive.contents import Archive
+from dr.archive.contents import Archive, BaseBackup, Catalogue
 from dr.archive.databases import backwards, part_of, parts, several, strangers, systems
 from dr.archive.survivors import survivors
-from dr.archive.wal_reading import with_pages
-from dr.archive.wal_validity import FirstPage
+from dr.archive.wal_validity import FirstPage, with_pages
 from dr.archive.window import holes, unusable, windows
 from dr.core.errors import RefusedError
 from dr.core.target import RecoveryTarget

@@ -8,8 +8,14 @@ import pytest
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import delete_cluster
 from dr.core.errors import AccessError
-from dr.finalize.dependants_api import create, delete_dependant, delete_leftovers, list_dependants, secret_users
-from dr.finalize.server_dry_run import would_change
+from dr.finalize.dependants_api import (
+    create,
+    delete_dependant,
+    delete_leftovers,
+    list_dependants,
+    secret_users,
+    would_change,
+)
 from dr.kube.api import KubernetesApi
 from tests.builders import a_scheduled_backup, cluster_object
 from tests.doubles import Asked, Impatient, KubernetesDouble, kube_status, serving

@@ -3,7 +3,7 @@
 from copy import deepcopy
 from typing import Any
 
-from dr.engine.deployment import emptied, held, without
+from dr.engine.workspace import emptied, held, without
 
 STACK = {"urn": "s", "type": "pulumi:pulumi:Stack", "id": "", "custom": False}
 PROVIDER = {"urn": "p", "type": "pulumi:providers:gcp", "id": "1-2", "custom": True}

@@ -69,7 +69,7 @@ def test_the_picture_is_the_one_that_its_source_draws() -> None:
 
 
 def test_every_rule_of_the_guard_is_explained() -> None:
-    from dr.config.guard_rules import Rule
+    from dr.config.environment import Rule
 
     text = (ROOT / "docs" / "guard.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == set(Rule)

@@ -13,15 +13,15 @@ import pytest
 from dr.cli.live import reporter_for
 from dr.cnpg.progress import Failure, RecoveryProgress, Stage
 from dr.core.errors import AccessError, DrError, RecoveryError
-from dr.drill import giving_way
+from dr.drill import run as giving_way
 from dr.drill.plan import decide_drill
 from dr.drill.report import DrillReport
 from dr.drill.run import Drill
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran
 from dr.recovery.scratch import Scratch
-from dr.run.evidence import Evidence
 from dr.run.journal import Journal
+from dr.run.report_keeping import Evidence
 from dr.run.session import Session
 from tests.archives import archive, wal
 from tests.builders import (

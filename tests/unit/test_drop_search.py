@@ -7,10 +7,11 @@ from threading import Event
 import pytest
 
 from dr.archive.wal_lines import read_commit
-from dr.before_drop import archive_search, search
+from dr.before_drop import search
+from dr.before_drop import search as archive_search
 from dr.before_drop.drops import Drop
 from dr.core.errors import AccessError, RefusedError
-from dr.core.holder import Holder
+from dr.core.history import Holder
 from dr.core.wal_names import name_of
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran

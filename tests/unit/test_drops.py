@@ -6,9 +6,8 @@ from datetime import datetime
 import pytest
 
 from dr.archive.wal_lines import WalView, read_changes, read_commit
-from dr.before_drop.catalog_rows import CatalogRow, classes
-from dr.before_drop.drops import CatalogView, Ending, as_drop, candidates, doubtful, endings
-from dr.before_drop.refusals import drop_unknown
+from dr.before_drop.drops import CatalogView, Ending, as_drop, candidates, doubtful, drop_unknown, endings
+from dr.before_drop.heap_page import CatalogRow, classes
 from dr.core.target import written
 from dr.postgres.table_argument import TableName
 from tests.unit.pages import CHANGES, COMMITS, DATABASE, PAGE, PAGE_NUMBER, PUBLIC

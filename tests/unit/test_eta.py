@@ -2,8 +2,7 @@
 
 from datetime import timedelta
 
-from dr.core.history import OperationEntry
-from dr.run.estimate import UNCHANGED, estimate
+from dr.core.history import UNCHANGED, OperationEntry, estimate
 from tests.builders import NOW, an_entry
 
 STEPS = ("durable", "platform", "recover")

@@ -10,7 +10,7 @@ from semver import Version
 
 from dr.cli.live import reporter_for
 from dr.core.errors import AccessError, DrError
-from dr.engine.installation import Installation
+from dr.engine.command import Installation
 from dr.engine.recovery_stack import RecoveryStack
 from dr.extract.plan import decide_extraction
 from dr.extract.run import Extract

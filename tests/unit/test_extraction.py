@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dr.archive.catalogue import Catalogue
+from dr.archive.contents import Catalogue
 from dr.cnpg.fetch_ahead import Fetching
 from dr.core.errors import RefusedError
 from dr.core.history import Outcome

@@ -25,7 +25,7 @@ from dr.cnpg.recovered import RecoveredCluster
 from dr.kube.api import KubernetesApi
 from dr.recovery import scratch
 from dr.recovery.plan import RecoveryDecision
-from dr.run.evidence import Evidence
+from dr.run.report_keeping import Evidence
 from tests.archives import archive, backup, switch, wal
 from tests.builders import (
     NOW,

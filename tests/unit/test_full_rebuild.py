@@ -20,11 +20,11 @@ from dr.engine.changes import Change, Changes, Op
 from dr.kube.api import KubernetesApi
 from dr.rebuild import run as full_rebuild
 from dr.rebuild.database import DatabaseFound
+from dr.rebuild.layers import Layers, Stage
 from dr.rebuild.origin import Judgement, Origin
 from dr.rebuild.plan import RebuildRequest
 from dr.rebuild.report import RebuildReport
 from dr.rebuild.run import Rebuild
-from dr.rebuild.stage import Layers, Stage
 from dr.rebuild.store import RebuildLease, RebuildRecords
 from dr.rebuild.view import show_rebuild
 from dr.run.journal import Journal

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from dr.infra.google import GoogleApi, endpoint
-from dr.stacks.resource import Api, CloudResource
-from dr.stacks.resources import resources_of
+from dr.stacks.resources import Api, CloudResource, resources_of
 from tests.doubles import Wire
 from tests.infrastructures import BACKUPS, PROJECT, a_durable, a_platform
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dr.gitops.git_url import identity, without_credentials
+from dr.gitops.checkout import identity, without_credentials
 
 
 @pytest.mark.parametrize(

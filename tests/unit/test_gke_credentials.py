@@ -10,11 +10,10 @@ import pytest
 import yaml
 from google.auth.exceptions import DefaultCredentialsError
 
-from dr.config.argocd_stack import RepositoryCredentials
 from dr.config.environment import KubernetesAccess
+from dr.config.infrastructure import RepositoryCredentials
 from dr.core.errors import AccessError
-from dr.infra.gke_credentials import cluster_endpoint, write_kubeconfig
-from dr.infra.repository_credentials import read_credentials
+from dr.infra.credentials import cluster_endpoint, read_credentials, write_kubeconfig
 from dr.kube.api import KubernetesApi
 from tests.doubles import Wire
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dr.config.guard_rules import MEANINGS, Override, Rule
+from dr.config.environment import MEANINGS, Override, Rule
 from dr.engine.changes import Change, Changes, Op
 from dr.guard.rules import BUCKET, CLUSTER, Danger, Reach, Seen, SeenCluster, dangers, standing
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dr.config.guard_rules import Rule
+from dr.config.environment import Rule
 from dr.core.errors import RefusedError
 from dr.engine.preview import read_events
 from dr.guard.check import judge

@@ -4,10 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from dr.config.check_names import CHECKS
-from dr.config.health import DownTo, UpTo
-from dr.core.durations import spoken
+from dr.config.health import CHECKS, DownTo, UpTo
 from dr.core.errors import ConfigError
+from dr.core.text import spoken
 from dr.health.check import State, graded, worst
 from dr.health.evaluate import as_json, judge
 from dr.health.snapshot import BackupObjects

@@ -7,7 +7,7 @@ import pytest
 
 from dr.cnpg.cluster import Archiving
 from dr.health.check import State, Unseen
-from dr.health.observe_bucket import delete_rules
+from dr.health.observe import delete_rules
 from dr.health.snapshot import ArchiveSeen, BucketFacts, DeleteRule, Identity
 from tests.builders import STORE_CONFIGURATION, a_plugin_source, a_source
 from tests.healths import SEEN_AT, UNSEEN, a_serving, checks

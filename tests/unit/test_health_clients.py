@@ -15,14 +15,20 @@ from cryptography.x509.oid import NameOID
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.config.environment import BackupPlace, KubernetesAccess
 from dr.core.errors import AccessError
-from dr.health.credential_expiry import own_ends
-from dr.health.observe_backups import list_backup_objects
-from dr.health.observe_bucket import base_backup_bytes, read_bucket
-from dr.health.observe_cluster import find_serving, read_identity
-from dr.health.observe_database import ask_database, facts_of
-from dr.health.observe_operators import find_operators, split_image
+from dr.health.observe import base_backup_bytes, read_bucket
+from dr.health.observe_cluster import (
+    ask_database,
+    ask_volumes,
+    facts_of,
+    find_operators,
+    find_serving,
+    list_backup_objects,
+    own_ends,
+    read_identity,
+    split_image,
+    volumes_of,
+)
 from dr.health.snapshot import Volume
-from dr.health.volume_fill import ask_volumes, volumes_of
 from dr.kube.api import KubernetesApi
 from tests.builders import (
     BUCKET,

@@ -9,8 +9,8 @@ from semver import Version
 
 from dr.cnpg.cluster import Archiving
 from dr.health.check import Check, State
-from dr.health.end_of_life import end_of
 from dr.health.snapshot import Operators, Program
+from dr.health.versions import end_of
 from tests.builders import a_plugin_source, a_source, by_plugin
 from tests.healths import UNSEEN, a_serving, checks
 

@@ -1,7 +1,6 @@
 """Reading the rows of a catalog's page, on a page that a real PostgreSQL wrote."""
 
-from dr.before_drop.catalog_rows import classes, namespaces
-from dr.before_drop.heap_page import rows_of_page
+from dr.before_drop.heap_page import classes, namespaces, rows_of_page
 from tests.unit.pages import PAGE, PAGE_NUMBER, PUBLIC
 
 ROWS = {row.row.place[1]: row for row in classes({PAGE_NUMBER: PAGE})}

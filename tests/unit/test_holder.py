@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from dr.core.holder import Holder
+from dr.core.history import Holder
 from tests.builders import NOW, a_holder, a_lease
 
 

@@ -9,7 +9,7 @@ from dr.cnpg.clusters import find_cluster
 from dr.config.environment import KubernetesAccess
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
-from dr.run.record_store import RecordStore
+from dr.run.stores import RecordStore
 from tests.builders import NOW, a_record, a_recovered, cluster_object
 from tests.doubles import Wire, closed_port, kube_status, serving, write_kubeconfig
 

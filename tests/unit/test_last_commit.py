@@ -10,7 +10,7 @@ from dr.config.environment import BackupPlace
 from dr.core.errors import AccessError
 from dr.core.wal_names import name_of
 from dr.kube.api import KubernetesApi
-from dr.window.archive_end import last_commit
+from dr.window.observe import last_commit
 from dr.window.report import WindowReport
 from tests.archives import SEGMENT, at, backup, put_backup, put_wal, wal
 from tests.builders import BUCKET, a_source

@@ -12,7 +12,7 @@ from dr.core.errors import DrError, RefusedError
 from dr.kube.api import KubernetesApi
 from dr.run import lease
 from dr.run.lease import DURATION, held
-from dr.run.lease_store import LeaseStore
+from dr.run.stores import LeaseStore
 from tests.builders import NOW, a_holder, lease_object
 from tests.doubles import Impatient, KubernetesDouble, a_dead_process, kube_status, serving
 from tests.waiting import HANG_SECONDS, wait_for

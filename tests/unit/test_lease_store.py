@@ -7,7 +7,7 @@ import pytest
 
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
-from dr.run.lease_store import LeaseStore
+from dr.run.stores import LeaseStore
 from tests.builders import NOW, lease_object
 from tests.doubles import KubernetesDouble, kube_status, serving
 

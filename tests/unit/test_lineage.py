@@ -1,7 +1,7 @@
 """Where a recovery comes from and what it is called, over generations."""
 
 from dr.config.names import PURPOSES, possible_names, scratch_name
-from dr.run.lineage import recovered_name, source_of
+from dr.run.record import recovered_name, source_of
 from tests.builders import a_record, a_recovered, an_environment
 
 ENVIRONMENT = an_environment()

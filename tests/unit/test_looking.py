@@ -6,7 +6,7 @@ import pytest
 
 from dr.core.errors import AccessError
 from dr.health.check import Unseen
-from dr.health.lookup import Look
+from dr.health.observe import Look
 from tests.waiting import until
 
 

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from dr.gitops.manifest_edits import WHY_NO_BOOTSTRAP
+from dr.gitops.manifests import WHY_NO_BOOTSTRAP
 from tests.manifests import BACKUP, CLUSTER, SERVICE, STORE, a_cluster, diff, only, refused, run
 
 

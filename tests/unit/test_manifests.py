@@ -6,8 +6,7 @@ from string import Template
 import pytest
 
 from dr.core.errors import RefusedError
-from dr.gitops.manifest_edits import WHY_NO_BOOTSTRAP
-from dr.gitops.manifests import ManifestFile, rewrite
+from dr.gitops.manifests import WHY_NO_BOOTSTRAP, ManifestFile, rewrite
 from tests.manifests import (
     BACKUP,
     CLUSTER,

@@ -6,11 +6,11 @@ from threading import Event
 
 import pytest
 
-from dr.archive.catalogue import Catalogue
+from dr.archive.contents import Catalogue
 from dr.archive.seal import seal_wal
 from dr.cnpg.cluster import Archiving
 from dr.core.errors import AccessError, RefusedError, RequestError
-from dr.core.holder import Holder
+from dr.core.history import Holder
 from dr.kube import workloads
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran

@@ -12,7 +12,7 @@ from dr.core.errors import AccessError, DrError, EngineError, InterruptedOperati
 from dr.core.history import Outcome
 from dr.engine.backend import Backend
 from dr.engine.changes import Changes
-from dr.engine.installation import Installation
+from dr.engine.command import Installation
 from dr.engine.recovery_stack import RecoveryStack
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dr.archive.object_store import read_catalogue, stored_bytes
+from dr.archive.reader import read_catalogue, stored_bytes
 from dr.config.environment import BackupPlace
 from dr.core.errors import AccessError
 from tests.builders import BUCKET

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from dr.cnpg.clusters import find_cluster
-from dr.cnpg.object_stores import plugin_fault
+from dr.cnpg.clusters import find_cluster, plugin_fault
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
 from tests.builders import BACKUP_URL, STORE_CONFIGURATION, by_plugin, cluster_object

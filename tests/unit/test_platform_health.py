@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from dr.core.errors import AccessError
-from dr.diagnose.cloud_status import incidents_now
-from dr.diagnose.platform_health import list_nodes, list_pods, with_last_words
+from dr.diagnose.observe import incidents_now, list_nodes, list_pods, with_last_words
 from dr.kube.api import KubernetesApi
 from tests.doubles import Wire, closed_port
 

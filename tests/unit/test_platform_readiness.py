@@ -3,7 +3,7 @@
 from typing import Any
 
 from dr.kube.api import KubernetesApi
-from dr.rebuild.platform_readiness import list_applications, missing_of_cnpg, root_application
+from dr.rebuild.observe import list_applications, missing_of_cnpg, root_application
 from tests.doubles import Wire, kube_status
 
 APPLICATIONS = "/apis/argoproj.io/v1alpha1/applications"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dr.archive.catalogue import Catalogue
+from dr.archive.contents import Catalogue
 from dr.cnpg.cluster import Archiving
 from dr.core.errors import Problem, RefusedError
 from dr.core.target import RecoveryTarget

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from dr.config.guard_rules import Rule
+from dr.config.environment import Rule
 from dr.core.errors import Problem, RefusedError
 from dr.core.history import Outcome
 from dr.engine.changes import Change, Changes, EngineStep, Op, PathChange, fold_steps
 from dr.guard.rules import CLUSTER, Danger
-from dr.preview.markdown import LIMIT, as_markdown, failure_as_markdown
-from dr.preview.report import PreviewReport, recovery_seconds
+from dr.preview.report import LIMIT, PreviewReport, as_markdown, failure_as_markdown, recovery_seconds
 from tests.builders import NOW, RECOVERED_HOST, SOURCE_HOST, a_record, a_recovered, an_entry
 
 PATCH = "kubernetes:core/v1:ServicePatch"

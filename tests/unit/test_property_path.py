@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dr.engine.property_path import SECRET, differing, masked, parts, value_at
+from dr.engine.changes import SECRET, differing, masked, parts, value_at
 
 SEALED = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "[secret]"}
 

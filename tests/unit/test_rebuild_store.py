@@ -11,8 +11,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud import storage
 
 from dr.core.errors import AccessError
-from dr.rebuild.kept_text import kept_text
-from dr.rebuild.store import RebuildLease, RebuildRecords
+from dr.rebuild.store import RebuildLease, RebuildRecords, kept_text
 from tests.builders import NOW, an_entry
 
 LEASE_SECONDS = timedelta(seconds=15)

@@ -10,8 +10,7 @@ from dr.core.errors import RefusedError, RequestError
 from dr.core.target import AUTO, NEVER, NEWEST, RecoveryTarget
 from dr.core.target_options import TargetOptions
 from dr.core.wal_names import name_of
-from dr.recovery.base import RecoveryBase, base_of, problems_of_snapshot
-from dr.recovery.situation import Situation
+from dr.recovery.situation import RecoveryBase, Situation, base_of, problems_of_snapshot
 from tests.archives import SEGMENT, archive, at, backup, switch, wal
 from tests.builders import NOW, a_decision, a_situation, a_snapshot, a_source, an_environment
 

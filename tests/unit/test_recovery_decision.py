@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from dr.archive.catalogue import Catalogue
+from dr.archive.contents import Catalogue
 from dr.core.errors import RefusedError
 from dr.core.target import RecoveryTarget
 from dr.recovery.plan import RecoveryDecision

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dr.core.errors import AccessError
-from dr.reports.files import ReportFiles
+from dr.reports.document import ReportFiles
 from tests.builders import NOW
 from tests.reports import a_report
 

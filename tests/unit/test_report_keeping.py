@@ -11,12 +11,11 @@ import pytest
 from dr.cnpg.progress import Stage
 from dr.core.errors import AccessError, DrError, InterruptedOperationError
 from dr.core.plan import Plan
-from dr.recovery.data_loss import loss_by_target
+from dr.recovery.verify import loss_by_target
 from dr.reports.document import ReportDocument
 from dr.reports.phases import Mark, Phase
-from dr.run.evidence import Evidence
 from dr.run.journal import Journal
-from dr.run.report_keeping import keep_report
+from dr.run.report_keeping import Evidence, keep_report
 from tests.builders import NOW, a_backup, a_step, an_environment
 from tests.doubles import RecordsDouble
 from tests.reports import a_report

@@ -7,8 +7,8 @@ import pytest
 
 from dr.reports.document import Failed, FindingLine, Link, ReportDocument
 from dr.reports.markdown import markdown
-from dr.reports.markup import element
 from dr.reports.page import page
+from dr.reports.pictures import element
 from dr.reports.trend import trend_of
 from tests.reports import a_report
 

@@ -7,8 +7,8 @@ import pytest
 
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
-from dr.run import report_store
-from dr.run.report_store import KEPT, ReportStore
+from dr.run import stores as report_store
+from dr.run.stores import KEPT, ReportStore
 from tests.builders import NOW
 from tests.doubles import KubernetesDouble, kube_status, serving
 from tests.reports import a_report

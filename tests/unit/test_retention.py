@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dr.engine.retention import deleted_after, shortenings
+from dr.guard.rules import deleted_after, shortenings
 
 
 def rule(age: int | None, kind: str = "Delete", **condition: object) -> dict[str, Any]:

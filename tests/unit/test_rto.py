@@ -8,8 +8,7 @@ import pytest
 from dr.health.check import State
 from dr.health.rto import outlook
 from dr.reports.phases import Phase
-from dr.reports.rto import GIB, Coefficients, Measured, interval_within, learn, predict
-from dr.reports.rto_reports import coefficients_of, measured_of
+from dr.reports.rto import GIB, Coefficients, Measured, coefficients_of, interval_within, learn, measured_of, predict
 from tests.archives import archive, at, backup, wal
 from tests.builders import NOW, an_environment
 from tests.healths import ARCHIVED, UNSEEN, a_database, a_snapshot, checks, seen, stored

@@ -10,9 +10,8 @@ from dr.kube.api import KubernetesApi
 from dr.kube.objects import ObjectKey
 from dr.run.record import Record
 from dr.run.session import Session
-from dr.traffic.background_writers import SelfStarter, hold_step, release_step, to_release
-from dr.traffic.background_writers_api import list_self_starters
-from dr.traffic.suspend import hold, let_go
+from dr.traffic.writer_steps import SelfStarter, hold_step, release_step, to_release
+from dr.traffic.writers import hold, let_go, list_self_starters
 from tests.builders import NOW, a_holder, an_environment
 from tests.doubles import Asked, Impatient, KubernetesDouble, kube_status, serving
 

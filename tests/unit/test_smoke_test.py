@@ -5,8 +5,8 @@ import socket
 import pytest
 
 from dr.core.errors import VerificationError
-from dr.traffic import smoke_test
-from dr.traffic.smoke_test import await_ok
+from dr.traffic import name_check as smoke_test
+from dr.traffic.name_check import await_ok
 from tests.doubles import Impatient, Wire, closed_port
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dr.archive.snapshots import SnapshotBackup, snapshot_backups
-from dr.cnpg.volume_snapshots import list_snapshot_backups
+from dr.cnpg.volumes import list_snapshot_backups
 from dr.kube.api import KubernetesApi
 from tests.builders import a_source
 from tests.doubles import Wire

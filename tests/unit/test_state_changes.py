@@ -6,7 +6,7 @@ import pytest
 
 from dr.engine.changes import Op
 from dr.guard.rules import BUCKET, CLUSTER
-from dr.preview.state_changes import declared_change, going, state_resources
+from dr.preview.policy_pack import declared_change, going, state_resources
 
 STACK = "urn:pulumi:durable::postgres-dr::"
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from dr.drill.table_counts import COUNTED_BYTES, Counted, TableSeen, ask_counts, compare, read_counts, worth_counting
+from dr.drill.examination import COUNTED_BYTES, Counted, TableSeen, ask_counts, compare, read_counts, worth_counting
 from tests.builders import NOW
 
 

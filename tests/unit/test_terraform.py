@@ -14,8 +14,7 @@ from dr.config.load import load_infrastructure
 from dr.core.errors import RefusedError, RequestError
 from dr.engine.changes import Change, Changes, Op, PathChange
 from dr.infra.survey import Reconciliation
-from dr.stacks.resource import CloudResource
-from dr.stacks.resources import resources_of
+from dr.stacks.resources import CloudResource, resources_of
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = json.loads((ROOT / "tests" / "terraform.tfstate.json").read_text())

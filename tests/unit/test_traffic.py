@@ -9,7 +9,7 @@ import pytest
 
 from dr.cnpg.cluster import ClusterSnapshot, cluster_behind, read_write_host
 from dr.core.errors import Problem, RefusedError
-from dr.core.later_commits import LaterCommits
+from dr.core.target import LaterCommits
 from dr.gitops.argocd import Manager
 from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation
 from tests.builders import (

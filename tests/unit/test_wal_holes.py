@@ -5,9 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from dr.archive.catalogue import BaseBackup
-from dr.archive.contents import Archive
-from dr.archive.wal_holes import problems_of_holes, warnings_of_holes
+from dr.archive.contents import Archive, BaseBackup
+from dr.archive.window import problems_of_holes, warnings_of_holes
 from dr.core.errors import RefusedError
 from dr.core.target import RecoveryTarget
 from tests.archives import SEGMENT, archive, at, backup, switch, wal

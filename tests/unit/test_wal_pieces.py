@@ -1,7 +1,7 @@
 """In which order, and in what pieces, archived WAL is gone back through."""
 
 from dr.archive.contents import Archive
-from dr.archive.wal_pieces import Piece, first_missing, pieces_before
+from dr.archive.wal_lines import Piece, first_missing, pieces_before
 from dr.core.wal_names import name_of
 from tests.archives import SEGMENT, archive, switch, wal
 

@@ -6,11 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from dr.archive.catalogue import Catalogue
-from dr.archive.contents import Archive
+from dr.archive.contents import Archive, Catalogue
 from dr.archive.wal_needed import problems_of_wal, warnings_of_wal
-from dr.archive.wal_reading import in_order, needed, sample, with_pages
-from dr.archive.wal_validity import FirstPage
+from dr.archive.wal_validity import FirstPage, in_order, needed, sample, with_pages
 from dr.archive.window import holes, unusable, windows
 from dr.cnpg.cluster import TARGET_ANNOTATION
 from dr.core.errors import Problem, RefusedError

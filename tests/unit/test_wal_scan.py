@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dr.archive.wal_pieces import Piece
+from dr.archive.wal_lines import Piece
 from dr.archive.wal_scan import Scan, head, packed, scan_sent, scan_wal, segments_at_once
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi

@@ -1,11 +1,12 @@
-"""A kubeconfig for a GKE cluster, with a token of google-auth: no gcloud, no plugin, and no key file is needed.
+"""The way into a GKE cluster without a key file, and the keys by which Argo CD reads the Git repository.
 
 The cluster's DNS endpoint has a certificate of Google's own, and lets in by IAM, from anywhere. The token lasts an
 hour, so whoever works for longer writes the file anew.
 """
 
+import base64
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import google.auth
@@ -13,9 +14,10 @@ import yaml
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 
+from dr.config.infrastructure import RepositoryCredentials
 from dr.core.errors import AccessError
 from dr.infra.google import SCOPES, GoogleApi
-from dr.stacks.resource import Api
+from dr.stacks.resources import Api
 
 _OWNER_ONLY = 0o600
 
@@ -67,3 +69,44 @@ def _token() -> str:
             "log in (gcloud auth application-default login), or run where a Workload Identity gives them",
         ) from error
     return str(credentials.token)
+
+
+def read_credentials(where: RepositoryCredentials | None) -> Mapping[str, str] | None:
+    """The keys of Argo CD's repository Secret, None where the repository needs none. Raises AccessError."""
+    if where is None:
+        return None
+    text, place = _file(where.file) if where.file else _secret(where.secret or "")
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, dict) or not found or not all(isinstance(value, str) for value in found.values()):
+        raise AccessError(
+            "repository-credentials-wrong",
+            f"{place} is no mapping of texts",
+            "write the keys of Argo CD's repository Secret, such as username: and password:, or sshPrivateKey:",
+        )
+    return {str(key): value for key, value in found.items()}
+
+
+def _file(name: str) -> tuple[str, str]:
+    path = Path(name).expanduser()
+    try:
+        return path.read_text(encoding="utf-8"), str(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise AccessError(
+            "repository-credentials-wrong",
+            f"{path} cannot be read: {error}",
+            "correct credentials.file in the Argo CD stack's file, or give the file",
+        ) from error
+
+
+def _secret(name: str) -> tuple[str, str]:
+    found = GoogleApi().find(Api.SECRET_MANAGER, f"{name}:access")
+    if found is None:
+        raise AccessError(
+            "repository-credentials-wrong",
+            f"there is no {name} in Secret Manager",
+            "correct credentials.secret in the Argo CD stack's file, or make the secret",
+        )
+    return base64.b64decode(found["payload"]["data"]).decode(), name
