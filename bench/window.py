@@ -21,9 +21,9 @@ from tempfile import TemporaryDirectory
 import click
 
 from bench.measured import measured
-from tests.archives import backup, put_backup, put_wal, wal
-from tests.builders import BUCKET
-from tests.doubles import Asked, ObjectStoreDouble, closed_port, serving, write_environment, write_kubeconfig
+from tests.support.archives import backup, put_backup, put_wal, wal
+from tests.support.builders import BUCKET
+from tests.support.doubles import Asked, ObjectStoreDouble, closed_port, serving, write_environment, write_kubeconfig
 
 
 @dataclass(kw_only=True)

@@ -1,1 +1,1 @@
-"""The tests. Helpers are imported as ``tests.builders`` and ``tests.doubles``."""
+"""The tests. Helpers are imported as ``tests.support.builders`` and ``tests.support.doubles``."""

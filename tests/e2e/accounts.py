@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from tests.e2e.operator_seat import Seat
-from tests.rbac import GROUPS, for_environment
+from tests.support.rbac import GROUPS, for_environment
 
 
 @dataclass(frozen=True)

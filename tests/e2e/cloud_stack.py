@@ -17,7 +17,7 @@ from pulumi.automation import (
 
 from dr.config.infrastructure import Part
 from dr.stacks.infrastructure import declare_infrastructure
-from tests.google import Google
+from tests.support.google import Google
 
 PROJECT_OF_STATE = "postgres-dr"
 Program = Callable[[], None]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.e2e.operator_seat import COMMAND_SECONDS, Outcome, Seat, engine_processes
-from tests.waiting import stopwatch, wait_for
+from tests.support.waiting import stopwatch, wait_for
 
 _LOOK_SECONDS = 0.003
 

@@ -15,7 +15,7 @@ import httpx
 
 from lab import paths
 from lab.platform.gcs import BUCKET, URL
-from tests.waiting import HANG_SECONDS, wait_for
+from tests.support.waiting import HANG_SECONDS, wait_for
 
 _METADATA = "user.metadata"
 """The extended attribute in which fake-gcs-server keeps an object's metadata (its ``backend/xattr.go``)."""

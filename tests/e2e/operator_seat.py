@@ -16,7 +16,7 @@ import httpx
 import yaml
 
 from lab import paths
-from tests.waiting import HANG_SECONDS, wait_for
+from tests.support.waiting import HANG_SECONDS, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 4 * HANG_SECONDS

@@ -21,8 +21,8 @@ from lab.platform import gcs
 from tests.e2e.hand import Hand
 from tests.e2e.operator_seat import Seat, clone_of_git, lab
 from tests.e2e.test_rebuild import AGREED, REBUILT_WITHIN, Loss, lose, objects_of_bucket
-from tests.repositories import git
-from tests.waiting import HANG_SECONDS
+from tests.support.repositories import git
+from tests.support.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.long
 

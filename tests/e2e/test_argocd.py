@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.operator_seat import Outcome, Seat, fresh_dev, lab
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.journal_watch import Watched
 from tests.e2e.operator_seat import Outcome, Seat, await_health, engine_processes, fresh_dev, lab
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 

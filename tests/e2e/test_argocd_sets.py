@@ -11,7 +11,7 @@ import yaml
 
 from tests.e2e.operator_seat import Outcome, Seat, clone_of_git, fresh_dev, lab
 from tests.e2e.test_argocd import SETTLED_SECONDS, applications, automated, states
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 

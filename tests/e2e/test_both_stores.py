@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab, put_back
-from tests.waiting import stopwatch, wait_for
+from tests.support.waiting import stopwatch, wait_for
 
 pytestmark = pytest.mark.long
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.hand import Hand
 from tests.e2e.operator_seat import fresh_dev
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 

@@ -16,7 +16,7 @@ from lab import paths
 from lab.platform.gcs import BUCKET
 from tests.e2e.journal_watch import Chain, stop_after_every_step
 from tests.e2e.operator_seat import Seat, await_health, engine_processes, fresh_dev
-from tests.repositories import platform_in
+from tests.support.repositories import platform_in
 
 pytestmark = pytest.mark.long
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.doubles import Wire, closed_port, serving, write_kubeconfig
 from tests.e2e.lab_bucket import unavailable
 from tests.e2e.operator_seat import Seat, await_health
-from tests.waiting import wait_for
+from tests.support.doubles import Wire, closed_port, serving, write_kubeconfig
+from tests.support.waiting import wait_for
 
 CRASHING = """
 apiVersion: v1

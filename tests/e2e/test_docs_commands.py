@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.documentation import PAGES, ROOT, commands
 from tests.e2e.operator_seat import Outcome, Seat, await_health, lab
-from tests.repositories import platform_in
+from tests.support.documentation import PAGES, ROOT, commands
+from tests.support.repositories import platform_in
 
 pytestmark = pytest.mark.long
 
@@ -39,7 +39,7 @@ class Reader:
         own = {
             **dict.fromkeys(TIMES, self.times),
             **dict.fromkeys(CHECKOUTS, str(self.checkout)),
-            **dict.fromkeys(("FILE", "old.tfstate"), str(ROOT / "tests" / "terraform.tfstate.json")),
+            **dict.fromkeys(("FILE", "old.tfstate"), str(ROOT / "tests" / "support" / "terraform.tfstate.json")),
             "20260427T030000": self.backup,
             "ID": self.report,
             "ENV": "prod",

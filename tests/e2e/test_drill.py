@@ -16,7 +16,7 @@ import pytest
 from lab import paths
 from lab.platform import gcs
 from tests.e2e.operator_seat import Outcome, Seat
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.operator_seat import Seat, fresh_dev
 from tests.e2e.test_drill import in_cluster, left_behind
 from tests.e2e.test_health_cronjob import NAMESPACE, deployed_to, ran
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 

@@ -14,7 +14,7 @@ from threading import Event, Thread
 import pytest
 
 from tests.e2e.operator_seat import Outcome, Seat
-from tests.waiting import HANG_SECONDS
+from tests.support.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.long
 

@@ -18,7 +18,7 @@ from lab import paths, processes
 from tests.e2e import lab_bucket
 from tests.e2e.journal_watch import Watched
 from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health, engine_processes, lab
-from tests.waiting import HANG_SECONDS, wait_for
+from tests.support.waiting import HANG_SECONDS, wait_for
 
 pytestmark = pytest.mark.long
 

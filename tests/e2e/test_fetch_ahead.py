@@ -7,7 +7,7 @@ import pytest
 
 from dr.cnpg.fetch_ahead import WORTH_SEGMENTS
 from tests.e2e.operator_seat import Outcome, Seat, fresh_dev
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 

@@ -20,8 +20,8 @@ from lab.environment import environment
 from lab.gcp import faults, table
 from lab.gcp.faults import Fault
 from tests.e2e.cloud_stack import CloudStack, Program
-from tests.google import Google, serving_google
-from tests.infrastructures import PROJECT, a_durable, a_platform, durable_document
+from tests.support.google import Google, serving_google
+from tests.support.infrastructures import PROJECT, a_durable, a_platform, durable_document
 
 BUCKET = "backups-of-acme"
 

@@ -15,10 +15,10 @@ from google.cloud import storage
 from prometheus_client.parser import text_string_to_metric_families
 
 from lab.platform import gcs
-from tests.doubles import closed_port, write_kubeconfig
 from tests.e2e.lab_bucket import age, away, folder, unavailable
 from tests.e2e.operator_seat import PROJECT, Seat, fresh_dev
-from tests.waiting import wait_for
+from tests.support.doubles import closed_port, write_kubeconfig
+from tests.support.waiting import wait_for
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 NAMESPACE = ("-n", "data")

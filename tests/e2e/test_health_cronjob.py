@@ -19,7 +19,7 @@ from lab import versions
 from lab.platform import gcs
 from tests.e2e.accounts import Accounts
 from tests.e2e.operator_seat import PROJECT, Seat, fresh_dev
-from tests.waiting import HANG_SECONDS, wait_for
+from tests.support.waiting import HANG_SECONDS, wait_for
 
 pytestmark = pytest.mark.long
 

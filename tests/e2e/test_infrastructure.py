@@ -31,11 +31,11 @@ from dr.stacks.resources import platform_resources
 from lab.environment import environment
 from lab.gcp import faults, seed, table
 from lab.gcp.faults import Fault
-from tests.google import Google, serving_google
-from tests.waiting import wait_for
+from tests.support.google import Google, serving_google
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-STATE = ROOT / "tests" / "terraform.tfstate.json"
+STATE = ROOT / "tests" / "support" / "terraform.tfstate.json"
 PROJECT = "development-485000"
 BUCKET = "tomoda-db-backups-development-485000"
 AGREED = ("--yes", "--confirm", PROJECT)

@@ -11,9 +11,9 @@ from threading import Event
 import httpx
 import pytest
 
-from tests.doubles import Asked, Wire, serving
 from tests.e2e.operator_seat import Seat, engine_processes
-from tests.waiting import HANG_SECONDS, wait_for
+from tests.support.doubles import Asked, Wire, serving
+from tests.support.waiting import HANG_SECONDS, wait_for
 
 INTERRUPTED, RECOVERY, REFUSED = 130, 7, 4
 

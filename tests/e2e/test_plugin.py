@@ -16,7 +16,7 @@ from lab import paths
 from lab.platform.gcs import BUCKET
 from tests.e2e.operator_seat import Outcome, Seat, await_health, lab
 from tests.e2e.test_extract import writing
-from tests.waiting import stopwatch
+from tests.support.waiting import stopwatch
 
 pytestmark = pytest.mark.long
 

@@ -14,8 +14,8 @@ import pytest
 
 from lab.cluster import MANAGER
 from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab
-from tests.repositories import platform_in
-from tests.waiting import HANG_SECONDS, stopwatch, wait_for
+from tests.support.repositories import platform_in
+from tests.support.waiting import HANG_SECONDS, stopwatch, wait_for
 
 pytestmark = pytest.mark.long
 

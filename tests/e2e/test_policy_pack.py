@@ -11,7 +11,7 @@ import yaml
 from lab.environment import environment
 from tests.e2e.hand import Checkout
 from tests.e2e.operator_seat import PROJECT
-from tests.google import serving_google
+from tests.support.google import serving_google
 
 pytestmark = pytest.mark.long
 

@@ -16,8 +16,8 @@ import pytest
 from tests.e2e.accounts import Accounts
 from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev
 from tests.e2e.planted import Planted
-from tests.repositories import platform_in
-from tests.waiting import stopwatch
+from tests.support.repositories import platform_in
+from tests.support.waiting import stopwatch
 
 pytestmark = pytest.mark.long
 

@@ -21,7 +21,7 @@ from lab import paths
 from lab.platform import gcs
 from tests.e2e.journal_watch import Watched
 from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health, engine_processes, lab
-from tests.waiting import HANG_SECONDS, stopwatch
+from tests.support.waiting import HANG_SECONDS, stopwatch
 
 pytestmark = pytest.mark.long
 

@@ -17,9 +17,9 @@ from dr.rebuild.layers import InfrastructureLayer, Watch, bring_up
 from lab.environment import environment
 from lab.gcp import faults
 from lab.gcp.faults import Fault
-from tests.doubles import Impatient
-from tests.google import Google, serving_google
-from tests.infrastructures import PROJECT, a_durable
+from tests.support.doubles import Impatient
+from tests.support.google import Google, serving_google
+from tests.support.infrastructures import PROJECT, a_durable
 
 # The Automation API leaves event loops and sockets behind, which a command that ends does not notice.
 pytestmark = [

@@ -12,7 +12,7 @@ from lab import faults, paths
 from lab.store_faults import StoreFault
 from tests.e2e import lab_bucket
 from tests.e2e.operator_seat import Outcome, Seat, fresh_dev
-from tests.waiting import stopwatch, wait_for
+from tests.support.waiting import stopwatch, wait_for
 
 SEGMENTS = 12
 ROW = "INSERT INTO jobs (worker) SELECT 'one segment' FROM generate_series(1, 10)"

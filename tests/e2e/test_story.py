@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.journal_watch import stop_after_every_step
 from tests.e2e.operator_seat import Outcome, Seat, await_health, clone_of_git, engine_processes, fresh_dev, lab
 from tests.e2e.test_argocd import automated, states
-from tests.waiting import HANG_SECONDS
+from tests.support.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.long
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev
-from tests.waiting import HANG_SECONDS
+from tests.support.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.long
 

@@ -9,8 +9,8 @@ import pytest
 
 from dr.core.errors import EngineError
 from dr.engine.backend import Backend, state_folder
-from tests.builders import an_environment
-from tests.doubles import a_dead_process
+from tests.support.builders import an_environment
+from tests.support.doubles import a_dead_process
 
 ENVIRONMENT = an_environment()
 LOCKS = ".pulumi/locks/organization/postgres-dr/prod"

@@ -12,8 +12,8 @@ from pulumi.automation.errors import CommandError
 from semver import Version
 
 from dr.engine.command import Installation, InterruptibleCommand
-from tests.doubles import calls_of, write_pulumi
-from tests.waiting import HANG_SECONDS
+from tests.support.doubles import calls_of, write_pulumi
+from tests.support.waiting import HANG_SECONDS
 
 # os.write: a signal can come before `print` has come back, whose own `print` would then be refused as reentrant.
 WAITS = "os.write(1, b'ready\\n')\nsignal.pause()\n"

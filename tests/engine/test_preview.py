@@ -13,8 +13,8 @@ from dr.engine.changes import Changes, Op
 from dr.engine.command import Installation
 from dr.engine.recovery_stack import RecoveryStack
 from dr.stacks.declaration import Declaration
-from tests.builders import an_environment
-from tests.doubles import LAST_EVENT, calls_of, write_pulumi
+from tests.support.builders import an_environment
+from tests.support.doubles import LAST_EVENT, calls_of, write_pulumi
 
 CLUSTER = "kubernetes:postgresql.cnpg.io/v1:Cluster"
 SUMMARY = {

@@ -15,9 +15,9 @@ from dr.engine.changes import Changes
 from dr.engine.command import Installation
 from dr.engine.recovery_stack import RecoveryStack
 from dr.stacks.declaration import Declaration
-from tests.builders import a_recovered, an_environment
-from tests.doubles import calls_of, write_pulumi
-from tests.waiting import HANG_SECONDS
+from tests.support.builders import a_recovered, an_environment
+from tests.support.doubles import calls_of, write_pulumi
+from tests.support.waiting import HANG_SECONDS
 
 ANSWERS = """
 if arguments[0] == "preview":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.google import Google
+    from tests.support.google import Google
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def google(tmp_path: Path) -> "Iterator[Google]":
     """A double of Google over an empty cloud."""
-    from tests.google import serving_google  # takes a second to import: only where it is used
+    from tests.support.google import serving_google  # takes a second to import: only where it is used
 
     with serving_google(tmp_path / "cloud.json") as found:
         yield found

@@ -14,7 +14,7 @@ from lab.gcp import errors, faults, rest, table
 from lab.gcp.cloud import Cloud
 from lab.gcp.ground import NoGround
 from lab.gcp.kinds import Kind
-from tests.google import (
+from tests.support.google import (
     ACCOUNT,
     BUCKET,
     CLUSTER,
@@ -27,7 +27,7 @@ from tests.google import (
     RefusedError,
     serving_google,
 )
-from tests.waiting import HANG_SECONDS, wait_for
+from tests.support.waiting import HANG_SECONDS, wait_for
 
 ROLE = "roles/storage.objectAdmin"
 MEMBER = f"serviceAccount:{EMAIL}"

@@ -10,8 +10,8 @@ from google.auth.transport.requests import Request
 
 from lab.gcp import faults, table
 from lab.gcp.addresses import endpoints
-from tests.google import ACCOUNT, BUCKET, EMAIL, PROJECT, REGION, Google
-from tests.waiting import HANG_SECONDS
+from tests.support.google import ACCOUNT, BUCKET, EMAIL, PROJECT, REGION, Google
+from tests.support.waiting import HANG_SECONDS
 
 NOT_FOUND = 404
 

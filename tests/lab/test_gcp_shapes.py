@@ -8,7 +8,7 @@ from pulumi_gcp import container, storage
 
 from lab.gcp import shapes
 from lab.gcp.table import KINDS
-from tests.google import BUCKET, CLUSTER
+from tests.support.google import BUCKET, CLUSTER
 
 
 @pytest.mark.parametrize(("args", "inputs"), [(storage.BucketArgs, BUCKET), (container.ClusterArgs, CLUSTER)])

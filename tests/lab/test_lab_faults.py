@@ -20,7 +20,7 @@ from google.cloud import storage
 from dr.cnpg.in_pod import sitecustomize
 from lab.platform.gcs import binary
 from lab.store_faults import Asked, FaultyStore, StoreFault, faulty
-from tests.waiting import HANG_SECONDS, wait_for
+from tests.support.waiting import HANG_SECONDS, wait_for
 
 ANYWHERE = ("127.0.0.1", 0)
 WALS = "prod/postgres-prod/wals/0000000100000000"

@@ -13,7 +13,7 @@ import pytest
 
 from lab import down, processes
 from lab.paths import State
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from lab.errors import LabError
 from lab.steps import Runner, Step, Task, pretty
-from tests.waiting import HANG_SECONDS
+from tests.support.waiting import HANG_SECONDS
 
 
 def runner(tmp_path: Path) -> tuple[Runner, io.StringIO]:

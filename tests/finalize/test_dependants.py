@@ -1,0 +1,115 @@
+"""What belongs to a Cluster, and is made anew for the one that takes its place."""
+
+import pytest
+
+from dr.finalize.dependants import Dependant, named_secrets, successor_name, successors, unmade
+from tests.support.builders import a_scheduled_backup
+
+
+@pytest.mark.parametrize(
+    ("name", "former", "then"),
+    [
+        ("postgres-prod", "postgres-prod", "postgres-prod-recovered"),
+        ("postgres-prod-daily", "postgres-prod", "postgres-prod-recovered-daily"),
+        ("daily", "postgres-prod", "daily"),
+        ("postgres-production", "postgres-prod", "postgres-production"),
+    ],
+)
+def test_a_name_after_the_old_cluster_becomes_one_after_the_new(name: str, former: str, then: str) -> None:
+    assert successor_name(name, former, "postgres-prod-recovered") == then
+
+
+def test_without_git_each_is_made_anew_from_itself_without_others_marks() -> None:
+    raw = {
+        "apiVersion": "postgresql.cnpg.io/v1",
+        "metadata": {
+            "name": "pool",
+            "namespace": "data",
+            "uid": "1",
+            "labels": {"team": "shop"},
+            "annotations": {"argocd.argoproj.io/tracking-id": "x", "kubectl.kubernetes.io/last-applied": "y"},
+        },
+        "spec": {"cluster": {"name": "postgres-prod"}, "instances": 2},
+    }
+    pool = Dependant.from_object("Pooler", raw)
+    made = successors([pool, a_scheduled_backup()], [], cluster="new", namespace="data", held={})
+    assert [one["metadata"] for one in made] == [
+        {"name": "pool", "namespace": "data", "labels": {"team": "shop"}},
+        {"name": "new", "namespace": "data"},
+    ]
+    assert [one["spec"]["cluster"] for one in made] == [{"name": "new"}] * 2
+    assert made[0]["spec"]["instances"] == 2
+
+
+SPEC = {**a_scheduled_backup().manifest["spec"], "cluster": {"name": "new"}}
+
+
+def _dependant(kind: str, called: str, **spec: object) -> Dependant:
+    raw = {
+        "metadata": {"name": called, "namespace": "data", "uid": called},
+        "spec": {"cluster": {"name": "old"}, **spec},
+    }
+    return Dependant.from_object(kind, {"apiVersion": "postgresql.cnpg.io/v1", **raw})
+
+
+def test_what_git_does_not_declare_is_moved_as_it_is() -> None:
+    """C1: a Pooler or Database of an application, in another folder, was deleted and not made again."""
+    pool, base = _dependant("Pooler", "pool", instances=2), _dependant("Database", "reporting", name="reporting")
+    declared = {"kind": "ScheduledBackup", "metadata": {"name": "new"}, "spec": SPEC}
+    made = successors([a_scheduled_backup(), pool, base], [declared], cluster="new", namespace="data", held={})
+    assert [(one["kind"], one["metadata"]["name"]) for one in made] == [
+        ("ScheduledBackup", "new"),
+        ("Pooler", "pool"),
+        ("Database", "reporting"),
+    ]
+    assert all(one["spec"]["cluster"] == {"name": "new"} for one in made)
+
+
+def test_a_role_of_the_cluster_is_moved_too() -> None:
+    """E15: CloudNativePG 1.30's DatabaseRole stayed bound to the deleted Cluster."""
+    role = _dependant("DatabaseRole", "reporting", name="reporting", login=True)
+    (made,) = successors([role], [], cluster="new", namespace="data", held={})
+    assert (made["kind"], made["spec"]["cluster"], made["spec"]["login"]) == ("DatabaseRole", {"name": "new"}, True)
+
+
+def test_a_second_schedule_that_git_does_not_declare_is_moved_too() -> None:
+    """C1: one document of a kind stood for all of it."""
+    hourly = _dependant("ScheduledBackup", "hourly", schedule="0 0 * * * *")
+    declared = {"kind": "ScheduledBackup", "metadata": {"name": "new"}, "spec": SPEC}
+    made = successors([a_scheduled_backup(), hourly], [declared], cluster="new", namespace="data", held={})
+    assert [one["metadata"]["name"] for one in made] == ["new", "hourly"]
+
+
+@pytest.mark.parametrize(
+    ("held", "paused"),
+    [({"Pooler data/pool": None}, None), ({"Pooler data/pool": False}, False), ({}, True)],
+    ids=["held by us, not set before", "held by us, set before", "paused by its owner"],
+)
+def test_our_own_pause_is_not_taken_for_its_owners(held: dict[str, object], paused: bool | None) -> None:
+    """E13: the Pooler was made again paused, for good, and nobody knew why."""
+    pool = _dependant("Pooler", "pool", pgbouncer={"poolMode": "session", "paused": True})
+    (made,) = successors([pool], [], cluster="new", namespace="data", held=held)
+    assert made["spec"]["pgbouncer"] == {"poolMode": "session", **({} if paused is None else {"paused": paused})}
+
+
+def test_what_git_declares_comes_before_what_is_there() -> None:
+    declared = {"kind": "ScheduledBackup", "metadata": {"name": "nightly"}, "spec": SPEC}
+    cluster = {"kind": "Cluster", "metadata": {"name": "new"}, "spec": {}}
+    made = successors([a_scheduled_backup()], [cluster, declared], cluster="new", namespace="data", held={})
+    assert [one["metadata"] for one in made] == [{"name": "nightly", "namespace": "data"}]
+
+
+def test_what_is_there_for_the_new_cluster_is_not_made_twice() -> None:
+    wanted = successors([a_scheduled_backup()], [], cluster="new", namespace="data", held={})
+    there = a_scheduled_backup("new", "new")
+    assert list(unmade(wanted, [there], cluster="new")) == []
+    same_name_old_cluster = a_scheduled_backup("new", "postgres-prod")
+    assert list(unmade(wanted, [same_name_old_cluster], cluster="new")) == list(wanted)
+
+
+def test_a_secret_is_found_wherever_a_specification_names_it() -> None:
+    spec = {
+        "containers": [{"envFrom": [{"secretRef": {"name": "a-app"}}], "image": "a-apple"}],
+        "volumes": [{"projected": {"sources": [{"secret": {"name": "a-ca"}}]}}],
+    }
+    assert named_secrets(spec, {"a-app", "a-ca", "a-server"}) == {"a-app", "a-ca"}

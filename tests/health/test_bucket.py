@@ -1,0 +1,124 @@
+"""Health of the bucket, and of the way in."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from dr.cnpg.cluster import Archiving
+from dr.health.check import State, Unseen
+from dr.health.observe import delete_rules
+from dr.health.snapshot import ArchiveSeen, BucketFacts, DeleteRule, Identity
+from tests.support.builders import STORE_CONFIGURATION, a_plugin_source, a_source
+from tests.support.healths import SEEN_AT, UNSEEN, a_serving, checks
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        ("bucket-unreachable", State.CRITICAL),
+        ("bucket-missing", State.CRITICAL),
+        ("bucket-forbidden", State.UNKNOWN),
+        ("no-answer", State.UNKNOWN),
+    ],
+)
+def test_a_bucket_that_is_not_there_is_critical_and_one_that_is_closed_unknown(code: str, state: State) -> None:
+    found = checks(archive=Unseen(code=code, why="why", remedy="what helps"))["bucket"]
+    assert (found.state, found.seen, found.remedy) == (state, "why", "what helps")
+
+
+def test_an_empty_bucket_is_critical() -> None:
+    empty = ArchiveSeen(server_name="postgres-prod", archive=None, server_names=frozenset())
+    assert checks(archive=empty)["bucket"].state is State.CRITICAL
+
+
+def test_a_cluster_that_archives_elsewhere_is_critical() -> None:
+    elsewhere = a_plugin_source().with_object_store({**STORE_CONFIGURATION, "destinationPath": "gs://other/prod"})
+    found = checks(serving=a_serving(elsewhere))["bucket"]
+    assert (found.state, "gs://other/prod" in found.seen) == (State.CRITICAL, True)
+
+
+@pytest.mark.parametrize(
+    ("rules", "policy", "state"),
+    [
+        ([DeleteRule(age_days=30)], "30d", State.OK),
+        ([DeleteRule(age_days=30)], "", State.OK),
+        ([], "4w", State.CRITICAL),
+        ([], "5w", State.OK),
+        ([], "1m", State.OK),
+        ([DeleteRule(age_days=7)], "30d", State.CRITICAL),
+        ([DeleteRule(age_days=30)], "3d", State.CRITICAL),
+        ([DeleteRule(age_days=7, prefixes=("dev/",))], "30d", State.OK),
+        ([DeleteRule(age_days=7, prefixes=("prod/postgres-prod/wals",))], "30d", State.CRITICAL),
+        ([DeleteRule(age_days=7, prefixes=("p",)), DeleteRule(age_days=90)], "30d", State.CRITICAL),
+    ],
+)
+def test_nothing_may_be_deleted_before_its_time(rules: list[DeleteRule], policy: str, state: State) -> None:
+    bucket = BucketFacts(location="EU", deletes=tuple(rules))
+    assert checks(bucket=bucket, serving=a_serving(retention_policy=policy))["retention"].state is state
+
+
+def test_how_long_is_long_enough_is_the_environments() -> None:
+    week = {"health": {"retentionDays": 7}}
+    bucket = BucketFacts(location="EU", deletes=(DeleteRule(age_days=7),))
+    found = checks(week, bucket=bucket, serving=a_serving(retention_policy="7d"))["retention"]
+    assert (found.state, found.values) == (State.OK, {"bucket_lifecycle_age_seconds": 7 * 86400})
+
+
+def test_rules_are_read_as_cloud_storage_gives_them() -> None:
+    rules = [
+        {"action": {"type": "Delete"}, "condition": {"age": 30}},
+        {"action": {"type": "Delete"}, "condition": {"age": 9, "matchesPrefix": ["dev/"]}},
+        # What follows deletes nothing that is current, or not by age alone.
+        {"action": {"type": "Delete"}, "condition": {"daysSinceNoncurrentTime": 3}},
+        {"action": {"type": "Delete"}, "condition": {"age": 1, "isLive": False}},
+        {"action": {"type": "Delete"}, "condition": {"age": 1, "matchesSuffix": [".tmp"]}},
+        {"action": {"type": "SetStorageClass", "storageClass": "NEARLINE"}, "condition": {"age": 1}},
+    ]
+    assert list(delete_rules(rules)) == [DeleteRule(age_days=30), DeleteRule(age_days=9, prefixes=("dev/",))]
+
+
+def test_a_place_that_was_promised_is_held() -> None:
+    assert checks({"health": {"bucketLocation": "europe-west1"}})["bucket-location"].state is State.OK
+    found = checks({"health": {"bucketLocation": "EU"}})["bucket-location"]
+    assert (found.state, found.seen) == (State.CRITICAL, "the bucket is in EUROPE-WEST1, and has to be in EU")
+
+
+@pytest.mark.parametrize(("days", "state"), [(10, State.OK), (4, State.WARNING), (1, State.CRITICAL)])
+def test_a_certificate_that_ends_is_told(days: float, state: State) -> None:
+    ends = {"late": SEEN_AT + timedelta(days=90), "server": SEEN_AT + timedelta(days=days, minutes=1)}
+    found = checks(serving=a_serving(certificates=ends))["credentials"]
+    assert (found.state, found.seen.startswith("server ends")) == (state, True)
+
+
+def test_ones_own_credentials_count_too() -> None:
+    found = checks(own_ends={"the token of context x": SEEN_AT - timedelta(days=3)})["credentials"]
+    assert (found.state, "3 days ago" in found.seen, "log in again" in found.remedy) == (State.CRITICAL, True, True)
+    assert checks(serving=a_serving(certificates={}))["credentials"].state is State.OK
+
+
+def test_an_identity_that_is_gone_is_critical() -> None:
+    gone = Identity(account="postgres-prod", found=False, google="")
+    assert checks(identity=gone)["identity"].state is State.CRITICAL
+
+
+def test_a_missing_annotation_counts_where_archiving_fails() -> None:
+    """Without it the pods may be let in by Workload Identity Federation as themselves."""
+    plain = Identity(account="postgres-prod", found=True, google="")
+    assert checks(identity=plain)["identity"].state is State.OK
+    failing = a_serving(replace(a_source(), archiving=Archiving(working=False)))
+    assert checks(identity=plain, serving=failing)["identity"].state is State.CRITICAL
+
+
+def test_a_key_in_a_secret_needs_no_identity() -> None:
+    keyed = {"destinationPath": "gs://backups-of-acme/prod", "googleCredentials": {"applicationCredentials": {}}}
+    source = a_source(backup={"barmanObjectStore": keyed})
+    assert checks(serving=a_serving(source), identity=UNSEEN)["identity"].state is State.OK
+
+
+def test_what_was_not_seen_is_unknown() -> None:
+    blind = checks(bucket=UNSEEN, identity=UNSEEN)
+    for name in ("retention", "bucket-location", "identity"):
+        assert blind[name].state is State.UNKNOWN
+    assert checks(serving=UNSEEN)["credentials"].state is State.UNKNOWN
+    assert checks(serving=UNSEEN)["identity"].state is State.UNKNOWN

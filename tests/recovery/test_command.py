@@ -1,0 +1,131 @@
+"""``dr pitr`` with each kind of target, by way of the command line: the plan, the refusals, the command to go on."""
+
+import json
+import shlex
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dr.core.errors import RefusedError
+from dr.core.target import RecoveryTarget
+from dr.main import run
+from dr.recovery.verify import verify_last_commit
+from dr.run.record import Record
+from dr.switchover.run import _parted
+from tests.support.builders import (
+    NOW,
+    TARGET_TIME,
+    a_backup,
+    a_decision,
+    a_recovered,
+    a_situation,
+    an_environment,
+    as_seen,
+)
+from tests.support.doubles import Wire, nothing_changed
+
+BACKUP = "20240501T030000"
+LSN = RecoveryTarget(lsn=0x3000139)
+XID = RecoveryTarget(xid=742, backup_id="20260427T030000", exclusive=True)
+NAME = RecoveryTarget(name="before the migration", backup_id="20260427T030000")
+IMMEDIATE = RecoveryTarget(immediate=True, backup_id="20260427T030000")
+TIME = RecoveryTarget(TARGET_TIME, timeline=1, exclusive=True)
+
+
+def _pitr(folder: Path, *more: str) -> int:
+    return run(["pitr", "--config-dir", str(folder), "--env", "prod", *more])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--target-time", "2024-05-01 12:00 Europe/Oslo"], "2024-05-01 10:00:00 UTC = "),
+        (["--target-lsn", "0/4000139"], "LSN 0/4000139, inclusive"),
+        (["--target-xid", "742", "--backup-id", BACKUP, "--exclusive"], "transaction 742, exclusive"),
+        (["--target-name", "before", "--backup-id", BACKUP, "--timeline", "1"], "restore point 'before', timeline 1"),
+        (["--target-immediate", "--backup-id", BACKUP], f"the end of base backup {BACKUP}"),
+    ],
+    ids=["time", "lsn", "xid", "name", "immediate"],
+)
+def test_each_target_is_planned(
+    place: Path, wire: Wire, capsys: pytest.CaptureFixture[str], given: list[str], told: str
+) -> None:
+    assert _pitr(place, *given, "--dry-run", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)["plan"]["facts"]
+    assert told in facts["Target"]
+    assert facts["Base backup"].startswith(f"{BACKUP}, ended 2024-05-01 03:00:33 UTC")
+    assert nothing_changed(wire)
+
+
+@pytest.mark.parametrize(
+    ("given", "exit_code", "code"),
+    [
+        ([], 2, "target-missing"),
+        (["--target-lsn", "0/1", "--target-immediate"], 2, "targets-exclude-each-other"),
+        (["--target-xid", "742"], 2, "target-needs-backup-id"),
+        (["--target-lsn", "x"], 2, "target-lsn-malformed"),
+        (["--target-name", "a", "--backup-id", "b", "--exclusive"], 2, "exclusive-without-effect"),
+        (["--target-lsn", "0/1"], 4, "target-before-first-backup"),
+        (["--target-lsn", "0/4000139", "--timeline", "9"], 4, "timeline-missing"),
+        (["--target-immediate", "--backup-id", "nobody"], 4, "backup-missing"),
+        (["--target-time", "2024-05-01T03:00:00Z", "--backup-id", BACKUP], 4, "backup-after-target"),
+    ],
+)
+def test_what_cannot_be_reached_is_refused_before_anything_is_touched(
+    place: Path, wire: Wire, capsys: pytest.CaptureFixture[str], given: list[str], exit_code: int, code: str
+) -> None:
+    assert _pitr(place, *given, "--yes", "--json") == exit_code
+    told = json.loads(capsys.readouterr().out)
+    assert [problem["code"] for problem in told["problems"]] == [code]
+    assert nothing_changed(wire)
+
+
+@pytest.mark.parametrize("target", [LSN, XID, NAME, IMMEDIATE, TIME], ids=str)
+def test_the_target_is_declared_and_written_down_and_asked_for_again(target: RecoveryTarget) -> None:
+    # WHEN
+    decision = a_decision(target=target)
+    # THEN
+    recovery = decision.cluster.manifest["spec"]["bootstrap"]["recovery"]
+    told = recovery["recoveryTarget"]
+    assert told | target.manifest == told
+    assert told["backupID"] == decision.base.backup_id
+    words = shlex.split(decision.request.command(an_environment(), go_on=True))
+    assert words[3:] == ["pitr", "--env", "prod", *target.options, "--continue"]
+    # AND a Cluster that was made for it is known again, and one for another is not
+    there = as_seen(decision.cluster)
+    assert a_decision(a_situation(recovered=there), target=target, go_on=True).base == decision.base
+    with pytest.raises(RefusedError, match="with another target"):
+        a_decision(a_situation(recovered=there), go_on=True)
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [(TIME, "no commit after the target"), (LSN, "the target itself"), (XID, "the target itself"), (IMMEDIATE, None)],
+    ids=str,
+)
+def test_what_an_unsealed_wal_means_depends_on_the_target(target: RecoveryTarget, told: str | None) -> None:
+    warnings = a_decision(target=target, seal=False).plan.warnings
+    assert len(warnings) == (0 if told is None else 1)
+    assert all(told in warning for warning in warnings if told)
+
+
+def test_an_lsn_is_no_reason_to_look_at_the_databases_clock() -> None:
+    assert a_decision(a_situation(database_time=a_backup().end), target=LSN).base == a_backup()
+
+
+@pytest.mark.parametrize(
+    ("target", "late", "passed"),
+    [(TIME, -1, True), (TIME, 0, False), (LSN, 0, None), (XID, 0, None), (IMMEDIATE, 0, None)],
+)
+def test_the_last_transaction_is_judged_by_a_time_only(target: RecoveryTarget, late: int, passed: bool | None) -> None:
+    assert verify_last_commit(TARGET_TIME + timedelta(seconds=late), target).passed is passed
+
+
+@pytest.mark.parametrize("target", [LSN, XID, NAME, IMMEDIATE], ids=str)
+def test_without_a_time_it_is_not_known_since_when_the_old_cluster_went_its_own_way(target: RecoveryTarget) -> None:
+    record = Record(updated=NOW, updated_by="ann@ops-1")
+    reached: Any = as_seen(a_decision(target=target).cluster)
+    assert _parted(reached, record, back=False) is None
+    assert _parted(as_seen(a_recovered()), record, back=False) == TARGET_TIME

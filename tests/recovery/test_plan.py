@@ -1,0 +1,223 @@
+"""From a request and a situation to a plan."""
+
+import shlex
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from dr.archive.contents import Catalogue
+from dr.core.errors import RefusedError
+from dr.core.target import RecoveryTarget
+from dr.recovery.plan import RecoveryDecision
+from dr.recovery.situation import Situation
+from tests.support.builders import (
+    NOW,
+    TARGET,
+    a_backup,
+    a_decision,
+    a_record,
+    a_recovered,
+    a_request,
+    a_situation,
+    a_workload,
+    an_environment,
+    as_seen,
+)
+
+ALL = ["remember", "stop-writers", "seal-wal", "credentials", "recover", "verify", "settle"]
+
+
+def _keys(decision: RecoveryDecision) -> list[str]:
+    return [step.key for step in decision.plan.steps]
+
+
+def _catalogue(*server_names: str) -> Catalogue:
+    return Catalogue(server_name="postgres-prod", backups=(a_backup(),), server_names=frozenset(server_names))
+
+
+def _undo(decision: RecoveryDecision, key: str) -> tuple[str, ...]:
+    return next(step.undo for step in decision.plan.steps if step.key == key)
+
+
+def test_the_steps_come_in_the_order_that_loses_nothing() -> None:
+    assert _keys(a_decision()) == ALL
+
+
+@pytest.mark.parametrize(
+    ("situation", "seal"), [(a_situation(database_time=None), True), (a_situation(), False)], ids=["dead", "skipped"]
+)
+def test_the_wal_is_not_sealed_where_it_cannot_or_shall_not_be(situation: Situation, seal: bool) -> None:
+    decision = a_decision(situation, seal=seal)
+    assert _keys(decision) == [key for key in ALL if key != "seal-wal"]
+    assert "seal-wal" not in _keys(decision)
+    assert any("sealed" in warning for warning in decision.plan.warnings)
+
+
+def test_a_primary_that_only_did_not_answer_in_time_is_sealed_all_the_same() -> None:
+    """E6: a question took more than 10 s in an incident, and up to archive_timeout of commits was given up."""
+    decision = a_decision(a_situation(database_time=None, primary_down=False), target=None)
+    assert "seal-wal" in _keys(decision)
+    (warning,) = decision.plan.warnings
+    assert "did not answer" in warning
+
+
+def test_nothing_is_warned_of_where_everything_is_in_order() -> None:
+    assert a_decision().plan.warnings == ()
+
+
+def test_a_deployment_of_argo_cd_is_warned_of_by_name() -> None:
+    workloads = {"api": replace(a_workload("api"), argo_managed=True), "worker": a_workload("worker")}
+    (warning,) = a_decision(a_situation(workloads=workloads)).plan.warnings
+    assert "Argo CD" in warning
+    assert "api" in warning
+    assert "worker" not in warning
+
+
+def test_a_new_recovery_archives_to_a_folder_of_its_name() -> None:
+    assert a_decision().cluster.server_name == "postgres-prod-recovered"
+
+
+def test_a_folder_that_was_used_is_not_used_again() -> None:
+    situation = a_situation(catalogue=_catalogue("postgres-prod", "postgres-prod-recovered"))
+    assert a_decision(situation).cluster.server_name == "postgres-prod-recovered-2"
+
+
+def test_going_on_keeps_the_recorded_declaration() -> None:
+    # GIVEN a recovery that was declared, created, and has begun to archive
+    declared = a_recovered(server_name="postgres-prod-recovered-5")
+    situation = a_situation(
+        recovered=as_seen(declared),
+        record=a_record(declared),
+        catalogue=_catalogue("postgres-prod", "postgres-prod-recovered-5"),
+    )
+    # WHEN
+    decision = a_decision(situation, go_on=True)
+    # THEN Pulumi sees the same object, to the letter
+    assert decision.cluster == declared
+    assert any("Going on" in warning for warning in decision.plan.warnings)
+
+
+def test_going_on_without_a_record_keeps_the_server_name_that_the_cluster_has() -> None:
+    existing = as_seen(a_recovered(server_name="postgres-prod-recovered-5"))
+    situation = a_situation(recovered=existing, catalogue=_catalogue("postgres-prod-recovered-5"))
+    assert a_decision(situation, go_on=True).cluster.server_name == "postgres-prod-recovered-5"
+
+
+def test_a_recorded_recovery_whose_cluster_is_gone_is_declared_anew() -> None:
+    old = a_recovered()
+    situation = a_situation(record=a_record(old), catalogue=_catalogue("postgres-prod", old.server_name))
+    assert a_decision(situation).cluster.server_name == "postgres-prod-recovered-2"
+
+
+def test_the_limit_is_the_environments() -> None:
+    assert a_decision().cluster.limit == an_environment().timeouts.recovery
+
+
+def test_the_base_backup_is_the_one_that_cloudnativepg_will_take() -> None:
+    old, new = a_backup(NOW - timedelta(days=1), "old"), a_backup(NOW - timedelta(hours=1), "new")
+    catalogue = Catalogue(server_name="postgres-prod", backups=(old, new), server_names=frozenset())
+    assert a_decision(a_situation(catalogue=catalogue)).base == old
+
+
+def test_the_plan_shows_what_the_operator_has_to_recognise() -> None:
+    facts = a_decision().plan.facts
+    assert "context acme-prod" in facts["Environment"]
+    assert "2026-04-27 09:55:00 UTC" in facts["Target"]
+    assert "2 h 5 min ago" in facts["Target"]
+    assert "data/postgres-prod" in facts["Source"]
+    assert "20260427T030000" in facts["Base backup"]
+    assert "data/postgres-prod-recovered" in facts["Recovered"]
+    assert "20 min" in facts["Limit"]
+
+
+def test_undoing_starts_the_writers_with_the_counts_seen() -> None:
+    workloads = {"api": a_workload("api", 3), "worker": a_workload("worker", 1)}
+    assert _undo(a_decision(a_situation(workloads=workloads)), "stop-writers") == (
+        "kubectl --context acme-prod scale deployment/api -n prod --replicas=3",
+        "kubectl --context acme-prod scale deployment/worker -n prod --replicas=1",
+    )
+
+
+def test_undoing_uses_the_remembered_counts_where_an_earlier_run_stopped_the_writers() -> None:
+    workloads = {"api": a_workload("api", 0), "worker": a_workload("worker", 0)}
+    record = a_record(replicas={"api": 5, "worker": 7})
+    undo = _undo(a_decision(a_situation(workloads=workloads, record=record)), "stop-writers")
+    assert [command.rsplit("=", 1)[1] for command in undo] == ["5", "7"]
+
+
+def test_undoing_uses_the_configured_count_where_none_is_remembered() -> None:
+    workloads = {"api": a_workload("api", 0)}
+    (undo,) = _undo(a_decision(a_situation(workloads=workloads)), "stop-writers")
+    assert undo.endswith("--replicas=2")
+
+
+def test_every_undo_names_the_environments_context() -> None:
+    undo = [command for step in a_decision().plan.steps for command in step.undo]
+    assert undo
+    assert all(shlex.split(command)[:3] == ["kubectl", "--context", "acme-prod"] for command in undo)
+
+
+def test_the_command_to_go_on_asks_for_the_same() -> None:
+    request = a_request(recovered_name="another", seal=False)
+    assert shlex.split(request.command(an_environment(), go_on=True))[3:] == [
+        "pitr",
+        "--env",
+        "prod",
+        "--target-time",
+        TARGET.rfc3339,
+        "--recovered-name",
+        "another",
+        "--skip-seal",
+        "--continue",
+    ]
+
+
+def test_going_on_with_a_recovery_that_gave_up_clears_it_away_first() -> None:
+    situation = a_situation(recovered=as_seen(a_recovered(), healthy=False), recovered_gave_up=True)
+    keys = _keys(a_decision(situation, go_on=True))
+    assert keys == [*ALL[: ALL.index("recover")], "clear", *ALL[ALL.index("recover") :]]
+
+
+def test_going_on_with_a_recovery_that_still_tries_clears_nothing_away() -> None:
+    situation = a_situation(recovered=as_seen(a_recovered(), healthy=False))
+    assert "clear" not in _keys(a_decision(situation, go_on=True))
+
+
+def test_the_command_leaves_out_what_is_the_default() -> None:
+    command = a_request().command(an_environment(), go_on=False)
+    assert command == f"python -m dr pitr --env prod --target-time {TARGET.rfc3339}"
+
+
+def test_the_end_of_the_wal_is_declared_by_the_base_backup_of_the_plan_alone() -> None:
+    """E2: CloudNativePG by itself takes the newest backup with two times, a failed one too."""
+    decision = a_decision(target=None)
+    recovery = decision.cluster.manifest["spec"]["bootstrap"]["recovery"]
+    assert recovery["recoveryTarget"] == {"backupID": decision.base.backup_id}
+    assert decision.base.backup_id in decision.plan.facts["Base backup"]
+    assert decision.cluster.target == "latest"
+    assert decision.plan.operation == "latest"
+    assert "end of the WAL" in decision.plan.facts["Target"]
+    assert decision.request.command(an_environment(), go_on=True) == "python -m dr latest --env prod --continue"
+
+
+def test_latest_without_sealing_says_what_would_be_lost() -> None:
+    (warning,) = a_decision(target=None, seal=False).plan.warnings
+    assert "will be missing" in warning
+
+
+def test_going_on_tells_a_recovery_to_the_end_from_one_to_a_time() -> None:
+    situation = a_situation(recovered=as_seen(a_recovered()), record=a_record(a_recovered()))
+    with pytest.raises(RefusedError, match="with another target"):
+        a_decision(situation, target=None, go_on=True)
+
+
+def test_the_command_reads_back_as_the_same_target() -> None:
+    parts = shlex.split(a_request().command(an_environment(), go_on=True))
+    assert RecoveryTarget.parse(parts[parts.index("--target-time") + 1], now=NOW) == TARGET
+
+
+def test_the_plan_as_json_is_the_plan() -> None:
+    plan = a_decision().plan
+    assert [step["key"] for step in plan.as_json()["steps"]] == ALL
+    assert plan.as_json()["facts"] == plan.facts

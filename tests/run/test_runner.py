@@ -1,0 +1,228 @@
+"""Applying a plan step by step: what is told and written down, and what is known when one fails."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from dr.cnpg.progress import RecoveryProgress
+from dr.core.errors import AccessError, DrError, InterruptedOperationError, RecoveryError
+from dr.core.history import OperationEntry, Outcome
+from dr.core.plan import Plan, Step
+from dr.run.journal import Journal
+from dr.run.runner import Action, StepResult, run_actions
+from tests.support.builders import NOW, a_step
+from tests.support.doubles import RecordsDouble
+
+PLAN = Plan(operation="pitr", environment="prod", facts={"Target": "noon"}, steps=())
+ONE, TWO, THREE = a_step("one", "undo one"), a_step("two", "undo two"), a_step("three")
+
+
+class _Listener:
+    """A reporter that remembers."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def step_started(self, step: Step) -> None:
+        self.told.append(("started", step.key))
+
+    def step_done(self, step: Step, fact: str, seconds: float) -> None:
+        self.told.append((fact, step.key))
+
+    def recovery(self, progress: RecoveryProgress, *, elapsed: float, limit: float) -> None:
+        raise AssertionError("no recovery runs here")
+
+    def progress(self, said: str) -> None:
+        self.told.append(("progress", said))
+
+
+class _Bench:
+    """One run with everything it needs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.listener = _Listener()
+        self.stop = Event()
+        self.path = folder / "journal" / "prod.jsonl"
+        self.did: list[str] = []
+        self.records = RecordsDouble()
+
+    def doing(self, fact: str) -> Callable[[], str]:
+        def do() -> str:
+            self.did.append(fact)
+            return fact
+
+        return do
+
+    def run(self, *actions: Action) -> list[StepResult]:
+        return run_actions(
+            actions,
+            reporter=self.listener,
+            journal=self._journal(),
+            clock=lambda: NOW,
+            stop=self.stop,
+            go_on="python -m dr pitr --continue",
+        )
+
+    def _journal(self) -> Journal:
+        journal = Journal(
+            path=self.path, common={"environment": "prod", "pid": 7}, records=self.records, user="ann@ops-1"
+        )
+        journal.begin(PLAN, "python -m dr pitr --continue", NOW)
+        return journal
+
+    def failing(self, *actions: Action) -> DrError:
+        with pytest.raises(DrError) as failed:
+            self.run(*actions)
+        return failed.value
+
+    @property
+    def journal(self) -> list[dict[str, object]]:
+        lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+        return [line for line in lines if line["event"] != "operation-started"]
+
+    @property
+    def entry(self) -> OperationEntry:
+        assert self.records.record is not None
+        return self.records.record.operations[-1]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> _Bench:
+    return _Bench(tmp_path)
+
+
+def _raising(error: Exception) -> Callable[[], str]:
+    def do() -> str:
+        raise error
+
+    return do
+
+
+def test_the_steps_are_done_in_order_and_told(bench: _Bench) -> None:
+    results = bench.run(Action(step=ONE, do=bench.doing("a")), Action(step=TWO, do=bench.doing("b")))
+    assert bench.did == ["a", "b"]
+    assert bench.listener.told == [("started", "one"), ("a", "one"), ("started", "two"), ("b", "two")]
+    assert [(result.step, result.fact, result.started) for result in results] == [(ONE, "a", NOW), (TWO, "b", NOW)]
+
+
+def test_every_event_is_a_line_of_the_journal(bench: _Bench) -> None:
+    bench.run(Action(step=ONE, do=bench.doing("a")))
+    assert [(line["event"], line["step"]) for line in bench.journal] == [("step-started", "one"), ("step-done", "one")]
+    assert all(line["at"] == NOW.isoformat() and line["environment"] == "prod" for line in bench.journal)
+    assert bench.journal[1]["fact"] == "a"
+
+
+def test_a_later_run_adds_to_the_journal(bench: _Bench) -> None:
+    bench.run(Action(step=ONE, do=bench.doing("a")))
+    bench.run(Action(step=TWO, do=bench.doing("b")))
+    assert [line["step"] for line in bench.journal] == ["one", "one", "two", "two"]
+
+
+def test_a_failure_ends_the_run_and_keeps_what_was_done(bench: _Bench) -> None:
+    failed = bench.failing(
+        Action(step=ONE, do=bench.doing("a")),
+        Action(step=TWO, do=_raising(RecoveryError("no-target-backup", "why", "do"))),
+        Action(step=THREE, do=bench.doing("c")),
+    )
+    assert (failed.code, bench.did) == ("no-target-backup", ["a"])
+    assert failed.stopped is not None
+    assert (failed.stopped.at, failed.stopped.done) == (TWO, (ONE,))
+    assert failed.stopped.go_on == "python -m dr pitr --continue"
+    assert failed.stopped.journal == str(bench.path)
+
+
+def test_a_failure_is_written_down_with_its_cause(bench: _Bench) -> None:
+    bench.failing(Action(step=ONE, do=_raising(RecoveryError("no-target-backup", "why", "do"))))
+    last = bench.journal[-1]
+    assert (last["event"], last["step"], last["code"], last["cause"]) == (
+        "step-failed",
+        "one",
+        "no-target-backup",
+        "why",
+    )
+
+
+def test_a_failure_keeps_the_third_partys_error_behind_it(bench: _Bench) -> None:
+    behind = OSError("the wire")
+    error = AccessError("api-unreachable", "why", "do")
+    error.__cause__ = behind
+    assert bench.failing(Action(step=ONE, do=_raising(error))).__cause__ is behind
+
+
+def test_an_interruption_before_a_step_leaves_it_undone(bench: _Bench) -> None:
+    def then_stop() -> str:
+        raise AssertionError("it was done")
+
+    bench.stop.set()
+    failed = bench.failing(Action(step=ONE, do=then_stop))
+    assert isinstance(failed, InterruptedOperationError)
+    assert failed.exit_code == 130
+    assert failed.stopped is not None
+    assert (failed.stopped.at, failed.stopped.done) == (ONE, ())
+    assert bench.listener.told == []
+
+
+def test_an_interruption_in_a_step_counts_it_as_begun(bench: _Bench) -> None:
+    def stopping() -> str:
+        bench.stop.set()
+        return "came back early"
+
+    failed = bench.failing(
+        Action(step=ONE, do=bench.doing("a")), Action(step=TWO, do=stopping), Action(step=THREE, do=bench.doing("c"))
+    )
+    assert isinstance(failed, InterruptedOperationError)
+    assert failed.stopped is not None
+    assert (failed.stopped.at, failed.stopped.done) == (TWO, (ONE,))
+    assert bench.did == ["a"]
+    assert bench.journal[-1]["event"] == "step-failed"
+
+
+def test_a_step_that_fails_because_it_was_stopped_is_an_interruption(bench: _Bench) -> None:
+    def stopping() -> str:
+        bench.stop.set()
+        raise AccessError("exec-interrupted", "interrupted while SQL was running", "repeat the command")
+
+    failed = bench.failing(Action(step=ONE, do=stopping))
+    assert isinstance(failed, InterruptedOperationError)
+    assert failed.exit_code == 130
+    assert failed.stopped is not None
+    assert bench.journal[-1]["code"] == "interrupted"
+
+
+def test_the_cluster_keeps_the_operation_with_its_steps(bench: _Bench) -> None:
+    bench.run(Action(step=ONE, do=bench.doing("a")), Action(step=TWO, do=bench.doing("b")))
+    entry = bench.entry
+    assert (entry.operation, entry.user, entry.go_on) == ("pitr", "ann@ops-1", "python -m dr pitr --continue")
+    assert [(step.key, step.fact, step.ended) for step in entry.steps] == [("one", "a", NOW), ("two", "b", NOW)]
+    assert entry.outcome is Outcome.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (RecoveryError("no-target-backup", "why", "do"), Outcome.FAILED),
+        (InterruptedOperationError("interrupted", "why", "do"), Outcome.INTERRUPTED),
+    ],
+)
+def test_the_cluster_keeps_how_it_ended(bench: _Bench, error: DrError, outcome: Outcome) -> None:
+    bench.failing(Action(step=ONE, do=bench.doing("a")), Action(step=TWO, do=_raising(error)))
+    assert (bench.entry.outcome, bench.entry.cause, bench.entry.done) == (outcome, "why", ("one",))
+    assert bench.records.record is not None
+    assert bench.records.record.unfinished == bench.entry
+
+
+def test_a_cluster_that_is_away_for_a_moment_stops_nothing_and_gets_it_all_later(bench: _Bench) -> None:
+    def away() -> str:
+        bench.records.away = AccessError("api-unreachable", "restarting", "wait")
+        return "a"
+
+    def back() -> str:
+        bench.records.away = None
+        return "b"
+
+    bench.run(Action(step=ONE, do=away), Action(step=TWO, do=back))
+    assert [step.fact for step in bench.entry.steps] == ["a", "b"]
+    assert "record-not-written" in [line["event"] for line in bench.journal]

@@ -1,0 +1,1 @@
+"""Doubles, builders and fixtures that tests of several packages share."""
