@@ -65,23 +65,24 @@ def successors(
     held: Mapping[str, Any],
 ) -> tuple[Mapping[str, Any], ...]:
     """The manifests of what takes the place of ``dependants`` for ``cluster``: Git's (``documents``) for those that it
-    declares, and for each other one the object itself with the new Cluster's name. Git may not know all of them: they
-    often belong to an application. ``held`` are the settings that this tool has changed, as they were before.
+    declares by kind and name, and for each other one the object itself with the new Cluster's name. Git may not know
+    all of them: they often belong to an application. Of documents of one name the last counts. ``held`` are the
+    settings that this tool has changed, as they were before.
     """
     declared = [_in_namespace(document, namespace) for document in documents if document["kind"] in PLURALS]
-    found = {_identity(manifest): manifest for manifest in declared}
+    found = {identity(manifest): manifest for manifest in declared}
     for dependant in dependants:
         manifest = _moved(dependant, cluster, held)
-        if not any(_same_but_for_the_name(manifest, one) for one in declared):
-            found.setdefault(_identity(manifest), manifest)
+        taken = found.get(identity(manifest))
+        if taken is not None and taken not in declared and taken["spec"] != manifest["spec"]:
+            # Two generations' schedules would both be called after the new Cluster.
+            manifest = {**manifest, "metadata": {**manifest["metadata"], "name": dependant.name}}
+        found.setdefault(identity(manifest), manifest)
     return tuple(found.values())
 
 
-def _same_but_for_the_name(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return bool(one["kind"] == other["kind"] and one["spec"] == other["spec"])
-
-
-def _identity(manifest: Mapping[str, Any]) -> tuple[str, str]:
+def identity(manifest: Mapping[str, Any]) -> tuple[str, str]:
+    """The kind and the name."""
     return manifest["kind"], manifest["metadata"]["name"]
 
 
@@ -96,7 +97,7 @@ def unmade(
 ) -> Iterator[Mapping[str, Any]]:
     """Those of ``wanted`` that are not there for ``cluster`` yet."""
     there = {(one.kind, one.name) for one in live if one.cluster == cluster}
-    yield from (manifest for manifest in wanted if _identity(manifest) not in there)
+    yield from (manifest for manifest in wanted if identity(manifest) not in there)
 
 
 def named_secrets(spec: object, secrets: Collection[str]) -> set[str]:

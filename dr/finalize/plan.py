@@ -15,7 +15,7 @@ from dr.cnpg.cluster import ClusterSnapshot, read_write_host
 from dr.config.environment import Environment
 from dr.core.errors import RefusedError
 from dr.core.plan import Plan, Step
-from dr.finalize.dependants import Dependant, successors, unmade
+from dr.finalize.dependants import Dependant, identity, successors, unmade
 from dr.finalize.preconditions import (
     OPERATION,
     FinalizeRequest,
@@ -70,8 +70,8 @@ def decide_finalization(
     proposal = bool(git and git.rewriting.files and situation.argocd)
     formers = former_names(environment, situation.record, serving.name)
     retired = tuple(one for one in situation.dependants if one.cluster != serving.name)
-    # What an earlier run has deleted and not made yet is in the record alone.
-    documents = [*(git.rewriting.documents if git else ()), *situation.record.carried]
+    # What an earlier run has deleted and not made yet is in the record alone; Git has the last word on the rest.
+    documents = [*situation.record.carried, *(git.rewriting.documents if git else ())]
     wanted = successors(
         retired,
         documents,
@@ -132,9 +132,9 @@ def _warnings(decision: FinalizeDecision) -> Iterator[str]:
         yield "No Git repository is configured: whatever declares the old Cluster has to be changed by hand."
     elif mentions := decision.git.rewriting.mentions:
         yield f"The old name stands in other places of Git too; look at them: {'; '.join(mentions)}"
-    declared = {str(one["metadata"]["name"]) for one in (decision.git.rewriting.documents if decision.git else ())}
-    moved = [f"{one['kind']} {name}" for one in decision.wanted if (name := one["metadata"]["name"]) not in declared]
-    if decision.git and moved and not decision.proposal:
+    declared = {identity(one) for one in (decision.git.rewriting.documents if decision.git else ())}
+    moved = [" ".join(identity(one)) for one in decision.wanted if identity(one) not in declared]
+    if decision.git and moved:
         yield (
             f"Not in Git's folder, and moved as they are: {', '.join(moved)}. Whatever declares them elsewhere has to "
             f"name {decision.canonical.name}."

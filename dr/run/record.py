@@ -174,8 +174,10 @@ class Record(BaseModel):
         return self.model_copy(update={"applied": dict(asked)})
 
     def carrying(self, manifests: Sequence[Mapping[str, Any]]) -> "Record":
-        """The record with what is about to be made anew. Known ones stay: the objects may be gone by now."""
-        return self.model_copy(update={"carried": self.carried or tuple(manifests)})
+        """The record with what is about to be created again. Known ones stay: the objects may be gone by now."""
+        known = [(one["kind"], one["metadata"]["name"]) for one in self.carried]
+        more = [one for one in manifests if (one["kind"], one["metadata"]["name"]) not in known]
+        return self.model_copy(update={"carried": (*self.carried, *more)})
 
     def closed(self, canonical: str) -> "Record":
         """The record of an incident that is over: ``canonical`` is declared elsewhere from now on, and nothing is left

@@ -3,7 +3,7 @@
 import pytest
 
 from dr.finalize.dependants import Dependant, named_secrets, successor_name, successors, unmade
-from tests.support.builders import a_scheduled_backup
+from tests.support.builders import a_record, a_scheduled_backup
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,37 @@ def test_our_own_pause_is_not_taken_for_its_owners(held: dict[str, object], paus
 
 
 def test_what_git_declares_comes_before_what_is_there() -> None:
-    declared = {"kind": "ScheduledBackup", "metadata": {"name": "nightly"}, "spec": SPEC}
+    declared = {"kind": "ScheduledBackup", "metadata": {"name": "new"}, "spec": {**SPEC, "schedule": "0 0 4 * * *"}}
     cluster = {"kind": "Cluster", "metadata": {"name": "new"}, "spec": {}}
     made = successors([a_scheduled_backup()], [cluster, declared], cluster="new", namespace="data", held={})
-    assert [one["metadata"] for one in made] == [{"name": "nightly", "namespace": "data"}]
+    assert [(one["metadata"], one["spec"]["schedule"]) for one in made] == [
+        ({"name": "new", "namespace": "data"}, "0 0 4 * * *")
+    ]
+
+
+def test_two_that_are_alike_are_two() -> None:
+    """C1: Git declares one of two Poolers of the same specification."""
+    pools = [_dependant("Pooler", name, instances=2) for name in ("pool-a", "pool-b")]
+    declared = {"kind": "Pooler", "metadata": {"name": "pool-a"}, "spec": {"cluster": {"name": "new"}, "instances": 2}}
+    made = successors(pools, [declared], cluster="new", namespace="data", held={})
+    assert [one["metadata"]["name"] for one in made] == ["pool-a", "pool-b"]
+
+
+def test_schedules_of_two_generations_do_not_take_each_others_name() -> None:
+    """C1: both bear their Cluster's name, and so would the new Cluster's."""
+    first, second = a_scheduled_backup(), _dependant("ScheduledBackup", "old", schedule="0 0 5 * * *")
+    made = successors([first, second], [], cluster="new", namespace="data", held={})
+    assert [(one["metadata"]["name"], one["spec"]["schedule"]) for one in made] == [
+        ("new", "0 0 3 * * *"),
+        ("old", "0 0 5 * * *"),
+    ]
+
+
+def test_what_is_carried_only_grows_until_the_end() -> None:
+    """C1: a second run that was stopped between deleting and making lost what the first had not wanted."""
+    one, other = ({"kind": "Pooler", "metadata": {"name": name}} for name in ("a", "b"))
+    changed = {**one, "spec": {"instances": 5}}
+    assert a_record().carrying([one]).carrying([changed, other]).carried == (one, other)
 
 
 def test_what_is_there_for_the_new_cluster_is_not_made_twice() -> None:
