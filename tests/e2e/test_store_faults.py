@@ -64,7 +64,9 @@ def _assert_all_is_there(seat: Seat, outcome: Outcome) -> None:
     assert "PYTHONPATH" not in str(seat.cluster(RECOVERED))
 
 
-@pytest.mark.parametrize("seconds", [5, 20, pytest.param(150, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "seconds", [pytest.param(5, marks=pytest.mark.long), 20, pytest.param(150, marks=pytest.mark.long)]
+)
 def test_a_store_that_answers_503_in_the_middle_of_a_replay(
     dev: Seat, segments: list[str], recovered: str, seconds: int
 ) -> None:
@@ -74,6 +76,7 @@ def test_a_store_that_answers_503_in_the_middle_of_a_replay(
     _assert_all_is_there(dev, outcome)
 
 
+@pytest.mark.long
 def test_a_body_that_is_cut_twice(dev: Seat, segments: list[str], recovered: str) -> None:
     """E1."""
     outcome, met = _latest(dev, recovered, StoreFault(answer="cut", on=segments[SEGMENTS // 2], times=2))
