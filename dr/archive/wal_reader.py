@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 from google.api_core.exceptions import NotFound
+from requests.exceptions import RequestException
 
 from dr.archive.contents import Archive, BaseBackup, Catalogue
 from dr.archive.reader import OpenArchive, failures_explained, find_open
@@ -65,6 +66,9 @@ def _page(opened: OpenArchive, name: str, suffix: str, size: int) -> FirstPage |
         content = blob.download_as_bytes(
             start=first, end=first + count - 1, raw_download=True, checksum=None, retry=None, timeout=_SECONDS
         )
+        if len(content) < min(count, size - first):
+            # An answer that ends early says nothing about the object: its size is known from the listing.
+            raise RequestException(f"the answer has {len(content):,} of {min(count, size - first):,} bytes")
         return bytes(content)
 
     try:

@@ -65,6 +65,23 @@ def test_a_segment_that_was_cut_is_known_from_the_listing(archived: ObjectStoreD
     assert BAD not in look_into(opened, NAMES, seconds=10).read
 
 
+def test_an_answer_that_ends_early_says_nothing_about_the_object(
+    archived: ObjectStoreDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E1: a connection cut in the middle of the body was taken for a segment of ten bytes, and `latest` was refused."""
+    answer = archived.respond
+
+    def cut(asked: Asked) -> tuple[int, bytes]:
+        status, body = answer(asked)
+        return (status, body[:10]) if asked.path == _media(BAD) else (status, body)
+
+    monkeypatch.setattr(archived, "respond", cut)
+    found = _looked()
+    assert found.damaged == {}
+    assert list(found.unasked) == [BAD]
+    assert "10 of 40 bytes" in found.unasked[BAD].cause
+
+
 @pytest.mark.parametrize(
     ("changes", "told"), [({"magic": 0}, "magic number 0000"), ({"sysid": 7}, "system identifier is 7")]
 )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import httpx
 
 from lab import paths
 from lab.platform.gcs import BUCKET, URL
+from lab.store_faults import StoreFault
 from tests.support.waiting import HANG_SECONDS, wait_for
 
 _METADATA = "user.metadata"
@@ -42,6 +44,36 @@ def away(path: Path) -> Iterator[None]:
             arrived.rename(kept)
         shutil.rmtree(path, ignore_errors=True)
         hidden.rename(path)
+
+
+_FAULT = """
+import json, sys
+from lab import faults, paths
+from lab.store_faults import StoreFault
+with faults.bucket_fault(paths.state(), StoreFault(**json.loads(sys.argv[1]))) as state:
+    print("begun", flush=True)
+    sys.stdin.read()
+print(json.dumps(state.met))
+"""
+
+
+@contextmanager
+def failing(fault: StoreFault) -> Iterator[list[str]]:
+    """Within the context the object store has ``fault``; after it, which objects' requests had it. As
+    :func:`unavailable`, by a process of its own.
+    """
+    met: list[str] = []
+    command = [sys.executable, "-c", _FAULT, json.dumps(asdict(fault))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=paths.CHECKOUT, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        try:
+            yield met
+        finally:
+            told, _ = process.communicate()
+            met += json.loads(told)
+    assert answer() == httpx.codes.OK
 
 
 @contextmanager
