@@ -26,6 +26,10 @@ from tests.support.doubles import (
 from tests.support.leftovers import MARK, leftovers
 from tests.support.repositories import git
 
+# A shell without job control starts what it puts into the background deaf to Ctrl-C, and so would be all that is
+# started here; a handler is not inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Google's client warns at import of a package that only its gRPC transport, which is not used, would want."""

@@ -1,6 +1,5 @@
 """The lab for the end-to-end tests: fresh data at the start, and a seat for each environment."""
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,10 +9,6 @@ import pytest
 
 from lab.environment import environment
 from tests.e2e.operator_seat import PROJECT, Seat, put_back
-
-# A shell without job control starts what it puts into the background deaf to Ctrl-C, and so would be all that is
-# started here; a handler is not inherited.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
