@@ -82,7 +82,7 @@ def unavailable() -> Iterator[None]:
 
     By a process of its own: the server that is started again is the lab's, and no child of the tests.
     """
-    command = [sys.executable, "-m", "lab", "fault", "bucket", "--seconds", "3600"]
+    command = [sys.executable, "-m", "lab", "fault", "bucket", "--seconds", "900"]
     with subprocess.Popen(command, cwd=paths.CHECKOUT, stdout=subprocess.DEVNULL) as fault:
         try:
             wait_for(lambda: answer() == httpx.codes.SERVICE_UNAVAILABLE)
