@@ -25,7 +25,7 @@ def problems_of_wal(
     insists: bool = False,
 ) -> Iterator[Problem]:
     """That ``target`` cannot be reached from ``base``, or that WAL on the way may not be read. ``coming`` says that the
-    source still archives what it has written; ``insists`` takes upon itself that the recovery may end too early.
+    source still archives what it has written; ``insists`` accepts that the recovery may end too early.
     """
     told = several(archive)
     found = list(problems_of_holes(archive, base, target, seen_at=seen_at, insists=insists))
@@ -49,7 +49,7 @@ def problems_of_wal(
 def warnings_of_wal(
     archive: Archive, base: BaseBackup, target: RecoveryTarget | None, *, seen_at: datetime, live: str
 ) -> Iterator[str]:
-    """What does not stop the recovery for certain, or nobody would be told of; and what was not looked into. ``live``
+    """What does not stop the recovery for certain, or nothing else reports; and what was not looked into. ``live``
     is the system identifier of the database that the source runs today, empty where that is not known.
     """
     if told := several(archive):

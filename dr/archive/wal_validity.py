@@ -177,8 +177,8 @@ def in_order(archive: Archive, names: Sequence[str], base: BaseBackup) -> tuple[
 
 def sample(archive: Archive, size: int, draw: Callable[[Sequence[str], int], Sequence[str]]) -> tuple[str, ...]:
     """Up to ``size`` segments to look into on an ordinary day: where another database may have begun to write, the ends
-    of the windows with what their base backups need, the newest window first, and others by lot: ``draw`` takes so many
-    of a sequence.
+    of the windows with what their base backups need, the newest window first, and others at random: ``draw`` takes so
+    many of a sequence.
     """
     first = [*backwards(archive)]
     for window in reversed(windows(archive)):

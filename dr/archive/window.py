@@ -75,7 +75,7 @@ class Hole:
     """Segments that cannot be replayed: ``count`` of them, from ``first`` to ``last`` on ``timeline``.
 
     They are missing between archived ones, but for those that ``damaged`` maps to why they cannot be used; a hole at
-    the end of the archive ends with such a one. ``before`` and ``after`` are the times of the objects beside it, None
+    the end of the archive ends with such a one. ``before`` and ``after`` are the times of the objects next to it, None
     where nothing follows; ``needed`` says that a base backup before it needs them; ``resumes`` is the first base backup
     after it that can be used.
     """
@@ -231,7 +231,7 @@ def problems_of_holes(
     archive: Archive, base: BaseBackup, target: RecoveryTarget | None, *, seen_at: datetime, insists: bool = False
 ) -> Iterator[Problem]:
     """A hole between ``base`` and ``target`` that is there to stay, or any behind ``base`` where all that was committed
-    is asked for; ``insists`` takes the latter upon itself.
+    is asked for; ``insists`` accepts the latter.
     """
     hole = _first_hole(archive, base, target)
     if hole is None or not settled(hole, seen_at):

@@ -54,7 +54,7 @@ def test_all_that_was_committed_is_refused_with_the_segment(
     assert (problem["code"], told in problem["cause"]) == ("wal-unreadable", True)
     assert f"--override {OVERRIDE}" in problem["remedy"]
     assert nothing_changed(wire)
-    # WHEN it is taken upon oneself
+    # WHEN that is accepted
     assert _dr("latest", place, "--dry-run", "--json", "--override", OVERRIDE) == 0
     assert any(told in warning for warning in _told(capsys)["plan"]["warnings"])
 

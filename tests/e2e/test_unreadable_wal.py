@@ -1,4 +1,4 @@
-"""An archived WAL segment that cannot be replayed is found before anything is touched, by whoever looks at the archive.
+"""An archived WAL segment that cannot be replayed is found before anything is touched, by all that look at the archive.
 
 PostgreSQL takes it for the end of the WAL: in a recovery without a target all later rows are missing, without an error.
 """
@@ -77,9 +77,7 @@ def test_it_is_named_by_all_that_look_and_nothing_is_touched(
 
 
 @pytest.mark.long
-def test_what_comes_before_it_is_recovered_where_that_is_taken_upon_oneself(
-    clean_dev: Seat, segments: list[str]
-) -> None:
+def test_what_comes_before_it_is_recovered_where_that_is_accepted(clean_dev: Seat, segments: list[str]) -> None:
     """E1."""
     override = f"target-outside={clean_dev.recovered}"
     with damaged(clean_dev, segments[-4], "cut"):
