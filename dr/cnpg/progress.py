@@ -225,6 +225,13 @@ _EXPLANATIONS = (
         final=True,
     ),
     Failure(
+        code="wal-of-another-database",
+        cause="the archive has WAL of another database on the way: WAL file is from different database system",
+        remedy="python -m dr window names both databases, and what can be reached of each",
+        # A recovery to the end of the WAL goes well after that, where such an end was agreed to.
+        final=False,
+    ),
+    Failure(
         code="archive-not-empty",
         cause="the recovered cluster's own WAL archive is not empty: Expected empty archive",
         remedy="choose another --recovered-name, so that it gets an archive of its own",

@@ -290,6 +290,14 @@ def test_the_sidecars_word_on_an_archive_in_use_explains_the_failure() -> None:
     assert (failure.code, failure.final) == ("archive-not-empty", True)
 
 
+def test_wal_of_another_database_is_recognised() -> None:
+    """E3."""
+    words = "WAL file is from different database system: WAL file database system identifier is 74"
+    failure = _after(LogSeen(pod=POD, line=words)).failure
+    assert failure is not None
+    assert (failure.code, failure.final) == ("wal-of-another-database", False)
+
+
 def test_a_failed_pod_that_is_seen_twice_is_one_attempt() -> None:
     assert _after(_pod("Failed", "a"), _pod("Failed", "a"), _pod("Running", "b")).attempt == 2
 
