@@ -18,11 +18,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import requests
 from google.api_core.exceptions import ClientError, Forbidden, GoogleAPIError, NotFound, Unauthorized
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 from dr.archive.contents import Archive, BaseBackup, Catalogue, IncompleteBackup, Switch
 from dr.archive.wal_validity import fault_of_size
@@ -30,6 +30,9 @@ from dr.config.environment import BackupPlace
 from dr.core.errors import AccessError
 from dr.core.wal_names import is_history, is_segment, position_of, timeline_of
 
+STORE_FAILURES = (GoogleAPIError, RequestException, HTTPError)
+"""What Google's client raises where the store does not answer as it should. A connection that breaks within a body
+raises urllib3's own error: the body is read past ``requests``."""
 _ARCHIVES_AT_ONCE = 4
 _BACKUPS_AT_ONCE = 8
 
@@ -99,7 +102,7 @@ class OpenArchive:
         with failures_explained(self.place), TemporaryDirectory(prefix="postgres-dr-") as folder:
             try:
                 return _fetched(self.store, name, self.paths[name], Path(folder)).read_bytes()
-            except (GoogleAPIError, RequestException):
+            except STORE_FAILURES:
                 raise
             except ImportError as error:
                 raise AccessError(
@@ -203,7 +206,7 @@ def _backup(catalogue: Any, backup_id: str) -> BaseBackup | IncompleteBackup:
             backup = base_backup(info)
             timeline_of(backup.begin_wal), timeline_of(backup.end_wal)  # fail here unless these are segments
             return backup
-    except (GoogleAPIError, RequestException):
+    except STORE_FAILURES:
         raise
     except Exception as error:  # noqa: BLE001 - whatever barman makes of a damaged file, the others are still good
         return IncompleteBackup(backup_id=backup_id, why=f"backup.info cannot be read: {error}")
@@ -226,7 +229,7 @@ def _histories(store: Any, paths: dict[str, str]) -> tuple[dict[int, tuple[Switc
             timeline = timeline_of(name)
             try:
                 found[timeline] = tuple(_history(store, name, path, Path(folder)))
-            except (GoogleAPIError, RequestException):
+            except STORE_FAILURES:
                 raise
             except Exception as error:  # noqa: BLE001 - as above; a compression may lack its library, too
                 unreadable[timeline] = f"{name} cannot be read: {error}"
@@ -281,7 +284,7 @@ def failures_explained(place: BackupPlace) -> Iterator[None]:
     """
     try:
         yield
-    except (GoogleAPIError, GoogleAuthError, requests.exceptions.RequestException, OSError) as error:
+    except (*STORE_FAILURES, GoogleAuthError, OSError) as error:
         raise _explained(place, error) from error
 
 

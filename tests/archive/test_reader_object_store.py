@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from urllib3.exceptions import ProtocolError
 
-from dr.archive.reader import read_catalogue, stored_bytes
+from dr.archive.reader import failures_explained, read_catalogue, stored_bytes
 from dr.config.environment import BackupPlace
 from dr.core.errors import AccessError
 from tests.support.builders import BUCKET
@@ -122,3 +123,11 @@ def test_what_a_base_backup_takes_up_is_the_sum_of_its_objects(store: ObjectStor
     expected = sum(len(content) for name, content in store.objects.items() if name.startswith(folder))
     assert stored_bytes(PLACE, "postgres-prod", "20240501T030000") == expected
     assert stored_bytes(PLACE, "postgres-prod", "20240502T030000") == 0
+
+
+def test_a_connection_that_breaks_within_a_body_is_a_store_that_cannot_be_reached() -> None:
+    """E1: it was a fault of this tool, with a traceback."""
+    broken = ProtocolError("Connection broken: IncompleteRead(20 bytes read, 20 more expected)")
+    with pytest.raises(AccessError, match="20 more expected") as failed, failures_explained(PLACE):
+        raise broken
+    assert failed.value.code == "bucket-unreachable"
