@@ -29,15 +29,6 @@ BARMAN_PLUGIN = "barman-cloud.cloudnative-pg.io"
 """The name by which a Cluster calls for the Barman Cloud plugin (``plugin-barman-cloud``)."""
 
 SCHEDULED_BACKUP = "ScheduledBackup"
-PLURALS: Mapping[str, str] = {
-    SCHEDULED_BACKUP: "scheduledbackups",
-    "Pooler": "poolers",
-    "Database": "databases",
-    "DatabaseRole": "databaseroles",
-    "Publication": "publications",
-    "Subscription": "subscriptions",
-}
-"""The kinds of CloudNativePG that belong to the Cluster in their ``spec.cluster.name``, each with its plural."""
 TARGET_ANNOTATION = "postgres-dr/recovery-target"
 """On a Cluster that this tool made: the target, as sent. Tells whether a later run means the same recovery."""
 

@@ -9,30 +9,50 @@ from collections.abc import Collection, Iterator, Mapping
 from threading import Event
 from typing import Any
 
-from dr.cnpg.cluster import PLURALS, ClusterSnapshot
+from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import GROUP, PLURAL, VERSION, list_objects
 from dr.cnpg.recovered import app_secret_name
 from dr.core.errors import AccessError
-from dr.finalize.dependants import Dependant, named_secrets
+from dr.finalize.dependants import Dependant, Kinds, strings_in
 from dr.kube.api import KubernetesApi
 from dr.kube.objects import MANAGED_BY
 
 _BACKUPS = "backups"
 
 
-def list_dependants(api: KubernetesApi, namespace: str, clusters: Collection[str]) -> tuple[Dependant, ...]:
+def read_kinds(api: KubernetesApi) -> Kinds:
+    """The kinds that may belong to a Cluster, by the schemas of the API server itself. Every user may read those (the
+    ClusterRole ``system:discovery``). Raises AccessError.
+    """
+    what = "read the schemas of CloudNativePG's kinds"
+    return Kinds.from_openapi(api.read_path(what, f"/openapi/v3/apis/{GROUP}/{VERSION}"))
+
+
+def list_dependants(
+    api: KubernetesApi, namespace: str, clusters: Collection[str], kinds: Kinds
+) -> tuple[Dependant, ...]:
     """The objects of the namespace that belong to one of ``clusters``. Raises AccessError."""
     found = [
         Dependant.from_object(kind, {"apiVersion": f"{GROUP}/{VERSION}", **raw})
-        for kind, plural in PLURALS.items()
+        for kind, plural in kinds.plurals.items()
         for raw in list_objects(api, namespace, plural)
     ]
     return tuple(one for one in found if one.cluster in clusters)
 
 
-def delete_dependant(api: KubernetesApi, one: Dependant, *, limit: float, stop: Event) -> None:
+def list_unclear(api: KubernetesApi, namespace: str, clusters: Collection[str], kinds: Kinds) -> tuple[str, ...]:
+    """The objects of kinds that are not understood which name one of ``clusters`` somewhere. Raises AccessError."""
+    return tuple(
+        f"{kind} {raw['metadata']['name']}"
+        for kind, plural in kinds.unclear.items()
+        for raw in list_objects(api, namespace, plural)
+        if strings_in(raw.get("spec"), clusters)
+    )
+
+
+def delete_dependant(api: KubernetesApi, one: Dependant, plural: str, *, limit: float, stop: Event) -> None:
     """Delete the object and wait until it is gone. ``limit`` is in seconds; then AccessError ``dependant-not-gone``."""
-    where = (GROUP, VERSION, one.namespace, PLURALS[one.kind], one.name)
+    where = (GROUP, VERSION, one.namespace, plural, one.name)
     body = {"preconditions": {"uid": one.uid}}
     api.find(f"delete the {one}", api.custom.delete_namespaced_custom_object, *where, body=body)
 
@@ -50,22 +70,29 @@ def delete_dependant(api: KubernetesApi, one: Dependant, *, limit: float, stop: 
         stop.wait(0.2)
 
 
-def create(api: KubernetesApi, manifest: Mapping[str, Any]) -> None:
-    """Create an object of CloudNativePG's group from its manifest."""
-    kind, metadata = manifest["kind"], manifest["metadata"]
-    api.ask(
-        f"create the {kind} {metadata['name']}",
-        api.custom.create_namespaced_custom_object,
-        GROUP,
-        VERSION,
-        metadata["namespace"],
-        PLURALS[kind],
-        dict(manifest),
-    )
+def create(api: KubernetesApi, manifest: Mapping[str, Any], plural: str) -> None:
+    """Create an object of CloudNativePG's group from its manifest. Raises AccessError."""
+    what = f"create the {manifest['kind']} {manifest['metadata']['name']}"
+    where = (GROUP, VERSION, manifest["metadata"]["namespace"], plural)
+    api.ask(what, api.custom.create_namespaced_custom_object, *where, dict(manifest))
 
 
-def secret_users(api: KubernetesApi, namespace: str, clusters: Collection[ClusterSnapshot]) -> tuple[str, ...]:
+def try_to_create(api: KubernetesApi, manifest: Mapping[str, Any], plural: str) -> None:
+    """See that the API server would take the object, under a name that is free: its own may be taken still. Changes
+    nothing. Raises AccessError.
+    """
+    metadata = {key: value for key, value in manifest["metadata"].items() if key != "name"}
+    body = {**manifest, "metadata": {**metadata, "generateName": f"{manifest['metadata']['name']}-"}}
+    what = f"see that the {manifest['kind']} {manifest['metadata']['name']} can be created"
+    where = (GROUP, VERSION, metadata["namespace"], plural)
+    api.ask(what, api.custom.create_namespaced_custom_object, *where, body, dry_run="All")
+
+
+def secret_users(
+    api: KubernetesApi, namespace: str, clusters: Collection[ClusterSnapshot], kinds: Mapping[str, str]
+) -> tuple[str, ...]:
     """Who, besides ``clusters`` themselves, names a Secret that would go with them: "Pod api-1 uses postgres-prod-app".
+    ``kinds`` are those of CloudNativePG to look at, with their plurals.
 
     Secrets are used from within their own namespace only, so there is nothing to look for elsewhere.
     """
@@ -74,12 +101,12 @@ def secret_users(api: KubernetesApi, namespace: str, clusters: Collection[Cluste
     secrets = _secrets_of(api, namespace, clusters)
     names = {cluster.name for cluster in clusters}
     found: set[str] = set()
-    for kind, raw in _possible_users(api, namespace):
+    for kind, raw in _possible_users(api, namespace, {"Cluster": PLURAL, **kinds}):
         metadata = raw["metadata"]
         labels = metadata.get("labels") or {}
         theirs = labels.get("cnpg.io/cluster") in names or (kind == "Cluster" and metadata["name"] in names)
         if not theirs:
-            used = sorted(named_secrets(raw["spec"], secrets))
+            used = sorted(strings_in(raw["spec"], secrets))
             found.update(f"{kind} {metadata['name']} uses {secret}" for secret in used)
     return tuple(sorted(found))
 
@@ -113,7 +140,9 @@ def _secrets_of(api: KubernetesApi, namespace: str, clusters: Collection[Cluster
     return owned | {app_secret_name(cluster.name) for cluster in clusters}
 
 
-def _possible_users(api: KubernetesApi, namespace: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _possible_users(
+    api: KubernetesApi, namespace: str, kinds: Mapping[str, str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Everything of the namespace that may name a Secret, by its kind."""
     typed = {
         "Pod": api.core.list_namespaced_pod,
@@ -126,7 +155,7 @@ def _possible_users(api: KubernetesApi, namespace: str) -> Iterator[tuple[str, M
         answer = api.ask(f"list the {kind}s in {namespace}", call, namespace, _preload_content=False)
         for raw in answer.json()["items"]:
             yield kind, raw
-    for kind, plural in (("Cluster", PLURAL), ("Pooler", PLURALS["Pooler"])):
+    for kind, plural in kinds.items():
         for raw in list_objects(api, namespace, plural):
             yield kind, raw
 

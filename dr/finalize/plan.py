@@ -7,7 +7,7 @@ Where Argo CD manages the Cluster, Git comes first and people have to merge the 
 it, and the same command goes on once Argo CD has seen it merged.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,7 +31,8 @@ from dr.run.record import Record
 class FinalizeDecision:
     """All that was decided. ``proposal`` says that only Git is written; ``formers`` are the names of all Clusters that
     were replaced, ``deleted`` those to delete; ``retired`` are the dependants to delete, ``wanted`` the manifests of
-    those to make; ``expected`` are the differences from Git that this settles; ``message`` is the commit's.
+    those to make, ``plurals`` those of their kinds; ``expected`` are the differences from Git that this settles;
+    ``message`` is the commit's.
     """
 
     request: FinalizeRequest
@@ -41,10 +42,25 @@ class FinalizeDecision:
     deleted: tuple[ClusterSnapshot, ...]
     retired: tuple[Dependant, ...]
     wanted: tuple[Mapping[str, Any], ...]
+    plurals: Mapping[str, str]
     git: GitSeen | None
     expected: frozenset[str]
     message: str
     plan: Plan = field(repr=False)
+
+    @property
+    def awaited(self) -> tuple[Dependant, ...]:
+        """Those of ``retired`` that can be gone only after their Cluster: its primary takes their finalizers away, and
+        a hibernated or fenced Cluster has none. Once it is deleted, the operator does so (CloudNativePG's
+        ``finalizers_delete.go``).
+        """
+        return tuple(one for one in self.retired if one.awaited)
+
+    @property
+    def wanted_late(self) -> tuple[Mapping[str, Any], ...]:
+        """Those of ``wanted`` whose name one of ``awaited`` still has."""
+        taken = {(one.kind, one.name) for one in self.awaited}
+        return tuple(manifest for manifest in self.wanted if identity(manifest) in taken)
 
     @property
     def to_type(self) -> str:
@@ -87,6 +103,7 @@ def decide_finalization(
         deleted=situation.former,
         retired=retired,
         wanted=tuple(unmade(wanted, situation.dependants, cluster=serving.name)),
+        plurals=situation.plurals,
         git=git,
         expected=expected_differences(environment, situation),
         message=_message(environment, serving, formers, git),
@@ -177,14 +194,16 @@ def _steps(environment: Environment, decision: FinalizeDecision, situation: Fina
     )
     if git and git.rewriting.files:
         yield _propose_step(decision, git)
+    late = decision.wanted_late
     if decision.retired or decision.wanted:
-        gone = ", ".join(str(one) for one in decision.retired)
-        made = ", ".join(f"{one['kind']} {one['metadata']['name']}" for one in decision.wanted)
+        early = [one for one in decision.retired if one not in decision.awaited]
+        now = [one for one in decision.wanted if one not in late]
+        first = "see that the API server takes all that has to be created"
         yield Step(
             key="carry-over",
             done_when="the old ones are gone and the new ones there",
             title="Carry over",
-            detail=f"make {made or 'nothing'} for {canonical.name}" + (f" in place of {gone}" if gone else ""),
+            detail=f"{first}; {_replacing(early, now, canonical.name)}" if early or now else first,
         )
     if decision.deleted:
         yield Step(
@@ -192,6 +211,13 @@ def _steps(environment: Environment, decision: FinalizeDecision, situation: Fina
             done_when="the Clusters and their volumes are gone",
             title="Delete the old",
             detail=f"see once more that nobody uses their Secrets, then delete {_names(decision)} with their volumes",
+        )
+    if decision.awaited:
+        yield Step(
+            key="carry-over-late",
+            done_when="the old ones are gone and the new ones there",
+            title="Carry over the rest",
+            detail=f"{_replacing(decision.awaited, late, canonical.name)}: only without their Cluster can they be gone",
         )
     yield Step(
         key="hand-over",
@@ -213,6 +239,11 @@ def _steps(environment: Environment, decision: FinalizeDecision, situation: Fina
         detail=f"clear away what the old leaves without an owner; {canonical.name} is the Cluster of "
         f"{environment.name} now",
     )
+
+
+def _replacing(retired: Collection[Dependant], wanted: Collection[Mapping[str, Any]], cluster: str) -> str:
+    gone, made = ", ".join(map(str, retired)), ", ".join(" ".join(identity(one)) for one in wanted)
+    return f"make {made or 'nothing'} for {cluster}" + (f" in place of {gone}" if gone else "")
 
 
 def _names(decision: FinalizeDecision) -> str:

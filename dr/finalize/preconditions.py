@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.config.environment import Environment
 from dr.core.errors import Problem
-from dr.finalize.dependants import GROUP, Dependant
+from dr.finalize.dependants import GROUP, Dependant, identity
 from dr.gitops.argocd import Manager
-from dr.gitops.manifests import Rewriting
+from dr.gitops.manifests import Rewriting, cluster_of
 from dr.kube.objects import ObjectKey, Workload
 from dr.run.record import Record
 from dr.traffic.writer_steps import problems_around
@@ -61,9 +61,10 @@ class FinalizeSituation:
 
     ``serving`` is the Cluster that the Service points to; ``former`` are those it takes the place of, as far as they
     are there; ``writable`` are those of them that may take writes; ``still_held`` is what this tool holds for them;
-    ``dependants`` belong to one of all these; ``secret_users`` tell who uses what would be deleted; ``own_backup`` is a
-    base backup of ``serving`` in its own archive, empty when there is none; ``out_of_sync`` is what Argo CD says
-    differs from Git.
+    ``dependants`` belong to one of all these, and ``plurals`` are the kinds that such objects may have; ``unclear`` are
+    objects of other kinds that name one of ``former``; ``secret_users`` tell who uses what would be deleted;
+    ``own_backup`` is a base backup of ``serving`` in its own archive, empty when there is none; ``out_of_sync`` is what
+    Argo CD says differs from Git.
     """
 
     external_name: str | None
@@ -71,6 +72,7 @@ class FinalizeSituation:
     former: tuple[ClusterSnapshot, ...]
     writable: tuple[str, ...]
     dependants: tuple[Dependant, ...]
+    plurals: Mapping[str, str]
     secret_users: tuple[str, ...]
     own_backup: str
     workloads: Mapping[str, Workload | None]
@@ -79,6 +81,7 @@ class FinalizeSituation:
     out_of_sync: tuple[str, ...] = ()
     git: GitSeen | None = None
     still_held: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
 
 
 def finalization_problems(
@@ -115,6 +118,12 @@ def finalization_problems(
             code="still-held",
             cause=f"{', '.join(situation.still_held)} were held by a switchover, which did not let them go",
             remedy=f"python -m dr switchover --env {environment.name} lets them go; or set them as they were by hand",
+        )
+    if situation.unclear:
+        yield Problem(
+            code="dependant-not-understood",
+            cause=f"{', '.join(situation.unclear)} name a Cluster that would go, in a way that is not understood here",
+            remedy=f"let them name {serving.name}, or delete them",
         )
     if situation.secret_users:
         yield Problem(
@@ -171,6 +180,13 @@ def _problems_of_git(
             remedy="give one that is, with --checkout",
         )
         return
+    documents = [document for document in git.rewriting.documents if cluster_of(document)]
+    if unknown := [" ".join(identity(one)) for one in documents if one["kind"] not in situation.plurals]:
+        yield Problem(
+            code="dependant-kind-missing",
+            cause=f"Git declares {', '.join(unknown)}, and the API server has no such kind that belongs to a Cluster",
+            remedy="take them out of that folder, or install the version of CloudNativePG that has the kind",
+        )
     if git.dirty:
         yield Problem(
             code="checkout-dirty",

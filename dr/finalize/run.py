@@ -1,8 +1,9 @@
 """Making the recovered Cluster the canonical one: Git, what depends on it, the old Cluster's end, Argo CD's return."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dr.archive.reader import find_archive
 from dr.archive.window import unusable
@@ -12,6 +13,7 @@ from dr.cnpg.clusters import delete_cluster, find_cluster
 from dr.cnpg.fencing import is_silent
 from dr.core.errors import AccessError, VerificationError
 from dr.finalize import dependants_api
+from dr.finalize.dependants import Dependant, identity
 from dr.finalize.dependants_api import would_change
 from dr.finalize.plan import FinalizeDecision, decide_finalization, former_names
 from dr.finalize.preconditions import FinalizeRequest, FinalizeSituation, GitSeen
@@ -55,13 +57,16 @@ def _observe(session: Session, request: FinalizeRequest) -> FinalizeSituation:
     names = former_names(environment, record, pointed_to) if serving else ()
     former = tuple(cluster for name in names if (cluster := find_cluster(api, namespace, name)))
     managing = _compared(session, managers(session, clusters=[*names, pointed_to]))
+    kinds = dependants_api.read_kinds(api)
     return FinalizeSituation(
         external_name=external_name,
         serving=serving,
         former=former,
         writable=_writable(session, former, record),
-        dependants=dependants_api.list_dependants(api, namespace, {*names, pointed_to}),
-        secret_users=dependants_api.secret_users(api, namespace, former),
+        dependants=dependants_api.list_dependants(api, namespace, {*names, pointed_to}, kinds),
+        plurals=kinds.plurals,
+        unclear=dependants_api.list_unclear(api, namespace, names, kinds),
+        secret_users=dependants_api.secret_users(api, namespace, former, kinds.plurals),
         own_backup=_own_backup(session, serving) if serving else "",
         workloads={name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
         still_held=_still_held(session, record, serving=pointed_to),
@@ -185,6 +190,7 @@ class Finalize:
             "propose": self._propose,
             "carry-over": self._carry_over,
             "delete-old": self._delete_old,
+            "carry-over-late": self._carry_over_late,
             "hand-over": self._hand_over,
             "release-argocd": self._release,
             "close": self._close,
@@ -222,8 +228,9 @@ class Finalize:
         now = find_cluster(session.api, canonical.namespace, canonical.name)
         points_to = workloads.external_name(session.api, environment.namespace, environment.service)
         backup = _own_backup(session, canonical)
-        users = dependants_api.secret_users(session.api, environment.namespace, self.decision.deleted)
-        names = [cluster.name for cluster in self.decision.deleted]
+        deleted, plurals = self.decision.deleted, self.decision.plurals
+        users = dependants_api.secret_users(session.api, environment.namespace, deleted, plurals)
+        names = [cluster.name for cluster in deleted]
         former = [found for name in names if (found := find_cluster(session.api, canonical.namespace, name))]
         record = session.records.read() or Record(updated=session.clock(), updated_by=session.holder.operator)
         faults = [
@@ -254,19 +261,34 @@ class Finalize:
         return f"commit {commit[:12]} on branch {git.branch}{pushed}"
 
     def _carry_over(self) -> str:
-        api, stop = self._session.api, self._session.stop
-        self._session.records.change(lambda record: record.carrying(self.decision.wanted), now=self._session.clock())
-        for one in self.decision.retired:
-            dependants_api.delete_dependant(api, one, limit=_DEPENDANT_SECONDS, stop=stop)
-        for manifest in self.decision.wanted:
-            dependants_api.create(api, manifest)
-        made = ", ".join(f"{manifest['kind']} {manifest['metadata']['name']}" for manifest in self.decision.wanted)
-        return f"{made or 'nothing more'} made, {len(self.decision.retired)} retired"
+        decision, session = self.decision, self._session
+        session.records.change(lambda record: record.carrying(decision.wanted), now=session.clock())
+        for manifest in decision.wanted:
+            dependants_api.try_to_create(session.api, manifest, decision.plurals[manifest["kind"]])
+        awaited, late = decision.awaited, decision.wanted_late
+        return self._replace(
+            [one for one in decision.retired if one not in awaited],
+            [manifest for manifest in decision.wanted if manifest not in late],
+        )
+
+    def _carry_over_late(self) -> str:
+        return self._replace(self.decision.awaited, self.decision.wanted_late)
+
+    def _replace(self, retired: Collection[Dependant], wanted: Collection[Mapping[str, Any]]) -> str:
+        session, plurals = self._session, self.decision.plurals
+        for one in retired:
+            plural = plurals[one.kind]
+            dependants_api.delete_dependant(session.api, one, plural, limit=_DEPENDANT_SECONDS, stop=session.stop)
+        for manifest in wanted:
+            dependants_api.create(session.api, manifest, plurals[manifest["kind"]])
+        made = ", ".join(" ".join(identity(manifest)) for manifest in wanted)
+        return f"{made or 'nothing more'} made, {len(retired)} retired"
 
     def _delete_old(self) -> str:
         session = self._session
-        self._prove()
         for cluster in self.decision.deleted:
+            # Each time: the one before may have taken minutes to go.
+            self._prove()
             delete_cluster(session.api, cluster, limit=_DELETE_SECONDS, stop=session.stop)
         return f"{', '.join(cluster.name for cluster in self.decision.deleted)} gone, with volumes"
 

@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dr.cnpg.cluster import BARMAN_PLUGIN, PLURALS
+from dr.cnpg.cluster import BARMAN_PLUGIN
 from dr.core.errors import Problem, RefusedError
 from dr.gitops.yaml_splice import Edit, Path, YamlTextError, edited, read_documents
 
-OF_A_CLUSTER = tuple(PLURALS)
-"""The kinds of CloudNativePG that belong to the Cluster in their ``spec.cluster.name``."""
+BACKUP = "Backup"
+"""The one kind with a ``spec.cluster.name`` that is never moved: it stands for a base backup that was taken."""
 
 WHY_NO_BOOTSTRAP = (
     "No bootstrap, on purpose: a Cluster made anew from this file must neither go back to an old recovery",
@@ -281,7 +281,7 @@ def _kind(value: Any, wanted: Canonical) -> str:
     kind, version = str(at(value, "kind")), str(at(value, "apiVersion"))
     names = {wanted.name, *wanted.former}
     if version.startswith(_CNPG):
-        named = name_of(value) if kind == "Cluster" else cluster_of(value) if kind in OF_A_CLUSTER else ""
+        named = name_of(value) if kind == "Cluster" else cluster_of(value) if kind != BACKUP else ""
         return kind if named in names else ""
     return kind if (version, kind, name_of(value)) == ("v1", "Service", wanted.service) else ""
 

@@ -130,6 +130,20 @@ class KubernetesApi:
                 return None
             raise
 
+    def read_path(self, what: str, path: str) -> Any:
+        """The JSON document at ``path`` of the API server, where its client has no call for it. Raises AccessError."""
+        answer = self.ask(
+            what,
+            self._client.call_api,
+            path,
+            "GET",
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+            _return_http_data_only=True,
+        )
+        return answer.json()
+
     def unreachable(self, error: Exception, what: str) -> AccessError:
         """The error for an API server that does not answer."""
         reason = getattr(error, "reason", None) or error

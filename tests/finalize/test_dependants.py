@@ -1,8 +1,10 @@
 """What belongs to a Cluster, and is made anew for the one that takes its place."""
 
+from typing import Any
+
 import pytest
 
-from dr.finalize.dependants import Dependant, named_secrets, successor_name, successors, unmade
+from dr.finalize.dependants import Dependant, Kinds, strings_in, successor_name, successors, unmade
 from tests.support.builders import a_record, a_scheduled_backup
 
 
@@ -139,4 +141,65 @@ def test_a_secret_is_found_wherever_a_specification_names_it() -> None:
         "containers": [{"envFrom": [{"secretRef": {"name": "a-app"}}], "image": "a-apple"}],
         "volumes": [{"projected": {"sources": [{"secret": {"name": "a-ca"}}]}}],
     }
-    assert named_secrets(spec, {"a-app", "a-ca", "a-server"}) == {"a-app", "a-ca"}
+    assert strings_in(spec, {"a-app", "a-ca", "a-server"}) == {"a-app", "a-ca"}
+
+
+def _openapi(**specs: dict[str, Any]) -> dict[str, Any]:
+    """What the API server says of a group whose kinds have these schemas of their ``spec``."""
+    kinds = {kind: {"group": "postgresql.cnpg.io", "version": "v1", "kind": kind} for kind in specs}
+    names = {kind: "io.cnpg.postgresql.v1." + kind for kind in specs}
+    base = "/apis/postgresql.cnpg.io/v1"
+    lists = {
+        f"{base}/namespaces/{{namespace}}/{kind.lower()}s": {"get": {"x-kubernetes-group-version-kind": kinds[kind]}}
+        for kind in specs
+    }
+    schemas = {
+        names[kind]: {"properties": {"spec": spec} if spec else {}, "x-kubernetes-group-version-kind": [kinds[kind]]}
+        for kind, spec in specs.items()
+    }
+    others = {f"{path}/{{name}}": calls for path, calls in lists.items()}
+    return {"paths": {base + "/": {"get": {}}, **lists, **others}, "components": {"schemas": schemas}}
+
+
+def _fields(**fields: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": fields}
+
+
+OF_A_CLUSTER = _fields(cluster=_fields(name={"type": "string"}))
+
+
+def test_the_api_server_says_which_kinds_belong_to_a_cluster() -> None:
+    """E15: a list by hand lacks what the next version of CloudNativePG has."""
+    found = Kinds.from_openapi(
+        _openapi(
+            Cluster=_fields(externalClusters={"type": "array"}),
+            Backup=OF_A_CLUSTER,
+            Pooler=OF_A_CLUSTER,
+            NewKind=OF_A_CLUSTER,
+            ImageCatalog=_fields(images={"type": "array", "items": _fields(image={"type": "string"})}),
+            FailoverQuorum={},
+        )
+    )
+    assert found == Kinds(plurals={"Pooler": "poolers", "NewKind": "newkinds"}, unclear={})
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        _fields(clusterRef=_fields(name={"type": "string"})),
+        _fields(cluster={"type": "string"}),
+        _fields(targets={"type": "array", "items": _fields(clusterName={"type": "string"})}),
+        _fields(byName={"type": "object", "additionalProperties": _fields(cluster={"type": "string"})}),
+        {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    ],
+)
+def test_a_kind_that_names_clusters_in_another_way_is_not_passed_over(spec: dict[str, Any]) -> None:
+    """E15: its objects would stay, bound to a Cluster that is gone."""
+    assert Kinds.from_openapi(_openapi(Shadow=spec)) == Kinds(plurals={}, unclear={"Shadow": "shadows"})
+
+
+def test_what_an_abandoned_run_has_carried_is_of_the_cluster_that_serves_now() -> None:
+    """C1: a finalize was stopped, rolled back, and another recovery made."""
+    left = {"kind": "Pooler", "metadata": {"name": "pool"}, "spec": {"cluster": {"name": "abandoned"}, "instances": 2}}
+    (made,) = successors([], [left], cluster="new", namespace="data", held={})
+    assert made["spec"] == {"cluster": {"name": "new"}, "instances": 2}

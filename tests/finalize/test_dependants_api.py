@@ -8,21 +8,26 @@ import pytest
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import delete_cluster
 from dr.core.errors import AccessError
+from dr.finalize.dependants import Kinds
 from dr.finalize.dependants_api import (
     create,
     delete_dependant,
     delete_leftovers,
     list_dependants,
+    list_unclear,
+    read_kinds,
     secret_users,
+    try_to_create,
     would_change,
 )
 from dr.kube.api import KubernetesApi
-from tests.support.builders import a_scheduled_backup, cluster_object
+from tests.support.builders import PLURALS, a_scheduled_backup, cluster_object
 from tests.support.doubles import Asked, Impatient, KubernetesDouble, kube_status, serving
 
 CNPG = "/apis/postgresql.cnpg.io/v1/namespaces/data"
 CORE = "/api/v1/namespaces/data"
 APPS = "/apis/apps/v1/namespaces/data"
+KINDS = Kinds(plurals=PLURALS, unclear={"Shadow": "shadows"})
 OURS = {"app.kubernetes.io/managed-by": "postgres-dr"}
 
 
@@ -83,7 +88,7 @@ def test_a_secret_that_would_go_is_found_in_whatever_uses_it(api: KubernetesApi,
     wire.keep(f"{APPS}/deployments/proxy", {"metadata": {"name": "proxy"}, "spec": template})
     pooler = {"cluster": {"name": "other"}, "pgbouncer": {"authQuerySecret": {"name": "postgres-prod-app"}}}
     wire.keep(f"{CNPG}/poolers/pool", {"metadata": {"name": "pool"}, "spec": pooler})
-    assert secret_users(api, "data", [cluster]) == (
+    assert secret_users(api, "data", [cluster], PLURALS) == (
         "Deployment proxy uses postgres-prod-ca",
         "Pod exporter uses postgres-prod-app",
         "Pooler pool uses postgres-prod-app",
@@ -91,7 +96,7 @@ def test_a_secret_that_would_go_is_found_in_whatever_uses_it(api: KubernetesApi,
 
 
 def test_where_nothing_goes_nobody_is_asked(api: KubernetesApi, wire: _World) -> None:
-    assert secret_users(api, "data", []) == ()
+    assert secret_users(api, "data", [], PLURALS) == ()
     assert wire.asked == []
 
 
@@ -125,10 +130,10 @@ def test_what_does_not_go_is_told(api: KubernetesApi, wire: _World) -> None:
     wire.keep(path, {"metadata": {"name": one.name, "uid": one.uid}, "spec": {}})
     wire.stubborn = path
     with pytest.raises(AccessError) as failed:
-        delete_dependant(api, one, limit=-1, stop=Impatient())
+        delete_dependant(api, one, "scheduledbackups", limit=-1, stop=Impatient())
     assert failed.value.code == "dependant-not-gone"
     wire.stubborn = ""
-    delete_dependant(api, one, limit=-1, stop=Impatient())
+    delete_dependant(api, one, "scheduledbackups", limit=-1, stop=Impatient())
     assert path not in wire.objects
 
 
@@ -136,13 +141,13 @@ def test_only_the_objects_of_the_wanted_clusters_are_listed(api: KubernetesApi, 
     for name, cluster in (("a", "postgres-prod"), ("b", "other")):
         metadata = {"name": name, "namespace": "data", "uid": name}
         wire.keep(f"{CNPG}/scheduledbackups/{name}", {"metadata": metadata, "spec": {"cluster": {"name": cluster}}})
-    (found,) = list_dependants(api, "data", {"postgres-prod"})
+    (found,) = list_dependants(api, "data", {"postgres-prod"}, KINDS)
     assert (found.kind, found.name, found.manifest["apiVersion"]) == (
         "ScheduledBackup",
         "a",
         "postgresql.cnpg.io/v1",
     )
-    create(api, {**found.manifest, "metadata": {"name": "c", "namespace": "data"}})
+    create(api, {**found.manifest, "metadata": {"name": "c", "namespace": "data"}}, "scheduledbackups")
     assert f"{CNPG}/scheduledbackups/c" in wire.objects
 
 
@@ -169,3 +174,28 @@ def test_what_an_apply_would_change_is_told_field_by_field(api: KubernetesApi, w
 def test_a_cluster_that_is_not_there_is_a_difference(api: KubernetesApi, wire: _World) -> None:
     absent = {"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": {"name": "new"}, "spec": {}}
     assert would_change(api, absent, namespace="data") == ("Cluster new is not there",)
+
+
+def test_an_object_of_another_kind_that_names_the_old_cluster_is_found(api: KubernetesApi, wire: _World) -> None:
+    """E15."""
+    for name, cluster in (("a", "postgres-prod"), ("b", "other")):
+        wire.keep(f"{CNPG}/shadows/{name}", {"metadata": {"name": name}, "spec": {"clusterRef": {"name": cluster}}})
+    assert list_unclear(api, "data", {"postgres-prod"}, KINDS) == ("Shadow a",)
+
+
+def test_the_kinds_are_read_from_the_api_server(api: KubernetesApi, wire: _World) -> None:
+    """E15: and a server that cannot say refuses, rather than that there were none."""
+    with pytest.raises(AccessError):
+        read_kinds(api)
+    wire.on("/openapi/v3/apis/postgresql.cnpg.io/v1", {"paths": {}, "components": {"schemas": {}}})
+    assert read_kinds(api) == Kinds(plurals={}, unclear={})
+
+
+def test_trying_to_create_keeps_nothing_and_needs_no_free_name(api: KubernetesApi, wire: _World) -> None:
+    """E16: what could not be created would be known only after the old Cluster is gone."""
+    wire.on(f"{CNPG}/databases", {}, method="POST")
+    manifest = {"kind": "Database", "metadata": {"name": "shop", "namespace": "data"}, "spec": {}}
+    try_to_create(api, manifest, "databases")
+    (asked,) = wire.received("POST")
+    assert asked.query["dryRun"] == "All"
+    assert asked.body["metadata"] == {"namespace": "data", "generateName": "shop-"}

@@ -221,3 +221,44 @@ def test_the_commit_says_what_happened_and_the_command_is_the_one_that_was_given
     assert asked.command(an_environment()) == (
         "python -m dr finalize --env prod --checkout '/src/my platform' --branch x --push"
     )
+
+
+def _database(*, awaited: bool) -> Dependant:
+    found = Dependant.from_object(
+        "Database",
+        {
+            "apiVersion": "postgresql.cnpg.io/v1",
+            "metadata": {"name": "reporting", "namespace": "data", "uid": "d", "finalizers": ["cnpg.io/x"] * awaited},
+            "spec": {"cluster": {"name": "postgres-prod"}, "name": "reporting", "owner": "keeper"},
+        },
+    )
+    assert found.awaited is awaited
+    return found
+
+
+def test_what_only_the_end_of_its_cluster_releases_comes_after_it() -> None:
+    """E16: a hibernated or fenced Cluster has no primary that would take the finalizers away."""
+    decision = decided(git=MERGED, dependants=(a_scheduled_backup(), _database(awaited=True)))
+    assert keys(decision) == ["prove", "carry-over", "delete-old", "carry-over-late", "hand-over", "close"]
+    details = {step.key: step.detail for step in decision.plan.steps}
+    assert "Database" not in details["carry-over"]
+    assert "make Database reporting for postgres-prod-recovered in place of" in details["carry-over-late"]
+    assert [one["kind"] for one in decision.wanted_late] == ["Database"]
+
+
+def test_what_nobody_has_to_release_is_carried_over_before_the_deletion() -> None:
+    """E16."""
+    decision = decided(git=MERGED, dependants=(_database(awaited=False),))
+    assert keys(decision) == ["prove", "carry-over", "delete-old", "hand-over", "close"]
+
+
+def test_what_is_not_understood_is_refused_by_name() -> None:
+    """E15."""
+    assert refused(unclear=("Shadow a",)) == ["dependant-not-understood"]
+
+
+def test_a_kind_of_gits_that_the_cluster_lacks_is_refused() -> None:
+    """E15: it was found out when everything that it replaces was deleted."""
+    document = {"kind": "NewKind", "metadata": {"name": "x"}, "spec": {"cluster": {"name": "postgres-prod-recovered"}}}
+    git = replace(MERGED, rewriting=a_rewriting(documents=(document,)))
+    assert refused(git=git) == ["dependant-kind-missing"]

@@ -309,6 +309,17 @@ def a_scheduled_backup(name: str = "postgres-prod", cluster: str = "postgres-pro
     return Dependant.from_object("ScheduledBackup", raw)
 
 
+PLURALS = {
+    "ScheduledBackup": "scheduledbackups",
+    "Pooler": "poolers",
+    "Database": "databases",
+    "DatabaseRole": "databaseroles",
+    "Publication": "publications",
+    "Subscription": "subscriptions",
+}
+"""The kinds of CloudNativePG 1.30 whose objects belong to a Cluster."""
+
+
 def a_finalize_situation(**changes: Any) -> FinalizeSituation:
     """A recovered Cluster that serves and is proven, and the fenced one that it takes the place of."""
     record = a_record(a_recovered()).with_verified("postgres-prod-recovered", 700)
@@ -318,6 +329,7 @@ def a_finalize_situation(**changes: Any) -> FinalizeSituation:
         former=(a_source(),),
         writable=(),
         dependants=(a_scheduled_backup(),),
+        plurals=PLURALS,
         secret_users=(),
         own_backup="20260427T110000",
         workloads={name: a_workload(name) for name in ("api", "worker")},
