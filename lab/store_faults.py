@@ -134,8 +134,7 @@ def faulty(address: tuple[str, int], store: tuple[str, int], state: FaultyStore)
         upstream = store
         faults = state
 
-    with ThreadingHTTPServer(address, Handler) as server:
-        server.daemon_threads = True
+    with _Server(address, Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
@@ -143,6 +142,13 @@ def faulty(address: tuple[str, int], store: tuple[str, int], state: FaultyStore)
         finally:
             server.shutdown()
             thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a client that goes away in the middle is what faults are for."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -307,7 +307,7 @@ def _unexplained(reason: str) -> Failure:
     )
 
 
-_SLOW = re.compile(r"postgres-dr: (WAL \w+ (?:is being fetched|could not be fetched .*; trying again).*)")
+_SLOW = re.compile(r"postgres-dr: (WAL \w+ (?:is still not fetched|could not be fetched .*; trying again).*)")
 _NOT_FETCHED = re.compile(r"postgres-dr: (WAL \w+ could not be fetched within .*); PostgreSQL is stopped")
 """What the program says that fetches WAL in the recovery's pod (``dr/cnpg/in_pod/sitecustomize.py``)."""
 _PLUGIN_UNAVAILABLE = "plugin-unavailable"

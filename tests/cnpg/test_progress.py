@@ -224,7 +224,7 @@ def test_a_segment_that_the_store_does_not_give_is_waited_for_until_it_comes() -
     replaying = _after(_pod(), RESTORING, _restored(3))
     # WHEN barman takes long, or fails
     for words in (
-        "WAL 000000010000000000000004 is being fetched for 15 s",
+        "WAL 000000010000000000000004 is still not fetched after 15 s",
         "WAL 000000010000000000000004 could not be fetched (barman ended with 4); trying again, for 200 s more",
     ):
         waiting = replaying.after(_program(words))

@@ -111,7 +111,7 @@ def _end_of(child: int, segment: str, begin: float) -> int:
     import signal  # not needed where a segment lies ready
 
     def say(*_: object) -> None:
-        _say(f"WAL {segment} is being fetched for {time.monotonic() - begin:.0f} s")
+        _say(f"WAL {segment} is still not fetched after {time.monotonic() - begin:.0f} s")
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, say)
