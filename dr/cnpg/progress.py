@@ -157,7 +157,8 @@ class RecoveryProgress:
         if found := _SLOW.search(message):
             return replace(self, waiting_for=found[1])
         if failure := explain(message):
-            return replace(self, failure=replace(failure, final=failure.final and not log.stale))
+            failure = replace(failure, final=failure.final and not log.stale)
+            return replace(self, failure=failure, waiting_for="")
         if message.startswith("Starting barman-cloud-restore"):
             if log.pod in self.restored_in:
                 return self

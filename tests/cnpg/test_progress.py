@@ -238,8 +238,11 @@ def test_a_segment_that_the_store_does_not_give_is_waited_for_until_it_comes() -
 def test_a_segment_that_was_not_to_be_had_is_a_failure_that_another_attempt_may_not_meet() -> None:
     """E1: PostgreSQL was stopped, where it would have ended the recovery without a word."""
     words = "WAL 000000010000000000000004 could not be fetched within 300 s (barman ended with 4)"
-    failure = _after(_pod(), RESTORING, _restored(3), _program(f"{words}; PostgreSQL is stopped")).failure
+    waiting = _program(f"{words[:48]} (barman ended with 4); trying again, for 1 s more")
+    progress = _after(_pod(), RESTORING, _restored(3), waiting, _program(f"{words}; PostgreSQL is stopped"))
+    failure = progress.failure
     assert failure is not None
+    assert progress.waiting_for == ""
     assert (failure.code, failure.final) == ("wal-not-fetched", False)
     assert failure.cause.startswith(words)
 
