@@ -21,13 +21,14 @@ _IN_RECOVERY = "SELECT pg_is_in_recovery()"
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """The answer to one question. ``passed`` is None where there is nothing to judge by. ``remedy`` is what to do where
-    it did not pass, if that is known better than for any question.
+    """The answer to one question. ``passed`` is None where there is nothing to judge by. ``code`` and ``remedy`` are
+    those of the error where it did not pass, empty where it is like any other.
     """
 
     name: str
     value: str
     passed: bool | None
+    code: str = ""
     remedy: str = ""
 
 
@@ -112,16 +113,15 @@ def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | Non
     except AccessError as error:
         if error.code != "sql-failed":
             raise
-        return Finding(name=name, value=f"not known: {error.cause}", passed=False, remedy=_ENDED_EARLY)
+        return _ended_early(name, f"not known: {error.cause}")
     if not history:
-        return Finding(name=name, value="not known: the timeline's history is empty", passed=False, remedy=_ENDED_EARLY)
-    ends = promise.ends_in(history) if promise else history
+        return _ended_early(name, "not known: the timeline's history is empty")
+    ends = promise.ends_in(history) if promise else history[-1:]
     if promise and (not ends or ends[0].lsn < promise.lsn):
         reached = ends[0] if ends else history[-1]
         short = f" ({promise.lsn - reached.lsn:,} bytes missing, from WAL segment {promise.segment_at(reached.lsn)} on)"
         value = f"LSN {lsn(reached.lsn)} of timeline {reached.parent}; the recovery had to reach {promise}"
-        value += short if ends else ""
-        return Finding(name=name, value=value, passed=False, remedy=_ENDED_EARLY)
+        return _ended_early(name, value + (short if ends else ""))
     if target is not None:
         stop = next((end for end in ends if stopped_because_of(target, end)), None)
         told = stop or ends[-1]
@@ -131,6 +131,10 @@ def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | Non
     if promise is None:
         return Finding(name=name, value=f"{value}; how far it had to reach is not known", passed=None)
     return Finding(name=name, value=f"{value}, as far as it had to", passed=True)
+
+
+def _ended_early(name: str, value: str) -> Finding:
+    return Finding(name=name, value=value, passed=False, code="recovery-ended-early", remedy=_ENDED_EARLY)
 
 
 _ENDED_EARLY = (
@@ -143,16 +147,16 @@ _ANY_OTHER = "do not move traffic to it; look at its data, and recover to anothe
 
 
 def judge(findings: list[Finding]) -> None:
-    """Raise VerificationError when a finding did not pass: ``recovery-ended-early`` where the WAL did not come to its
-    end, ``verification-failed`` for the rest.
+    """Raise VerificationError when a finding did not pass, with the code and the remedy of the first that has a remedy
+    of its own: ``recovery-ended-early`` where the WAL did not come to its end, ``verification-failed`` for the rest.
     """
     failed = [finding for finding in findings if finding.passed is False]
     if failed:
-        remedy = next((finding.remedy for finding in failed if finding.remedy), _ANY_OTHER)
+        told = next((finding for finding in failed if finding.remedy), failed[0])
         raise VerificationError(
-            "recovery-ended-early" if remedy == _ENDED_EARLY else "verification-failed",
+            told.code or "verification-failed",
             "the recovered cluster runs, but " + "; ".join(f"{finding.name} is {finding.value}" for finding in failed),
-            remedy,
+            told.remedy or _ANY_OTHER,
         )
 
 
