@@ -12,16 +12,13 @@ from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import annotate_cluster, find_cluster
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
-from dr.kube.pod_exec import PodExec
+from dr.kube.pod_exec import GONE, PodExec
 from dr.postgres.psql import CONTAINER
 
 FENCED = "cnpg.io/fencedInstances"
 HIBERNATION = "cnpg.io/hibernation"
 ALL_INSTANCES = '["*"]'
 _ASK_SECONDS = 10
-_GONE = {"not-found", "container-not-running"}
-"""How an exec fails whose pod is gone, or whose container is, by the node's own word. Any other failure says nothing
-about PostgreSQL: a node that is cut off goes on serving whoever is connected."""
 _SERVES, _REJECTS, _SILENT, _UNKNOWN = 0, 1, 2, -1
 """What ``pg_isready`` says (PostgreSQL manual). A server that rejects new sessions may still have old ones."""
 
@@ -131,4 +128,4 @@ def _state(api: KubernetesApi, namespace: str, pod: str) -> int:
             .code
         )
     except AccessError as error:
-        return _SILENT if error.code in _GONE else _UNKNOWN
+        return _SILENT if error.code in GONE else _UNKNOWN

@@ -12,7 +12,7 @@ from typing import Any
 
 from dr.cnpg.cluster import SCHEDULED_BACKUP
 from dr.gitops.manifests import BACKUP, cluster_of
-from dr.kube.objects import ObjectKey
+from dr.kube.objects import ObjectKey, identity
 from dr.traffic.writer_steps import POOLER, held_setting
 
 GROUP = "postgresql.cnpg.io"
@@ -135,11 +135,6 @@ def successors(
             manifest = {**manifest, "metadata": {**manifest["metadata"], "name": dependant.name}}
         found.setdefault(identity(manifest), manifest)
     return tuple(found.values())
-
-
-def identity(manifest: Mapping[str, Any]) -> tuple[str, str]:
-    """The kind and the name."""
-    return manifest["kind"], manifest["metadata"]["name"]
 
 
 def successor_name(name: str, former: str, cluster: str) -> str:

@@ -15,7 +15,7 @@ from dr.cnpg.recovered import app_secret_name
 from dr.core.errors import AccessError
 from dr.finalize.dependants import Dependant, Kinds, strings_in
 from dr.kube.api import KubernetesApi
-from dr.kube.objects import MANAGED_BY
+from dr.kube.objects import MANAGED_BY, identity
 
 _BACKUPS = "backups"
 
@@ -164,7 +164,7 @@ def would_change(api: KubernetesApi, manifest: Mapping[str, Any], *, namespace: 
     """What applying the manifest of a Cluster or a Service would change in its specification: "Cluster x: spec.y is 1
     here, 2 in Git". Changes nothing. Raises AccessError.
     """
-    kind, name = manifest["kind"], manifest["metadata"]["name"]
+    kind, name = identity(manifest)
     about = f"{kind} {name}"
     body = {"spec": manifest["spec"]}
     if kind == "Cluster":

@@ -15,7 +15,7 @@ from dr.cnpg.cluster import ClusterSnapshot, read_write_host
 from dr.config.environment import Environment
 from dr.core.errors import RefusedError
 from dr.core.plan import Plan, Step
-from dr.finalize.dependants import Dependant, identity, successors, unmade
+from dr.finalize.dependants import Dependant, successors, unmade
 from dr.finalize.preconditions import (
     OPERATION,
     FinalizeRequest,
@@ -24,6 +24,7 @@ from dr.finalize.preconditions import (
     expected_differences,
     finalization_problems,
 )
+from dr.kube.objects import identity
 from dr.run.record import Record
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.config.environment import Environment
 from dr.core.errors import Problem
-from dr.finalize.dependants import GROUP, Dependant, identity
+from dr.finalize.dependants import GROUP, Dependant
 from dr.gitops.argocd import Manager
 from dr.gitops.manifests import Rewriting, cluster_of
-from dr.kube.objects import ObjectKey, Workload
+from dr.kube.objects import ObjectKey, Workload, identity
 from dr.run.record import Record
 from dr.traffic.writer_steps import problems_around
 

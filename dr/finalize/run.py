@@ -13,7 +13,7 @@ from dr.cnpg.clusters import delete_cluster, find_cluster
 from dr.cnpg.fencing import is_silent
 from dr.core.errors import AccessError, VerificationError
 from dr.finalize import dependants_api
-from dr.finalize.dependants import Dependant, identity
+from dr.finalize.dependants import Dependant
 from dr.finalize.dependants_api import would_change
 from dr.finalize.plan import FinalizeDecision, decide_finalization, former_names
 from dr.finalize.preconditions import FinalizeRequest, FinalizeSituation, GitSeen
@@ -24,6 +24,8 @@ from dr.gitops.argocd_pause import hand_back, managers
 from dr.gitops.checkout import Checkout, revision_of, source_of
 from dr.gitops.manifests import Canonical, Rewriting, rewrite
 from dr.kube import workloads
+from dr.kube.objects import identity
+from dr.kube.pod_exec import GONE
 from dr.postgres.psql import Psql
 from dr.run.operation import Course, Tools, run_operation
 from dr.run.record import Record
@@ -50,12 +52,12 @@ def decide(session: Session, request: FinalizeRequest) -> FinalizeDecision:
 def _observe(session: Session, request: FinalizeRequest) -> FinalizeSituation:
     environment, api = session.environment, session.api
     namespace, writers = environment.namespace, environment.workloads
-    record = session.records.read() or Record(updated=session.clock(), updated_by=session.holder.operator)
+    record = _record(session)
     external_name = workloads.external_name(api, namespace, environment.service)
     pointed_to = cluster_behind(external_name or "", namespace)
     serving = find_cluster(api, namespace, pointed_to) if pointed_to else None
     names = former_names(environment, record, pointed_to) if serving else ()
-    former = tuple(cluster for name in names if (cluster := find_cluster(api, namespace, name)))
+    former = _still_there(session, names)
     managing = _compared(session, managers(session, clusters=[*names, pointed_to]))
     kinds = dependants_api.read_kinds(api)
     return FinalizeSituation(
@@ -77,6 +79,15 @@ def _observe(session: Session, request: FinalizeRequest) -> FinalizeSituation:
     )
 
 
+def _record(session: Session) -> Record:
+    return session.records.read() or Record(updated=session.clock(), updated_by=session.holder.operator)
+
+
+def _still_there(session: Session, names: Collection[str]) -> tuple[ClusterSnapshot, ...]:
+    found = (find_cluster(session.api, session.environment.namespace, name) for name in names)
+    return tuple(cluster for cluster in found if cluster)
+
+
 def _writable(session: Session, former: Collection[ClusterSnapshot], record: Record) -> tuple[str, ...]:
     """Those of the Clusters ``former`` that may have what nobody looked at: all that are not seen silent, but for a
     recovered one to which the traffic never was and no client is connected.
@@ -96,7 +107,7 @@ def _has_clients(session: Session, cluster: ClusterSnapshot) -> bool:
     try:
         return psql.ask(_CLIENTS) != ["0"]
     except AccessError as error:
-        return error.code not in {"not-found", "container-not-running"}
+        return error.code not in GONE
 
 
 def _still_held(session: Session, record: Record, *, serving: str) -> tuple[str, ...]:
@@ -230,15 +241,13 @@ class Finalize:
         backup = _own_backup(session, canonical)
         deleted, plurals = self.decision.deleted, self.decision.plurals
         users = dependants_api.secret_users(session.api, environment.namespace, deleted, plurals)
-        names = [cluster.name for cluster in deleted]
-        former = [found for name in names if (found := find_cluster(session.api, canonical.namespace, name))]
-        record = session.records.read() or Record(updated=session.clock(), updated_by=session.holder.operator)
+        former = _still_there(session, [cluster.name for cluster in deleted])
         faults = [
             *([] if now and now.healthy else [f"{canonical.name} is not healthy"]),
             *([] if now and now.archiving.working else [f"{canonical.name} does not archive"]),
             *([] if points_to == read_write_host(canonical) else [f"{environment.service} points to {points_to}"]),
             *([] if backup else [f"the bucket has no base backup of {canonical.name}"]),
-            *(f"{name} can take writes" for name in _writable(session, former, record)),
+            *(f"{name} can take writes" for name in _writable(session, former, _record(session))),
             *users,
         ]
         if faults:

@@ -1,6 +1,8 @@
 """What objects in a Kubernetes cluster are known by, as values. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,11 @@ class ObjectKey:
     def __str__(self) -> str:
         """For people."""
         return f"{self.kind} {self.namespace}/{self.name}"
+
+
+def identity(manifest: Mapping[str, Any]) -> tuple[str, str]:
+    """The kind and the name: what an object is known by within its group and namespace."""
+    return manifest["kind"], manifest["metadata"]["name"]
 
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-dr"}

@@ -21,6 +21,7 @@ from dr.core.errors import AccessError, RequestError
 from dr.core.target import LaterCommits, RecoveryTarget
 from dr.gitops.argocd_pause import managers
 from dr.kube import workloads
+from dr.kube.pod_exec import GONE
 from dr.postgres.commits import commits_after
 from dr.postgres.psql import Psql
 from dr.recovery.situation import RecoveryRequest, Situation
@@ -29,7 +30,6 @@ from dr.traffic.writers import list_self_starters
 
 _DATABASE_SECONDS = 10
 _NOT_ALLOWED = {"forbidden", "token-expired"}
-_GONE = {"not-found", "container-not-running"}
 _NO_SERVER = "Is the server running"
 """psql's words where nobody listens at the socket (``fe-connect.c``)."""
 
@@ -135,7 +135,7 @@ def ask_clock(session: Session, source: ClusterSnapshot | None) -> ClockAsked:
     except AccessError as error:
         if error.code in _NOT_ALLOWED:
             raise
-        return ClockAsked(down=error.code in _GONE or _NO_SERVER in error.cause)
+        return ClockAsked(down=error.code in GONE or _NO_SERVER in error.cause)
     except ValueError:
         return ClockAsked()
     return ClockAsked(moment=moment, ahead=moment - (asked + (session.clock() - asked) / 2))

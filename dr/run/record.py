@@ -20,6 +20,7 @@ from dr.cnpg.recovered import RecoveredCluster
 from dr.config.environment import Environment
 from dr.config.names import free_name
 from dr.core.history import OperationEntry, Outcome, with_entry
+from dr.kube.objects import identity
 from dr.stacks.declaration import Declaration
 
 
@@ -175,8 +176,8 @@ class Record(BaseModel):
 
     def carrying(self, manifests: Sequence[Mapping[str, Any]]) -> "Record":
         """The record with what is about to be created again. Known ones stay: the objects may be gone by now."""
-        known = [(one["kind"], one["metadata"]["name"]) for one in self.carried]
-        more = [one for one in manifests if (one["kind"], one["metadata"]["name"]) not in known]
+        known = {identity(one) for one in self.carried}
+        more = [one for one in manifests if identity(one) not in known]
         return self.model_copy(update={"carried": (*self.carried, *more)})
 
     def closed(self, canonical: str) -> "Record":
