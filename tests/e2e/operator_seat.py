@@ -239,7 +239,8 @@ class Seat:
         return self.kubectl("get", "service", "-n", "data", "-o", "jsonpath={.items[*].spec.externalName}")
 
     def delete_recovered(self) -> None:
-        """Take away what a test has recovered, and start the workloads again."""
+        """Take away what a test has recovered, with the record of it, and start the workloads again."""
+        self.kubectl("delete", "configmap", f"postgres-dr-{self.env}", "-n", "data", "--ignore-not-found")
         self.kubectl("delete", "cluster", self.recovered, "-n", "data", "--ignore-not-found")
         volumes = ("pvc", "-n", "data", "-l", f"cnpg.io/cluster={self.recovered}", "-o", "name")
         wait_for(lambda: not self.kubectl("get", *volumes), seen=lambda: "its volumes do not go")
