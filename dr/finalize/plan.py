@@ -137,6 +137,8 @@ def _facts(environment: Environment, decision: FinalizeDecision, situation: Fina
             facts[f"Change {number}"] = change
     goes = ", ".join(cluster.name for cluster in decision.deleted) or "nothing is left of them"
     facts["Deleted later" if decision.proposal else "Deleted for good"] = f"{goes}, with volumes and Secrets"
+    for name, commits in situation.left_behind.items():
+        facts[f"Only in {name}"] = f"{commits}" if commits else "could not be counted: none of its instances runs"
     facts["Kept"] = "all that lies in the bucket"
     return facts
 

@@ -11,7 +11,9 @@ from dr.cnpg.backups import take_first_backup
 from dr.cnpg.cluster import ClusterSnapshot, cluster_behind, read_write_host
 from dr.cnpg.clusters import delete_cluster, find_cluster
 from dr.cnpg.fencing import is_silent
+from dr.cnpg.left_behind import left_behind
 from dr.core.errors import AccessError, VerificationError
+from dr.core.target import LaterCommits
 from dr.finalize import dependants_api
 from dr.finalize.dependants import Dependant
 from dr.finalize.dependants_api import would_change
@@ -76,6 +78,7 @@ def _observe(session: Session, request: FinalizeRequest) -> FinalizeSituation:
         argocd=managing,
         out_of_sync=tuple(sorted({resource for manager in managing for resource in manager.out_of_sync})),
         git=_git(session, request, serving, names, managing) if serving else None,
+        left_behind=_left_behind(session, former, serving, record) if serving else {},
     )
 
 
@@ -97,6 +100,16 @@ def _writable(session: Session, former: Collection[ClusterSnapshot], record: Rec
     served = {record.canonical or environment.source_cluster, *left}
     found = [cluster for cluster in former if not is_silent(session.api, cluster)]
     return tuple(cluster.name for cluster in found if cluster.name in served or _has_clients(session, cluster))
+
+
+def _left_behind(
+    session: Session, former: Collection[ClusterSnapshot], serving: ClusterSnapshot, record: Record
+) -> dict[str, LaterCommits | None]:
+    present = [*former, serving]
+    return {
+        cluster.name: left_behind(session.api, cluster, serving, present, first=record.verified.get(cluster.name))
+        for cluster in former
+    }
 
 
 def _has_clients(session: Session, cluster: ClusterSnapshot) -> bool:

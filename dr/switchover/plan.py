@@ -219,6 +219,11 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
             f"{pooler} leads to {pooler.cluster} and stays paused: a Pooler's Cluster cannot be changed. Its clients "
             "wait until it is made anew for the other one, which finalize does."
         )
+    if decision.fence and decision.before == decision.host:
+        yield (
+            f"The Service points to {decision.reached.name} already, and {decision.fence.name}, which it was recovered "
+            "from, was not seen to be kept from writing: it is now."
+        )
     if decision.fence and situation.later is None:
         yield f"What was committed in {decision.fence.name} meanwhile could not be counted; it stays there."
     if situation.later and situation.later.count and decision.request.back and decision.fence:

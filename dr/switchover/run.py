@@ -3,18 +3,17 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 
 from dr.cnpg.backups import take_first_backup
-from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, cluster_behind
+from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
 from dr.cnpg.clusters import find_cluster, list_clusters
-from dr.cnpg.fencing import fence, unfence
+from dr.cnpg.fencing import fence, is_silent, unfence
+from dr.cnpg.left_behind import left_behind
+from dr.cnpg.recovered import SOURCE_ANNOTATION
 from dr.core.errors import AccessError, EngineError
-from dr.core.target import LaterCommits, written_time
 from dr.gitops.argocd_pause import managers, pause, release
 from dr.guard.check import judge
 from dr.kube import workloads
-from dr.postgres.commits import commits_after
 from dr.reports.document import ReportDocument, ReportFiles
 from dr.run.operation import Course, Tools, run_operation
 from dr.run.record import Record, recovered_last
@@ -51,8 +50,14 @@ def _observe(session: Session, request: MoveRequest, record: Record) -> TrafficS
         wanted = cluster_behind(origin or "", namespace) or environment.source_cluster
     left = find_cluster(api, namespace, pointed_to) if pointed_to else None
     reached = find_cluster(api, namespace, wanted)
+    if left is not None and reached is not None and left.name == reached.name and not request.back:
+        left = _still_writable(session, reached) or left
     clusters = {cluster.name for cluster in (left, reached) if cluster}
     self_starters = list_self_starters(api, environment, clusters)
+    later = None
+    if left is not None and reached is not None and left.name != reached.name:
+        present = list_clusters(api, namespace)
+        later = left_behind(api, left, reached, present, first=record.verified.get(left.name))
     return TrafficSituation(
         seen_at=session.clock(),
         external_name=external_name,
@@ -62,25 +67,17 @@ def _observe(session: Session, request: MoveRequest, record: Record) -> TrafficS
         record=record,
         argocd=managers(session, clusters=clusters, self_starters=self_starters),
         self_starters=self_starters,
-        later=_later(session, left, _parted(reached, record, back=request.back)) if left != reached else None,
+        later=later,
     )
 
 
-def _parted(reached: ClusterSnapshot | None, record: Record, *, back: bool) -> datetime | None:
-    """Since when the Cluster that is left goes its own way: the recovery's target, or for the way back the
-    switchover.
+def _still_writable(session: Session, reached: ClusterSnapshot) -> ClusterSnapshot | None:
+    """The Cluster that ``reached`` was recovered from, if it may still take writes: the Service was moved by other
+    hands, or by a run that ended before its fence was seen.
     """
-    if back:
-        moved = [entry for entry in record.operations if entry.operation == "switchover"]
-        return moved[-1].started if moved else None
-    target = reached.annotations.get(TARGET_ANNOTATION) if reached else None
-    return written_time(target)
-
-
-def _later(session: Session, left: ClusterSnapshot | None, since: datetime | None) -> LaterCommits | None:
-    if left is None or left.primary is None or since is None:
-        return None
-    return commits_after(session.api, namespace=left.namespace, pod=left.primary, since=since)
+    name = reached.annotations.get(SOURCE_ANNOTATION, "")
+    source = find_cluster(session.api, reached.namespace, name) if name else None
+    return source if source is not None and not is_silent(session.api, source) else None
 
 
 class Move:

@@ -4,7 +4,6 @@ import json
 import shlex
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,14 +11,10 @@ from dr.core.errors import RefusedError
 from dr.core.target import RecoveryTarget
 from dr.main import run
 from dr.recovery.verify import verify_last_commit
-from dr.run.record import Record
-from dr.switchover.run import _parted
 from tests.support.builders import (
-    NOW,
     TARGET_TIME,
     a_backup,
     a_decision,
-    a_recovered,
     a_situation,
     an_environment,
     as_seen,
@@ -121,11 +116,3 @@ def test_an_lsn_is_no_reason_to_look_at_the_databases_clock() -> None:
 )
 def test_the_last_transaction_is_judged_by_a_time_only(target: RecoveryTarget, late: int, passed: bool | None) -> None:
     assert verify_last_commit(TARGET_TIME + timedelta(seconds=late), target).passed is passed
-
-
-@pytest.mark.parametrize("target", [LSN, XID, NAME, IMMEDIATE], ids=str)
-def test_without_a_time_it_is_not_known_since_when_the_old_cluster_went_its_own_way(target: RecoveryTarget) -> None:
-    record = Record(updated=NOW, updated_by="ann@ops-1")
-    reached: Any = as_seen(a_decision(target=target).cluster)
-    assert _parted(reached, record, back=False) is None
-    assert _parted(as_seen(a_recovered()), record, back=False) == TARGET_TIME
