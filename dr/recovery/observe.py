@@ -22,10 +22,12 @@ from dr.core.target import LaterCommits, RecoveryTarget
 from dr.gitops.argocd_pause import managers
 from dr.kube import workloads
 from dr.kube.pod_exec import GONE
+from dr.postgres.clients import Client
 from dr.postgres.commits import commits_after
 from dr.postgres.psql import Psql
 from dr.recovery.situation import RecoveryRequest, Situation
 from dr.run.session import Session
+from dr.traffic.clients import other_clients
 from dr.traffic.writers import list_self_starters
 
 _DATABASE_SECONDS = 10
@@ -48,6 +50,11 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
         later = pool.submit(_later, session, source, request)
         around = pool.submit(_around, session, request.recovered_name, source)
         asked = database.result()
+        seen = _in_order(archive, around)
+        clients: tuple[Client, ...] | None = ()
+        if source is not None and not asked.down and not request.trial:
+            writers = seen["workloads"].values()
+            clients = other_clients(session, source, workloads=writers, held=seen["self_starters"])
         return Situation(
             seen_at=session.clock(),
             source=source,
@@ -56,7 +63,8 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
             primary_down=asked.down,
             later=later.result(),
             stands_in=stand_in.origin if stand_in else "",
-            **_in_order(archive, around),
+            clients=clients,
+            **seen,
         )
 
 

@@ -19,6 +19,7 @@ from dr.core.target import LaterCommits, RecoveryTarget
 from dr.core.target_options import skew_warning
 from dr.gitops.argocd import Manager, argocd_warnings, pause_step
 from dr.kube.objects import Workload
+from dr.postgres.clients import named
 from dr.recovery.preconditions import preconditions
 from dr.recovery.situation import RecoveryBase, RecoveryRequest, Situation, base_of
 from dr.traffic.writer_steps import SelfStarter, hold_step, scale_commands, stop_step, with_counts
@@ -171,6 +172,7 @@ def _warnings(
     if situation.recovered is not None:
         yield f"Going on with the Cluster {situation.recovered.name}, which is there already."
     yield from seal_warning(situation, request.target, seal=request.seal)
+    yield from _client_warning(request, situation)
     yield from skew_warning(situation.clock_ahead)
     if base.passed_over:
         yield f"{base.passed_over}."
@@ -187,6 +189,17 @@ def _warnings(
             project=environment.gcp_project,
         )
     yield from argocd_warnings(situation.workloads.values(), situation.argocd)
+
+
+def _client_warning(request: RecoveryRequest, situation: Situation) -> Iterator[str]:
+    if situation.clients is None:
+        yield f"Who else is connected to {request.source} could not be asked. What they commit from now on stays there."
+    elif situation.clients:
+        yield (
+            f"Also connected to {request.source}, and not stopped: {named(situation.clients)}. What they commit after "
+            + ("the WAL is sealed" if request.target is None else "the target")
+            + " stays there: the switchover counts it, and fences that Cluster."
+        )
 
 
 def seal_warning(situation: Situation, target: RecoveryTarget | None, *, seal: bool) -> Iterator[str]:

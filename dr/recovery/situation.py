@@ -22,6 +22,7 @@ from dr.core.target import AUTO, NEVER, NEWEST, LaterCommits, RecoveryTarget
 from dr.core.wal_names import lsn, number_of
 from dr.gitops.argocd import Manager
 from dr.kube.objects import Workload
+from dr.postgres.clients import Client
 from dr.postgres.table_argument import TableName
 from dr.run.record import Record
 from dr.traffic.writer_steps import SelfStarter
@@ -40,8 +41,9 @@ class Situation:
     known against it; ``volume_refusal`` is why a volume such as the source's would be refused, empty when it would not;
     ``later`` are the transactions committed after the target, None when unknown;
     ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first;
-    ``self_starters`` is what would write, or wake writers, by itself; ``archive`` is all that the bucket holds of the
-    source; ``snapshots`` are its backups by volume snapshots, oldest first, None where the cluster knows none such.
+    ``self_starters`` is what would write, or wake writers, by itself; ``clients`` are those connected to the source
+    whom no step stops, None where that could not be asked; ``archive`` is all that the bucket holds of the source;
+    ``snapshots`` are its backups by volume snapshots, oldest first, None where the cluster knows none such.
     """
 
     seen_at: datetime
@@ -58,6 +60,7 @@ class Situation:
     later: LaterCommits | None = None
     argocd: tuple[Manager, ...] = ()
     self_starters: tuple[SelfStarter, ...] = ()
+    clients: tuple[Client, ...] | None = ()
     missing_secrets: tuple[str, ...] = ()
     stands_in: str = ""
     database_time: datetime | None

@@ -15,6 +15,7 @@ from dr.core.plan import Plan, Step
 from dr.core.target import LaterCommits
 from dr.gitops.argocd import Manager, argocd_warnings, pause_step
 from dr.kube.objects import Workload
+from dr.postgres.clients import Client, named
 from dr.run.record import Record
 from dr.traffic.writer_steps import (
     SelfStarter,
@@ -69,6 +70,7 @@ class TrafficSituation:
     later: LaterCommits | None
     argocd: tuple[Manager, ...] = ()
     self_starters: tuple[SelfStarter, ...] = ()
+    clients: tuple[Client, ...] | None = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +228,11 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
         )
     if decision.fence and situation.later is None:
         yield f"What was committed in {decision.fence.name} meanwhile could not be counted; it stays there."
+    if decision.fence and situation.clients:
+        yield (
+            f"Also connected to {decision.fence.name}: {named(situation.clients)}. The fence disconnects them; what "
+            "they commit until then stays there."
+        )
     if situation.later and situation.later.count and decision.request.back and decision.fence:
         yield (
             f"What was written to {decision.fence.name} since the switchover does not come along: it stays there, "

@@ -21,6 +21,7 @@ from dr.run.session import Session
 from dr.stacks.declaration import Declaration
 from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation, decide_move
 from dr.switchover.report import MoveReport
+from dr.traffic.clients import other_clients
 from dr.traffic.name_check import await_ok, await_same_address, log_in, pod_of
 from dr.traffic.writers import check_stopped, hold, let_go, list_self_starters, start_writers, stop_writers
 
@@ -54,20 +55,23 @@ def _observe(session: Session, request: MoveRequest, record: Record) -> TrafficS
         left = _still_writable(session, reached) or left
     clusters = {cluster.name for cluster in (left, reached) if cluster}
     self_starters = list_self_starters(api, environment, clusters)
-    later = None
+    now = {name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments}
+    later, clients = None, None
     if left is not None and reached is not None and left.name != reached.name:
         present = list_clusters(api, namespace)
+        clients = other_clients(session, left, workloads=now.values(), held=self_starters)
         later = left_behind(api, left, reached, present, first=record.verified.get(left.name))
     return TrafficSituation(
         seen_at=session.clock(),
         external_name=external_name,
         left=left,
         reached=reached,
-        workloads={name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
+        workloads=now,
         record=record,
         argocd=managers(session, clusters=clusters, self_starters=self_starters),
         self_starters=self_starters,
         later=later,
+        clients=clients,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from dr.archive.contents import Catalogue
 from dr.core.errors import RefusedError
 from dr.core.target import RecoveryTarget
+from dr.postgres.clients import Client
 from dr.recovery.plan import RecoveryDecision
 from dr.recovery.situation import Situation
 from tests.support.builders import (
@@ -221,3 +222,20 @@ def test_the_plan_as_json_is_the_plan() -> None:
     plan = a_decision().plan
     assert [step["key"] for step in plan.as_json()["steps"]] == ALL
     assert plan.as_json()["facts"] == plan.facts
+
+
+@pytest.mark.parametrize(("target", "since"), [(None, "the WAL is sealed"), (TARGET, "the target")])
+def test_who_else_is_connected_to_the_source_is_named(target: RecoveryTarget | None, since: str) -> None:
+    """E7: a client that no Deployment in the configuration has is stopped by no step."""
+    client = Client(
+        database="shop", role="keeper", application="psql", address="10.1.2.3", kind="client backend", count=1
+    )
+    (told,) = (one for one in a_decision(a_situation(clients=(client,)), target=target).plan.warnings if "Also" in one)
+    assert "keeper from 10.1.2.3 (psql)" in told
+    assert f"after {since}" in told
+
+
+def test_that_nobody_could_be_asked_is_no_word_that_nobody_is_there() -> None:
+    """E7."""
+    assert any("could not be asked" in one for one in a_decision(a_situation(clients=None)).plan.warnings)
+    assert not any("connected" in one for one in a_decision().plan.warnings)

@@ -11,6 +11,7 @@ from dr.cnpg.cluster import ClusterSnapshot, cluster_behind, read_write_host
 from dr.core.errors import Problem, RefusedError
 from dr.core.target import LaterCommits
 from dr.gitops.argocd import Manager
+from dr.postgres.clients import Client
 from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation
 from tests.support.builders import (
     NOW,
@@ -29,6 +30,9 @@ from tests.support.builders import (
 ALL = ["remember", "stop-writers", "fence", "unfence", "switch", "reach", "start-workloads", "smoke-test", "back-up"]
 BACK = ALL[:-1]
 RECOVERED, UNHEALTHY = as_seen(a_recovered()), as_seen(a_recovered(), healthy=False)
+A_CLIENT = Client(
+    database="shop", role="keeper", application="psql", address="10.1.2.3", kind="client backend", count=1
+)
 SOME = LaterCommits(count=3, last=NOW, complete=True)
 
 
@@ -286,3 +290,20 @@ def test_a_service_that_leads_elsewhere_leaves_nobody_fenced_and_that_is_said() 
     situation = a_traffic_situation(external_name="db.acme.test", left=None, later=None)
     # THEN the operator is told that the old database is not kept from writing
     assert any("db.acme.test" in warning for warning in a_move(situation).plan.warnings)
+
+
+def test_who_else_is_connected_to_the_cluster_that_is_left_is_named() -> None:
+    """E7: no step but the fence stops them."""
+    plan = a_move(a_traffic_situation(clients=(A_CLIENT,), later=SOME)).plan
+    assert any("keeper from 10.1.2.3" in warning and "postgres-prod" in warning for warning in plan.warnings)
+    assert not any("Also connected" in warning for warning in a_move().plan.warnings)
+
+
+def test_what_the_recovered_one_came_from_is_fenced_also_where_the_service_was_moved_by_other_hands() -> None:
+    """E9."""
+    decision = a_move(a_traffic_situation(external_name=RECOVERED_HOST, left=a_source(), later=SOME))
+    assert decision.fence is not None
+    assert decision.fence.name == "postgres-prod"
+    assert "fence" in _keys(decision)
+    assert decision.plan.facts["Left behind"].startswith("3 transactions")
+    assert any("points to postgres-prod-recovered already" in warning for warning in decision.plan.warnings)
