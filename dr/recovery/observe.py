@@ -24,6 +24,7 @@ from dr.kube import workloads
 from dr.kube.pod_exec import GONE
 from dr.postgres.clients import Client
 from dr.postgres.commits import commits_after
+from dr.postgres.outside import OUTSIDE, Outside, read_outside
 from dr.postgres.psql import Psql
 from dr.recovery.situation import RecoveryRequest, Situation
 from dr.run.session import Session
@@ -48,6 +49,7 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
         archive = pool.submit(_archive, environment.backup, server_name, request.target)
         database = pool.submit(ask_clock, session, source)
         later = pool.submit(_later, session, source, request)
+        outside = pool.submit(_ask_outside, session, source, request)
         around = pool.submit(_around, session, request.recovered_name, source)
         asked = database.result()
         seen = _in_order(archive, around)
@@ -64,6 +66,7 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
             later=later.result(),
             stands_in=stand_in.origin if stand_in else "",
             clients=clients,
+            outside=outside.result(),
             **seen,
         )
 
@@ -107,6 +110,19 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
             if workloads.read_secret(api, namespace, name) is None
         ),
     }
+
+
+def _ask_outside(session: Session, source: ClusterSnapshot | None, request: RecoveryRequest) -> Outside | None:
+    if request.trial:
+        return Outside()  # a scratch Cluster is quiet whatever there is
+    if source is None or source.primary is None:
+        return None
+    psql = Psql(session.api, namespace=source.namespace, pod=source.primary, database="postgres")
+    try:
+        (answer,) = psql.ask(OUTSIDE, limit=_DATABASE_SECONDS)
+        return read_outside(answer)
+    except (AccessError, ValueError):
+        return None
 
 
 def _later(session: Session, source: ClusterSnapshot | None, request: RecoveryRequest) -> LaterCommits | None:

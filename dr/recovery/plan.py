@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dr.archive.contents import BaseBackup
 from dr.archive.promise import Promise, promise_of
@@ -10,6 +10,7 @@ from dr.archive.wal_needed import warnings_of_wal
 from dr.archive.window import problems_of_holes
 from dr.cnpg.cluster import ClusterSnapshot, ObjectStore
 from dr.cnpg.fetch_ahead import Fetching, config_map_name, fetching_for, not_waited_for, one_by_one, segments_to_replay
+from dr.cnpg.quiet import is_quiet, libraries_of, quieted
 from dr.cnpg.recovered import RecoveredCluster, app_secret_name, derive_recovered_cluster, identity_warning
 from dr.config.environment import Environment
 from dr.config.names import free_name
@@ -20,6 +21,7 @@ from dr.core.target_options import skew_warning
 from dr.gitops.argocd import Manager, argocd_warnings, pause_step
 from dr.kube.objects import Workload
 from dr.postgres.clients import named
+from dr.postgres.outside import Outside
 from dr.recovery.preconditions import preconditions
 from dr.recovery.situation import RecoveryBase, RecoveryRequest, Situation, base_of
 from dr.traffic.writer_steps import SelfStarter, hold_step, scale_commands, stop_step, with_counts
@@ -116,7 +118,7 @@ def _recovered(
         return declared
     existing = situation.recovered.server_name if situation.recovered else None
     used = situation.catalogue.server_names if situation.catalogue else frozenset()
-    return derive_recovered_cluster(
+    derived = derive_recovered_cluster(
         source,
         store,
         name=name,
@@ -127,6 +129,10 @@ def _recovered(
         base=base.backup.backup_id if base.backup else "",
         snapshot=base.snapshot,
     )
+    # Where it could not be asked there may be some.
+    subscriptions = situation.outside is None or bool(situation.outside.subscriptions)
+    quiet = quieted(derived.manifest, subscriptions=subscriptions, libraries=libraries_of(source.spec))
+    return replace(derived, manifest=quiet)
 
 
 def _facts(
@@ -147,9 +153,40 @@ def _facts(
         + (f"which is gone: known by {situation.stands_in}" if situation.stands_in else "left as it is"),
         "Base backup": f"{base.described}{behind}",
         "Recovered": f"{cluster.namespace}/{cluster.name}, archiving to {environment.backup.url}/{cluster.server_name}",
+        **({"Kept quiet": _quiet(situation)} if is_quiet(cluster.manifest) else {}),
         **({"Then": "the switchover, which is planned and asked for in turn"} if request.switchover else {}),
         "Limit": f"{_duration(cluster.limit.total_seconds())} from creation to healthy",
     }
+
+
+def _quiet(situation: Situation) -> str:
+    names = situation.outside.subscriptions if situation.outside else ()
+    subscriptions = f"the subscriptions {', '.join(names)}" if names else ""
+    if situation.outside is None:
+        subscriptions = "subscriptions, if there are any, which could not be asked"
+    libraries = libraries_of(situation.source.spec) if situation.source else ()
+    jobs = f"the jobs of {', '.join(libraries)}" if libraries else ""
+    return f"{' and '.join(filter(None, (subscriptions, jobs)))}, until the switchover"
+
+
+def _outside_warnings(request: RecoveryRequest, outside: Outside | None) -> Iterator[str]:
+    if outside is None:
+        return
+    if outside.subscriptions and request.target is not None:
+        yield (
+            f"Subscriptions ({', '.join(outside.subscriptions)}): what their publishers have sent after the target "
+            "does not come again by itself."
+        )
+    if outside.slots:
+        yield (
+            f"Logical replication slots are in no base backup: {', '.join(outside.slots)} have to be made again after "
+            "the switchover, and their consumers synchronised."
+        )
+    if outside.prepared:
+        yield (
+            f"Prepared transactions come along, with their locks: {', '.join(outside.prepared)}. Commit them or roll "
+            "them back in the recovered Cluster, too."
+        )
 
 
 def _target(target: RecoveryTarget | None, situation: Situation) -> str:
@@ -173,6 +210,7 @@ def _warnings(
         yield f"Going on with the Cluster {situation.recovered.name}, which is there already."
     yield from seal_warning(situation, request.target, seal=request.seal)
     yield from _client_warning(request, situation)
+    yield from _outside_warnings(request, situation.outside)
     yield from skew_warning(situation.clock_ahead)
     if base.passed_over:
         yield f"{base.passed_over}."

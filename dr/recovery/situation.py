@@ -6,7 +6,7 @@ WAL from its begin on. CloudNativePG itself chooses among the base backups in th
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from dr.archive.contents import Archive, BaseBackup, Catalogue
@@ -23,6 +23,7 @@ from dr.core.wal_names import lsn, number_of
 from dr.gitops.argocd import Manager
 from dr.kube.objects import Workload
 from dr.postgres.clients import Client
+from dr.postgres.outside import Outside
 from dr.postgres.table_argument import TableName
 from dr.run.record import Record
 from dr.traffic.writer_steps import SelfStarter
@@ -42,8 +43,9 @@ class Situation:
     ``later`` are the transactions committed after the target, None when unknown;
     ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first;
     ``self_starters`` is what would write, or wake writers, by itself; ``clients`` are those connected to the source
-    whom no step stops, None where that could not be asked; ``archive`` is all that the bucket holds of the source;
-    ``snapshots`` are its backups by volume snapshots, oldest first, None where the cluster knows none such.
+    whom no step stops, and ``outside`` is what acts on the outside in it, each None where that could not be asked;
+    ``archive`` is all that the bucket holds of the source; ``snapshots`` are its backups by volume snapshots, oldest
+    first, None where the cluster knows none such.
     """
 
     seen_at: datetime
@@ -61,6 +63,7 @@ class Situation:
     argocd: tuple[Manager, ...] = ()
     self_starters: tuple[SelfStarter, ...] = ()
     clients: tuple[Client, ...] | None = ()
+    outside: Outside | None = field(default_factory=Outside)
     missing_secrets: tuple[str, ...] = ()
     stands_in: str = ""
     database_time: datetime | None

@@ -10,6 +10,7 @@ from dr.archive.contents import Catalogue
 from dr.core.errors import RefusedError
 from dr.core.target import RecoveryTarget
 from dr.postgres.clients import Client
+from dr.postgres.outside import Outside
 from dr.recovery.plan import RecoveryDecision
 from dr.recovery.situation import Situation
 from tests.support.builders import (
@@ -239,3 +240,34 @@ def test_that_nobody_could_be_asked_is_no_word_that_nobody_is_there() -> None:
     """E7."""
     assert any("could not be asked" in one for one in a_decision(a_situation(clients=None)).plan.warnings)
     assert not any("connected" in one for one in a_decision().plan.warnings)
+
+
+def _parameters(decision: RecoveryDecision) -> dict[str, str]:
+    return dict(decision.cluster.manifest["spec"].get("postgresql", {}).get("parameters") or {})
+
+
+def test_subscriptions_of_the_source_are_kept_quiet_and_named() -> None:
+    """E11: a copy takes from the publisher's slot what the live database needs."""
+    decision = a_decision(a_situation(outside=Outside(subscriptions=("feed",))))
+    assert _parameters(decision)["max_logical_replication_workers"] == "0"
+    assert "feed" in decision.plan.facts["Kept quiet"]
+    assert any("feed" in warning and "publishers" in warning for warning in decision.plan.warnings)
+
+
+def test_where_the_source_could_not_be_asked_there_may_be_subscriptions() -> None:
+    """E11."""
+    decision = a_decision(a_situation(outside=None))
+    assert _parameters(decision)["max_logical_replication_workers"] == "0"
+    assert "could not be asked" in decision.plan.facts["Kept quiet"]
+
+
+def test_without_any_nothing_is_changed() -> None:
+    assert "max_logical_replication_workers" not in _parameters(a_decision())
+    assert "Kept quiet" not in a_decision().plan.facts
+
+
+def test_slots_and_prepared_transactions_are_told_before_the_confirmation() -> None:
+    """E11."""
+    warnings = a_decision(a_situation(outside=Outside(slots=("cdc",), prepared=("tx-7",)))).plan.warnings
+    assert any("cdc" in warning and "no base backup" in warning for warning in warnings)
+    assert any("tx-7" in warning and "locks" in warning for warning in warnings)
