@@ -14,7 +14,7 @@ from typing import Any
 from dr.cnpg.cluster import ClusterSnapshot, read_write_host
 from dr.config.environment import Environment
 from dr.core.errors import RefusedError
-from dr.core.plan import Plan, Step
+from dr.core.plan import Plan, Step, Text
 from dr.finalize.dependants import Dependant, successors, unmade
 from dr.finalize.preconditions import (
     OPERATION,
@@ -164,7 +164,7 @@ def _warnings(decision: FinalizeDecision) -> Iterator[str]:
 
 def _propose_step(decision: FinalizeDecision, git: GitSeen) -> Step:
     pushed = ", and push it" if decision.request.push else ""
-    return Step(
+    return Text(
         key="propose",
         done_when="the branch has the commit",
         title="Change Git",
@@ -181,13 +181,13 @@ def _proposal_steps(decision: FinalizeDecision) -> Iterator[Step]:
 def _steps(environment: Environment, decision: FinalizeDecision, situation: FinalizeSituation) -> Iterator[Step]:
     canonical, git = decision.canonical, decision.git
     if not situation.own_backup:
-        yield Step(
+        yield Text(
             key="back-up",
             done_when="CloudNativePG calls the base backup completed",
             title="Back it up",
             detail=f"take a first base backup of {canonical.name} into its archive",
         )
-    yield Step(
+    yield Text(
         key="prove",
         done_when="each of these was seen again",
         title="Prove it",
@@ -200,40 +200,40 @@ def _steps(environment: Environment, decision: FinalizeDecision, situation: Fina
         early = [one for one in decision.retired if one not in decision.awaited]
         now = [one for one in decision.wanted if one not in late]
         first = "see that the API server takes all that has to be created"
-        yield Step(
+        yield Text(
             key="carry-over",
             done_when="the old ones are gone and the new ones there",
             title="Carry over",
             detail=f"{first}; {_replacing(early, now, canonical.name)}" if early or now else first,
         )
     if decision.deleted:
-        yield Step(
+        yield Text(
             key="delete-old",
             done_when="the Clusters and their volumes are gone",
             title="Delete the old",
             detail=f"see once more that nobody uses their Secrets, then delete {_names(decision)} with their volumes",
         )
     if decision.awaited:
-        yield Step(
+        yield Text(
             key="carry-over-late",
             done_when="the old ones are gone and the new ones there",
             title="Carry over the rest",
             detail=f"{_replacing(decision.awaited, late, canonical.name)}: only without their Cluster can they be gone",
         )
-    yield Step(
+    yield Text(
         key="hand-over",
         done_when="the state holds the stack and its provider, and nothing else",
         title="Hand over",
         detail="take the recovered Clusters and the Service out of Pulumi's state; nothing of them is touched",
     )
     if situation.argocd:
-        yield Step(
+        yield Text(
             key="release-argocd",
             done_when="the settings are as they were",
             title="Give it back",
             detail="let Argo CD manage again what was paused, and see all in sync and healthy",
         )
-    yield Step(
+    yield Text(
         key="close",
         done_when="the record says so",
         title="Close",

@@ -28,9 +28,9 @@ from dr.rebuild.report import RebuildReport
 from dr.recovery import run as recovery
 from dr.recovery.verify import judge, verify_database
 from dr.run.lease import held
-from dr.run.operation import Tools
+from dr.run.operation import Tools, bound
 from dr.run.report_keeping import keep_report
-from dr.run.runner import Action, Reporter, run_actions
+from dr.run.runner import Reporter, run_steps
 from dr.run.session import Session
 from dr.switchover import run as switchover
 from dr.switchover.plan import MoveRequest
@@ -86,8 +86,9 @@ class Rebuild:
                 layer.claim(take_over=stage.take_over)
             stage.journal.begin(decision.plan, go_on, stage.clock())
             try:
-                results = run_actions(
-                    [Action(step=step, do=doing[step.key]) for step in decision.plan.steps],
+                bound(decision.plan, doing)
+                results = run_steps(
+                    decision.plan.steps,
                     reporter=self._told,
                     journal=stage.journal,
                     clock=stage.clock,
@@ -319,7 +320,7 @@ class Inside:
 
     def step_started(self, step: Step) -> None:
         """A step of it begins."""
-        self.reporter.progress(f"{step.title}: {step.detail}")
+        self.reporter.progress(f"{step.title}: {step.detail()}")
 
     def step_done(self, step: Step, fact: str, seconds: float) -> None:
         """A step of it has ended."""

@@ -14,7 +14,7 @@ from dr.cnpg.recovered import RecoveredCluster, app_secret_name, derive_recovere
 from dr.config.environment import Environment
 from dr.config.names import free_name
 from dr.core.errors import RefusedError
-from dr.core.plan import Plan, Step
+from dr.core.plan import Plan, Step, Text
 from dr.core.target import LaterCommits, RecoveryTarget
 from dr.core.target_options import skew_warning
 from dr.gitops.argocd import Manager, argocd_warnings, pause_step
@@ -220,7 +220,7 @@ def _steps(
 ) -> Iterator[Step]:
     kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
     program = config_map_name(cluster.name)
-    yield Step(
+    yield Text(
         key="remember",
         done_when="the record is written",
         title="Remember",
@@ -230,13 +230,13 @@ def _steps(
     yield from hold_step(situation.self_starters)
     yield stop_step(environment, workloads, undo=scale_commands(environment, workloads))
     if request.seal and not situation.primary_down:
-        yield Step(
+        yield Text(
             key="seal-wal",
             done_when="PostgreSQL reports the segment as archived",
             title="Seal the WAL",
             detail=f"one commit on {source.primary}, a new WAL segment, and the old one in the archive",
         )
-    yield Step(
+    yield Text(
         key="credentials",
         done_when="the Secret is there",
         title="Keep the password",
@@ -244,13 +244,13 @@ def _steps(
         undo=(f"{kubectl} delete secret {app_secret_name(cluster.name)} -n {cluster.namespace}",),
     )
     if situation.recovered_gave_up:
-        yield Step(
+        yield Text(
             key="clear",
             done_when="the Cluster and its volumes are gone",
             title="Clear away",
             detail=f"delete the Cluster {cluster.name}, whose recovery failed and which never ran, and its volume",
         )
-    yield Step(
+    yield Text(
         key="recover",
         done_when="CloudNativePG calls the Cluster healthy",
         title="Recover",
@@ -262,7 +262,7 @@ def _steps(
             *([f"{kubectl} delete configmap {program} -n {cluster.namespace} --ignore-not-found"] if fetching else ()),
         ),
     )
-    yield Step(
+    yield Text(
         key="verify",
         done_when="every question was answered as it should be",
         title="Verify",
@@ -276,7 +276,7 @@ def _steps(
             ]
         ),
     )
-    yield Step(key="settle", done_when="Pulumi has ended", title="Settle", detail="Pulumi writes its state")
+    yield Text(key="settle", done_when="Pulumi has ended", title="Settle", detail="Pulumi writes its state")
 
 
 def _duration(seconds: float) -> str:

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from dr.core.errors import DrError
-from dr.core.plan import Plan
+from dr.core.plan import Plan, Text
 from dr.engine.recovery_stack import RecoveryStack
 from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
 from dr.run.record import Record
 from dr.run.report_keeping import Evidence, keep_report
-from dr.run.runner import Action, Reporter, StepResult, run_actions
+from dr.run.runner import Reporter, StepResult, run_steps
 from dr.run.session import Session
 
 
@@ -53,10 +53,27 @@ class Course:
         return tuple((result.step.key, result.seconds, result.fact) for result in self.results)
 
 
+class Operation:
+    """What the steps of one operation share. ``tools`` are there from when it runs."""
+
+    tools: Tools
+
+    @property
+    def session(self) -> Session:
+        """The session that it runs in."""
+        return self.tools.session
+
+
+def bound(plan: Plan, doing: Mapping[str, Callable[[], str]] | None) -> None:
+    for step in plan.steps:
+        if isinstance(step, Text) and doing is not None:
+            step.do = doing[step.key]
+
+
 def run_operation(
     tools: Tools,
     plan: Plan,
-    doing: Mapping[str, Callable[[], str]],
+    doing: Mapping[str, Callable[[], str]] | None = None,
     *,
     go_on: str,
     report: Callable[[Course], R],
@@ -81,8 +98,9 @@ def run_operation(
             tools.stack.backend.clear_locks(take_over=session.take_over)
             tools.stack.prepare()
             tools.journal.begin(plan, go_on, session.clock())
-            results = run_actions(
-                [Action(step=step, do=doing[step.key]) for step in plan.steps],
+            bound(plan, doing)
+            results = run_steps(
+                plan.steps,
                 reporter=tools.reporter,
                 journal=tools.journal,
                 clock=session.clock,

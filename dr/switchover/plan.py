@@ -11,7 +11,7 @@ from datetime import datetime
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, read_write_host
 from dr.config.environment import Environment
 from dr.core.errors import Problem, RefusedError
-from dr.core.plan import Plan, Step
+from dr.core.plan import Plan, Step, Text
 from dr.core.target import LaterCommits
 from dr.gitops.argocd import Manager, argocd_warnings, pause_step
 from dr.kube.objects import Workload
@@ -232,7 +232,7 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
 def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
     request, reached, fence = decision.request, decision.reached, decision.fence
     back = () if request.back else (f"python -m dr rollback --env {environment.name}",)
-    yield Step(
+    yield Text(
         key="remember",
         done_when="the record is written",
         title="Remember",
@@ -244,33 +244,33 @@ def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
     yield stop_step(environment, decision.workloads, undo=back)
     if fence:
         how = "hibernate" if request.hibernate else "fence"
-        yield Step(
+        yield Text(
             key="fence",
             done_when="none of its instances serves any more",
             title="Keep the old one still",
             detail=f"{how} {fence.name}, so that nothing is written there unseen",
             undo=back,
         )
-    yield Step(
+    yield Text(
         key="unfence",
         done_when="CloudNativePG calls it healthy, and it serves",
         title="Let it write",
         detail=f"see that {reached.name} is not fenced and is healthy",
     )
-    yield Step(
+    yield Text(
         key="switch",
         done_when="the Service was read again and points there",
         title="Switch",
         detail=f"Pulumi declares the externalName of {environment.service}: {decision.host}",
         undo=back,
     )
-    yield Step(
+    yield Text(
         key="reach",
         done_when="both were seen from a pod",
         title="Reach it",
         detail="see from inside the cluster that the name has moved, and log in by it with the workloads' password",
     )
-    yield Step(
+    yield Text(
         key="start-workloads",
         done_when="every pod is of the newest template and available",
         title="Start the workloads",
@@ -279,21 +279,21 @@ def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
     )
     yield from release_step(decision.released)
     if request.back and decision.argocd:
-        yield Step(
+        yield Text(
             key="release-argocd",
             done_when="the settings are as they were",
             title="Give it back",
             detail="let Argo CD manage again what was paused, if Git agrees with the cluster",
         )
     if environment.smoke_test_url:
-        yield Step(
+        yield Text(
             key="smoke-test",
             done_when="it has answered",
             title="Smoke test",
             detail=f"{environment.smoke_test_url} answers 200",
         )
     if not request.back:
-        yield Step(
+        yield Text(
             key="back-up",
             done_when="CloudNativePG calls the base backup completed",
             title="Back it up",

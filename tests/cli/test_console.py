@@ -45,8 +45,8 @@ LONG = "kubectl --context acme-prod scale deployment/" + "a" * 120
 def _stopped() -> DrError:
     error = RecoveryError("recovery-timeout", "not healthy within [1200] s", "see what it waits for")
     error.stopped = Stopped(
-        at=a_step("recover", "undo recover"),
-        done=(a_step("remember"), a_step("stop-writers", LONG)),
+        at=a_step("recover", "undo recover").taken,
+        done=(a_step("remember").taken, a_step("stop-writers", LONG).taken),
         go_on="python -m dr pitr --continue",
         journal="/state/journal/prod.jsonl",
     )

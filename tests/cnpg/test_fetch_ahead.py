@@ -116,7 +116,7 @@ def test_the_plan_says_how_much_there_is_and_that_it_is_fetched_ahead() -> None:
     plan = _decision(30).plan
     assert plan.facts["Base backup"].endswith("up to 30 WAL segments to replay")
     (step,) = [step for step in plan.steps if step.key == "recover"]
-    assert step.detail.endswith("fetched ahead")
+    assert step.detail().endswith("fetched ahead")
 
 
 def test_a_cluster_that_is_there_already_goes_on_with_what_it_has() -> None:

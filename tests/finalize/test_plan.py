@@ -240,7 +240,7 @@ def test_what_only_the_end_of_its_cluster_releases_comes_after_it() -> None:
     """E16: a hibernated or fenced Cluster has no primary that would take the finalizers away."""
     decision = decided(git=MERGED, dependants=(a_scheduled_backup(), _database(awaited=True)))
     assert keys(decision) == ["prove", "carry-over", "delete-old", "carry-over-late", "hand-over", "close"]
-    details = {step.key: step.detail for step in decision.plan.steps}
+    details = {step.key: step.detail() for step in decision.plan.steps}
     assert "Database" not in details["carry-over"]
     assert "make Database reporting for postgres-prod-recovered in place of" in details["carry-over-late"]
     assert [one["kind"] for one in decision.wanted_late] == ["Database"]

@@ -37,7 +37,7 @@ def _catalogue(*server_names: str) -> Catalogue:
 
 
 def _undo(decision: RecoveryDecision, key: str) -> tuple[str, ...]:
-    return next(step.undo for step in decision.plan.steps if step.key == key)
+    return next(step.undo() for step in decision.plan.steps if step.key == key)
 
 
 def test_the_steps_come_in_the_order_that_loses_nothing() -> None:
@@ -153,7 +153,7 @@ def test_undoing_uses_the_configured_count_where_none_is_remembered() -> None:
 
 
 def test_every_undo_names_the_environments_context() -> None:
-    undo = [command for step in a_decision().plan.steps for command in step.undo]
+    undo = [command for step in a_decision().plan.steps for command in step.undo()]
     assert undo
     assert all(shlex.split(command)[:3] == ["kubectl", "--context", "acme-prod"] for command in undo)
 

@@ -133,7 +133,7 @@ def test_the_plan_and_the_declaration_are_of_the_snapshot() -> None:
     situation = a_situation(snapshots=(a_snapshot(),), archive=archive(files=wal([3, 4])))
     decision = a_decision(situation)
     assert decision.plan.facts["Base backup"].startswith("volume snapshot nightly, ended 2026-04-27 07:00:00 UTC")
-    detail = next(step.detail for step in decision.plan.steps if step.key == "recover")
+    detail = next(step.detail() for step in decision.plan.steps if step.key == "recover")
     assert "from volume snapshot nightly and WAL up to the target" in detail
     recovery = decision.cluster.manifest["spec"]["bootstrap"]["recovery"]
     assert recovery["volumeSnapshots"]["storage"]["name"] == "nightly"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dr.core.plan import Plan
-from dr.reports.phases import _STEPS, Phase
+from dr.core.plan import Phase, Plan
+from dr.reports.phases import _STEPS
 from tests.support.plans import decisions, reports
 
 KEPT = Path(__file__).with_name("plans.json")

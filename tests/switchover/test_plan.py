@@ -49,7 +49,7 @@ def _keys(decision: MoveDecision) -> list[str]:
 
 
 def _undo(decision: MoveDecision, key: str) -> tuple[str, ...]:
-    return next(step.undo for step in decision.plan.steps if step.key == key)
+    return next(step.undo() for step in decision.plan.steps if step.key == key)
 
 
 def _problems(situation: TrafficSituation, **request: Any) -> list[Problem]:
@@ -154,7 +154,7 @@ def test_hibernating_the_old_cluster_is_shown_in_the_plan() -> None:
     decision = a_move(hibernate=True)
     assert "hibernated" in decision.plan.facts["Left"]
     (step,) = [step for step in decision.plan.steps if step.key == "fence"]
-    assert step.detail.startswith("hibernate postgres-prod")
+    assert step.detail().startswith("hibernate postgres-prod")
 
 
 def test_where_nothing_is_left_nothing_is_left_behind() -> None:
@@ -231,7 +231,7 @@ def test_the_way_back_of_a_switchover_is_a_rollback() -> None:
 
 def test_the_way_back_of_a_rollback_is_none_of_itself() -> None:
     decision = a_move(_moved(), back=True)
-    assert not any("rollback" in command for step in decision.plan.steps for command in step.undo)
+    assert not any("rollback" in command for step in decision.plan.steps for command in step.undo())
 
 
 def test_the_workloads_are_stopped_by_hand_with_the_environments_context() -> None:
