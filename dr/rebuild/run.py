@@ -210,7 +210,7 @@ class Rebuild:
             return f"{UNCHANGED}: {ready} is recovered and verified"
         decided = recovery.decide(session, wanted_from(session, found.cluster, self._source))
         self._check_base(decided.base)
-        report = recovery.Recovery(self._tools(session, "latest"), decided).run()
+        report = recovery.Recovery(decided).run(self._tools(session, "latest"))
         self._served = decided.cluster.name
         self._stage.evidence.found_all(report.findings)
         return f"{decided.cluster.name} from {self._source.server_name} in {report.seconds:.1f} s"
@@ -259,8 +259,7 @@ class Rebuild:
         # Hibernated, not only fenced: a base backup of it that waits for its archive would keep CloudNativePG's only
         # worker for Backups for 10 minutes, and the recovered Cluster's own would have to wait.
         decided = switchover.decide(session, MoveRequest(to=self._served, hibernate=True))
-        move = switchover.Move(self._tools(session, "switchover"), decided, patience=_BACKUP_PATIENCE)
-        report = move.run()
+        report = switchover.Move(decided, patience=_BACKUP_PATIENCE).run(self._tools(session, "switchover"))
         backed_up = [fact for key, _, fact in report.steps if key == "back-up"]
         moved = f"{self._environment.service} points to {decided.host}, after {report.seconds:.1f} s"
         return "; ".join([moved, *backed_up])

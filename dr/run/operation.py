@@ -1,13 +1,15 @@
 """What all operations have in common: the lease, the engine that is never left behind, the journal, the steps."""
 
 import time
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from dr.config.environment import Environment
 from dr.core.errors import DrError
-from dr.core.plan import Plan, Text
+from dr.core.plan import Plan, Step, Text
 from dr.engine.recovery_stack import RecoveryStack
 from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
@@ -53,15 +55,42 @@ class Course:
         return tuple((result.step.key, result.seconds, result.fact) for result in self.results)
 
 
-class Operation:
-    """What the steps of one operation share. ``tools`` are there from when it runs."""
-
-    tools: Tools
+class Decision(Protocol):
+    """What every operation has decided, besides what its own steps need; ``facts`` and ``warnings`` are the plan's."""
 
     @property
-    def session(self) -> Session:
-        """The session that it runs in."""
-        return self.tools.session
+    def environment(self) -> Environment:
+        """Where."""
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the operator should recognise."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before agreeing."""
+
+
+class Operation(ABC):
+    """One operation that was decided: its plan, what its steps share, and how it is run. ``session`` is there from
+    when it runs.
+    """
+
+    session: Session
+
+    def __init__(self, name: str, decision: Decision) -> None:
+        self.environment = decision.environment
+        self.plan = Plan(
+            operation=name,
+            environment=self.environment.name,
+            facts=decision.facts,
+            warnings=decision.warnings,
+            steps=tuple(self.steps()),
+        )
+
+    @abstractmethod
+    def steps(self) -> Iterator[Step]:
+        """What it will do, in order."""
 
 
 def bound(plan: Plan, doing: Mapping[str, Callable[[], str]] | None) -> None:

@@ -80,7 +80,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     POOLER: ("spec", "pgbouncer", "paused"),
 }
 _HELD: Mapping[str, Any] = {CRON_JOB: True, JOB: True, AUTOSCALER: 1, POOLER: True}
-_WORDS = {CRON_JOB: "suspend", JOB: "suspend", AUTOSCALER: "keep from 0 replicas", POOLER: "pause"}
+WORDS: Mapping[str, str] = {CRON_JOB: "suspend", JOB: "suspend", AUTOSCALER: "keep from 0 replicas", POOLER: "pause"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ def hold_step(found: Collection[SelfStarter]) -> Iterator[Step]:
             key="hold",
             done_when="each is set so, and no pod of their Jobs is left",
             title="Hold what starts by itself",
-            detail=", ".join(f"{_WORDS[one.kind]} {one}" for one in starting),
+            detail=", ".join(f"{WORDS[one.kind]} {one}" for one in starting),
         )
 
 

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from dr.core.plan import Phase, Plan
+from dr.finalize.plan import FinalizeDecision
+from dr.finalize.run import Finalize
+from dr.recovery.plan import RecoveryDecision
+from dr.recovery.run import Recovery
 from dr.reports.phases import _STEPS
+from dr.switchover.plan import MoveDecision
+from dr.switchover.run import Move
 from tests.support.plans import decisions, reports
 
 KEPT = Path(__file__).with_name("plans.json")
@@ -16,6 +22,12 @@ KEPT = Path(__file__).with_name("plans.json")
 
 
 def plan_of(decision: Any) -> Plan:
+    if isinstance(decision, MoveDecision):
+        return Move(decision).plan
+    if isinstance(decision, RecoveryDecision):
+        return Recovery(decision).plan
+    if isinstance(decision, FinalizeDecision):
+        return Finalize(decision).plan
     found: Plan = decision.plan
     return found
 
