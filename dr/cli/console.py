@@ -48,12 +48,12 @@ def show_plan(plan: Plan) -> None:
     steps = Table.grid(padding=(0, 2))
     for number, step in enumerate(plan.steps, start=1):
         done = (f"; done when {step.done_when}", "dim") if step.done_when else ""
-        steps.add_row(str(number), Text(step.title, style="bold"), Text.assemble(step.detail, done))
+        steps.add_row(str(number), Text(step.title, style="bold"), Text.assemble(step.detail(), done))
     parts: list[Any] = [facts, "", steps]
     out.print(Panel(Group(*parts), title=f"Plan: {plan.operation} on {plan.environment}", title_align="left"))
     for warning in plan.warnings:
         out.print(Text(f"! {warning}", style="yellow"), soft_wrap=True)
-    if undo := list(dict.fromkeys(command for step in plan.steps for command in step.undo)):
+    if undo := list(dict.fromkeys(command for step in plan.steps for command in step.undo())):
         out.print(Text("To take it back:", style="bold"))
         for command in undo:
             out.print(Text(f"  {command}"), soft_wrap=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dr.core.plan import Step
+from dr.core.plan import StepTaken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +17,8 @@ class Stopped:
     ``report`` is where its report was kept, empty where it was not.
     """
 
-    at: Step
-    done: tuple[Step, ...]
+    at: StepTaken
+    done: tuple[StepTaken, ...]
     go_on: str
     journal: str
     report: str = ""

@@ -20,7 +20,7 @@ from dr.cnpg.scratch import derive_scratch_cluster
 from dr.config.environment import Environment
 from dr.config.names import DRILL
 from dr.core.errors import Problem, RefusedError
-from dr.core.plan import Plan, Step
+from dr.core.plan import Plan, Step, Text
 from dr.core.target import LaterCommits, RecoveryTarget
 from dr.recovery.preconditions import preconditions
 from dr.recovery.situation import RecoveryRequest, Situation
@@ -217,13 +217,13 @@ def _steps(
 ) -> Iterator[Step]:
     kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)} -n {environment.namespace}"
     if situation.orphans:
-        yield Step(
+        yield Text(
             key="orphans",
             done_when="nothing that they owned is left",
             title="Clear away",
             detail=f"what earlier drills have left: {', '.join(situation.orphans)}",
         )
-    yield Step(
+    yield Text(
         key="recover",
         done_when="CloudNativePG calls the scratch Cluster healthy",
         title="Recover",
@@ -231,7 +231,7 @@ def _steps(
         + ("the target" if request.target else "its end"),
         undo=(f"{kubectl} delete cluster {situation.name}",),
     )
-    yield Step(
+    yield Text(
         key="verify",
         done_when="every question was answered",
         title="Verify",
@@ -240,13 +240,13 @@ def _steps(
         ),
     )
     heavy = "" if request.quick else ", every page and index (amcheck)"
-    yield Step(
+    yield Text(
         key="examine",
         done_when="nothing is missing or damaged",
         title="Examine",
         detail=f"rows against the live database, extensions, what was lost{heavy}, and that nothing else was touched",
     )
-    yield Step(
+    yield Text(
         key="remove-scratch",
         done_when="nothing that it owned is left",
         title="Tidy up",

@@ -41,8 +41,9 @@ from dr.reports.document import ReportDocument
 from dr.reports.trend import Trend, trend_of
 from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
+from dr.run.operation import bound
 from dr.run.report_keeping import Evidence, document_of, keep_report, read_reports
-from dr.run.runner import Action, Reporter, StepResult, run_actions
+from dr.run.runner import Reporter, StepResult, run_steps
 from dr.run.session import Session
 
 _LOOK_SECONDS = 3.0
@@ -144,8 +145,9 @@ class Drill:
             "remove-scratch": self._scratch.remove,
         }
         try:
-            return run_actions(
-                [Action(step=step, do=doing[step.key]) for step in self.decision.plan.steps],
+            bound(self.decision.plan, doing)
+            return run_steps(
+                self.decision.plan.steps,
                 reporter=self.reporter,
                 journal=self.journal,
                 clock=self.session.clock,

@@ -19,7 +19,7 @@ from dr.cnpg.recovered import identity_warning
 from dr.cnpg.scratch import derive_scratch_cluster
 from dr.config.environment import Environment
 from dr.core.errors import RefusedError
-from dr.core.plan import Plan, Step
+from dr.core.plan import Plan, Step, Text
 from dr.core.target import AUTO
 from dr.core.target_options import skew_warning
 from dr.extract.preconditions import OPERATION, ExtractRequest, ExtractSituation, has_its_place, problems_of_extraction
@@ -206,34 +206,34 @@ def _steps(
     scratch, recovery = situation.scratch_name, situation.recovery
     if not placed:
         if seals:
-            yield Step(
+            yield Text(
                 key="seal-wal",
                 done_when="PostgreSQL reports the segment as archived",
                 title="Seal the WAL",
                 detail=f"one commit on {recovery.source.primary if recovery.source else ''}, a new WAL segment, and "
                 "the old one in the archive; no writer is stopped",
             )
-        yield Step(
+        yield Text(
             key="recover",
             done_when="CloudNativePG calls the scratch Cluster healthy",
             title="Recover",
             detail=f"the scratch Cluster {scratch} from {base} and WAL up to the target",
             undo=(f"{kubectl} delete cluster {scratch}",),
         )
-        yield Step(
+        yield Text(
             key="find",
             done_when="the table is there, and there is room for it",
             title="Find it",
             detail=f"{request.table} in {scratch}: rows, size, what depends on it",
         )
-        yield Step(
+        yield Text(
             key="load",
             done_when="the transaction is committed",
             title="Load",
             detail=f"pg_dump from {scratch} into the schema {request.staging} of {live.name}, in one transaction",
             undo=(psql + shlex.quote(f"DROP SCHEMA IF EXISTS {request.staging} CASCADE"),),
         )
-        yield Step(
+        yield Text(
             key="verify",
             done_when="both sides give the same answer",
             title="Verify",
@@ -241,18 +241,18 @@ def _steps(
         )
         yield _place(request, situation, psql)
     if request.swap:
-        yield Step(
+        yield Text(
             key="settle", title="Settle", detail="check foreign keys, fill materialized views; what fails is reported"
         )
     if request.keep_scratch:
-        yield Step(
+        yield Text(
             key="put-back",
             done_when="the table is where it was",
             title="Leave it in order",
             detail=f"in the scratch Cluster {scratch}, which is kept, {request.table} goes back to where it was",
         )
     else:
-        yield Step(
+        yield Text(
             key="remove-scratch",
             done_when="nothing that it owned is left",
             title="Tidy up",
@@ -263,7 +263,7 @@ def _steps(
 def _place(request: ExtractRequest, situation: ExtractSituation, psql: str) -> Step:
     if not request.swap:
         schema, table = identifier(request.recovered.schema), identifier(request.recovered.table)
-        return Step(
+        return Text(
             key="place",
             done_when="the transaction is committed",
             title="Give it its name",
@@ -272,7 +272,7 @@ def _place(request: ExtractRequest, situation: ExtractSituation, psql: str) -> S
         )
     seen = situation.live_seen
     kept = f"{request.table} becomes {request.kept}, and " if seen and seen.table else ""
-    return Step(
+    return Text(
         key="place",
         done_when="the transaction is committed",
         title="Swap it in",

@@ -1,7 +1,6 @@
 """Making the recovered Cluster the canonical one: Git, what depends on it, the old Cluster's end, Argo CD's return."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,13 @@ from dr.cnpg.clusters import delete_cluster, find_cluster
 from dr.cnpg.fencing import is_silent
 from dr.cnpg.left_behind import left_behind
 from dr.core.errors import AccessError, VerificationError
+from dr.core.plan import Phase, Step, StepOf
 from dr.core.target import LaterCommits
 from dr.finalize import dependants_api
 from dr.finalize.dependants import Dependant
 from dr.finalize.dependants_api import would_change
 from dr.finalize.plan import FinalizeDecision, decide_finalization, former_names
-from dr.finalize.preconditions import FinalizeRequest, FinalizeSituation, GitSeen
+from dr.finalize.preconditions import OPERATION, FinalizeRequest, FinalizeSituation, GitSeen
 from dr.finalize.report import FinalizeReport
 from dr.gitops import argocd_api
 from dr.gitops.argocd import Manager
@@ -29,7 +29,7 @@ from dr.kube import workloads
 from dr.kube.objects import identity
 from dr.kube.pod_exec import GONE
 from dr.postgres.psql import Psql
-from dr.run.operation import Course, Tools, run_operation
+from dr.run.operation import Course, Operation, Tools, run_operation
 from dr.run.record import Record
 from dr.run.session import Session
 from dr.traffic.writers import list_self_starters
@@ -194,36 +194,45 @@ def _canonical(session: Session, serving: ClusterSnapshot, formers: Collection[s
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finalize:
-    """One finalize that was agreed to."""
+class Finalize(Operation):
+    """One finalize that was decided."""
 
     tools: Tools
-    decision: FinalizeDecision
 
-    @property
-    def _session(self) -> Session:
-        return self.tools.session
+    def __init__(self, decision: FinalizeDecision) -> None:
+        self.decision = decision
+        super().__init__(OPERATION, decision)
 
-    def run(self) -> FinalizeReport:
+    def steps(self) -> Iterator[Step]:
+        """Nothing goes before what takes its place is proven. A proposal is the change to Git, and no more."""
+        decision, git = self.decision, self.decision.git
+        if not decision.backed_up and not decision.proposal:
+            yield BackUp(self)
+        if not decision.proposal:
+            yield Prove(self)
+        if git and git.rewriting.files:
+            yield Propose(self, git)
+        if decision.proposal:
+            return
+        if decision.retired or decision.wanted:
+            yield CarryOver(self)
+        if decision.deleted:
+            yield DeleteOld(self)
+        if decision.awaited:
+            yield CarryOverLate(self)
+        yield HandOver(self)
+        if decision.managed:
+            yield ReleaseArgoCd(self)
+        yield Close(self)
+
+    def run(self, tools: Tools) -> FinalizeReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
-        session, decision = self._session, self.decision
-        doing: dict[str, Callable[[], str]] = {
-            "back-up": self._back_up,
-            "prove": self._prove,
-            "propose": self._propose,
-            "carry-over": self._carry_over,
-            "delete-old": self._delete_old,
-            "carry-over-late": self._carry_over_late,
-            "hand-over": self._hand_over,
-            "release-argocd": self._release,
-            "close": self._close,
-        }
+        self.tools, self.session, decision = tools, tools.session, self.decision
 
         def report(course: Course) -> FinalizeReport:
             return FinalizeReport(
                 decision=decision,
-                environment=session.environment,
+                environment=self.environment,
                 started=course.started,
                 seconds=course.seconds,
                 steps=course.steps,
@@ -233,22 +242,17 @@ class Finalize:
         def at_end(record: Record) -> Record:
             return record if decision.proposal else record.closed(decision.canonical.name)
 
-        evidence = self.tools.evidence
-        evidence.kept.append(f"{decision.canonical.name}, the Cluster of {session.environment.name} from now on")
+        evidence = tools.evidence
+        evidence.kept.append(f"{decision.canonical.name}, the Cluster of {self.environment.name} from now on")
         if not decision.proposal:
             evidence.lost += [f"{cluster.name}, deleted with its volumes" for cluster in decision.deleted]
-        evidence.versions |= self.tools.stack.versions
-        go_on = decision.request.command(session.environment)
-        return run_operation(self.tools, decision.plan, doing, go_on=go_on, report=report, at_end=at_end)
+        evidence.versions |= tools.stack.versions
+        go_on = decision.request.command(self.environment)
+        return run_operation(tools, self.plan, go_on=go_on, report=report, at_end=at_end)
 
-    def _back_up(self) -> str:
-        session, say = self._session, self.tools.reporter.progress
-        return take_first_backup(session.api, self.decision.canonical, stop=session.stop, say=say)
-
-    def _prove(self) -> str:
+    def prove(self) -> str:
         """Look again, at the last moment. Raises VerificationError ``not-proven``."""
-        session, canonical = self._session, self.decision.canonical
-        environment = session.environment
+        session, canonical, environment = self.session, self.decision.canonical, self.environment
         now = find_cluster(session.api, canonical.namespace, canonical.name)
         points_to = workloads.external_name(session.api, environment.namespace, environment.service)
         backup = _own_backup(session, canonical)
@@ -271,33 +275,9 @@ class Finalize:
             )
         return f"serves, healthy, archives, base backup {backup}"
 
-    def _propose(self) -> str:
-        git = self.decision.git
-        if git is None:
-            return "no Git"
-        checkout = Checkout(Path(git.root))
-        commit = checkout.branch(
-            git.branch, base=git.revision, files=git.rewriting.files, message=self.decision.message
-        )
-        pushed = f", pushed to {checkout.push(git.branch, remote_of=None)}" if self.decision.request.push else ""
-        return f"commit {commit[:12]} on branch {git.branch}{pushed}"
-
-    def _carry_over(self) -> str:
-        decision, session = self.decision, self._session
-        session.records.change(lambda record: record.carrying(decision.wanted), now=session.clock())
-        for manifest in decision.wanted:
-            dependants_api.try_to_create(session.api, manifest, decision.plurals[manifest["kind"]])
-        awaited, late = decision.awaited, decision.wanted_late
-        return self._replace(
-            [one for one in decision.retired if one not in awaited],
-            [manifest for manifest in decision.wanted if manifest not in late],
-        )
-
-    def _carry_over_late(self) -> str:
-        return self._replace(self.decision.awaited, self.decision.wanted_late)
-
-    def _replace(self, retired: Collection[Dependant], wanted: Collection[Mapping[str, Any]]) -> str:
-        session, plurals = self._session, self.decision.plurals
+    def replace(self, retired: Collection[Dependant], wanted: Collection[Mapping[str, Any]]) -> str:
+        """Delete what is ``retired``, and create what is ``wanted``. Raises AccessError."""
+        session, plurals = self.session, self.decision.plurals
         for one in retired:
             plural = plurals[one.kind]
             dependants_api.delete_dependant(session.api, one, plural, limit=_DEPENDANT_SECONDS, stop=session.stop)
@@ -306,26 +286,156 @@ class Finalize:
         made = ", ".join(" ".join(identity(manifest)) for manifest in wanted)
         return f"{made or 'nothing more'} made, {len(retired)} retired"
 
-    def _delete_old(self) -> str:
-        session = self._session
-        for cluster in self.decision.deleted:
-            # Each time: the one before may have taken minutes to go.
-            self._prove()
-            delete_cluster(session.api, cluster, limit=_DELETE_SECONDS, stop=session.stop)
-        return f"{', '.join(cluster.name for cluster in self.decision.deleted)} gone, with volumes"
+    def replacing(self, retired: Collection[Dependant], wanted: Collection[Mapping[str, Any]]) -> str:
+        """What :meth:`replace` will do."""
+        gone, made = ", ".join(map(str, retired)), ", ".join(" ".join(identity(one)) for one in wanted)
+        return f"make {made or 'nothing'} for {self.decision.canonical.name}" + (f" in place of {gone}" if gone else "")
 
-    def _hand_over(self) -> str:
-        self.tools.stack.forget()
-        self.tools.stack.result(_STATE_SECONDS)
+
+class BackUp(StepOf[Finalize]):
+    key, title, phase = "back-up", "Back it up", Phase.OTHER
+    done_when = "CloudNativePG calls the base backup completed"
+
+    def detail(self) -> str:
+        return f"take a first base backup of {self.op.decision.canonical.name} into its archive"
+
+    def run(self) -> str:
+        session, say = self.op.session, self.op.tools.reporter.progress
+        return take_first_backup(session.api, self.op.decision.canonical, stop=session.stop, say=say)
+
+
+class Prove(StepOf[Finalize]):
+    key, title, phase = "prove", "Prove it", Phase.OTHER
+    done_when = "each of these was seen again"
+
+    def detail(self) -> str:
+        name = self.op.decision.canonical.name
+        return f"{name} serves, is healthy, archives, and has a base backup in the bucket"
+
+    def run(self) -> str:
+        return self.op.prove()
+
+
+class Propose(StepOf[Finalize]):
+    key, title, phase = "propose", "Change Git", Phase.OTHER
+    done_when = "the branch has the commit"
+
+    def __init__(self, op: Finalize, git: GitSeen) -> None:
+        super().__init__(op)
+        self._git = git
+
+    def detail(self) -> str:
+        files = ", ".join(file.path for file in self._git.rewriting.files)
+        pushed = ", and push it" if self.op.decision.request.push else ""
+        return f"commit {files} on branch {self._git.branch}{pushed}"
+
+    def undo(self) -> tuple[str, ...]:
+        return (f"git -C {self._git.root} branch -D {self._git.branch}",)
+
+    def run(self) -> str:
+        git, decision = self._git, self.op.decision
+        checkout = Checkout(Path(git.root))
+        commit = checkout.branch(git.branch, base=git.revision, files=git.rewriting.files, message=decision.message)
+        pushed = f", pushed to {checkout.push(git.branch, remote_of=None)}" if decision.request.push else ""
+        return f"commit {commit[:12]} on branch {git.branch}{pushed}"
+
+
+class CarryOver(StepOf[Finalize]):
+    key, title, phase = "carry-over", "Carry over", Phase.OTHER
+    done_when = "the old ones are gone and the new ones there"
+
+    def detail(self) -> str:
+        first = "see that the API server takes all that has to be created"
+        retired, wanted = self._now
+        return f"{first}; {self.op.replacing(retired, wanted)}" if retired or wanted else first
+
+    def run(self) -> str:
+        decision, session = self.op.decision, self.op.session
+        session.records.change(lambda record: record.carrying(decision.wanted), now=session.clock())
+        for manifest in decision.wanted:
+            dependants_api.try_to_create(session.api, manifest, decision.plurals[manifest["kind"]])
+        return self.op.replace(*self._now)
+
+    @property
+    def _now(self) -> tuple[list[Dependant], list[Mapping[str, Any]]]:
+        """What can be replaced while the old Clusters are there."""
+        decision = self.op.decision
+        awaited, late = decision.awaited, decision.wanted_late
+        return [one for one in decision.retired if one not in awaited], [
+            manifest for manifest in decision.wanted if manifest not in late
+        ]
+
+
+class DeleteOld(StepOf[Finalize]):
+    key, title, phase = "delete-old", "Delete the old", Phase.OTHER
+    done_when = "the Clusters and their volumes are gone"
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(cluster.name for cluster in self.op.decision.deleted)
+
+    def detail(self) -> str:
+        return f"see once more that nobody uses their Secrets, then delete {self._names} with their volumes"
+
+    def run(self) -> str:
+        session = self.op.session
+        for cluster in self.op.decision.deleted:
+            # Each time: the one before may have taken minutes to go.
+            self.op.prove()
+            delete_cluster(session.api, cluster, limit=_DELETE_SECONDS, stop=session.stop)
+        return f"{self._names} gone, with volumes"
+
+
+class CarryOverLate(StepOf[Finalize]):
+    key, title, phase = "carry-over-late", "Carry over the rest", Phase.OTHER
+    done_when = "the old ones are gone and the new ones there"
+
+    def detail(self) -> str:
+        decision = self.op.decision
+        replacing = self.op.replacing(decision.awaited, decision.wanted_late)
+        return f"{replacing}: only without their Cluster can they be gone"
+
+    def run(self) -> str:
+        return self.op.replace(self.op.decision.awaited, self.op.decision.wanted_late)
+
+
+class HandOver(StepOf[Finalize]):
+    key, title, phase = "hand-over", "Hand over", Phase.OTHER
+    done_when = "the state holds the stack and its provider, and nothing else"
+
+    def detail(self) -> str:
+        return "take the recovered Clusters and the Service out of Pulumi's state; nothing of them is touched"
+
+    def run(self) -> str:
+        self.op.tools.stack.forget()
+        self.op.tools.stack.result(_STATE_SECONDS)
         return "the recovery stack holds nothing any more"
 
-    def _release(self) -> str:
-        session = self._session
-        found = managers(session, clusters=[self.decision.canonical.name])
-        return hand_back(session, found, self.decision.expected)
 
-    def _close(self) -> str:
-        session, canonical = self._session, self.decision.canonical
-        for name in self.decision.formers:
-            dependants_api.delete_leftovers(session.api, session.environment.namespace, name)
-        return f"{canonical.name} is the Cluster of {session.environment.name}"
+class ReleaseArgoCd(StepOf[Finalize]):
+    key, title, phase = "release-argocd", "Give it back", Phase.TRAFFIC
+    done_when = "the settings are as they were"
+
+    def detail(self) -> str:
+        return "let Argo CD manage again what was paused, and see all in sync and healthy"
+
+    def run(self) -> str:
+        session, decision = self.op.session, self.op.decision
+        return hand_back(session, managers(session, clusters=[decision.canonical.name]), decision.expected)
+
+
+class Close(StepOf[Finalize]):
+    key, title, phase = "close", "Close", Phase.OTHER
+    done_when = "the record says so"
+
+    @property
+    def _now(self) -> str:
+        return f"{self.op.decision.canonical.name} is the Cluster of {self.op.environment.name}"
+
+    def detail(self) -> str:
+        return f"clear away what the old leaves without an owner; {self._now} now"
+
+    def run(self) -> str:
+        for name in self.op.decision.formers:
+            dependants_api.delete_leftovers(self.op.session.api, self.op.environment.namespace, name)
+        return self._now

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from dr.core.plan import Step
+from dr.core.plan import Step, Text
 from dr.kube.objects import ObjectKey, Workload
 
 APPLICATION, APPLICATION_SET = "Application", "ApplicationSet"
@@ -177,7 +177,7 @@ def _key(resource: Mapping[str, Any]) -> ObjectKey:
 def pause_step(managers: Collection[Manager]) -> Iterator[Step]:
     """The step that pauses ``managers``; none where nothing manages the touched objects or all is paused already."""
     if any(not manager.paused for manager in managers):
-        yield Step(
+        yield Text(
             key="pause-argocd",
             done_when="none of them syncs, and the pause has stayed",
             title="Keep Argo CD away",

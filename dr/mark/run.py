@@ -11,7 +11,7 @@ from dr.archive.seal import seal_wal
 from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.clusters import find_cluster
 from dr.core.errors import AccessError, RefusedError, Stopped
-from dr.core.plan import Step
+from dr.core.plan import StepTaken
 from dr.kube import workloads
 from dr.mark.marks import Marks, check_mark_name, problems_of_mark, with_mark
 from dr.postgres.psql import Psql, literal
@@ -20,8 +20,8 @@ from dr.run.record import Mark, Record, source_of
 from dr.run.session import Session
 
 _MAKE = "SELECT point, pg_walfile_name(point) FROM pg_create_restore_point({name}) AS point"
-_MADE = Step(key="restore-point", title="Restore point", detail="one record in the WAL")
-_SEAL = Step(key="seal-wal", title="Seal the WAL", detail="the restore point's segment in the archive")
+_MADE = StepTaken(key="restore-point", title="Restore point")
+_SEAL = StepTaken(key="seal-wal", title="Seal the WAL")
 
 
 def list_marks(session: Session) -> Marks:

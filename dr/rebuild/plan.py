@@ -13,7 +13,7 @@ from dr.archive.wal_needed import warnings_of_wal
 from dr.config.environment import Environment
 from dr.core.errors import Problem, RefusedError
 from dr.core.history import Estimate, OperationEntry, estimate
-from dr.core.plan import Plan, Step
+from dr.core.plan import Plan, Step, Text
 
 OPERATION = "full-rebuild"
 
@@ -161,56 +161,56 @@ def _warnings(environment: Environment, situation: RebuildSituation, source: Sur
 
 
 def _steps(environment: Environment, request: RebuildRequest, source: Survivor) -> Iterator[Step]:
-    yield Step(
+    yield Text(
         key="survivors",
         title="Look at what survives",
         detail=f"the bucket {environment.backup.bucket} and the archive {source.server_name} in it",
         done_when="a base backup that can be used is there",
     )
-    yield Step(
+    yield Text(
         key="durable",
         title="Durable stack",
         detail="bucket and backup account: what exists is adopted, never made anew",
         done_when="Pulumi has nothing left to change",
     )
     where = f" in {request.region}" if request.region else ""
-    yield Step(
+    yield Text(
         key="platform",
         title="Platform stack",
         detail=f"network, GKE, node pools, Workload Identity{where}",
         done_when="Pulumi has nothing left to change",
     )
-    yield Step(
+    yield Text(
         key="kubeconfig",
         title="Credentials",
         detail=f"a kubeconfig with the context {environment.kubernetes.context} for the new cluster",
         done_when="its API server answers",
     )
-    yield Step(
+    yield Text(
         key="argocd",
         title="Argo CD",
         detail="its chart, the repository's credentials, and the root Application",
         done_when="the root Application is there",
     )
-    yield Step(
+    yield Text(
         key="operator",
         title="Operator",
         detail="Argo CD brings the platform's own applications; CloudNativePG's CRD and operator are waited for",
         done_when="the CRD is established and the operator is available",
     )
-    yield Step(
+    yield Text(
         key="database",
         title="Database",
         detail="the Cluster that Git declares, and whether its data are those of the backups",
         done_when="it is known: restored, or bootstrapped fresh",
     )
-    yield Step(
+    yield Text(
         key="recover",
         title="Recover",
         detail=f"as python -m dr latest does, from the archive {source.server_name}; not if it is restored already",
         done_when="the recovered Cluster is verified",
     )
-    yield Step(
+    yield Text(
         key="switchover",
         title="Switchover",
         detail="as python -m dr switchover does",
@@ -218,7 +218,7 @@ def _steps(environment: Environment, request: RebuildRequest, source: Survivor) 
         undo=(f"python -m dr rollback --env {environment.name}",),
     )
     if environment.smoke_test_url:
-        yield Step(
+        yield Text(
             key="smoke-test",
             title="Smoke test",
             detail=f"{environment.smoke_test_url} answers 200",

@@ -28,9 +28,9 @@ from dr.rebuild.report import RebuildReport
 from dr.recovery import run as recovery
 from dr.recovery.verify import judge, verify_database
 from dr.run.lease import held
-from dr.run.operation import Tools
+from dr.run.operation import Tools, bound
 from dr.run.report_keeping import keep_report
-from dr.run.runner import Action, Reporter, run_actions
+from dr.run.runner import Reporter, run_steps
 from dr.run.session import Session
 from dr.switchover import run as switchover
 from dr.switchover.plan import MoveRequest
@@ -86,8 +86,9 @@ class Rebuild:
                 layer.claim(take_over=stage.take_over)
             stage.journal.begin(decision.plan, go_on, stage.clock())
             try:
-                results = run_actions(
-                    [Action(step=step, do=doing[step.key]) for step in decision.plan.steps],
+                bound(decision.plan, doing)
+                results = run_steps(
+                    decision.plan.steps,
                     reporter=self._told,
                     journal=stage.journal,
                     clock=stage.clock,
@@ -209,7 +210,7 @@ class Rebuild:
             return f"{UNCHANGED}: {ready} is recovered and verified"
         decided = recovery.decide(session, wanted_from(session, found.cluster, self._source))
         self._check_base(decided.base)
-        report = recovery.Recovery(self._tools(session, "latest"), decided).run()
+        report = recovery.Recovery(decided).run(self._tools(session, "latest"))
         self._served = decided.cluster.name
         self._stage.evidence.found_all(report.findings)
         return f"{decided.cluster.name} from {self._source.server_name} in {report.seconds:.1f} s"
@@ -258,8 +259,7 @@ class Rebuild:
         # Hibernated, not only fenced: a base backup of it that waits for its archive would keep CloudNativePG's only
         # worker for Backups for 10 minutes, and the recovered Cluster's own would have to wait.
         decided = switchover.decide(session, MoveRequest(to=self._served, hibernate=True))
-        move = switchover.Move(self._tools(session, "switchover"), decided, patience=_BACKUP_PATIENCE)
-        report = move.run()
+        report = switchover.Move(decided, patience=_BACKUP_PATIENCE).run(self._tools(session, "switchover"))
         backed_up = [fact for key, _, fact in report.steps if key == "back-up"]
         moved = f"{self._environment.service} points to {decided.host}, after {report.seconds:.1f} s"
         return "; ".join([moved, *backed_up])
@@ -319,7 +319,7 @@ class Inside:
 
     def step_started(self, step: Step) -> None:
         """A step of it begins."""
-        self.reporter.progress(f"{step.title}: {step.detail}")
+        self.reporter.progress(f"{step.title}: {step.detail()}")
 
     def step_done(self, step: Step, fact: str, seconds: float) -> None:
         """A step of it has ended."""

@@ -88,11 +88,12 @@ def recover(
 
         def look(session: "Session") -> Agreed:
             decision = decide(session, wanted)
+            operation = Recovery(decision)
             return Agreed(
-                plan=decision.plan,
+                plan=operation.plan,
                 name=decision.cluster.name,
                 consequence=f"stops the writers of {environment.name}",
-                run=lambda tools: Recovery(tools, decision).run(),
+                run=operation.run,
                 show=show_report,
             )
 

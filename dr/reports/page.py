@@ -8,9 +8,10 @@ policy lets nothing be loaded.
 from collections.abc import Iterator, Mapping
 from xml.etree.ElementTree import Element
 
+from dr.core.plan import Phase
 from dr.core.text import bytes_of, moment_of, seconds_of
 from dr.reports.document import DataLoss, FindingLine, Link, RecoveryTime, ReportDocument, Sizes
-from dr.reports.phases import SEEN, TITLES, Phase
+from dr.reports.phases import SEEN, TITLES
 from dr.reports.pictures import Child, as_html, element, key_of, split_bar, timeline, trend_chart
 from dr.reports.trend import Trend
 

@@ -7,26 +7,10 @@ who wants to be faster can do something about, each in another place.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from dr.cnpg.progress import Stage
 from dr.core.history import StepEntry
-
-
-class Phase(StrEnum):
-    """The phases, in the order in which they are shown. The values are those of the published report."""
-
-    PREPARATION = "preparation"
-    ENGINE = "engine"
-    KUBERNETES = "kubernetes"
-    BASE_BACKUP = "baseBackup"
-    WAL_REPLAY = "walReplay"
-    VERIFICATION = "verification"
-    WAITING = "waiting"
-    TRAFFIC = "traffic"
-    CLEAN_UP = "cleanUp"
-    OTHER = "other"
-
+from dr.core.plan import RECOVER, Phase
 
 TITLES: Mapping[Phase, str] = {
     Phase.PREPARATION: "Preparation",
@@ -44,9 +28,6 @@ TITLES: Mapping[Phase, str] = {
 
 SEEN = 0.05
 """From how many seconds on a phase is worth a word."""
-
-RECOVER = "recover"
-"""The key of the step that waits for a Cluster to recover, in every operation that has one."""
 
 _STEPS = {
     **dict.fromkeys(

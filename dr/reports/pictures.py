@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from xml.etree.ElementTree import Element, tostring
 
+from dr.core.plan import Phase
 from dr.core.text import bytes_of, seconds_of
 from dr.reports.document import RecoveryTime, ReportDocument, SpanLine
-from dr.reports.phases import SEEN, TITLES, Phase
+from dr.reports.phases import SEEN, TITLES
 from dr.reports.trend import Trend
 
 _ROW, _BAR, _TOP = 34, 12, 6

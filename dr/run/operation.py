@@ -1,19 +1,21 @@
 """What all operations have in common: the lease, the engine that is never left behind, the journal, the steps."""
 
 import time
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from dr.config.environment import Environment
 from dr.core.errors import DrError
-from dr.core.plan import Plan
+from dr.core.plan import Plan, Step, Text
 from dr.engine.recovery_stack import RecoveryStack
 from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
 from dr.run.record import Record
 from dr.run.report_keeping import Evidence, keep_report
-from dr.run.runner import Action, Reporter, StepResult, run_actions
+from dr.run.runner import Reporter, StepResult, run_steps
 from dr.run.session import Session
 
 
@@ -53,10 +55,54 @@ class Course:
         return tuple((result.step.key, result.seconds, result.fact) for result in self.results)
 
 
+class Decision(Protocol):
+    """What every operation has decided, besides what its own steps need; ``facts`` and ``warnings`` are the plan's."""
+
+    @property
+    def environment(self) -> Environment:
+        """Where."""
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the operator should recognise."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before agreeing."""
+
+
+class Operation(ABC):
+    """One operation that was decided: its plan, what its steps share, and how it is run. ``session`` is there from
+    when it runs.
+    """
+
+    session: Session
+
+    def __init__(self, name: str, decision: Decision) -> None:
+        self.environment = decision.environment
+        self.plan = Plan(
+            operation=name,
+            environment=self.environment.name,
+            facts=decision.facts,
+            warnings=decision.warnings,
+            steps=tuple(self.steps()),
+        )
+
+    @abstractmethod
+    def steps(self) -> Iterator[Step]:
+        """What it will do, in order."""
+
+
+def bound(plan: Plan, doing: Mapping[str, Callable[[], str]] | None) -> None:
+    for step in plan.steps:
+        if isinstance(step, Text) and doing is not None:
+            step.do = doing[step.key]
+
+
 def run_operation(
     tools: Tools,
     plan: Plan,
-    doing: Mapping[str, Callable[[], str]],
+    doing: Mapping[str, Callable[[], str]] | None = None,
     *,
     go_on: str,
     report: Callable[[Course], R],
@@ -81,8 +127,9 @@ def run_operation(
             tools.stack.backend.clear_locks(take_over=session.take_over)
             tools.stack.prepare()
             tools.journal.begin(plan, go_on, session.clock())
-            results = run_actions(
-                [Action(step=step, do=doing[step.key]) for step in plan.steps],
+            bound(plan, doing)
+            results = run_steps(
+                plan.steps,
                 reporter=tools.reporter,
                 journal=tools.journal,
                 clock=session.clock,

@@ -33,14 +33,6 @@ _GO_ON_OR_UNDO = "go on, or undo what was done; see below"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Action:
-    """A step and how to do it. ``do`` is safe to repeat, and returns in a few words what it did or found."""
-
-    step: Step
-    do: Callable[[], str]
-
-
-@dataclass(frozen=True, kw_only=True)
 class StepResult:
     """A finished step; ``started`` is aware UTC, ``seconds`` how long it took."""
 
@@ -50,8 +42,8 @@ class StepResult:
     seconds: float
 
 
-def run_actions(
-    actions: Sequence[Action],
+def run_steps(
+    steps: Sequence[Step],
     *,
     reporter: Reporter,
     journal: Journal,
@@ -59,21 +51,21 @@ def run_actions(
     stop: Event,
     go_on: str,
 ) -> list[StepResult]:
-    """Run the actions in order. ``go_on`` is the command that continues after a stop.
+    """Run the steps in order. ``go_on`` is the command that continues after a stop.
 
     Raises what a step raises, and InterruptedOperationError when ``stop`` is set before or during one; the error's
     ``stopped`` says what had been done.
     """
     done: list[StepResult] = []
-    for action in actions:
+    for step in steps:
         try:
-            done.append(_run(action, reporter, journal, clock, stop))
+            done.append(_run(step, reporter, journal, clock, stop))
         except Exception as failure:
             error = _explained(failure, stop)
             error.stopped = Stopped(
-                at=action.step, done=tuple(result.step for result in done), go_on=go_on, journal=str(journal.path)
+                at=step.taken, done=tuple(result.step.taken for result in done), go_on=go_on, journal=str(journal.path)
             )
-            journal.failed(action.step, error, failure, clock())
+            journal.failed(step, error, failure, clock())
             if error is failure:
                 raise
             raise error from failure
@@ -91,19 +83,17 @@ def _explained(error: Exception, stop: Event) -> DrError:
     return InterruptedOperationError("interrupted", f"stopped: {error.cause}", _GO_ON_OR_UNDO)
 
 
-def _run(
-    action: Action, reporter: Reporter, journal: Journal, clock: Callable[[], datetime], stop: Event
-) -> StepResult:
-    _check(stop, f"stopped before the step {action.step.title!r}")
+def _run(step: Step, reporter: Reporter, journal: Journal, clock: Callable[[], datetime], stop: Event) -> StepResult:
+    _check(stop, f"stopped before the step {step.title!r}")
     started, begin = clock(), time.monotonic()
-    journal.step_started(action.step, started)
-    reporter.step_started(action.step)
-    fact = action.do()
-    _check(stop, f"stopped in the step {action.step.title!r}")
+    journal.step_started(step, started)
+    reporter.step_started(step)
+    fact = step.run()
+    _check(stop, f"stopped in the step {step.title!r}")
     seconds = time.monotonic() - begin
-    journal.step_done(action.step, fact, seconds, clock())
-    reporter.step_done(action.step, fact, seconds)
-    return StepResult(step=action.step, fact=fact, started=started, seconds=seconds)
+    journal.step_done(step, fact, seconds, clock())
+    reporter.step_done(step, fact, seconds)
+    return StepResult(step=step, fact=fact, started=started, seconds=seconds)
 
 
 def _check(stop: Event, cause: str) -> None:

@@ -1,6 +1,6 @@
 """Moving the traffic: the switchover to a recovered Cluster, and the rollback to where it came from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -11,11 +11,13 @@ from dr.cnpg.fencing import fence, is_silent, unfence
 from dr.cnpg.left_behind import left_behind
 from dr.cnpg.recovered import SOURCE_ANNOTATION
 from dr.core.errors import AccessError, EngineError
-from dr.gitops.argocd_pause import managers, pause, release
+from dr.core.plan import Phase, Step, StepOf
+from dr.gitops.argocd_pause import managers, release
+from dr.gitops.steps import pause_where_needed
 from dr.guard.check import judge
 from dr.kube import workloads
 from dr.reports.document import ReportDocument, ReportFiles
-from dr.run.operation import Course, Tools, run_operation
+from dr.run.operation import Course, Operation, Tools, run_operation
 from dr.run.record import Record, recovered_last
 from dr.run.session import Session
 from dr.stacks.declaration import Declaration
@@ -23,7 +25,9 @@ from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation, deci
 from dr.switchover.report import MoveReport
 from dr.traffic.clients import other_clients
 from dr.traffic.name_check import await_ok, await_same_address, log_in, pod_of
-from dr.traffic.writers import check_stopped, hold, let_go, list_self_starters, start_writers, stop_writers
+from dr.traffic.steps import LetGo, StopWriters, hold_where_needed
+from dr.traffic.writer_steps import scale_commands
+from dr.traffic.writers import check_stopped, list_self_starters, start_writers
 
 _FENCE_SECONDS = 120
 _SWITCH_SECONDS = 180
@@ -84,45 +88,55 @@ def _still_writable(session: Session, reached: ClusterSnapshot) -> ClusterSnapsh
     return source if source is not None and not is_silent(session.api, source) else None
 
 
-class Move:
-    """One switchover or rollback that was agreed to. ``patience`` are the seconds that a first base backup may wait for
+class Move(Operation):
+    """One switchover or rollback that was decided. ``patience`` are the seconds that a first base backup may wait for
     another Cluster's before it is left to CloudNativePG; None where it has to be seen.
     """
 
-    def __init__(self, tools: Tools, decision: MoveDecision, *, patience: float | None = None) -> None:
-        self._patience = patience
-        self._tools = tools
-        self._session = tools.session
-        self._decision = decision
-        self._smoke = ""
+    tools: Tools
 
-    def run(self) -> MoveReport:
+    def __init__(self, decision: MoveDecision, *, patience: float | None = None) -> None:
+        self.decision = decision
+        self.patience = patience
+        self.smoke = ""
+        # Before a switchover there is nothing to go back from.
+        self.way_back = () if decision.request.back else (f"python -m dr rollback --env {decision.environment.name}",)
+        super().__init__(decision.request.operation, decision)
+
+    def steps(self) -> Iterator[Step]:
+        """Nothing is written to the Cluster that is left before the Service points to the other one."""
+        decision = self.decision
+        yield Remember(self)
+        yield from pause_where_needed(self, decision.argocd)
+        yield from hold_where_needed(self, decision.held)
+        yield StopWriters(self, decision.workloads, undo=self.way_back)
+        if decision.fence:
+            yield Fence(self)
+        yield Unfence(self)
+        yield Switch(self)
+        yield Reach(self)
+        yield StartWorkloads(self)
+        if decision.released:
+            yield LetGo(self, decision.released, serving=decision.reached.name)
+        if decision.request.back and decision.argocd:
+            yield ReleaseArgoCd(self)
+        if self.environment.smoke_test_url:
+            yield SmokeTest(self)
+        if not decision.request.back:
+            yield BackUp(self)
+
+    def run(self, tools: Tools) -> MoveReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
-        session, decision = self._session, self._decision
-        doing: dict[str, Callable[[], str]] = {
-            "remember": self._remember,
-            "pause-argocd": lambda: pause(session, decision.argocd),
-            "hold": lambda: hold(session, decision.held),
-            "stop-writers": lambda: stop_writers(session, decision.workloads),
-            "fence": self._fence,
-            "unfence": self._unfence,
-            "switch": self._switch,
-            "reach": self._reach,
-            "start-workloads": self._start,
-            "let-go": lambda: let_go(session, decision.reached.name),
-            "release-argocd": lambda: release(session),
-            "smoke-test": self._smoke_test,
-            "back-up": self._back_up,
-        }
+        self.tools, self.session, decision = tools, tools.session, self.decision
 
         def report(course: Course) -> MoveReport:
             return MoveReport(
                 decision=decision,
-                environment=session.environment,
+                environment=self.environment,
                 started=course.started,
                 seconds=course.seconds,
                 steps=course.steps,
-                smoke=self._smoke,
+                smoke=self.smoke,
                 journal=course.journal,
             )
 
@@ -130,87 +144,141 @@ class Move:
             # Only now: a rollback that is resumed has to end where it was going.
             return record.came_back(decision.origin) if decision.request.back else record
 
-        self._tools.evidence.until = next(
-            (step.key for step in reversed(decision.plan.steps) if step.key != "back-up"), ""
-        )
+        tools.evidence.until = next((step.key for step in reversed(self.plan.steps) if step.key != BackUp.key), "")
         self._tell_of_data()
-        go_on = decision.request.command(session.environment)
-        return run_operation(self._tools, decision.plan, doing, go_on=go_on, report=report, at_end=at_end)
+        go_on = decision.request.command(self.environment)
+        return run_operation(tools, self.plan, go_on=go_on, report=report, at_end=at_end)
 
     def _tell_of_data(self) -> None:
         """What the report has beside the steps."""
-        evidence, decision = self._tools.evidence, self._decision
+        evidence, decision = self.tools.evidence, self.decision
         evidence.since = None if decision.request.back else self._recovery_report()
         if decision.later is not None and decision.later.count:
             evidence.lost.append(f"{decision.later} in the Cluster that is left, and not in {decision.reached.name}")
         if decision.fence is not None:
             evidence.kept.append(f"{decision.fence.name} with all that it has; it takes no more writes")
-        evidence.versions |= self._tools.stack.versions
+        evidence.versions |= self.tools.stack.versions
 
     def _recovery_report(self) -> ReportDocument | None:
         """The report of the recovery that made the Cluster, as far as it is on this machine."""
-        reached, journal = self._decision.reached, self._tools.journal.path
+        reached, journal = self.decision.reached, self.tools.journal.path
         with suppress(AccessError):
-            record = self._session.records.read()
+            record = self.session.records.read()
             made = f"{reached.namespace}/{reached.name},"
             for entry in reversed(record.operations if record else ()):
                 if entry.operation in {"pitr", "latest"} and entry.facts.get("Recovered", "").startswith(made):
                     return ReportFiles.beside(journal).read(entry.id)
         return None
 
-    def _change(self, change: Callable[[Record], Record]) -> Record:
-        return self._session.records.change(change, now=self._session.clock())
+    def change(self, change: Callable[[Record], Record]) -> Record:
+        """The record as it is kept once it is changed. Raises AccessError."""
+        return self.session.records.change(change, now=self.session.clock())
 
-    def _remember(self) -> str:
-        decision = self._decision
+    def declaration(self, record: Record) -> Declaration:
+        """What ``record`` has Pulumi declare."""
+        return record.declaration({one.name for one in list_clusters(self.session.api, self.environment.namespace)})
+
+    def check_service(self) -> str:
+        """See that the Service points to where it was declared to. Raises AccessError ``service-put-back``."""
+        environment = self.environment
+        now = workloads.external_name(self.session.api, environment.namespace, environment.service)
+        if now != self.decision.host:
+            raise AccessError(
+                "service-put-back",
+                f"the Service {environment.service} points to {now} again, after it was declared to point to "
+                f"{self.decision.host}",
+                "something puts it back (Argo CD? a sync by hand?): keep it away, then repeat the command",
+            )
+        return f"{environment.service} points to {now}"
+
+
+class Remember(StepOf[Move]):
+    key, title, phase = "remember", "Remember", Phase.PREPARATION
+    done_when = "the record is written"
+
+    def detail(self) -> str:
+        environment = self.op.environment
+        record = f"{environment.namespace}/postgres-dr-{environment.name}"
+        return f"replica counts and where the Service points, in ConfigMap {record}"
+
+    def run(self) -> str:
+        decision = self.op.decision
         counts = {workload.name: workload.replicas for workload in decision.workloads}
 
         def change(record: Record) -> Record:
             counted = record.with_replicas(counts)
             return counted if decision.request.back else counted.leaving(decision.before, towards=decision.host)
 
-        self._foresee(self._change(change))
+        record = self.op.change(change)
+        # The switch is previewed while the writers are stopped: what is to come is known by now.
+        self.op.tools.stack.foresee(self.op.declaration(record.pointing_to(decision.host)))
         return f"{decision.before} before"
 
-    def _foresee(self, record: Record) -> None:
-        """Have the switch previewed while the writers are stopped: what is to come is known by now."""
-        self._tools.stack.foresee(self._declaration(record.pointing_to(self._decision.host)))
 
-    def _declaration(self, record: Record) -> Declaration:
-        namespace = self._session.environment.namespace
-        return record.declaration({cluster.name for cluster in list_clusters(self._session.api, namespace)})
+class Fence(StepOf[Move]):
+    key, title, phase = "fence", "Keep the old one still", Phase.TRAFFIC
+    done_when = "none of its instances serves any more"
 
-    def _fence(self) -> str:
-        old = self._decision.fence
-        if old is None:
-            return "nothing to keep still"
-        self._change(lambda record: record.with_fenced(old.name, fenced=True))
-        hibernate = self._decision.request.hibernate
+    def detail(self) -> str:
+        how = "hibernate" if self.op.decision.request.hibernate else "fence"
+        return f"{how} {self._old.name}, so that nothing is written there unseen"
+
+    def undo(self) -> tuple[str, ...]:
+        return self.op.way_back
+
+    def run(self) -> str:
+        old, session, hibernate = self._old, self.op.session, self.op.decision.request.hibernate
+        self.op.change(lambda record: record.with_fenced(old.name, fenced=True))
         fence(
-            self._session.api,
+            session.api,
             old.namespace,
             old.name,
             hibernate=hibernate,
             limit=_FENCE_SECONDS,
-            stop=self._session.stop,
+            stop=session.stop,
         )
         return f"{old.name} {'hibernates' if hibernate else 'is fenced'}"
 
-    def _unfence(self) -> str:
+    @property
+    def _old(self) -> ClusterSnapshot:
+        assert self.op.decision.fence is not None, "without one there is no such step"  # noqa: S101
+        return self.op.decision.fence
+
+
+class Unfence(StepOf[Move]):
+    key, title, phase = "unfence", "Let it write", Phase.TRAFFIC
+    done_when = "CloudNativePG calls it healthy, and it serves"
+
+    def detail(self) -> str:
+        return f"see that {self.op.decision.reached.name} is not fenced and is healthy"
+
+    def run(self) -> str:
+        session, reached = self.op.session, self.op.decision.reached
         # Only now that nothing is written to the old Cluster any more: before, they could still come back after a look.
-        check_stopped(self._session, self._decision.workloads)
-        reached = self._decision.reached
-        limit = self._session.environment.timeouts.recovery.total_seconds()
-        unfence(self._session.api, reached.namespace, reached.name, limit=limit, stop=self._session.stop)
-        self._change(lambda record: record.with_fenced(reached.name, fenced=False))
+        check_stopped(session, self.op.decision.workloads)
+        limit = self.op.environment.timeouts.recovery.total_seconds()
+        unfence(session.api, reached.namespace, reached.name, limit=limit, stop=session.stop)
+        self.op.change(lambda record: record.with_fenced(reached.name, fenced=False))
         return f"{reached.name} is healthy"
 
-    def _switch(self) -> str:
-        record = self._change(lambda record: record.pointing_to(self._decision.host))
+
+class Switch(StepOf[Move]):
+    key, title, phase = "switch", "Switch", Phase.TRAFFIC
+    done_when = "the Service was read again and points there"
+
+    def detail(self) -> str:
+        return f"Pulumi declares the externalName of {self.op.environment.service}: {self.op.decision.host}"
+
+    def undo(self) -> tuple[str, ...]:
+        return self.op.way_back
+
+    def run(self) -> str:
+        stack, host = self.op.tools.stack, self.op.decision.host
+        record = self.op.change(lambda record: record.pointing_to(host))
         overridden: list[str] = []
-        self._tools.stack.up(self._declaration(record), judge(self._session, overridden.append))
+        stack.up(self.op.declaration(record), judge(self.op.session, overridden.append))
         try:
-            self._tools.stack.result(_SWITCH_SECONDS)
+            stack.result(_SWITCH_SECONDS)
         except TimeoutError as error:
             raise EngineError(
                 "engine-waits",
@@ -218,26 +286,21 @@ class Move:
                 "Services and endpoints",
                 "may this user list and watch both (deploy/rbac/recover.yaml)? Then repeat the command",
             ) from error
-        return "; ".join([self._check_service(), *overridden])
+        return "; ".join([self.op.check_service(), *overridden])
 
-    def _check_service(self) -> str:
-        """See that the Service points to where it was declared to. Raises AccessError ``service-put-back``."""
-        environment = self._session.environment
-        now = workloads.external_name(self._session.api, environment.namespace, environment.service)
-        if now != self._decision.host:
-            raise AccessError(
-                "service-put-back",
-                f"the Service {environment.service} points to {now} again, after it was declared to point to "
-                f"{self._decision.host}",
-                "something puts it back (Argo CD? a sync by hand?): keep it away, then repeat the command",
-            )
-        return f"{environment.service} points to {now}"
 
-    def _reach(self) -> str:
-        reached, environment, session = self._decision.reached, self._session.environment, self._session
+class Reach(StepOf[Move]):
+    key, title, phase = "reach", "Reach it", Phase.TRAFFIC
+    done_when = "both were seen from a pod"
+
+    def detail(self) -> str:
+        return "see from inside the cluster that the name has moved, and log in by it with the workloads' password"
+
+    def run(self) -> str:
+        reached, environment, session = self.op.decision.reached, self.op.environment, self.op.session
         pod = pod_of(session.api, reached.namespace, reached.primary or f"{reached.name}-1")
         alias = environment.service_hosts[-1]
-        await_same_address(pod, alias, self._decision.host, limit=_NAME_SECONDS, stop=session.stop)
+        await_same_address(pod, alias, self.op.decision.host, limit=_NAME_SECONDS, stop=session.stop)
         secret = workloads.read_secret(session.api, reached.namespace, reached.app_secret)
         if secret is None:
             raise AccessError(
@@ -250,35 +313,73 @@ class Move:
         )
         return f"{alias} leads to {reached.primary} ({server}), and the password is accepted"
 
-    def _start(self) -> str:
-        started = start_writers(self._session, self._decision.workloads)
-        self._check_service()
+
+class StartWorkloads(StepOf[Move]):
+    key, title, phase = "start-workloads", "Start the workloads", Phase.TRAFFIC
+    done_when = "every pod is of the newest template and available"
+
+    def detail(self) -> str:
+        return ", ".join(f"{one.name} {one.return_to}" for one in self.op.decision.workloads) + ", and wait"
+
+    def undo(self) -> tuple[str, ...]:
+        return tuple(scale_commands(self.op.environment, self.op.decision.workloads, replicas=0))
+
+    def run(self) -> str:
+        started = start_writers(self.op.session, self.op.decision.workloads)
+        self.op.check_service()
         return started
 
-    def _smoke_test(self) -> str:
-        environment = self._session.environment
+
+class ReleaseArgoCd(StepOf[Move]):
+    key, title, phase = "release-argocd", "Give it back", Phase.TRAFFIC
+    done_when = "the settings are as they were"
+
+    def detail(self) -> str:
+        return "let Argo CD manage again what was paused, if Git agrees with the cluster"
+
+    def run(self) -> str:
+        return release(self.op.session)
+
+
+class SmokeTest(StepOf[Move]):
+    key, title, phase = "smoke-test", "Smoke test", Phase.TRAFFIC
+    done_when = "it has answered"
+
+    def detail(self) -> str:
+        return f"{self.op.environment.smoke_test_url} answers 200"
+
+    def run(self) -> str:
+        environment = self.op.environment
         way = f"python -m dr rollback --env {environment.name} is the way back"
-        if self._decision.request.back:
+        if self.op.decision.request.back:
             way = f"if that is what was broken, python -m dr switchover --env {environment.name} moves on again"
         try:
-            self._smoke = await_ok(
+            self.op.smoke = await_ok(
                 environment.smoke_test_url or "",
                 limit=_SMOKE_SECONDS,
-                stop=self._session.stop,
+                stop=self.op.session.stop,
                 remedy=f"look at the application's log; {way}",
             )
         finally:
-            self._check_service()  # where it was put back, that is the cause of a failure too
-        return self._smoke
+            self.op.check_service()  # where it was put back, that is the cause of a failure too
+        return self.op.smoke
 
-    def _back_up(self) -> str:
-        session = self._session
+
+class BackUp(StepOf[Move]):
+    key, title, phase = "back-up", "Back it up", Phase.OTHER
+    done_when = "CloudNativePG calls the base backup completed"
+
+    def detail(self) -> str:
+        name = self.op.decision.reached.name
+        return f"take a first base backup of {name}, without which it could not be recovered itself"
+
+    def run(self) -> str:
         came = take_first_backup(
-            session.api,
-            self._decision.reached,
-            stop=session.stop,
-            say=self._tools.reporter.progress,
-            patience=self._patience,
+            self.op.session.api,
+            self.op.decision.reached,
+            stop=self.op.session.stop,
+            say=self.op.tools.reporter.progress,
+            patience=self.op.patience,
         )
-        self._check_service()
+        self.op.check_service()
         return came

@@ -12,7 +12,7 @@ from typing import Any
 
 from dr.config.environment import Environment
 from dr.core.errors import Problem
-from dr.core.plan import Step
+from dr.core.plan import Step, Text
 from dr.kube.objects import ObjectKey, Workload
 from dr.run.record import Record
 
@@ -31,7 +31,7 @@ def with_counts(
 def stop_step(environment: Environment, workloads: Sequence[Workload], *, undo: Sequence[str]) -> Step:
     """The step that stops the writers."""
     names = ", ".join(workload.name for workload in workloads)
-    return Step(
+    return Text(
         key="stop-writers",
         done_when="no pod of them is left, terminating ones included",
         title="Stop the writers",
@@ -80,7 +80,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     POOLER: ("spec", "pgbouncer", "paused"),
 }
 _HELD: Mapping[str, Any] = {CRON_JOB: True, JOB: True, AUTOSCALER: 1, POOLER: True}
-_WORDS = {CRON_JOB: "suspend", JOB: "suspend", AUTOSCALER: "keep from 0 replicas", POOLER: "pause"}
+WORDS: Mapping[str, str] = {CRON_JOB: "suspend", JOB: "suspend", AUTOSCALER: "keep from 0 replicas", POOLER: "pause"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,18 +151,18 @@ def to_release(
 def hold_step(found: Collection[SelfStarter]) -> Iterator[Step]:
     """The step that holds ``found``; none where nothing is there to hold."""
     if starting := [one for one in found if not one.held]:
-        yield Step(
+        yield Text(
             key="hold",
             done_when="each is set so, and no pod of their Jobs is left",
             title="Hold what starts by itself",
-            detail=", ".join(f"{_WORDS[one.kind]} {one}" for one in starting),
+            detail=", ".join(f"{WORDS[one.kind]} {one}" for one in starting),
         )
 
 
 def release_step(released: Collection[SelfStarter]) -> Iterator[Step]:
     """The step that lets ``released`` go; none where nothing was held."""
     if released:
-        yield Step(
+        yield Text(
             key="let-go",
             done_when="each is set as it was",
             title="Let them start again",

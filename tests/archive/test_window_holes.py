@@ -116,6 +116,6 @@ def test_a_decision_heeds_the_holes() -> None:
     assert "what was committed after 2026-04-20 01:10:00 UTC would not be in it" in refused.value.cause
     assert refused.value.remedy.endswith("add --override target-outside=postgres-prod-recovered")
     agreed = a_decision(holed, target=None, insists=True)
-    assert any("are missing in the archive" in warning for warning in agreed.plan.warnings)
+    assert any("are missing in the archive" in warning for warning in agreed.warnings)
     near = RecoveryTarget(lsn=BASE.end_lsn + 1)
-    assert a_decision(holed, target=near).plan.warnings == ()
+    assert a_decision(holed, target=near).warnings == ()

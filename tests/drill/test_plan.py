@@ -70,7 +70,7 @@ def test_nothing_is_asked_of_the_source_and_no_writer_is_stopped() -> None:
 
 def test_what_earlier_drills_have_left_goes_first() -> None:
     first = decide(situation=a_drill_situation(orphans=(NAME,))).plan.steps[0]
-    assert (first.key, NAME in first.detail) == ("orphans", True)
+    assert (first.key, NAME in first.detail()) == ("orphans", True)
 
 
 def test_while_an_operation_is_under_way_there_is_no_drill() -> None:

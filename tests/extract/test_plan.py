@@ -81,7 +81,7 @@ def test_a_swap_says_what_becomes_of_the_present_one() -> None:
 
 def test_no_step_touches_a_writer_or_the_traffic() -> None:
     commands = " ".join(
-        command for step in decide(an_extract_situation(), swap=True).plan.steps for command in step.undo
+        command for step in decide(an_extract_situation(), swap=True).plan.steps for command in step.undo()
     )
     assert "scale" not in commands
     assert "service" not in commands

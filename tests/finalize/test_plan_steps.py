@@ -5,14 +5,17 @@ import pytest
 from dr.core.plan import Plan
 from dr.finalize.plan import decide_finalization
 from dr.finalize.preconditions import FinalizeRequest
+from dr.finalize.run import Finalize
+from dr.recovery.run import Recovery
+from dr.switchover.run import Move
 from tests.support.builders import a_decision, a_finalize_situation, a_move, an_environment
 
 PLANS = [
-    a_decision().plan,
-    a_decision(target=None).plan,
-    a_move().plan,
-    a_move(back=True).plan,
-    decide_finalization(an_environment(), FinalizeRequest(), a_finalize_situation(own_backup="")).plan,
+    Recovery(a_decision()).plan,
+    Recovery(a_decision(target=None)).plan,
+    Move(a_move()).plan,
+    Move(a_move(back=True)).plan,
+    Finalize(decide_finalization(an_environment(), FinalizeRequest(), a_finalize_situation(own_backup=""))).plan,
 ]
 
 

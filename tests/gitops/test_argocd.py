@@ -110,8 +110,8 @@ def test_a_plan_has_the_step_only_where_something_would_be_put_back() -> None:
     assert list(pause_step([_manager("child", policy={})])) == []
     (step,) = pause_step([_parent(), _manager("child", policy={})])
     assert step.key == "pause-argocd"
-    assert "Application argocd/root" in step.detail
-    assert "child" not in step.detail
+    assert "Application argocd/root" in step.detail()
+    assert "child" not in step.detail()
 
 
 def test_marked_workloads_without_an_application_here_are_warned_of() -> None:

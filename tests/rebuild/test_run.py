@@ -135,16 +135,16 @@ class Day:
         assert wanted == "wanted"
         return SimpleNamespace(cluster=a_recovered(), base=self.base)
 
-    def _recovery(self, tools: Any, decision: Any) -> Any:
-        return SimpleNamespace(run=lambda: self._ran("latest", SimpleNamespace(seconds=3.0, findings=())))
+    def _recovery(self, decision: Any) -> Any:
+        return SimpleNamespace(run=lambda _: self._ran("latest", SimpleNamespace(seconds=3.0, findings=())))
 
     def _decide_move(self, session: Session, request: Any) -> Any:
         assert (request.to, request.hibernate) == (RECOVERED, True)
         return SimpleNamespace(host=f"{RECOVERED}-rw.data.svc.cluster.local")
 
-    def _move(self, tools: Any, decision: Any, *, patience: float) -> Any:
+    def _move(self, decision: Any, *, patience: float) -> Any:
         steps = (("switch", 1.0, ""), ("back-up", 1.0, "base backup 20260427T100000"))
-        return SimpleNamespace(run=lambda: self._ran("switchover", SimpleNamespace(seconds=2.0, steps=steps)))
+        return SimpleNamespace(run=lambda _: self._ran("switchover", SimpleNamespace(seconds=2.0, steps=steps)))
 
     def _ran(self, name: str, report: Any) -> Any:
         self.calls.append(name)

@@ -101,7 +101,7 @@ def test_the_target_is_declared_and_written_down_and_asked_for_again(target: Rec
     ids=str,
 )
 def test_what_an_unsealed_wal_means_depends_on_the_target(target: RecoveryTarget, told: str | None) -> None:
-    warnings = a_decision(target=target, seal=False).plan.warnings
+    warnings = a_decision(target=target, seal=False).warnings
     assert len(warnings) == (0 if told is None else 1)
     assert all(told in warning for warning in warnings if told)
 

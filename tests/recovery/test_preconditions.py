@@ -174,5 +174,5 @@ def test_all_faults_are_reported_together() -> None:
 def test_what_is_to_follow_is_part_of_the_command_that_goes_on() -> None:
     request = a_request(switchover=True)
     assert request.command(an_environment(), go_on=True).endswith("--switchover --continue")
-    assert "Then" in a_decision(switchover=True).plan.facts
-    assert "Then" not in a_decision().plan.facts
+    assert "Then" in a_decision(switchover=True).facts
+    assert "Then" not in a_decision().facts

@@ -10,6 +10,7 @@ from dr.core.errors import RefusedError, RequestError
 from dr.core.target import AUTO, NEVER, NEWEST, RecoveryTarget
 from dr.core.target_options import TargetOptions
 from dr.core.wal_names import name_of
+from dr.recovery.run import Recovery
 from dr.recovery.situation import RecoveryBase, Situation, base_of, problems_of_snapshot
 from tests.support.archives import SEGMENT, archive, at, backup, switch, wal
 from tests.support.builders import NOW, a_decision, a_situation, a_snapshot, a_source, an_environment
@@ -125,15 +126,15 @@ def test_a_newer_one_that_is_passed_over_is_said_in_the_plan() -> None:
     files = archive(files=wal([3, 4]))
     decision = a_decision(a_situation(snapshots=(broken,), archive=files))
     warning = "volume snapshot nightly is not used: VolumeSnapshot nightly is not ready to use."
-    assert warning in decision.plan.warnings
+    assert warning in decision.warnings
     assert "volumeSnapshots" not in decision.cluster.manifest["spec"]["bootstrap"]["recovery"]
 
 
 def test_the_plan_and_the_declaration_are_of_the_snapshot() -> None:
     situation = a_situation(snapshots=(a_snapshot(),), archive=archive(files=wal([3, 4])))
     decision = a_decision(situation)
-    assert decision.plan.facts["Base backup"].startswith("volume snapshot nightly, ended 2026-04-27 07:00:00 UTC")
-    detail = next(step.detail for step in decision.plan.steps if step.key == "recover")
+    assert decision.facts["Base backup"].startswith("volume snapshot nightly, ended 2026-04-27 07:00:00 UTC")
+    detail = next(step.detail() for step in Recovery(decision).plan.steps if step.key == "recover")
     assert "from volume snapshot nightly and WAL up to the target" in detail
     recovery = decision.cluster.manifest["spec"]["bootstrap"]["recovery"]
     assert recovery["volumeSnapshots"]["storage"]["name"] == "nightly"

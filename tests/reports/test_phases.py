@@ -6,7 +6,8 @@ import pytest
 
 from dr.cnpg.progress import Stage
 from dr.core.history import StepEntry
-from dr.reports.phases import RECOVER, TITLES, Mark, Phase, Span, spans, split, whole_incident
+from dr.core.plan import RECOVER, Phase
+from dr.reports.phases import TITLES, Mark, Span, spans, split, whole_incident
 from tests.support.builders import NOW
 
 

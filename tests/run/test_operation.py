@@ -13,7 +13,7 @@ import pytest
 from dr.cli.live import reporter_for
 from dr.core.errors import AccessError, InterruptedOperationError, RefusedError
 from dr.core.history import Outcome
-from dr.core.plan import Plan
+from dr.core.plan import Plan, Step
 from dr.engine.backend import Backend
 from dr.engine.recovery_stack import RecoveryStack
 from dr.kube.api import KubernetesApi
@@ -29,7 +29,6 @@ from tests.support.waiting import HANG_SECONDS
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/data/leases/postgres-dr-prod"
 RECORDS = "/api/v1/namespaces/data/configmaps"
 ME, BOB = a_holder(), "bob@ops-2:8"
-PLAN = Plan(operation="switchover", environment="prod", facts={"To": "x"}, steps=(a_step("one"), a_step("two")))
 GO_ON = "python -m dr switchover --env prod"
 
 
@@ -88,18 +87,19 @@ class _Bench:
             take_over=take_over,
         )
         journal = Journal(path=self._folder / "prod.jsonl", common={}, records=session.records, user="ann@ops-1")
-        with reporter_for(PLAN, quiet=True) as reporter:
+        steps = (self._step("one"), self._step("two", two))
+        plan = Plan(operation="switchover", environment="prod", facts={"To": "x"}, steps=steps)
+        with reporter_for(plan, quiet=True) as reporter:
             tools = Tools(session=session, stack=self.engine, journal=journal, reporter=reporter)
-            doing = {"one": self._step("one"), "two": self._step("two", two)}
-            return run_operation(tools, PLAN, doing, go_on=GO_ON, report=_Told).course.results
+            return run_operation(tools, plan, go_on=GO_ON, report=_Told).course.results
 
-    def _step(self, key: str, then: Callable[[], object] = lambda: None) -> Callable[[], str]:
+    def _step(self, key: str, then: Callable[[], object] = lambda: None) -> Step:
         def do() -> str:
             self.did.append((key, self.holder))
             then()
             return f"fact of {key}"
 
-        return do
+        return a_step(key, do=do)
 
     @property
     def holder(self) -> str:

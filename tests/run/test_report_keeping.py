@@ -10,10 +10,10 @@ import pytest
 
 from dr.cnpg.progress import Stage
 from dr.core.errors import AccessError, DrError, InterruptedOperationError
-from dr.core.plan import Plan
+from dr.core.plan import Phase, Plan
 from dr.recovery.verify import loss_by_target
 from dr.reports.document import ReportDocument
-from dr.reports.phases import Mark, Phase
+from dr.reports.phases import Mark
 from dr.run.journal import Journal
 from dr.run.report_keeping import Evidence, keep_report
 from tests.support.builders import NOW, a_backup, a_step, an_environment

@@ -96,9 +96,10 @@ class _Bench:
         session = Session(environment=environment, api=self._api, holder=a_holder(), clock=lambda: NOW, stop=self.stop)
         decision = decide(session, asked)
         journal = Journal(path=self._folder / "prod.jsonl", common={}, records=session.records, user="ann@ops-1")
-        with reporter_for(decision.plan, quiet=True) as reporter:
+        move = Move(decision)
+        with reporter_for(move.plan, quiet=True) as reporter:
             tools = Tools(session=session, stack=self.engine, journal=journal, reporter=reporter)
-            return Move(tools, decision).run()
+            return move.run(tools)
 
 
 @pytest.fixture

@@ -195,7 +195,7 @@ def test_a_plan_names_what_is_held_and_what_is_let_go() -> None:
     report = SelfStarter(kind="CronJob", namespace="prod", name="report", setting=None)
     pool = SelfStarter(kind="Pooler", namespace="data", name="pool", setting=None, cluster="postgres-prod")
     (step,) = hold_step([resting, report, pool])
-    assert step.detail == "suspend CronJob prod/report, pause Pooler data/pool"
+    assert step.detail() == "suspend CronJob prod/report, pause Pooler data/pool"
     assert list(hold_step([resting])) == []
     held = {str(report): None, str(pool): None}
     assert to_release([resting, report, pool], held, serving="postgres-prod-recovered") == (report,)
