@@ -1,7 +1,6 @@
 """Scratch Clusters in Kubernetes: made, found again, and deleted with all that is theirs."""
 
 import base64
-import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import Any
@@ -11,6 +10,7 @@ from dr.cnpg.clusters import GROUP, PLURAL, VERSION, annotate_cluster, delete_cl
 from dr.cnpg.scratch import ENVIRONMENT_LABEL, SCRATCH_LABEL, loaded_annotation, superuser_secret
 from dr.config.names import EXTRACTION, Purpose
 from dr.core.errors import AccessError
+from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
 
 
@@ -75,13 +75,11 @@ def superuser_password(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: f
     """
     name = superuser_secret(cluster.name)
     what = f"read the Secret {cluster.namespace}/{name}"
-    deadline = time.monotonic() + limit
-    while True:
+    for _ in poll(limit, stop=stop, what=f"the Secret {cluster.namespace}/{name}"):
         found = api.find(what, api.core.read_namespaced_secret, name, cluster.namespace)
         if found is not None:
             return base64.b64decode(found.data["password"]).decode()
-        if stop.wait(0.5) or time.monotonic() > deadline:
-            raise AccessError("not-found", f"could not {what}: it is not there", "repeat the command: it goes on")
+    raise AccessError("not-found", f"could not {what}: it is not there", "repeat the command: it goes on")
 
 
 def delete_scratch(
@@ -102,23 +100,24 @@ def delete_scratch(
 
 def _await_leftovers_gone(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop: Event) -> None:
     """Wait for Kubernetes' garbage collector, which deletes what a Cluster owned."""
-    deadline = time.monotonic() + limit
     kinds: Mapping[str, Callable[..., Any]] = {
         "volumes": api.core.list_namespaced_persistent_volume_claim,
         "Secrets": api.core.list_namespaced_secret,
         "pods": api.core.list_namespaced_pod,
     }
-    for kind, call in kinds.items():
-        what = f"list the {kind} of {namespace}/{name}"
-        while _listed(api, what, call, namespace, f"cnpg.io/cluster={name}"):
-            if stop.wait(0.2):
-                return
-            if time.monotonic() > deadline:
-                raise AccessError(
-                    "cluster-not-gone",
-                    f"{kind} of the Cluster {namespace}/{name} are still there {limit:.0f} s after it",
-                    f"see what holds them: kubectl get pvc,secret,pod -l cnpg.io/cluster={name} -n {namespace}",
-                )
+    for _ in poll(limit, stop=stop, what=f"what is left of the Cluster {namespace}/{name} to go"):
+        left = [
+            kind
+            for kind, call in kinds.items()
+            if _listed(api, f"list the {kind} of {namespace}/{name}", call, namespace, f"cnpg.io/cluster={name}")
+        ]
+        if not left:
+            return
+    raise AccessError(
+        "cluster-not-gone",
+        f"{', '.join(left)} of the Cluster {namespace}/{name} are still there {limit:.0f} s after it",
+        f"see what holds them: kubectl get pvc,secret,pod -l cnpg.io/cluster={name} -n {namespace}",
+    )
 
 
 def _listed(api: KubernetesApi, what: str, call: Callable[..., Any], namespace: str, selector: str) -> Sequence[Any]:

@@ -4,7 +4,6 @@ Argo CD would apply Git's manifests the moment it is let go. To a custom resourc
 are replaced as a whole (kubectl's apply does the same); so that is what is tried, as a dry run.
 """
 
-import time
 from collections.abc import Collection, Iterator, Mapping
 from threading import Event
 from typing import Any
@@ -13,6 +12,7 @@ from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import GROUP, PLURAL, VERSION, list_objects
 from dr.cnpg.recovered import app_secret_name
 from dr.core.errors import AccessError
+from dr.core.waiting import poll
 from dr.finalize.dependants import Dependant, Kinds, strings_in
 from dr.kube.api import KubernetesApi
 from dr.kube.objects import MANAGED_BY, identity
@@ -55,19 +55,15 @@ def delete_dependant(api: KubernetesApi, one: Dependant, plural: str, *, limit: 
     where = (GROUP, VERSION, one.namespace, plural, one.name)
     body = {"preconditions": {"uid": one.uid}}
     api.find(f"delete the {one}", api.custom.delete_namespaced_custom_object, *where, body=body)
-
-    deadline = time.monotonic() + limit
-    while not stop.is_set():
+    for _ in poll(limit, stop=stop, what=f"the {one} to go"):
         now = api.find(f"read the {one}", api.custom.get_namespaced_custom_object, *where)
         if now is None or now["metadata"]["uid"] != one.uid:
             return
-        if time.monotonic() > deadline:
-            raise AccessError(
-                "dependant-not-gone",
-                f"the {one} is still there {limit:.0f} s after its deletion",
-                f"see what holds it: kubectl describe {one.kind.lower()} {one.name} -n {one.namespace}",
-            )
-        stop.wait(0.2)
+    raise AccessError(
+        "dependant-not-gone",
+        f"the {one} is still there {limit:.0f} s after its deletion",
+        f"see what holds it: kubectl describe {one.kind.lower()} {one.name} -n {one.namespace}",
+    )
 
 
 def create(api: KubernetesApi, manifest: Mapping[str, Any], plural: str) -> None:

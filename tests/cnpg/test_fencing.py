@@ -5,7 +5,7 @@ from threading import Event
 import pytest
 
 from dr.cnpg.fencing import fence, unfence
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, InterruptedOperationError
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran
 from tests.support.builders import cluster_object
@@ -148,7 +148,8 @@ def test_pods_that_have_ended_are_not_asked(cluster: _Cluster, api: KubernetesAp
 
 def test_waiting_for_stillness_ends_when_told_to_stop(cluster: _Cluster, api: KubernetesApi) -> None:
     stop = Impatient(lambda _: stop.set())
-    _fence(api, stop)
+    with pytest.raises(InterruptedOperationError, match=f"data/{NAME} to stop serving"):
+        _fence(api, stop)
     assert len(stop.waited) == 1
 
 
@@ -191,7 +192,8 @@ def test_a_cluster_that_does_not_come_back_is_told_with_its_phase(cluster: _Clus
 def test_waiting_for_health_ends_when_told_to_stop(cluster: _Cluster, api: KubernetesApi) -> None:
     cluster.unhealthy()
     stop = Impatient(lambda _: stop.set())
-    _unfence(api, stop)
+    with pytest.raises(InterruptedOperationError, match=f"data/{NAME} to be healthy"):
+        _unfence(api, stop)
     assert len(stop.waited) == 1
 
 

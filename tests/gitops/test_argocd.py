@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
-from dr.core.errors import AccessError
-from dr.gitops.argocd import Manager, argocd_warnings, managers_of, pause_step
-from dr.gitops.argocd_api import await_at_rest, can_disable, list_managers
+from dr.core.errors import AccessError, InterruptedOperationError
+from dr.gitops.argocd import REFRESH, Manager, argocd_warnings, managers_of, pause_step
+from dr.gitops.argocd_api import await_at_rest, await_quiet, can_disable, compare, list_managers
 from dr.kube.api import KubernetesApi
 from dr.kube.objects import ObjectKey
 from tests.support.builders import a_workload
-from tests.support.doubles import Wire
+from tests.support.doubles import Impatient, Wire
 
 API = ObjectKey("apps", "Deployment", "prod", "api")
 AUTOMATED = {"prune": True, "selfHeal": True}
 APPLICATIONS = "/apis/argoproj.io/v1alpha1/applications"
+CHILD = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/child"
 SETS = "/apis/argoproj.io/v1alpha1/applicationsets"
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/applications.argoproj.io"
 
@@ -165,3 +166,50 @@ def test_what_does_not_come_in_sync_is_told_with_the_window_that_may_forbid_it(
     assert "Application argocd/child (Deployment prod/api)" in told.value.cause
     said = "AppProject shop has a sync window: deny 0 8 * * * for 10h"
     assert (said in told.value.cause) is may_read
+
+
+def _quiet(api: KubernetesApi, raw: dict[str, Any], stop: Event, *, limit: float = 60, hold: float = 0) -> None:
+    await_quiet(api, [Manager.from_object(raw)], hold=hold, limit=limit, stop=stop)
+
+
+@pytest.fixture
+def paused(wire: Wire) -> dict[str, Any]:
+    """A paused Application, as Argo CD keeps it."""
+    raw = _raw("child", policy={})
+    wire.on(CHILD, raw)
+    return raw
+
+
+def test_a_sync_that_is_under_way_is_waited_for(wire: Wire, api: KubernetesApi, paused: dict[str, Any]) -> None:
+    wire.on(CHILD, {**paused, "operation": {"sync": {}}})
+    stop = Impatient(lambda _: wire.on(CHILD, paused))
+    _quiet(api, paused, stop)
+    assert len(stop.waited) == 1
+
+
+def test_a_sync_that_does_not_end_is_told(wire: Wire, api: KubernetesApi, paused: dict[str, Any]) -> None:
+    wire.on(CHILD, {**paused, "operation": {"sync": {}}})
+    with pytest.raises(AccessError, match="still at work on Application argocd/child") as failed:
+        _quiet(api, paused, Impatient(), limit=0)
+    assert failed.value.code == "sync-does-not-end"
+
+
+def test_a_pause_that_is_undone_while_it_has_to_hold_is_told(
+    wire: Wire, api: KubernetesApi, paused: dict[str, Any]
+) -> None:
+    automated = {**paused, "spec": {**paused["spec"], "syncPolicy": {"automated": {}}}}
+    stop = Impatient(lambda _: wire.on(CHILD, automated))
+    with pytest.raises(AccessError) as failed:
+        _quiet(api, paused, stop, limit=0, hold=60)
+    assert failed.value.code == "pause-did-not-hold"
+
+
+def test_what_argocd_does_not_compare_is_not_taken_as_compared(
+    wire: Wire, api: KubernetesApi, paused: dict[str, Any]
+) -> None:
+    refreshing = {**paused, "metadata": {**paused["metadata"], "annotations": {REFRESH: "normal"}}}
+    wire.on(CHILD, refreshing)
+    wire.on(CHILD, refreshing, method="PATCH")
+    stop = Impatient(lambda _: stop.set())
+    with pytest.raises(InterruptedOperationError):
+        compare(api, Manager.from_object(paused), stop=stop)

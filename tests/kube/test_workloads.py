@@ -4,7 +4,7 @@ from threading import Event
 
 import pytest
 
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, InterruptedOperationError
 from dr.kube.api import KubernetesApi
 from dr.kube.workloads import await_ready, await_stopped, copy_credentials, external_name, read_deployment, scale
 from tests.support.doubles import Impatient, Wire, kube_status
@@ -67,7 +67,8 @@ def test_a_pod_that_may_still_write_is_not_let_pass(wire: Wire, api: KubernetesA
 def test_waiting_for_pods_ends_when_told_to_stop(wire: Wire, api: KubernetesApi) -> None:
     stop = Event()
     stop.set()
-    await_stopped(api, "prod", {"api": "app=api"}, limit=600, stop=stop)
+    with pytest.raises(InterruptedOperationError, match="the pods of api to end"):
+        await_stopped(api, "prod", {"api": "app=api"}, limit=600, stop=stop)
     assert wire.asked == []
 
 
@@ -134,7 +135,8 @@ def test_a_deployment_that_is_gone_is_told_as_such(wire: Wire, api: KubernetesAp
 def test_waiting_for_readiness_ends_when_told_to_stop(wire: Wire, api: KubernetesApi) -> None:
     _rolling(wire, "api", availableReplicas=0)
     stop = Impatient(lambda _: stop.set())
-    await_ready(api, "prod", ["api"], limit=600, stop=stop)
+    with pytest.raises(InterruptedOperationError, match="api to become ready"):
+        await_ready(api, "prod", ["api"], limit=600, stop=stop)
     assert len(stop.waited) == 1
 
 
