@@ -16,7 +16,7 @@ from dr.before_drop.heap_page import CatalogRow
 from dr.core.errors import Problem
 from dr.core.target import LaterCommits, RecoveryTarget
 from dr.core.wal_names import lsn
-from dr.postgres.table_argument import TableName
+from dr.postgres.table_name import TableName
 
 
 @dataclass(frozen=True, kw_only=True)

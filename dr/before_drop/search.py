@@ -34,7 +34,7 @@ from dr.cnpg.clusters import find_cluster
 from dr.core.errors import AccessError, Problem, RefusedError
 from dr.core.target import RecoveryTarget
 from dr.postgres.psql import Psql
-from dr.postgres.table_argument import TableName
+from dr.postgres.table_name import TableName
 from dr.run.session import Session
 
 

@@ -24,7 +24,7 @@ from dr.core.target import AUTO
 from dr.core.target_options import skew_warning
 from dr.extract.preconditions import OPERATION, ExtractRequest, ExtractSituation, has_its_place, problems_of_extraction
 from dr.extract.table_facts import TableFacts
-from dr.postgres.table_name import identifier
+from dr.postgres.sql import identifier
 from dr.recovery.plan import seal_warning
 from dr.recovery.situation import RecoveryBase, base_of
 

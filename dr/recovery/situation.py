@@ -22,7 +22,7 @@ from dr.core.target import AUTO, NEVER, NEWEST, LaterCommits, RecoveryTarget
 from dr.core.wal_names import lsn, number_of
 from dr.gitops.argocd import Manager
 from dr.kube.objects import Workload
-from dr.postgres.table_argument import TableName
+from dr.postgres.table_name import TableName
 from dr.run.record import Record
 from dr.traffic.writer_steps import SelfStarter
 

@@ -9,8 +9,9 @@ from dr.config.environment import Environment, VerificationQuery
 from dr.core.errors import AccessError, VerificationError
 from dr.core.target import LaterCommits, RecoveryTarget
 from dr.core.wal_names import lsn
-from dr.postgres.psql import Psql, literal
-from dr.postgres.table_argument import TableName
+from dr.postgres.psql import Psql
+from dr.postgres.sql import literal
+from dr.postgres.table_name import TableName
 from dr.reports.document import DataLoss
 
 _COUNT_SECONDS = 20

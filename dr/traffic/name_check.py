@@ -13,6 +13,7 @@ from dr.core.errors import AccessError, VerificationError
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import PodExec
 from dr.postgres.psql import CONTAINER
+from dr.postgres.sql import conninfo
 
 _EXEC_SECONDS = 20
 _REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf")
@@ -57,7 +58,7 @@ def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str],
             f"the Secret of the recovered database's owner has no {error.args[0]}",
             "add what is missing, and repeat the command",
         ) from error
-    settings = f"host={host} dbname={_quoted(database)} user={_quoted(user)} sslmode=require connect_timeout=10"
+    settings = conninfo(host=host, dbname=database, user=user, sslmode="require", connect_timeout=10)
     deadline = time.monotonic() + limit
     while True:
         ran = pod.run(
@@ -75,12 +76,6 @@ def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str],
                 "do not start the workloads; compare the Secret with the one of the recovered cluster, or go back",
             )
         stop.wait(0.5)
-
-
-def _quoted(value: str) -> str:
-    """A value of a connection string (PostgreSQL manual, "Connection Strings")."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def pod_of(api: KubernetesApi, namespace: str, pod: str) -> PodExec:
