@@ -17,6 +17,7 @@ from dr.core.errors import RefusedError
 from dr.core.plan import Plan, Step
 from dr.core.target import LaterCommits, RecoveryTarget
 from dr.core.target_options import skew_warning
+from dr.core.text import whole_seconds_of
 from dr.gitops.argocd import Manager, argocd_warnings, pause_step
 from dr.kube.objects import Workload
 from dr.recovery.preconditions import preconditions
@@ -147,7 +148,7 @@ def _facts(
         "Base backup": f"{base.described}{behind}",
         "Recovered": f"{cluster.namespace}/{cluster.name}, archiving to {environment.backup.url}/{cluster.server_name}",
         **({"Then": "the switchover, which is planned and asked for in turn"} if request.switchover else {}),
-        "Limit": f"{_duration(cluster.limit.total_seconds())} from creation to healthy",
+        "Limit": f"{whole_seconds_of(cluster.limit.total_seconds())} from creation to healthy",
     }
 
 
@@ -156,7 +157,7 @@ def _target(target: RecoveryTarget | None, situation: Situation) -> str:
         return "everything that was committed: the end of the WAL"
     if target.time is None:
         return ", ".join(part for part in (str(target), target.how) if part)
-    ago = _duration((situation.seen_at - target.time).total_seconds())
+    ago = whole_seconds_of((situation.seen_at - target.time).total_seconds())
     return f"{target} = {target.time.astimezone():%Y-%m-%d %H:%M:%S %Z}, {ago} ago, {target.how}"
 
 
@@ -277,13 +278,3 @@ def _steps(
         ),
     )
     yield Step(key="settle", done_when="Pulumi has ended", title="Settle", detail="Pulumi writes its state")
-
-
-def _duration(seconds: float) -> str:
-    """A duration for people, in its two largest units."""
-    whole = max(0, int(seconds))
-    for unit, size, smaller, smaller_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            rest = whole % size // smaller_size
-            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{whole} s"
