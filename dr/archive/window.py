@@ -20,6 +20,7 @@ from dr.archive.contents import Archive, BaseBackup, Catalogue, Path, Stretch
 from dr.archive.databases import part_of, parts
 from dr.core.errors import Problem
 from dr.core.target import RecoveryTarget
+from dr.core.text import exact_moment_of, rfc3339_of
 from dr.core.wal_names import lsn, number_of
 
 
@@ -239,7 +240,7 @@ def problems_of_holes(
     code = "wal-unreadable" if hole.damaged else "wal-missing"
     after = f"after base backup {hole.resumes.backup_id}" if hole.resumes else ""
     if _is_before(hole, target, base, archive.segment_size):
-        until = f"until {RecoveryTarget(hole.before)}" if hole.before else "before it"
+        until = f"until {exact_moment_of(hole.before)}" if hole.before else "before it"
         yield Problem(
             code=code,
             cause=f"{missing(hole)}, and the recovery from base backup {base.backup_id} to {target or _END} needs it",
@@ -347,7 +348,7 @@ def missing(hole: Hole) -> str:
 
 
 def _lost(hole: Hole) -> str:
-    return f"what was committed after {RecoveryTarget(hole.before)}" if hole.before else "what was committed after it"
+    return f"what was committed after {exact_moment_of(hole.before)}" if hole.before else "what was committed after it"
 
 
 def problems_of_base(catalogue: Catalogue, target: RecoveryTarget, archive: Archive | None = None) -> Iterator[Problem]:
@@ -386,7 +387,7 @@ def _problems_of_named(
             remedy=f"give one of: {newest}; python -m dr window lists them all",
         )
     elif target.time is not None and base.end > target.time:
-        yield _later(base, target, str(RecoveryTarget(base.end)))
+        yield _later(base, target, exact_moment_of(base.end))
     elif target.lsn is not None and base.end_lsn > target.lsn:
         yield _later(base, target, f"LSN {lsn(base.end_lsn)}")
 
@@ -413,8 +414,8 @@ def _problems_of_choice(catalogue: Catalogue, target: RecoveryTarget) -> Iterato
         cause = f"the target {target} is not after the end of the first base backup, LSN {lsn(first.end_lsn)}"
         remedy = f"choose a target after {lsn(first.end_lsn)}"
     else:
-        cause = f"the target {target} is before the first base backup ended, {RecoveryTarget(first.end)}"
-        remedy = f"choose a target from {RecoveryTarget(first.end).rfc3339} on"
+        cause = f"the target {target} is before the first base backup ended, {exact_moment_of(first.end)}"
+        remedy = f"choose a target from {rfc3339_of(first.end)} on"
     yield Problem(code="target-before-first-backup", cause=cause, remedy=remedy)
 
 
@@ -429,14 +430,14 @@ def problems_of_end(
         return
     end = window.end
     if target.time is not None and end.archived is not None and target.time >= end.archived:
-        nearest = f"before {RecoveryTarget(end.archived).rfc3339}"
+        nearest = f"before {rfc3339_of(end.archived)}"
         yield _problem(end, f"and the target {target} is later", nearest, alive=alive)
     elif target.lsn is not None and target.lsn > end.lsn:
         yield _problem(end, f"and the target {target} is behind its end", f"up to LSN {lsn(end.lsn)}", alive=alive)
 
 
 def _problem(end: End, why: str, nearest: str, *, alive: bool) -> Problem:
-    when = f" at {RecoveryTarget(end.archived)}" if end.archived else ""
+    when = f" at {exact_moment_of(end.archived)}" if end.archived else ""
     because = "the source's primary does not answer, so no more of its WAL can be archived"
     remedy = (
         f"choose a target {nearest} (the last commit may be earlier still), or take all there is: python -m dr latest"

@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dr.core.errors import RequestError
+from dr.core.text import exact_moment_of, moment_of, rfc3339_of
 from dr.core.wal_names import lsn as lsn_text
 
 LATEST = "latest"
@@ -48,7 +49,7 @@ class RecoveryTarget:
         """
         if self.time is None:
             return ""
-        return self.time.isoformat(timespec="microseconds" if self.time.microsecond else "seconds")
+        return rfc3339_of(self.time)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -83,7 +84,7 @@ class RecoveryTarget:
     def __str__(self) -> str:
         """For people; times in UTC."""
         if self.time is not None:
-            return f"{self.time.isoformat(sep=' ', timespec='auto').removesuffix('+00:00')} UTC"
+            return exact_moment_of(self.time)
         if self.lsn is not None:
             return f"LSN {lsn_text(self.lsn)}"
         if self.xid is not None:
@@ -141,7 +142,7 @@ class LaterCommits:
             return "no transaction" if self.complete else "no transaction in the WAL that is still on the server"
         least = "" if self.complete else "at least "
         plural = "" if self.count == 1 else "s"
-        return f"{least}{self.count:,} transaction{plural}, the last at {RecoveryTarget(self.last)}"
+        return f"{least}{self.count:,} transaction{plural}, the last at {exact_moment_of(self.last)}"
 
 
 _EXAMPLE = "2026-04-27T09:55:00Z"
@@ -178,7 +179,7 @@ def read_time(text: str, *, now: datetime) -> datetime:
     if utc > now:
         raise RequestError(
             "target-time-in-the-future",
-            f"--target-time {text!r} is {utc:%Y-%m-%d %H:%M:%S} UTC, and now it is {now:%Y-%m-%d %H:%M:%S} UTC",
+            f"--target-time {text!r} is {moment_of(utc)}, and now it is {moment_of(now)}",
             "give the moment just before the damage; it has to lie in the past (is the zone right?)",
         )
     return utc

@@ -3,13 +3,13 @@
 from rich.text import Text
 
 from dr.cli.console import out
-from dr.core.target import RecoveryTarget
+from dr.core.text import exact_moment_of
 from dr.diagnose.diagnosis import Diagnosis, Finding
 
 
 def show_diagnosis(diagnosis: Diagnosis) -> None:
     """Each row of the failure table that applies, the worst first."""
-    out.print(Text(f"{diagnosis.environment.name}, seen at {RecoveryTarget(diagnosis.seen_at)}"), soft_wrap=True)
+    out.print(Text(f"{diagnosis.environment.name}, seen at {exact_moment_of(diagnosis.seen_at)}"), soft_wrap=True)
     if not diagnosis.findings:
         out.print(Text("Nothing of the failure table is seen.", style="bold green"))
     for finding in diagnosis.findings:

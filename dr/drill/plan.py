@@ -22,6 +22,7 @@ from dr.config.names import DRILL
 from dr.core.errors import Problem, RefusedError
 from dr.core.plan import Plan, Step, Text
 from dr.core.target import LaterCommits, RecoveryTarget
+from dr.core.text import exact_moment_of, mebibytes_of
 from dr.recovery.preconditions import preconditions
 from dr.recovery.situation import RecoveryRequest, Situation
 
@@ -182,7 +183,7 @@ def problems_of_drill(environment: Environment, request: DrillRequest, situation
 def _facts(
     environment: Environment, request: DrillRequest, situation: DrillSituation, base: BaseBackup
 ) -> dict[str, str]:
-    size = f", {base.size / 2**20:,.0f} MiB" if base.size else ""
+    size = f", {mebibytes_of(base.size)}" if base.size else ""
     lot = ", chosen by lot" if request.random else ""
     gone = situation.recovery.stands_in
     return {
@@ -190,7 +191,7 @@ def _facts(
         "Target": f"{request.target or 'the end of the archived WAL'}{lot}",
         "Source": f"{environment.namespace}/{request.source}, "
         + (f"which is gone: known by {gone}" if gone else "which is only read from"),
-        "Base backup": f"{base.backup_id}, ended {RecoveryTarget(base.end)}{size}",
+        "Base backup": f"{base.backup_id}, ended {exact_moment_of(base.end)}{size}",
         "Scratch": f"{environment.namespace}/{situation.name}, one instance, no traffic, archives nothing, deleted in "
         "any case",
         "Limit": f"{environment.timeouts.recovery_minutes:g} min from creation to healthy",

@@ -14,7 +14,6 @@ from dr.extract.preconditions import ExtractRequest, ExtractSituation
 from dr.extract.statements import QUALIFIED
 from dr.extract.table_facts import LiveSeen, ask_live
 from dr.kube import workloads
-from dr.postgres import table_argument
 from dr.postgres.psql import Psql
 from dr.postgres.table_name import TableName
 from dr.recovery.observe import observe, read_manifest
@@ -43,7 +42,7 @@ def request_for(
     found = source or source_of(environment, serving=_serving(session), record=record)
     drop = None
     if target is None:
-        drop = find_drop(session, found, table_argument.TableName(table.schema, table.table))
+        drop = find_drop(session, found, table)
         target = drop.moment
     return ExtractRequest(
         table=table,

@@ -22,9 +22,10 @@ from dr.core.errors import RefusedError
 from dr.core.plan import Plan, Step, Text
 from dr.core.target import AUTO
 from dr.core.target_options import skew_warning
+from dr.core.text import bytes_of
 from dr.extract.preconditions import OPERATION, ExtractRequest, ExtractSituation, has_its_place, problems_of_extraction
 from dr.extract.table_facts import TableFacts
-from dr.postgres.table_name import identifier
+from dr.postgres.sql import identifier
 from dr.recovery.plan import seal_warning
 from dr.recovery.situation import RecoveryBase, base_of
 
@@ -102,17 +103,9 @@ def decide_extraction(
     )
 
 
-def size_of(count: int) -> str:
-    """A number of bytes for people."""
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count >= size:
-            return f"{count / size:,.1f} {unit}"
-    return f"{count} bytes"
-
-
 def amount_of(table: TableFacts) -> str:
     """How much is in a table, for people; PostgreSQL knows about how many rows once it has looked (``ANALYZE``)."""
-    return (f"about {table.rows:,} rows, " if table.rows else "") + size_of(table.size)
+    return (f"about {table.rows:,} rows, " if table.rows else "") + bytes_of(table.size)
 
 
 def _facts(

@@ -13,9 +13,10 @@ from dataclasses import replace
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.scratches import note_loaded, superuser_password
 from dr.core.errors import AccessError, InterruptedOperationError, VerificationError
+from dr.core.text import bytes_of
 from dr.extract import statements as sql
 from dr.extract.observe import observe_extraction
-from dr.extract.plan import ExtractDecision, amount_of, decide_extraction, size_of
+from dr.extract.plan import ExtractDecision, amount_of, decide_extraction
 from dr.extract.preconditions import ExtractRequest
 from dr.extract.report import Extracted, ExtractReport
 from dr.extract.table_copy import TableReceiver, dump_definition, run_script
@@ -131,8 +132,8 @@ class Extract:
         if free < facts.size * _ROOM and self._staged_facts() is None:
             raise VerificationError(
                 "no-room-for-table",
-                f"{self._request.table} has {size_of(facts.size)}, and the volume of {self._live.name} has "
-                f"{size_of(free)} left, of which {_ROOM} times that should be free",
+                f"{self._request.table} has {bytes_of(facts.size)}, and the volume of {self._live.name} has "
+                f"{bytes_of(free)} left, of which {_ROOM} times that should be free",
                 "enlarge the live Cluster's storage.size, and repeat the command: it goes on with the scratch Cluster",
             )
         self._done = replace(self._done, size=facts.size)

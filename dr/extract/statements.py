@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from dr.core.target import RecoveryTarget
 from dr.extract.table_facts import ForeignKey, Part, Prepared, TableFacts, View
-from dr.postgres.table_name import STAGING_PREFIX, TableName, all_suffixed, identifier, literal, stamp
+from dr.postgres.sql import identifier, literal
+from dr.postgres.table_name import STAGING_PREFIX, TableName, all_suffixed, stamp
 
 LOCK_SECONDS = 3
 """How long a statement waits for a lock: whoever wants the table queues behind us meanwhile."""

@@ -6,7 +6,8 @@ is in its place now). The answer is one line of JSON.
 
 from pydantic import BaseModel, ConfigDict
 
-from dr.postgres.table_name import TableName, literal
+from dr.postgres.sql import literal
+from dr.postgres.table_name import TableName
 
 PLAIN, PARTITIONED = "r", "p"
 """``pg_class.relkind`` of the tables that can be extracted."""

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from dr.config.health import HealthSettings
-from dr.core.target import RecoveryTarget
-from dr.core.text import spoken
+from dr.core.text import exact_moment_of, mebibytes_of, spoken
 from dr.health.check import Check, State, Unseen, graded
 from dr.health.snapshot import ArchiveSeen, BackupObjects, BackupRun, HealthSnapshot
 
@@ -91,7 +90,7 @@ def _size(seen: ArchiveSeen, snapshot: HealthSnapshot, settings: HealthSettings)
         return Check(name=name, state=State.OK, seen=told, values=values)
     usual = median(before)
     ratio = sizes[-1] / usual
-    told = f"the newest has {_mib(sizes[-1])}, those before it {_mib(usual)}"
+    told = f"the newest has {mebibytes_of(sizes[-1])}, those before it {mebibytes_of(usual)}"
     if 1 / settings.size_ratio <= ratio <= settings.size_ratio:
         return Check(name=name, state=State.OK, seen=told, values=values)
     return Check(
@@ -101,10 +100,6 @@ def _size(seen: ArchiveSeen, snapshot: HealthSnapshot, settings: HealthSettings)
         remedy="compare with the live database; a drill shows what is in the backup: python -m dr drill",
         values=values,
     )
-
-
-def _mib(size: float) -> str:
-    return f"{size / 2**20:,.0f} MiB"
 
 
 def _runs(snapshot: HealthSnapshot) -> Check:
@@ -173,7 +168,7 @@ def _schedule(snapshot: HealthSnapshot) -> Check:
             remedy="does the operator run? See the check operator, and its log",
         )
     coming = min((one.next_at for one in active if one.next_at), default=None)
-    told = f"the next at {RecoveryTarget(coming)}" if coming else f"{active[0].schedule}"
+    told = f"the next at {exact_moment_of(coming)}" if coming else f"{active[0].schedule}"
     return Check(name=name, state=State.OK, seen=told)
 
 
@@ -194,8 +189,8 @@ def _claims(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"{serving.cluster.name} claims a base backup at {RecoveryTarget(claimed)}; the newest in the bucket "
-            f"{f'ended at {RecoveryTarget(newest)}' if newest else 'is none'}",
+            seen=f"{serving.cluster.name} claims a base backup at {exact_moment_of(claimed)}; the newest in the bucket "
+            f"{f'ended at {exact_moment_of(newest)}' if newest else 'is none'}",
             remedy=remedy,
         )
     since = snapshot.seen_at - timedelta(days=settings.retention_days)

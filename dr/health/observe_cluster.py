@@ -43,7 +43,8 @@ from dr.health.snapshot import (
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import PodExec
 from dr.kube.workloads import external_name
-from dr.postgres.psql import CONTAINER, Psql, literal
+from dr.postgres.psql import CONTAINER, Psql
+from dr.postgres.sql import literal
 
 _GOOGLE_ACCOUNT = "iam.gke.io/gcp-service-account"
 """The annotation by which a service account stands for one of Google's (Workload Identity of GKE)."""

@@ -6,13 +6,10 @@ from datetime import datetime
 from dr.archive.databases import systems
 from dr.archive.window import Hole, holes, missing, settled, unusable, windows
 from dr.config.health import HealthSettings
-from dr.core.target import RecoveryTarget
-from dr.core.text import spoken
+from dr.core.text import bytes_of, exact_moment_of, spoken
 from dr.core.wal_names import is_segment, number_of
 from dr.health.check import Check, State, Unseen, graded, worst
 from dr.health.snapshot import ArchiveSeen, DatabaseFacts, HealthSnapshot, ServingCluster
-
-_MIB = 2**20
 
 
 def checks_of_wal(snapshot: HealthSnapshot, settings: HealthSettings) -> Iterator[Check]:
@@ -48,7 +45,7 @@ def _archiving(snapshot: HealthSnapshot) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"PostgreSQL's last attempt failed: {database.last_failed} at {_time(database.last_failed_at)}",
+            seen=f"PostgreSQL's last attempt failed: {database.last_failed} at {_moment(database.last_failed_at)}",
             remedy=f"kubectl logs {serving.cluster.primary} {where} | grep wal-archive; credentials, bucket, network?",
         )
     if said.working is None:
@@ -92,7 +89,7 @@ def _lag(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     return Check(
         name=name,
         state=state,
-        seen=f"{database.last_archived} was archived {spoken(age)} ago; {behind / _MIB:.1f} MiB were written since, "
+        seen=f"{database.last_archived} was archived {spoken(age)} ago; {bytes_of(behind)} were written since, "
         f"{_waiting(database.waiting, waited)}",
         remedy="see the check archiving; a full disk is next" if state is not State.OK else "",
         values={
@@ -171,8 +168,8 @@ def _window(seen: ArchiveSeen, snapshot: HealthSnapshot) -> Check:
     values = {"window_start_timestamp_seconds": last.start.timestamp()}
     if last.end.archived:
         values["window_end_timestamp_seconds"] = last.end.archived.timestamp()
-    until = RecoveryTarget(last.end.archived) if last.end.archived else last.end.segment
-    told = f"from {RecoveryTarget(last.start)} to {until}"
+    until = exact_moment_of(last.end.archived) if last.end.archived else last.end.segment
+    told = f"from {exact_moment_of(last.start)} to {until}"
     newest = seen.archive.backups[-1]
     if newest in unusable(seen.archive):
         return Check(
@@ -212,5 +209,5 @@ def _place(serving: ServingCluster) -> str:
     return serving.cluster.store.url if serving.cluster.store else "this"
 
 
-def _time(time: datetime | None) -> str:
-    return str(RecoveryTarget(time)) if time else "an unknown time"
+def _moment(time: datetime | None) -> str:
+    return exact_moment_of(time) if time else "an unknown time"

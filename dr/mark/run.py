@@ -14,7 +14,8 @@ from dr.core.errors import AccessError, RefusedError, Stopped
 from dr.core.plan import StepTaken
 from dr.kube import workloads
 from dr.mark.marks import Marks, check_mark_name, problems_of_mark, with_mark
-from dr.postgres.psql import Psql, literal
+from dr.postgres.psql import Psql
+from dr.postgres.sql import literal
 from dr.run.lease import held
 from dr.run.record import Mark, Record, source_of
 from dr.run.session import Session

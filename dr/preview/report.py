@@ -11,6 +11,7 @@ import yaml
 
 from dr.cnpg.cluster import cluster_behind
 from dr.core.errors import DrError, told
+from dr.core.text import whole_seconds_of
 from dr.engine.changes import Change, Changes, Op
 from dr.guard.rules import CLUSTER, Danger
 from dr.run.record import Record
@@ -79,7 +80,7 @@ class PreviewReport:
             return ""
         if any(change.type == CLUSTER and change.op in {Op.CREATE, Op.REPLACE} for change in self.changes.items):
             last = f"{self.seconds:.0f} s the last time" if self.seconds is not None else "never done here yet"
-            return f"the recovery of a Cluster: {last}, and at most {self.limit / 60:g} min"
+            return f"the recovery of a Cluster: {last}, and at most {whole_seconds_of(self.limit)}"
         return "seconds, and what the providers take"
 
     @property

@@ -6,7 +6,7 @@ nothing to do.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from dr.archive.survivors import Survivor
 from dr.archive.wal_needed import warnings_of_wal
@@ -14,6 +14,7 @@ from dr.config.environment import Environment
 from dr.core.errors import Problem, RefusedError
 from dr.core.history import Estimate, OperationEntry, estimate
 from dr.core.plan import Plan, Step, Text
+from dr.core.text import about_seconds_of
 
 OPERATION = "full-rebuild"
 
@@ -127,9 +128,9 @@ def _facts(
         "Durable stack": situation.durable,
         "Platform stack": situation.platform,
         "Argo CD": situation.argocd,
-        "Database": f"at most {_minutes(timedelta(minutes=environment.timeouts.rebuild_minutes))} for the Cluster that "
+        "Database": f"at most {about_seconds_of(60 * environment.timeouts.rebuild_minutes)} for the Cluster that "
         "Git declares; recovered from the archive unless it proves to be restored already",
-        "Expected": f"{_minutes(expected.total)}, {_known(expected)}",
+        "Expected": f"{about_seconds_of(expected.total.total_seconds())}, {_known(expected)}",
     }
 
 
@@ -138,11 +139,6 @@ def _known(expected: Estimate) -> str:
     if not measured:
         return "by experience: this was never done here"
     return f"{measured} of {all_steps} steps as they took before, the others by experience"
-
-
-def _minutes(duration: timedelta) -> str:
-    seconds = int(duration.total_seconds())
-    return f"{seconds} s" if seconds < 120 else f"{round(seconds / 60)} min"
 
 
 def _warnings(environment: Environment, situation: RebuildSituation, source: Survivor) -> Iterator[str]:

@@ -17,6 +17,7 @@ from dr.config.stack_file import written
 from dr.core.errors import AccessError, DrError, EngineError, RecoveryError, VerificationError
 from dr.core.history import UNCHANGED
 from dr.core.plan import Step
+from dr.core.text import about_seconds_of
 from dr.guard.rules import Seen
 from dr.postgres.psql import Psql
 from dr.rebuild.database import DatabaseFound, find_database, keep_file, wanted_from
@@ -308,7 +309,7 @@ class WithTimeLeft:
         estimate = self.decision.estimate
         of_this = max(0.0, estimate.seconds.get(self._current, 0.0) - (time.monotonic() - self._begun))
         rest = estimate.left_after([*self._done, self._current]).total_seconds() + of_this
-        return f"about {rest / 60:.0f} min left" if rest >= 90 else f"about {rest:.0f} s left"
+        return f"about {about_seconds_of(rest)} left"
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def recover(
 
     def ask(environment: "Environment") -> Asked:
         from dr.config.names import check_cluster_name
-        from dr.postgres.table_argument import TableName
+        from dr.postgres.table_name import TableName
         from dr.recovery.run import Recovery, Wanted, decide
         from dr.recovery.view import show_report
         from dr.run.session import utc_now
@@ -82,8 +82,8 @@ def recover(
             switchover=switchover,
             snapshot=snapshot,
             source_manifest=str(Path(source_manifest).resolve()) if source_manifest else None,
-            expects=TableName.parse(expect_table) if expect_table is not None else None,
-            before_drop=TableName.parse(before_drop) if before_drop is not None else None,
+            expects=TableName.parse(expect_table, option="--expect-table") if expect_table is not None else None,
+            before_drop=TableName.parse(before_drop, option="--before-drop") if before_drop is not None else None,
         )
 
         def look(session: "Session") -> Agreed:

@@ -16,6 +16,7 @@ from dr.config.names import free_name
 from dr.core.errors import RefusedError
 from dr.core.target import LaterCommits, RecoveryTarget
 from dr.core.target_options import skew_warning
+from dr.core.text import whole_seconds_of
 from dr.gitops.argocd import Manager, argocd_warnings
 from dr.kube.objects import Workload
 from dr.postgres.clients import named
@@ -159,7 +160,7 @@ def _facts(
         "Recovered": f"{cluster.namespace}/{cluster.name}, archiving to {environment.backup.url}/{cluster.server_name}",
         **({"Kept quiet": _quiet(situation)} if is_quiet(cluster.manifest) else {}),
         **({"Then": "the switchover, which is planned and asked for in turn"} if request.switchover else {}),
-        "Limit": f"{_duration(cluster.limit.total_seconds())} from creation to healthy",
+        "Limit": f"{whole_seconds_of(cluster.limit.total_seconds())} from creation to healthy",
     }
 
 
@@ -198,7 +199,7 @@ def _target(target: RecoveryTarget | None, situation: Situation) -> str:
         return "everything that was committed: the end of the WAL"
     if target.time is None:
         return ", ".join(part for part in (str(target), target.how) if part)
-    ago = _duration((situation.seen_at - target.time).total_seconds())
+    ago = whole_seconds_of((situation.seen_at - target.time).total_seconds())
     return f"{target} = {target.time.astimezone():%Y-%m-%d %H:%M:%S %Z}, {ago} ago, {target.how}"
 
 
@@ -260,13 +261,3 @@ def _unsealed(target: RecoveryTarget | None) -> str:
     if target is None:
         return _UNSEALED_LATEST
     return _UNSEALED_PLACE if target.time is None else _UNSEALED_TIME
-
-
-def _duration(seconds: float) -> str:
-    """A duration for people, in its two largest units."""
-    whole = max(0, int(seconds))
-    for unit, size, smaller, smaller_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            rest = whole % size // smaller_size
-            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{whole} s"

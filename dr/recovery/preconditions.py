@@ -13,7 +13,8 @@ from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, problems_of_arch
 from dr.config.environment import Environment, Rule
 from dr.config.names import free_name
 from dr.core.errors import Problem
-from dr.core.target import RecoveryTarget, written
+from dr.core.target import written
+from dr.core.text import exact_moment_of
 from dr.recovery.situation import RecoveryRequest, Situation, base_of, problems_of_snapshot
 from dr.traffic.writer_steps import problems_around
 
@@ -110,7 +111,7 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
         yield Problem(
             code="target-after-database-clock",
             cause=f"the target {request.target} is later than the database's own clock, "
-            f"{RecoveryTarget(situation.database_time)}",
+            f"{exact_moment_of(situation.database_time)}",
             remedy="wait until the database's clock has passed it, or give an earlier target; then mend the clocks",
         )
 

@@ -27,7 +27,7 @@ from dr.gitops.steps import pause_where_needed
 from dr.guard.check import judge as judge_by_guard
 from dr.kube import workloads
 from dr.postgres.psql import Psql
-from dr.postgres.table_argument import TableName
+from dr.postgres.table_name import TableName
 from dr.recovery.observe import observe, read_manifest
 from dr.recovery.plan import RecoveryDecision, decide_recovery
 from dr.recovery.report import RecoveryReport

@@ -19,12 +19,13 @@ from dr.config.environment import Environment
 from dr.config.names import check_cluster_name
 from dr.core.errors import Problem
 from dr.core.target import AUTO, NEVER, NEWEST, LaterCommits, RecoveryTarget
+from dr.core.text import exact_moment_of, mebibytes_of
 from dr.core.wal_names import lsn, number_of
 from dr.gitops.argocd import Manager
 from dr.kube.objects import Workload
 from dr.postgres.clients import Client
 from dr.postgres.outside import Outside
-from dr.postgres.table_argument import TableName
+from dr.postgres.table_name import TableName
 from dr.run.record import Record
 from dr.traffic.writer_steps import SelfStarter
 
@@ -151,9 +152,9 @@ class RecoveryBase:
         """When it ended and how large it is, too."""
         if self.backup is None:
             return "none"
-        size = f", {self.backup.size / 2**20:,.0f} MiB" if self.backup.size else ""
+        size = f", {mebibytes_of(self.backup.size)}" if self.backup.size else ""
         name = str(self) if self.snapshot else self.backup.backup_id
-        return f"{name}, ended {RecoveryTarget(self.backup.end)}{size}"
+        return f"{name}, ended {exact_moment_of(self.backup.end)}{size}"
 
 
 def base_of(target: RecoveryTarget | None, wanted: str, situation: Situation) -> RecoveryBase:
@@ -226,7 +227,7 @@ def _fault(snapshot: SnapshotBackup, target: RecoveryTarget | None, situation: S
     if snapshot.major and source.major and snapshot.major != source.major:
         return f"it is of PostgreSQL {snapshot.major}, and {source.name} runs {source.major}"
     if target is not None and target.time is not None and snapshot.end > target.time:
-        return f"it ended at {RecoveryTarget(snapshot.end)}, after the target"
+        return f"it ended at {exact_moment_of(snapshot.end)}, after the target"
     if target is not None and target.lsn is not None:
         if snapshot.end_lsn is None:
             return "where it ended in the WAL is not known, as its Backup is gone, and so not whether before the target"

@@ -8,9 +8,11 @@ from dr.archive.seal import ask_history
 from dr.config.environment import Environment, VerificationQuery
 from dr.core.errors import AccessError, VerificationError
 from dr.core.target import LaterCommits, RecoveryTarget
+from dr.core.text import exact_moment_of
 from dr.core.wal_names import lsn
-from dr.postgres.psql import Psql, literal
-from dr.postgres.table_argument import TableName
+from dr.postgres.psql import Psql
+from dr.postgres.sql import literal
+from dr.postgres.table_name import TableName
 from dr.reports.document import DataLoss
 
 _COUNT_SECONDS = 20
@@ -98,7 +100,7 @@ def verify_last_commit(
         kept = last_commit < target.time if target.exclusive else last_commit <= target.time
     elif expected == last_commit:
         kept = True
-    return Finding(name="last transaction", value=str(RecoveryTarget(last_commit)), passed=kept)
+    return Finding(name="last transaction", value=exact_moment_of(last_commit), passed=kept)
 
 
 def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | None) -> Finding:

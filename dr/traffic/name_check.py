@@ -13,6 +13,7 @@ from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import PodExec
 from dr.postgres.psql import CONTAINER
+from dr.postgres.sql import conninfo
 
 _EXEC_SECONDS = 20
 _REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf")
@@ -54,7 +55,7 @@ def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str],
             f"the Secret of the recovered database's owner has no {error.args[0]}",
             "add what is missing, and repeat the command",
         ) from error
-    settings = f"host={host} dbname={_quoted(database)} user={_quoted(user)} sslmode=require connect_timeout=10"
+    settings = conninfo(host=host, dbname=database, user=user, sslmode="require", connect_timeout=10)
     for _ in poll(limit, stop=stop, what=f"a login at {host}", every=0.5):
         ran = pod.run(
             ["sh", "-c", _LOGIN, "psql", "-XqAt", "-d", settings, "-c", "SELECT host(inet_server_addr())"],
@@ -71,12 +72,6 @@ def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str],
         f"the workloads' user {user} cannot log in at {host}: {ran.errors.strip()}",
         "do not start the workloads; compare the Secret with the one of the recovered cluster, or go back",
     )
-
-
-def _quoted(value: str) -> str:
-    """A value of a connection string (PostgreSQL manual, "Connection Strings")."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def pod_of(api: KubernetesApi, namespace: str, pod: str) -> PodExec:

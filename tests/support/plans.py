@@ -14,7 +14,7 @@ from dr.finalize.plan import decide_finalization
 from dr.finalize.preconditions import FinalizeRequest, GitSeen
 from dr.finalize.report import FinalizeReport
 from dr.gitops.argocd import Manager
-from dr.postgres.table_argument import TableName
+from dr.postgres.table_name import TableName
 from dr.rebuild.origin import Judgement, Origin
 from dr.rebuild.plan import RebuildRequest, decide_rebuild
 from dr.rebuild.report import RebuildReport

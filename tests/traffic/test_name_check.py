@@ -100,7 +100,7 @@ def test_a_login_tells_the_address_of_the_server(pod: PodExec, monkeypatch: pyte
     assert _log_in(pod) == "10.1.2.3"
     (one,) = ran
     (settings,) = [part for part in one.command if part.startswith("host=")]
-    assert settings.split()[:4] == [f"host={ALIAS}", "dbname='shop'", "user='keeper'", "sslmode=require"]
+    assert settings.split()[:4] == [f"host='{ALIAS}'", "dbname='shop'", "user='keeper'", "sslmode='require'"]
 
 
 def test_the_password_goes_by_standard_input_and_never_as_an_argument(
