@@ -5,6 +5,7 @@ database and from logs too, so all of it is text and never markup (:mod:`dr.repo
 policy lets nothing be loaded.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from xml.etree.ElementTree import Element
 
@@ -15,6 +16,7 @@ from dr.reports.pictures import Child, as_html, element, key_of, split_bar, time
 from dr.reports.trend import Trend
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_FILE_NAME = re.compile(r"[\w.-]+")
 _NAMES = {"pitr": "PITR"}
 _OUTCOMES = {"done": ("Done", "good"), "failed": ("Failed", "bad"), "interrupted": ("Stopped", "stopped")}
 
@@ -197,9 +199,8 @@ def _steps(document: ReportDocument) -> Element:
 
 
 def _link(link: Link) -> Element:
-    """Only web addresses and files beside the page can be followed; all else is to be read or pasted."""
-    beside = "/" not in link.where and " " not in link.where
-    followed = link.where.startswith("https://") or beside
+    """Only web addresses and files in the page's folder can be followed; all else is to be read or pasted."""
+    followed = link.where.startswith("https://") or _FILE_NAME.fullmatch(link.where)
     shown = element("a", link.where, href=link.where) if followed else element("code", link.where)
     return element("li", element("b", f"{link.what}: "), shown)
 

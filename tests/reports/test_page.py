@@ -71,6 +71,17 @@ def test_what_comes_from_elsewhere_is_text_and_never_markup() -> None:
     assert not any("javascript" in (attributes.get("href") or "") for _, attributes in read.tags)
 
 
+@pytest.mark.parametrize("where", ["javascript:alert(1)", "data:text/html,x", "http://x.test", "//x.test", "a b", EVIL])
+def test_only_web_addresses_and_files_in_the_same_folder_can_be_followed(where: str) -> None:
+    def followed(where: str) -> list[str | None]:
+        read = _Reader(page(a_report(links=(Link(what="x", where=where),))))
+        return [attributes["href"] for tag, attributes in read.tags if tag == "a"]
+
+    assert followed(where) == []
+    for good in ("https://x.test/a?b=1&c=2", "20260427T100000.000000Z-drill.log"):
+        assert followed(good) == [good]
+
+
 def test_markdown_says_the_same_and_is_no_markup_either() -> None:
     told = markdown(a_report())
     for said in ("# drill on prod: done", "**RTO 54 s** of 30 min", "| WAL replay | 30.0 |", "**RPO 42 s**"):
