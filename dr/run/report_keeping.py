@@ -29,8 +29,7 @@ from dr.reports.document import (
     SpanLine,
     StepLine,
 )
-from dr.reports.markdown import markdown
-from dr.reports.page import page
+from dr.reports.page import markdown, page
 from dr.reports.phases import Mark, Span, spans, split, whole_incident
 from dr.reports.trend import Trend, trend_of
 from dr.run.journal import Journal
