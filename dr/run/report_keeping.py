@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from jinja2 import TemplateError
+
 from dr import __version__
 from dr.archive.contents import BaseBackup
 from dr.archive.reader import stored_bytes
@@ -29,8 +31,7 @@ from dr.reports.document import (
     SpanLine,
     StepLine,
 )
-from dr.reports.markdown import markdown
-from dr.reports.page import page
+from dr.reports.page import markdown, page
 from dr.reports.phases import Mark, Span, spans, split, whole_incident
 from dr.reports.trend import Trend, trend_of
 from dr.run.journal import Journal
@@ -98,22 +99,23 @@ def keep_report(
     error: DrError | None = None,
     trend: Callable[[ReportDocument], Trend] | None = None,
 ) -> ReportDocument | None:
-    """Keep the report of the operation that ``journal`` has just ended; None where none has. A disk that is full fails
-    no recovery: it is noted in the journal. ``trend`` has what the page is to show of drills, with this one.
+    """Keep the report of the operation that ``journal`` has just ended; None where none has. A disk that is full,
+    or a page that cannot be made, fails no recovery: it is noted in the journal. ``trend`` has what the page is to show
+    of drills, with this one.
     """
     entry = journal.entry
     if entry is None or entry.ended is None:
         return None
     _measure_base(environment, evidence)
     document = document_of(environment, plan, entry, evidence, journal, result=result or {}, error=error)
-    others = {PAGE: page(document, trend(document) if trend else None), MARKDOWN: markdown(document)}
-    if evidence.log:
-        others[LOG] = "\n".join(evidence.log) + "\n"
+    shown = trend(document) if trend else None
+    log = {LOG: "\n".join(evidence.log) + "\n"} if evidence.log else {}
     try:
+        others = {PAGE: page(document, shown), MARKDOWN: markdown(document), **log}
         files = ReportFiles.beside(journal.path)
         files.keep(document, others)
         evidence.kept_at = files.path(document.id, PAGE)
-    except OSError as failure:
+    except (OSError, TemplateError) as failure:
         journal.note("report-not-kept", entry.ended, cause=str(failure))
     return document
 
