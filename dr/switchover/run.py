@@ -9,7 +9,7 @@ from dr.cnpg.backups import take_first_backup
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, cluster_behind
 from dr.cnpg.clusters import find_cluster, list_clusters
 from dr.cnpg.fencing import fence, unfence
-from dr.core.errors import AccessError, EngineError
+from dr.core.errors import AccessError, EngineError, StepFailedError
 from dr.core.target import LaterCommits, written_time
 from dr.gitops.argocd_pause import managers, pause, release
 from dr.guard.check import judge
@@ -220,11 +220,11 @@ class Move:
         return "; ".join([self._check_service(), *overridden])
 
     def _check_service(self) -> str:
-        """See that the Service points to where it was declared to. Raises AccessError ``service-put-back``."""
+        """See that the Service points to where it was declared to. Raises StepFailedError ``service-put-back``."""
         environment = self._session.environment
         now = workloads.external_name(self._session.api, environment.namespace, environment.service)
         if now != self._decision.host:
-            raise AccessError(
+            raise StepFailedError(
                 "service-put-back",
                 f"the Service {environment.service} points to {now} again, after it was declared to point to "
                 f"{self._decision.host}",
@@ -239,7 +239,7 @@ class Move:
         await_same_address(pod, alias, self._decision.host, limit=_NAME_SECONDS, stop=session.stop)
         secret = workloads.read_secret(session.api, reached.namespace, reached.app_secret)
         if secret is None:
-            raise AccessError(
+            raise StepFailedError(
                 "secret-missing",
                 f"there is no Secret {reached.namespace}/{reached.app_secret}",
                 "restore the Secret of the database's owner",
