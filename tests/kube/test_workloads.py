@@ -114,7 +114,7 @@ def test_a_deployment_that_still_rolls_out_is_not_ready(wire: Wire, api: Kuberne
 
 def test_a_status_of_before_the_first_pod_is_not_ready(wire: Wire, api: KubernetesApi) -> None:
     wire.on(DEPLOYMENT, {**_deployment(generation=2), "status": {}})
-    with pytest.raises(AccessError):
+    with pytest.raises(StepFailedError):
         await_ready(api, "prod", ["api"], limit=0, stop=Event())
 
 
