@@ -46,8 +46,8 @@ _COMMANDS = {
 _EPILOG = """\b
 Exit codes: 0 done, 1 a fault of this tool, 2 a request that makes no sense, 3 configuration, 4 refused (a precondition
 does not hold), 5 no access (Kubernetes, object store), 6 Pulumi, 7 the recovery failed, 8 verification failed,
-9 you declined, 130 interrupted. Nothing was changed after 2, 3, 4 and 9. health has those of monitoring plugins, and
-preview its own.
+9 you declined, 10 a step failed, 130 interrupted. Nothing was changed after 2, 3, 4 and 9. health has those of
+monitoring plugins, and preview its own.
 """
 
 

@@ -5,7 +5,7 @@ from threading import Event
 
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import GROUP, VERSION, list_objects
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, StepFailedError
 from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
 from dr.kube.objects import MANAGED_BY
@@ -29,7 +29,7 @@ def take_first_backup(
 
     Returns what came of it. ``limit`` is in seconds; ``say`` is told what is waited for. ``patience`` are the seconds
     after which one that waits for another Cluster's is left to CloudNativePG, which takes it by itself. Raises
-    AccessError ``backup-failed``.
+    StepFailedError ``backup-failed``.
     """
     # By the archive: a Backup outlives its Cluster, and an earlier one of the same name had another archive.
     name, namespace = f"{cluster.server_name or cluster.name}-first", cluster.namespace
@@ -57,7 +57,7 @@ def take_first_backup(
             return f"{told}. It is asked for, and CloudNativePG takes it by itself"
         say(f"{told}; waiting for it at most {limit:.0f} s")
     why = status.get("error") or f"it is {phase or 'not begun'} after {limit:.0f} s"
-    raise AccessError(
+    raise StepFailedError(
         "backup-failed",
         f"{what} of the cluster that serves now did not succeed: {why}",
         f"mend the cause, delete it (kubectl delete backup {name} -n {namespace}), and repeat the command",

@@ -5,7 +5,7 @@ from threading import Event
 from typing import Any
 
 from dr.cnpg.cluster import BARMAN_PLUGIN, UNRECOVERABLE_PHASE, ClusterSnapshot
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, StepFailedError
 from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
 
@@ -70,7 +70,7 @@ def delete_given_up(api: KubernetesApi, namespace: str, name: str, *, limit: flo
 
     Returns False, and deletes nothing, when it has not given up (any more): CloudNativePG tries again by itself.
 
-    Raises AccessError ``cluster-not-gone`` at the limit.
+    Raises StepFailedError ``cluster-not-gone`` at the limit.
     """
     cluster = find_cluster(api, namespace, name)
     if cluster is None or not gave_up(api, cluster):
@@ -82,7 +82,7 @@ def delete_given_up(api: KubernetesApi, namespace: str, name: str, *, limit: flo
 def delete_cluster(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: float, stop: Event) -> None:
     """Delete just this Cluster, and wait until it and its volumes are gone. ``limit`` is in seconds.
 
-    Raises AccessError ``cluster-not-gone`` at the limit.
+    Raises StepFailedError ``cluster-not-gone`` at the limit.
     """
     name, namespace = cluster.name, cluster.namespace
     what = f"delete the Cluster {namespace}/{name}"
@@ -97,7 +97,7 @@ def delete_cluster(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: float
         )
         if not volumes.items and find_cluster(api, namespace, name) is None:
             return
-    raise AccessError(
+    raise StepFailedError(
         "cluster-not-gone",
         f"the Cluster {namespace}/{name} is still there {limit:.0f} s after its deletion",
         f"see what holds it: kubectl describe cluster {name} -n {namespace}",

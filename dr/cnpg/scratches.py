@@ -9,7 +9,7 @@ from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import GROUP, PLURAL, VERSION, annotate_cluster, delete_cluster, find_cluster
 from dr.cnpg.scratch import ENVIRONMENT_LABEL, SCRATCH_LABEL, loaded_annotation, superuser_secret
 from dr.config.names import EXTRACTION, Purpose
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, StepFailedError
 from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
 
@@ -45,7 +45,8 @@ def _marked(raw: Mapping[str, Any], purpose: Purpose, environment: str) -> bool:
 def make_scratch(api: KubernetesApi, manifest: Mapping[str, Any], *, limit: float, stop: Event) -> bool:
     """Create the Cluster; False when it is there. ``limit`` is in seconds, for what an earlier one of its name left.
 
-    Raises AccessError ``cluster-not-gone`` when that does not go: CloudNativePG would take an old volume for its own.
+    Raises StepFailedError ``cluster-not-gone`` when that does not go: CloudNativePG would take an old volume for its
+    own.
     """
     name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
     if find_cluster(api, namespace, name) is not None:
@@ -88,7 +89,7 @@ def delete_scratch(
     """Delete the scratch Cluster ``name``, and wait until its volumes and Secrets are gone. ``limit`` is in seconds.
 
     Returns False when it was gone. A Cluster without the mark of a scratch Cluster is left alone, whatever its name.
-    Raises AccessError ``cluster-not-gone`` at the limit.
+    Raises StepFailedError ``cluster-not-gone`` at the limit.
     """
     found = next((cluster for cluster in list_scratches(api, namespace, purpose) if cluster.name == name), None)
     if found is not None:
@@ -113,7 +114,7 @@ def _await_leftovers_gone(api: KubernetesApi, namespace: str, name: str, *, limi
         ]
         if not left:
             return
-    raise AccessError(
+    raise StepFailedError(
         "cluster-not-gone",
         f"{', '.join(left)} of the Cluster {namespace}/{name} are still there {limit:.0f} s after it",
         f"see what holds them: kubectl get pvc,secret,pod -l cnpg.io/cluster={name} -n {namespace}",

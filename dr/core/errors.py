@@ -85,7 +85,7 @@ class RefusedError(DrError):
 
 
 class AccessError(DrError):
-    """The Kubernetes API or the object store cannot be reached, or does not let us in."""
+    """What has to be looked at cannot be: it does not answer, does not let us in, or holds what cannot be read."""
 
     exit_code = 5
     family = "access"
@@ -110,6 +110,16 @@ class VerificationError(DrError):
 
     exit_code = 8
     family = "verification"
+
+
+class StepFailedError(DrError):
+    """Everything answered, and a step did not bring about what it is for: it was undone, refused, or not there in time.
+
+    No kind of :class:`AccessError`: who catches that one goes on without what could not be looked at.
+    """
+
+    exit_code = 10
+    family = "step"
 
 
 class DeclinedError(DrError):

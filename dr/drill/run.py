@@ -20,7 +20,14 @@ from dr.cnpg.instance import last_acknowledged, read_versions
 from dr.cnpg.progress import RecoveryProgress, Stage
 from dr.cnpg.scratches import delete_scratch
 from dr.config.names import DRILL
-from dr.core.errors import AccessError, DrError, InterruptedOperationError, RecoveryError, VerificationError
+from dr.core.errors import (
+    AccessError,
+    DrError,
+    InterruptedOperationError,
+    RecoveryError,
+    StepFailedError,
+    VerificationError,
+)
 from dr.drill.examination import Examination
 from dr.drill.observe import at_work, observe_drill
 from dr.drill.plan import DrillDecision, DrillRequest, decide_drill
@@ -276,7 +283,7 @@ class Drill:
         self.reporter.progress("deleting the scratch Cluster")
         try:
             self.evidence.kept.append(self._scratch.remove(Event()))
-        except AccessError as failure:
+        except (AccessError, StepFailedError) as failure:
             self.journal.note("clean-up-failed", self.session.clock(), code=failure.code, cause=failure.cause)
             self.evidence.lost.append(
                 f"room: the scratch Cluster {self.decision.scratch_name} could not be deleted ({failure.cause}); the "

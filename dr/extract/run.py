@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.scratches import note_loaded, superuser_password
-from dr.core.errors import AccessError, InterruptedOperationError, VerificationError
+from dr.core.errors import AccessError, InterruptedOperationError, StepFailedError, VerificationError
 from dr.core.text import bytes_of
 from dr.extract import statements as sql
 from dr.extract.observe import observe_extraction
@@ -175,7 +175,7 @@ class Extract:
         return f"in {seconds:.1f} s"
 
     def _copy(self) -> TableFacts:
-        """Copy, telling how far it is. Raises AccessError ``load-failed`` when nothing came of it."""
+        """Copy, telling how far it is. Raises StepFailedError ``load-failed`` when nothing came of it."""
         session, receiver = self._session, self._receiver
         password = superuser_password(session.api, self._source, limit=_SECRET_SECONDS, stop=session.stop)
         with ThreadPoolExecutor(max_workers=1) as pool:
@@ -202,7 +202,7 @@ class Extract:
                 said = copying.result()
             except AccessError as error:
                 said = error.cause
-            raise AccessError(
+            raise StepFailedError(
                 "load-failed",
                 f"the table could not be loaded into {self._live.name}: {said or 'the copy was ended'}",
                 "mend what it names (a type, a function or a role that is missing there?), and repeat the command",
@@ -283,7 +283,7 @@ class Extract:
     def _in_place(self, script: Callable[[], str]) -> str:
         """Run the one transaction that others notice, again and again while someone holds what it needs.
 
-        Raises AccessError ``table-locked``, ``sql-failed``.
+        Raises StepFailedError ``table-locked``, AccessError ``sql-failed``.
         """
         for attempt in range(1, _LOCK_TRIES + 1):
             try:
@@ -294,7 +294,7 @@ class Extract:
                 self._tools.reporter.progress(f"waiting for others' locks, attempt {attempt} of {_LOCK_TRIES}")
                 if self._session.stop.wait(sql.LOCK_SECONDS):
                     break
-        raise AccessError(
+        raise StepFailedError(
             "table-locked",
             f"{self._request.table}, or a table that refers to it, stays locked by others in {self._live.name}",
             "find the long transaction (pg_stat_activity, pg_locks), end it, and repeat the command: it goes on",

@@ -11,7 +11,7 @@ from typing import Any
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import GROUP, PLURAL, VERSION, list_objects
 from dr.cnpg.recovered import app_secret_name
-from dr.core.errors import AccessError
+from dr.core.errors import StepFailedError
 from dr.core.waiting import poll
 from dr.finalize.dependants import Dependant, Kinds, strings_in
 from dr.kube.api import KubernetesApi
@@ -51,7 +51,10 @@ def list_unclear(api: KubernetesApi, namespace: str, clusters: Collection[str], 
 
 
 def delete_dependant(api: KubernetesApi, one: Dependant, plural: str, *, limit: float, stop: Event) -> None:
-    """Delete the object and wait until it is gone. ``limit`` is in seconds; then AccessError ``dependant-not-gone``."""
+    """Delete the object and wait until it is gone. ``limit`` is in seconds.
+
+    Raises StepFailedError ``dependant-not-gone`` at the limit.
+    """
     where = (GROUP, VERSION, one.namespace, plural, one.name)
     body = {"preconditions": {"uid": one.uid}}
     api.find(f"delete the {one}", api.custom.delete_namespaced_custom_object, *where, body=body)
@@ -59,7 +62,7 @@ def delete_dependant(api: KubernetesApi, one: Dependant, plural: str, *, limit: 
         now = api.find(f"read the {one}", api.custom.get_namespaced_custom_object, *where)
         if now is None or now["metadata"]["uid"] != one.uid:
             return
-    raise AccessError(
+    raise StepFailedError(
         "dependant-not-gone",
         f"the {one} is still there {limit:.0f} s after its deletion",
         f"see what holds it: kubectl describe {one.kind.lower()} {one.name} -n {one.namespace}",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from threading import Event
 from typing import Any
 
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, StepFailedError
 from dr.core.waiting import poll
 from dr.gitops.argocd import APPLICATION, APPLICATION_SET, REFRESH, Manager
 from dr.kube.api import KubernetesApi
@@ -70,7 +70,7 @@ def compare(api: KubernetesApi, manager: Manager, *, stop: Event) -> Manager | N
         now = read(api, manager)
         if now is None or not now.refreshing:
             return now
-    raise AccessError(
+    raise StepFailedError(
         "argocd-does-not-answer",
         f"Argo CD has not compared the {manager} with Git within {_REFRESH_SECONDS} s",
         "is its application-controller running? Its settings stay as they are until it does",
@@ -96,13 +96,13 @@ def await_quiet(api: KubernetesApi, managers: Sequence[Manager], *, hold: float,
 
     It has to stay for ``hold`` seconds.
 
-    Raises AccessError ``pause-did-not-hold``, or ``sync-does-not-end`` after ``limit`` seconds.
+    Raises StepFailedError ``pause-did-not-hold``, or ``sync-does-not-end`` after ``limit`` seconds.
     """
     quiet_since: float | None = None
     for elapsed in poll(math.inf, stop=stop, what="Argo CD to end its syncs"):
         now = [found for manager in managers if (found := read(api, manager))]
         if undone := [str(manager) for manager in now if not manager.paused]:
-            raise AccessError(
+            raise StepFailedError(
                 "pause-did-not-hold",
                 f"the pause of {', '.join(undone)} was undone at once: something else manages it",
                 "find what owns it (another Argo CD? a script?), pause that, and repeat the command",
@@ -112,7 +112,7 @@ def await_quiet(api: KubernetesApi, managers: Sequence[Manager], *, hold: float,
         if quiet_since is not None and elapsed - quiet_since >= hold:
             return
         if syncing and elapsed > limit:
-            raise AccessError(
+            raise StepFailedError(
                 "sync-does-not-end",
                 f"Argo CD is still at work on {', '.join(syncing)} after {limit:.0f} s",
                 "end it (argocd app terminate-op), and repeat the command",
@@ -122,7 +122,7 @@ def await_quiet(api: KubernetesApi, managers: Sequence[Manager], *, hold: float,
 def await_at_rest(api: KubernetesApi, managers: Sequence[Manager], *, limit: float, stop: Event) -> None:
     """Wait until those of ``managers`` that sync by themselves are in sync with Git, healthy, and at nothing.
 
-    Raises AccessError ``argocd-not-at-rest`` after ``limit`` seconds.
+    Raises StepFailedError ``argocd-not-at-rest`` after ``limit`` seconds.
     """
     for manager in managers:
         compare(api, manager, stop=stop)
@@ -133,7 +133,7 @@ def await_at_rest(api: KubernetesApi, managers: Sequence[Manager], *, limit: flo
             return
     about = [f"{found} ({', '.join(found.out_of_sync) or 'not healthy'})" for found in waiting]
     about += [window for found in waiting for window in _sync_windows(api, found)]
-    raise AccessError(
+    raise StepFailedError(
         "argocd-not-at-rest",
         f"Argo CD has not brought everything in sync within {limit:.0f} s: {'; '.join(dict.fromkeys(about))}",
         "look at its Applications; repeat the command when they are in sync and healthy",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from threading import Event
 from typing import Any
 
-from dr.core.errors import AccessError
+from dr.core.errors import StepFailedError
 from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
 from dr.kube.objects import MANAGED_BY, Workload
@@ -47,7 +47,7 @@ def await_stopped(
 ) -> None:
     """Wait until no pod of the Deployments is left, terminating ones included: one of those can still write.
 
-    ``selectors`` maps a Deployment's name to its pod selector; ``limit`` is in seconds. Raises AccessError
+    ``selectors`` maps a Deployment's name to its pod selector; ``limit`` is in seconds. Raises StepFailedError
     ``writers-still-running`` at the limit.
     """
     left = dict(selectors)
@@ -60,7 +60,7 @@ def await_stopped(
                 del left[name]
         if not left:
             return
-    raise AccessError(
+    raise StepFailedError(
         "writers-still-running",
         f"pods of {', '.join(sorted(left))} still run {limit:.0f} s after scaling to 0; what scales them back?",
         f"look: kubectl get deployment,hpa,pods -n {namespace}; pause what manages them (Argo CD?) and repeat",
@@ -70,14 +70,14 @@ def await_stopped(
 def await_ready(api: KubernetesApi, namespace: str, names: Sequence[str], *, limit: float, stop: Event) -> None:
     """Wait until every Deployment has rolled out: all wanted pods are of the newest template and available.
 
-    ``limit`` is in seconds. Raises AccessError ``writers-not-ready`` at the limit.
+    ``limit`` is in seconds. Raises StepFailedError ``writers-not-ready`` at the limit.
     """
     left = list(names)
     for _ in poll(limit, stop=stop, what=f"{', '.join(names)} to become ready"):
         left = [name for name in left if not _rolled_out(api, namespace, name)]
         if not left:
             return
-    raise AccessError(
+    raise StepFailedError(
         "writers-not-ready",
         f"{', '.join(left)} in {namespace} did not become ready within {limit:.0f} s",
         f"look: kubectl get pods -n {namespace}; kubectl logs -n {namespace} deployment/{left[0]}",
@@ -111,16 +111,16 @@ def read_secret(api: KubernetesApi, namespace: str, name: str) -> Mapping[str, s
 def copy_credentials(api: KubernetesApi, namespace: str, *, source: str, name: str) -> bool:
     """Make the Secret ``name`` with the user name and password of ``source``; False when it was there already.
 
-    The type and the two keys are what CloudNativePG wants of ``bootstrap.recovery.secret``. Raises AccessError when the
-    source Secret is not there.
+    The type and the two keys are what CloudNativePG wants of ``bootstrap.recovery.secret``. Raises StepFailedError when
+    the source Secret is not there, or lacks one of the keys.
     """
     data = read_secret(api, namespace, source)
     if data is None:
-        raise AccessError(
+        raise StepFailedError(
             "secret-missing", f"there is no Secret {namespace}/{source}", "restore the Secret of the database's owner"
         )
     if missing := [key for key in _CREDENTIALS if key not in data]:
-        raise AccessError(
+        raise StepFailedError(
             "secret-incomplete",
             f"the Secret {namespace}/{source} has no {' and no '.join(missing)}",
             "add what is missing, and repeat the command",

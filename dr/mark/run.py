@@ -10,7 +10,7 @@ from dr.archive.reader import read_catalogue
 from dr.archive.seal import seal_wal
 from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.clusters import find_cluster
-from dr.core.errors import AccessError, RefusedError, Stopped
+from dr.core.errors import AccessError, RefusedError, StepFailedError, Stopped
 from dr.core.plan import StepTaken
 from dr.kube import workloads
 from dr.mark.marks import Marks, check_mark_name, problems_of_mark, with_mark
@@ -33,7 +33,8 @@ def list_marks(session: Session) -> Marks:
 def make_mark(session: Session, name: str) -> Marks:
     """Make a restore point ``name`` in the serving Cluster, archive it, and return it alone.
 
-    Safe to repeat: one that was made and not archived is archived. Raises RequestError, RefusedError, AccessError.
+    Safe to repeat: one that was made and not archived is archived. Raises RequestError, RefusedError, AccessError,
+    StepFailedError.
     """
     check_mark_name(name)
     with held(session.lease, session.holder, take_over=session.take_over, clock=session.clock, stop=session.stop):
@@ -89,7 +90,7 @@ def _remember(session: Session, mark: Mark) -> None:
 def _seal(session: Session, psql: Psql, mark: Mark) -> None:
     try:
         seal_wal(psql, stop=session.stop, say=lambda _: None)
-    except AccessError as error:
+    except (AccessError, StepFailedError) as error:
         error.stopped = Stopped(
             at=_SEAL,
             done=(_MADE,),

@@ -11,7 +11,6 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dr.core.plan import Phase
 from dr.core.text import bytes_of, moment_of, seconds_of
 from dr.reports.document import Link, ReportDocument
 from dr.reports.phases import SEEN, TITLES

@@ -10,7 +10,7 @@ from dr.cnpg.clusters import find_cluster, list_clusters
 from dr.cnpg.fencing import fence, is_silent, unfence
 from dr.cnpg.left_behind import left_behind
 from dr.cnpg.recovered import SOURCE_ANNOTATION
-from dr.core.errors import AccessError, EngineError
+from dr.core.errors import AccessError, EngineError, StepFailedError
 from dr.core.plan import Phase, Step, StepOf
 from dr.gitops.argocd_pause import managers, release
 from dr.gitops.steps import pause_where_needed
@@ -179,11 +179,11 @@ class Move(Operation):
         return record.declaration({one.name for one in list_clusters(self.session.api, self.environment.namespace)})
 
     def check_service(self) -> str:
-        """See that the Service points to where it was declared to. Raises AccessError ``service-put-back``."""
+        """See that the Service points to where it was declared to. Raises StepFailedError ``service-put-back``."""
         environment = self.environment
         now = workloads.external_name(self.session.api, environment.namespace, environment.service)
         if now != self.decision.host:
-            raise AccessError(
+            raise StepFailedError(
                 "service-put-back",
                 f"the Service {environment.service} points to {now} again, after it was declared to point to "
                 f"{self.decision.host}",
@@ -303,7 +303,7 @@ class Reach(StepOf[Move]):
         await_same_address(pod, alias, self.op.decision.host, limit=_NAME_SECONDS, stop=session.stop)
         secret = workloads.read_secret(session.api, reached.namespace, reached.app_secret)
         if secret is None:
-            raise AccessError(
+            raise StepFailedError(
                 "secret-missing",
                 f"there is no Secret {reached.namespace}/{reached.app_secret}",
                 "restore the Secret of the database's owner",

@@ -8,7 +8,7 @@ from threading import Event
 
 import requests
 
-from dr.core.errors import AccessError, VerificationError
+from dr.core.errors import StepFailedError, VerificationError
 from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import PodExec
@@ -27,13 +27,13 @@ _LOGIN = 'IFS= read -r PGPASSWORD; export PGPASSWORD; exec psql "$@"'
 def await_same_address(pod: PodExec, alias: str, host: str, *, limit: float, stop: Event) -> str:
     """Wait until ``alias`` leads to the address of ``host``, as seen from inside ``pod``. Returns the address.
 
-    ``limit`` is in seconds. Raises AccessError ``name-not-moved`` at the limit.
+    ``limit`` is in seconds. Raises StepFailedError ``name-not-moved`` at the limit.
     """
     for _ in poll(limit, stop=stop, what=f"{alias} to lead to {host}", every=0.5):
         wanted, found = _address(pod, host), _address(pod, alias)
         if wanted and wanted == found:
             return found
-    raise AccessError(
+    raise StepFailedError(
         "name-not-moved",
         f"inside the cluster {alias} still leads to {found or 'nowhere'} {limit:.0f} s after the change, "
         f"and not to {wanted or 'an address'}, which is {host}",
@@ -50,7 +50,7 @@ def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str],
     try:
         user, password = (base64.b64decode(secret[key]).decode() for key in ("username", "password"))
     except KeyError as error:
-        raise AccessError(
+        raise StepFailedError(
             "secret-incomplete",
             f"the Secret of the recovered database's owner has no {error.args[0]}",
             "add what is missing, and repeat the command",

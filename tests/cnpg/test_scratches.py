@@ -10,7 +10,7 @@ from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.scratch import derive_scratch_cluster
 from dr.cnpg.scratches import delete_scratch, list_scratches, make_scratch, note_loaded, superuser_password
 from dr.config.names import DRILL
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, StepFailedError
 from dr.kube.api import KubernetesApi
 from tests.support.builders import TARGET, a_source, cluster_object
 from tests.support.doubles import Impatient, Wire, kube_status
@@ -69,7 +69,7 @@ def test_one_is_made_once(wire: Wire, api: KubernetesApi) -> None:
 def test_none_is_made_on_the_volume_of_an_earlier_one(wire: Wire, api: KubernetesApi) -> None:
     gone(wire)
     wire.on(f"{CORE}/persistentvolumeclaims", {"items": [{"metadata": {"name": f"{NAME}-1"}}]})
-    with pytest.raises(AccessError) as failed:
+    with pytest.raises(StepFailedError) as failed:
         make_scratch(api, manifest(), limit=0, stop=Impatient())
     assert failed.value.code == "cluster-not-gone"
     assert wire.received("POST") == []

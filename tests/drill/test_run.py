@@ -12,7 +12,7 @@ import pytest
 
 from dr.cli.live import reporter_for
 from dr.cnpg.progress import Failure, RecoveryProgress, Stage
-from dr.core.errors import AccessError, DrError, RecoveryError
+from dr.core.errors import DrError, RecoveryError, StepFailedError
 from dr.drill import run as giving_way
 from dr.drill.plan import decide_drill
 from dr.drill.report import DrillReport
@@ -138,7 +138,7 @@ class _Bench:
         def remove(_: Scratch, stop: Event | None = None) -> str:
             self.removed.append(stop)
             if self.fails_to_remove:
-                raise AccessError("cluster-not-gone", "it stays", "see what holds it")
+                raise StepFailedError("cluster-not-gone", "it stays", "see what holds it")
             return f"{NAME} is gone"
 
         self._monkeypatch.setattr(Scratch, "recover", recover)

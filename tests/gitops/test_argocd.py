@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dr.core.errors import AccessError, InterruptedOperationError
+from dr.core.errors import InterruptedOperationError, StepFailedError
 from dr.gitops.argocd import REFRESH, Manager, argocd_warnings, managers_of, pause_step
 from dr.gitops.argocd_api import await_at_rest, await_quiet, can_disable, compare, list_managers
 from dr.kube.api import KubernetesApi
@@ -159,7 +159,7 @@ def test_what_does_not_come_in_sync_is_told_with_the_window_that_may_forbid_it(
     project = {"spec": {"syncWindows": [window]}} if may_read else {"message": "no"}
     wire.on(f"{path}/appprojects/shop", project, status=200 if may_read else 403)
     # WHEN it is waited for
-    with pytest.raises(AccessError) as told:
+    with pytest.raises(StepFailedError) as told:
         await_at_rest(api, [Manager.from_object(raw)], limit=0, stop=Event())
     # THEN both are named, or what is known
     assert told.value.code == "argocd-not-at-rest"
@@ -189,7 +189,7 @@ def test_a_sync_that_is_under_way_is_waited_for(wire: Wire, api: KubernetesApi, 
 
 def test_a_sync_that_does_not_end_is_told(wire: Wire, api: KubernetesApi, paused: dict[str, Any]) -> None:
     wire.on(CHILD, {**paused, "operation": {"sync": {}}})
-    with pytest.raises(AccessError, match="still at work on Application argocd/child") as failed:
+    with pytest.raises(StepFailedError, match="still at work on Application argocd/child") as failed:
         _quiet(api, paused, Impatient(), limit=0)
     assert failed.value.code == "sync-does-not-end"
 
@@ -199,7 +199,7 @@ def test_a_pause_that_is_undone_while_it_has_to_hold_is_told(
 ) -> None:
     automated = {**paused, "spec": {**paused["spec"], "syncPolicy": {"automated": {}}}}
     stop = Impatient(lambda _: wire.on(CHILD, automated))
-    with pytest.raises(AccessError) as failed:
+    with pytest.raises(StepFailedError) as failed:
         _quiet(api, paused, stop, limit=0, hold=60)
     assert failed.value.code == "pause-did-not-hold"
 

@@ -8,7 +8,7 @@ import pytest
 from semver import Version
 
 from dr.cli.live import reporter_for
-from dr.core.errors import AccessError, DrError, EngineError, InterruptedOperationError
+from dr.core.errors import AccessError, DrError, EngineError, InterruptedOperationError, StepFailedError
 from dr.core.history import Outcome
 from dr.engine.backend import Backend
 from dr.engine.changes import Changes
@@ -189,7 +189,7 @@ def test_a_switchover_that_stopped_after_the_service_moved_goes_on_to_its_end(be
 
 def test_a_service_that_is_put_back_at_once_is_told(bench: _Bench) -> None:
     bench.engine.puts = lambda _: SOURCE_HOST
-    with pytest.raises(AccessError) as failed:
+    with pytest.raises(StepFailedError) as failed:
         bench.move()
     assert failed.value.code == "service-put-back"
     assert SOURCE_HOST in failed.value.cause
@@ -207,7 +207,7 @@ def test_an_engine_that_waits_for_what_it_may_not_see_is_told(bench: _Bench, mon
 
 def test_a_service_that_is_put_back_later_is_told_at_the_end(bench: _Bench, wire: World) -> None:
     wire.others_do = {"worker 3": lambda: wire.points_to(SOURCE_HOST)}
-    with pytest.raises(AccessError) as failed:
+    with pytest.raises(StepFailedError) as failed:
         bench.move()
     assert failed.value.code == "service-put-back"
     # AND going on leads to the end
@@ -217,7 +217,7 @@ def test_a_service_that_is_put_back_later_is_told_at_the_end(bench: _Bench, wire
 
 def test_writers_that_come_back_before_the_name_moves_are_told(bench: _Bench, wire: World) -> None:
     wire.others_do = {"worker 0": lambda: wire.scaled("api", 3)}
-    with pytest.raises(AccessError) as failed:
+    with pytest.raises(StepFailedError) as failed:
         bench.move()
     assert failed.value.code == "writers-came-back"
     assert "api 3" in failed.value.cause

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dr.core.errors import AccessError, DrError, InterruptedOperationError, VerificationError
+from dr.core.errors import DrError, InterruptedOperationError, StepFailedError, VerificationError
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import PodExec, Ran
 from dr.traffic.name_check import await_same_address, log_in, pod_of
@@ -69,7 +69,7 @@ def test_a_name_that_does_not_move_is_told_with_where_it_leads(
     pod: PodExec, monkeypatch: pytest.MonkeyPatch, alias: str, host: str, told: str
 ) -> None:
     _Names(monkeypatch, alias=alias, host=host)
-    with pytest.raises(AccessError) as failed:
+    with pytest.raises(StepFailedError) as failed:
         _await(pod, Impatient(), limit=0)
     assert failed.value.code == "name-not-moved"
     assert told in failed.value.cause
