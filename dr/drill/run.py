@@ -21,6 +21,7 @@ from dr.cnpg.progress import RecoveryProgress, Stage
 from dr.cnpg.scratches import delete_scratch
 from dr.config.names import DRILL
 from dr.core.errors import AccessError, DrError, InterruptedOperationError, RecoveryError, VerificationError
+from dr.core.target import time_of
 from dr.drill.examination import Examination
 from dr.drill.observe import at_work, observe_drill
 from dr.drill.plan import DrillDecision, DrillRequest, decide_drill
@@ -256,7 +257,7 @@ class Drill:
     def _moment(self) -> datetime:
         """Up to when the scratch Cluster has everything that was committed."""
         target, last = self.decision.request.target, self._scratch.progress.last_commit
-        return (target.time if target else None) or last or self.decision.base.begin
+        return time_of(target) or last or self.decision.base.begin
 
     @property
     def _scratch_seen(self) -> ClusterSnapshot:
