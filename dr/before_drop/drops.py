@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from dr.archive.wal_lines import Commit, WalView
 from dr.before_drop.heap_page import CatalogRow
 from dr.core.errors import Problem
-from dr.core.target import LaterCommits, RecoveryTarget
+from dr.core.target import LaterCommits, LsnTarget, TimeTarget
 from dr.core.text import exact_moment_of
 from dr.core.wal_names import lsn
 from dr.postgres.table_name import TableName
@@ -62,16 +62,16 @@ class Drop:
     from_archive: int = 0
 
     @property
-    def target(self) -> RecoveryTarget:
+    def target(self) -> LsnTarget:
         """All that was committed before the drop, and nothing of it: recovery stops before the commit's record."""
-        return RecoveryTarget(lsn=self.lsn, exclusive=True)
+        return LsnTarget(self.lsn, exclusive=True)
 
     @property
-    def moment(self) -> RecoveryTarget:
+    def moment(self) -> TimeTarget:
         """The same as a time, for this table alone: whatever changed it was committed earlier, as the drop waited for
         it. Other tables may lack what was committed in the very microsecond.
         """
-        return RecoveryTarget(self.time - timedelta(microseconds=1))
+        return TimeTarget(self.time - timedelta(microseconds=1))
 
     @property
     def facts(self) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ from dr.archive.snapshots import SnapshotBackup
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore
 from dr.cnpg.recovered import SOURCE_ANNOTATION, derive_recovered_cluster
 from dr.config.names import EXTRACTION, Purpose
-from dr.core.target import RecoveryTarget
+from dr.core.target import RecoveryTarget, TimeTarget
 
 SCRATCH_LABEL = "postgres-dr/scratch"
 ENVIRONMENT_LABEL = "postgres-dr/environment"
@@ -46,10 +46,10 @@ def superuser_secret(scratch: str) -> str:
     return f"{scratch}-superuser"
 
 
-def is_scratch_for(cluster: ClusterSnapshot, source: str, target: RecoveryTarget) -> bool:
+def is_scratch_for(cluster: ClusterSnapshot, source: str, target: TimeTarget) -> bool:
     """Whether a scratch Cluster is of this source and this target, so that it can be used again."""
     marks = cluster.annotations
-    return marks.get(SOURCE_ANNOTATION) == source and marks.get(TARGET_ANNOTATION) == target.rfc3339
+    return marks.get(SOURCE_ANNOTATION) == source and marks.get(TARGET_ANNOTATION) == target.value
 
 
 def loaded_annotation(staging: str) -> str:

@@ -21,7 +21,7 @@ from dr.config.health import HealthSettings
 from dr.config.names import cluster_name_fault
 from dr.config.stack_file import Name, SecretsProvider, Section, StateUrl, own_keys, read_section
 from dr.core.errors import RequestError
-from dr.core.target import LATEST, RecoveryTarget
+from dr.core.target import LATEST, TimeTarget
 
 
 class Rule(StrEnum):
@@ -97,7 +97,7 @@ def _moment(value: object) -> str:
     """A time with a zone, in RFC 3339 and UTC. YAML has read it already where it was written without quotes."""
     text = value.isoformat() if isinstance(value, datetime) else str(value)
     try:
-        return RecoveryTarget.parse(text, now=datetime.max.replace(tzinfo=UTC)).rfc3339
+        return TimeTarget.parse(text, now=datetime.max.replace(tzinfo=UTC)).value
     except RequestError as error:
         raise ValueError(f"{error.cause.split(': ', 1)[-1]}; write one such as 2026-04-27T09:55:00Z") from error
 

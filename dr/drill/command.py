@@ -39,7 +39,7 @@ def command(
     from dr.cli.wiring import open_journal, open_session
     from dr.config.load import load_environment
     from dr.core.errors import RequestError
-    from dr.core.target import RecoveryTarget
+    from dr.core.target import TimeTarget
     from dr.drill.observe import request_for
     from dr.drill.plan import OPERATION
     from dr.drill.run import Drill, decide
@@ -55,7 +55,7 @@ def command(
         )
     signals.interrupt_on_sigterm()
     found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
-    target = RecoveryTarget.parse(target_time, now=utc_now()) if target_time is not None else None
+    target = TimeTarget.parse(target_time, now=utc_now()) if target_time is not None else None
     session = open_session(found, context)
     with console.waiting("looking at the cluster and the backups", quiet=as_json):
         request = request_for(session, target=target, source=source, random=by_lot, quick=quick, draw=secrets.randbelow)

@@ -16,7 +16,7 @@ from dr.cnpg.scratches import list_scratches
 from dr.config.names import DRILL, scratch_name
 from dr.core.errors import AccessError
 from dr.core.history import Holder
-from dr.core.target import LaterCommits, RecoveryTarget
+from dr.core.target import LaterCommits, RecoveryTarget, time_of
 from dr.drill.plan import DrillRequest, DrillSituation, random_target
 from dr.engine.processes import known_dead
 from dr.kube import workloads
@@ -109,9 +109,10 @@ def _external_name(session: Session) -> str | None:
 
 
 def _later(session: Session, source: ClusterSnapshot | None, request: DrillRequest) -> LaterCommits | None:
-    if source is None or source.primary is None or request.target is None or request.target.time is None:
+    since = time_of(request.target)
+    if source is None or source.primary is None or since is None:
         return None
-    return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=request.target.time)
+    return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=since)
 
 
 def _missing_secrets(session: Session, source: ClusterSnapshot | None) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from dr.config.environment import Environment
 from dr.config.names import DRILL
 from dr.core.errors import Problem, RefusedError
 from dr.core.plan import Plan, Step, Text
-from dr.core.target import LaterCommits, RecoveryTarget
+from dr.core.target import LaterCommits, LsnTarget, RecoveryTarget
 from dr.core.text import exact_moment_of, mebibytes_of
 from dr.recovery.preconditions import preconditions
 from dr.recovery.situation import RecoveryRequest, Situation
@@ -94,7 +94,7 @@ class DrillDecision:
         return str(self.scratch["metadata"]["name"])
 
 
-def random_target(archive: Archive | None, draw: Callable[[int], int]) -> RecoveryTarget | None:
+def random_target(archive: Archive | None, draw: Callable[[int], int]) -> LsnTarget | None:
     """A position that the archive can surely reach, by lot: ``draw(n)`` gives one of 0 to n-1. None where there is but
     one, the end.
 
@@ -106,7 +106,7 @@ def random_target(archive: Archive | None, draw: Callable[[int], int]) -> Recove
         return None
     window = usual[-1]
     first, last = window.backups[0].end_lsn + 1, window.end.lsn - archive.segment_size
-    return RecoveryTarget(lsn=first + draw(last - first)) if last > first else None
+    return LsnTarget(first + draw(last - first)) if last > first else None
 
 
 def decide_drill(environment: Environment, request: DrillRequest, situation: DrillSituation) -> DrillDecision:

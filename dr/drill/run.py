@@ -28,6 +28,7 @@ from dr.core.errors import (
     StepFailedError,
     VerificationError,
 )
+from dr.core.target import time_of
 from dr.drill.examination import Examination
 from dr.drill.observe import at_work, observe_drill
 from dr.drill.plan import DrillDecision, DrillRequest, decide_drill
@@ -265,7 +266,7 @@ class Drill:
     def _moment(self) -> datetime:
         """Up to when the scratch Cluster has everything that was committed."""
         target, last = self.decision.request.target, self._scratch.progress.last_commit
-        return (target.time if target else None) or last or self.decision.base.begin
+        return time_of(target) or last or self.decision.base.begin
 
     @property
     def _scratch_seen(self) -> ClusterSnapshot:

@@ -9,7 +9,7 @@ from dr.cnpg.scratch import is_scratch_for, loaded_by
 from dr.cnpg.scratches import list_scratches
 from dr.config.names import scratch_name
 from dr.core.errors import AccessError
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
 from dr.extract.preconditions import ExtractRequest, ExtractSituation
 from dr.extract.statements import QUALIFIED
 from dr.extract.table_facts import LiveSeen, ask_live
@@ -28,7 +28,7 @@ def request_for(
     session: Session,
     *,
     table: TableName,
-    target: RecoveryTarget | None,
+    target: TimeTarget | None,
     source: str | None,
     source_manifest: str | None,
     swap: bool,

@@ -64,7 +64,7 @@ class ExtractReport:
             "environment": self.environment.name,
             "result": "extracted",
             "table": str(decision.request.table),
-            "target": decision.request.target.rfc3339,
+            "target": decision.request.target.value,
             "cluster": decision.live.name,
             "recoveredTable": str(decision.request.final),
             "keptTable": done.kept or None,

@@ -11,7 +11,7 @@ they mean what bears that name when they are run again.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
 from dr.extract.table_facts import ForeignKey, Part, Prepared, TableFacts, View
 from dr.postgres.sql import identifier, literal
 from dr.postgres.table_name import STAGING_PREFIX, TableName, all_suffixed, stamp
@@ -102,7 +102,7 @@ def ask_present(relations: Iterable[str], keys: Iterable[ForeignKey]) -> str:
     return " UNION ALL ".join(values) or "SELECT WHERE false"
 
 
-def beside(table: TableName, target: RecoveryTarget, staging: str, loaded: TableFacts) -> str:
+def beside(table: TableName, target: TimeTarget, staging: str, loaded: TableFacts) -> str:
     """Give the loaded table its place beside the present one, under the name with the target."""
     suffix = f"_recovered_{stamp(target)}"
     names = all_suffixed((part.name for part in loaded.parts), suffix)
@@ -122,7 +122,7 @@ class Swap:
     """
 
     table: TableName
-    target: RecoveryTarget
+    target: TimeTarget
     staging: str
     loaded: TableFacts
     existing: TableFacts | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase
 
 from dr.core.errors import RequestError
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
 from dr.postgres.sql import identifier
 
 IDENTIFIER_BYTES = 63
@@ -58,27 +58,27 @@ class TableName:
         return f"{_shown(self.schema)}.{_shown(self.table)}"
 
 
-def stamp(target: RecoveryTarget) -> str:
+def stamp(target: TimeTarget) -> str:
     """The target in a name: ``20261123t090102z``, in UTC."""
     return f"{target.time:%Y%m%dt%H%M%Sz}"
 
 
-def recovered_as(table: TableName, target: RecoveryTarget) -> TableName:
+def recovered_as(table: TableName, target: TimeTarget) -> TableName:
     """What the table as it was at ``target`` is called beside the present one."""
     return TableName(table.schema, suffixed(table.table, f"_recovered_{stamp(target)}"))
 
 
-def kept_as(table: TableName, target: RecoveryTarget) -> TableName:
+def kept_as(table: TableName, target: TimeTarget) -> TableName:
     """What a table is called after the one of ``target`` took its place."""
     return TableName(table.schema, suffixed(table.table, f"_before_{stamp(target)}"))
 
 
-def staging_schema(table: TableName, target: RecoveryTarget) -> str:
+def staging_schema(table: TableName, target: TimeTarget) -> str:
     """The schema that the table is loaded into before it gets its place.
 
     The same for each try of the same extraction, so that a later one finds what an earlier one left.
     """
-    digest = hashlib.sha256(f"{table.sql} {target.rfc3339}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{table.sql} {target.value}".encode()).hexdigest()
     return f"{STAGING_PREFIX}{digest[:12]}"
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from dr.cnpg.cluster import cluster_behind
 from dr.core.errors import DrError, told
+from dr.core.target import written_fields
 from dr.core.text import whole_seconds_of
 from dr.engine.changes import Change, Changes, Op
 from dr.guard.rules import CLUSTER, Danger
@@ -131,7 +132,7 @@ def _more(change: Change) -> Iterator[str]:
     if change.type == CLUSTER and change.op in {Op.CREATE, Op.REPLACE}:
         recovery: Mapping[str, Any] = change.new("spec.bootstrap.recovery") or {}
         if recovery:
-            target = (recovery.get("recoveryTarget") or {}).get("targetTime") or "the end of its WAL"
+            target = written_fields(recovery.get("recoveryTarget") or {}) or "the end of its WAL"
             yield f"recovered from {recovery.get('source')} to {target}"
     if host := change.new("spec.externalName"):
         before = change.old("spec.externalName")

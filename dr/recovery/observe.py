@@ -18,7 +18,7 @@ from dr.cnpg.recovered import named_by
 from dr.cnpg.volumes import list_snapshot_backups
 from dr.config.environment import BackupPlace
 from dr.core.errors import AccessError, RequestError
-from dr.core.target import LaterCommits, RecoveryTarget
+from dr.core.target import LaterCommits, RecoveryTarget, time_of
 from dr.gitops.argocd_pause import managers
 from dr.kube import workloads
 from dr.kube.pod_exec import GONE
@@ -128,9 +128,10 @@ def _ask_outside(session: Session, source: ClusterSnapshot | None, request: Reco
 def _later(session: Session, source: ClusterSnapshot | None, request: RecoveryRequest) -> LaterCommits | None:
     if request.drop is not None:
         return request.drop.left_out
-    if source is None or source.primary is None or request.target is None or request.target.time is None:
+    since = time_of(request.target)
+    if source is None or source.primary is None or since is None:
         return None
-    return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=request.target.time)
+    return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=since)
 
 
 @dataclass(frozen=True, kw_only=True)

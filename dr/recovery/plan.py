@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 from dr.archive.contents import BaseBackup
 from dr.archive.promise import Promise, promise_of
@@ -14,7 +15,16 @@ from dr.cnpg.recovered import RecoveredCluster, derive_recovered_cluster, identi
 from dr.config.environment import Environment
 from dr.config.names import free_name
 from dr.core.errors import RefusedError
-from dr.core.target import LaterCommits, RecoveryTarget
+from dr.core.target import (
+    ImmediateTarget,
+    LaterCommits,
+    LsnTarget,
+    NameTarget,
+    RecoveryTarget,
+    TimeTarget,
+    XidTarget,
+    time_of,
+)
 from dr.core.target_options import skew_warning
 from dr.core.text import whole_seconds_of
 from dr.gitops.argocd import Manager, argocd_warnings
@@ -197,10 +207,10 @@ def _outside_warnings(request: RecoveryRequest, outside: Outside | None) -> Iter
 def _target(target: RecoveryTarget | None, situation: Situation) -> str:
     if target is None:
         return "everything that was committed: the end of the WAL"
-    if target.time is None:
+    if (time := time_of(target)) is None:
         return ", ".join(part for part in (str(target), target.how) if part)
-    ago = whole_seconds_of((situation.seen_at - target.time).total_seconds())
-    return f"{target} = {target.time.astimezone():%Y-%m-%d %H:%M:%S %Z}, {ago} ago, {target.how}"
+    ago = whole_seconds_of((situation.seen_at - time).total_seconds())
+    return f"{target} = {time.astimezone():%Y-%m-%d %H:%M:%S %Z}, {ago} ago, {target.how}"
 
 
 def _warnings(
@@ -247,17 +257,26 @@ def _client_warning(request: RecoveryRequest, situation: Situation) -> Iterator[
 
 def seal_warning(situation: Situation, target: RecoveryTarget | None, *, seal: bool) -> Iterator[str]:
     """That the source's WAL is not sealed, or that it is not sure that it can be."""
-    if target is not None and target.immediate:
+    if not (unsealed := _unsealed(target)):
         return
     if situation.primary_down:
-        yield f"The source's primary does not run, so its WAL cannot be sealed: {_unsealed(target)}"
+        yield f"The source's primary does not run, so its WAL cannot be sealed: {unsealed}"
     elif not seal:
-        yield f"The WAL is not sealed: {_unsealed(target)}"
+        yield f"The WAL is not sealed: {unsealed}"
     elif situation.database_time is None:
         yield "The source's primary did not answer: whether its WAL can be sealed is not known until it is tried."
 
 
 def _unsealed(target: RecoveryTarget | None) -> str:
-    if target is None:
-        return _UNSEALED_LATEST
-    return _UNSEALED_PLACE if target.time is None else _UNSEALED_TIME
+    """What it means that the WAL is not sealed; empty where the target needs nothing of it."""
+    match target:
+        case None:
+            return _UNSEALED_LATEST
+        case TimeTarget():
+            return _UNSEALED_TIME
+        case LsnTarget() | XidTarget() | NameTarget():
+            return _UNSEALED_PLACE
+        case ImmediateTarget():
+            return ""
+        case _:
+            assert_never(target)

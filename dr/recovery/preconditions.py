@@ -13,7 +13,7 @@ from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, problems_of_arch
 from dr.config.environment import Environment, Rule
 from dr.config.names import free_name
 from dr.core.errors import Problem
-from dr.core.target import written
+from dr.core.target import time_of, written
 from dr.core.text import exact_moment_of
 from dr.recovery.situation import RecoveryRequest, Situation, base_of, problems_of_snapshot
 from dr.traffic.writer_steps import problems_around
@@ -106,7 +106,7 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
         yield from found
         if not found and (not alive or not (request.seal or request.insists)):
             yield from problems_of_end(archive, backup, request.target, alive=alive)
-    time = request.target.time if request.target else None
+    time = time_of(request.target)
     if time is not None and situation.database_time is not None and time > situation.database_time:
         yield Problem(
             code="target-after-database-clock",

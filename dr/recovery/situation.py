@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from dr.archive.contents import Archive, BaseBackup, Catalogue
 from dr.archive.snapshots import SnapshotBackup
@@ -18,7 +19,18 @@ from dr.cnpg.cluster_copy import StandIn
 from dr.config.environment import Environment
 from dr.config.names import check_cluster_name
 from dr.core.errors import Problem
-from dr.core.target import AUTO, NEVER, NEWEST, LaterCommits, RecoveryTarget
+from dr.core.target import (
+    AUTO,
+    NEVER,
+    NEWEST,
+    ImmediateTarget,
+    LaterCommits,
+    LsnTarget,
+    NameTarget,
+    RecoveryTarget,
+    TimeTarget,
+    XidTarget,
+)
 from dr.core.text import exact_moment_of, mebibytes_of
 from dr.core.wal_names import lsn, number_of
 from dr.gitops.argocd import Manager
@@ -226,13 +238,19 @@ def _fault(snapshot: SnapshotBackup, target: RecoveryTarget | None, situation: S
         return "no WAL is archived that could be replayed on it"
     if snapshot.major and source.major and snapshot.major != source.major:
         return f"it is of PostgreSQL {snapshot.major}, and {source.name} runs {source.major}"
-    if target is not None and target.time is not None and snapshot.end > target.time:
-        return f"it ended at {exact_moment_of(snapshot.end)}, after the target"
-    if target is not None and target.lsn is not None:
-        if snapshot.end_lsn is None:
-            return "where it ended in the WAL is not known, as its Backup is gone, and so not whether before the target"
-        if snapshot.end_lsn >= target.lsn:
-            return f"it ended at LSN {lsn(snapshot.end_lsn)}, not before the target"
+    match target:
+        case TimeTarget() if snapshot.end > target.time:
+            return f"it ended at {exact_moment_of(snapshot.end)}, after the target"
+        case LsnTarget():
+            if snapshot.end_lsn is None:
+                why = "as its Backup is gone, and so not whether before the target"
+                return f"where it ended in the WAL is not known, {why}"
+            if snapshot.end_lsn >= target.lsn:
+                return f"it ended at LSN {lsn(snapshot.end_lsn)}, not before the target"
+        case TimeTarget() | XidTarget() | NameTarget() | ImmediateTarget() | None:
+            pass
+        case _:
+            assert_never(target)
     backup = snapshot.as_base(archive.segment_size)
     whole = _with(archive, backup)
     if backup in unusable(whole):

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
-from dr.archive.promise import Promise, stopped_because_of
+from dr.archive.promise import Promise
 from dr.archive.seal import ask_history
 from dr.config.environment import Environment, VerificationQuery
 from dr.core.errors import AccessError, VerificationError
-from dr.core.target import LaterCommits, RecoveryTarget
+from dr.core.target import ImmediateTarget, LaterCommits, LsnTarget, NameTarget, RecoveryTarget, TimeTarget, XidTarget
 from dr.core.text import exact_moment_of
 from dr.core.wal_names import lsn
 from dr.postgres.psql import Psql
@@ -95,11 +96,13 @@ def verify_last_commit(
     """
     if last_commit is None:
         return Finding(name="last transaction", value="none replayed after the base backup", passed=None)
-    kept = None
-    if target is not None and target.time is not None:
-        kept = last_commit < target.time if target.exclusive else last_commit <= target.time
-    elif expected == last_commit:
-        kept = True
+    match target:
+        case TimeTarget():
+            kept: bool | None = last_commit < target.time if target.exclusive else last_commit <= target.time
+        case LsnTarget() | XidTarget() | NameTarget() | ImmediateTarget() | None:
+            kept = True if expected == last_commit else None
+        case _:
+            assert_never(target)
     return Finding(name="last transaction", value=exact_moment_of(last_commit), passed=kept)
 
 
@@ -125,7 +128,7 @@ def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | Non
         value = f"LSN {lsn(reached.lsn)} of timeline {reached.parent}; the recovery had to reach {promise}"
         return _ended_early(name, value + (short if ends else ""))
     if target is not None:
-        stop = next((end for end in ends if stopped_because_of(target, end)), None)
+        stop = next((end for end in ends if target.reached_by(end.reason)), None)
         told = stop or ends[-1]
         value = f"LSN {lsn(told.lsn)}, {told.reason.strip()}"
         return Finding(name=name, value=value, passed=stop is not None, remedy=_NOT_THE_TARGET)

@@ -35,7 +35,7 @@ def scratch_of(**spec: Any) -> dict[str, Any]:
 
 def test_it_reads_the_sources_archive_up_to_the_target_and_writes_none() -> None:
     spec = scratch_of()["spec"]
-    assert spec["bootstrap"]["recovery"]["recoveryTarget"] == {"targetTime": TARGET.rfc3339}
+    assert spec["bootstrap"]["recovery"]["recoveryTarget"] == {"targetTime": TARGET.value}
     assert spec["externalClusters"][0]["barmanObjectStore"]["serverName"] == "postgres-prod"
     assert "backup" not in spec
     assert "plugins" not in spec
@@ -80,7 +80,7 @@ def test_its_passwords_are_its_own_and_go_with_it() -> None:
 def test_it_is_found_again_by_its_label_and_by_what_it_is_of() -> None:
     metadata = scratch_of()["metadata"]
     assert metadata["labels"][SCRATCH_LABEL] == "true"
-    assert metadata["annotations"] == {TARGET_ANNOTATION: TARGET.rfc3339, SOURCE_ANNOTATION: "postgres-prod"}
+    assert metadata["annotations"] == {TARGET_ANNOTATION: TARGET.value, SOURCE_ANNOTATION: "postgres-prod"}
     raw = cluster_object("postgres-prod-scratch")
     raw["metadata"]["annotations"] = {**metadata["annotations"], "postgres-dr/loaded-postgres_dr_1": "16400"}
     seen = ClusterSnapshot.from_object(raw)

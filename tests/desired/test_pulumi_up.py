@@ -148,7 +148,7 @@ def test_a_recovery_is_declared_beside_the_others_and_remembered_before_it_is_ma
     apply(asked, decided)
     assert wire.record.recovery("postgres-prod-recovered") is not None
     assert wanted[0].target is not None
-    assert wanted[0].target.rfc3339 == "2026-04-27T09:00:00+00:00"
+    assert wanted[0].target.value == "2026-04-27T09:00:00+00:00"
     assert dict(wire.record.applied) == {"targetTime": "2026-04-27T09:00:00+00:00", "cutover": None}
 
 

@@ -10,7 +10,7 @@ from dr.archive.contents import Catalogue
 from dr.cnpg.fetch_ahead import Fetching
 from dr.core.errors import RefusedError
 from dr.core.history import Outcome
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
 from dr.extract.plan import ExtractDecision, decide_extraction
 from dr.extract.preconditions import ExtractSituation
 from dr.extract.table_facts import Part, View
@@ -45,7 +45,7 @@ def test_much_wal_is_fetched_ahead_where_the_archive_is_an_in_tree_one() -> None
     catalogue = Catalogue(server_name="postgres-prod", backups=long.backups, server_names=frozenset())
     recovery = a_situation(archive=long, catalogue=catalogue)
     situation = an_extract_situation(recovery=recovery, live=a_source())
-    target = RecoveryTarget(at(100))
+    target = TimeTarget(at(100))
 
     ahead = decide(situation, target=target)
     assert ahead.fetching == Fetching(16)
@@ -159,7 +159,7 @@ def test_the_command_that_goes_on_asks_for_the_same() -> None:
         an_environment()
     )
     assert shlex.split(command)[3:] == [
-        *("extract", "--env", "prod", "--table", "public.users", "--target-time", TARGET.rfc3339),
+        *("extract", "--env", "prod", "--table", "public.users", "--target-time", TARGET.value),
         *("--source", "old", "--swap", "--keep-scratch", "--skip-seal"),
     ]
     quoted = an_extract_request(table=TableName("sales", 'it\'s "$HOME"')).command(an_environment())

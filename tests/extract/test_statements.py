@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
 from dr.extract.statements import (
     NOT_DONE,
     Present,
@@ -20,7 +20,7 @@ from dr.extract.statements import (
 from dr.extract.table_facts import ForeignKey, Part, Prepared, Sequence, TableFacts, View, ask_live, ask_table
 from dr.postgres.table_name import TableName
 
-TARGET = RecoveryTarget(datetime(2026, 11, 23, 9, 1, 2, tzinfo=UTC))
+TARGET = TimeTarget(datetime(2026, 11, 23, 9, 1, 2, tzinfo=UTC))
 USERS = TableName("public", "users")
 STAGING = "postgres_dr_1"
 TO_COUNTRY = ForeignKey(

@@ -8,7 +8,7 @@ import pytest
 
 from dr.before_drop.drops import source_silent
 from dr.core.errors import RefusedError, RequestError
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
 from dr.extract import observe as extract
 from dr.main import run
 from dr.postgres.table_name import (
@@ -22,7 +22,7 @@ from dr.postgres.table_name import (
 from dr.recovery import run as recovery
 from tests.support.doubles import Wire
 
-TARGET = RecoveryTarget(datetime(2026, 11, 23, 9, 1, 2, 500000, tzinfo=UTC))
+TARGET = TimeTarget(datetime(2026, 11, 23, 9, 1, 2, 500000, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_two_long_names_that_would_become_one_get_numbers() -> None:
 
 def test_the_staging_schema_is_the_same_each_time_and_another_for_another_table_or_moment() -> None:
     users, orders = TableName("public", "users"), TableName("public", "orders")
-    later = RecoveryTarget(datetime(2026, 11, 23, 9, 1, 2, 600000, tzinfo=UTC))
+    later = TimeTarget(datetime(2026, 11, 23, 9, 1, 2, 600000, tzinfo=UTC))
     assert staging_schema(users, TARGET) == staging_schema(users, TARGET)
     assert len({staging_schema(users, TARGET), staging_schema(orders, TARGET), staging_schema(users, later)}) == 3
     assert staging_schema(users, TARGET).startswith("postgres_dr_")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dr.core.errors import RefusedError
-from dr.core.target import RecoveryTarget
+from dr.core.target import ImmediateTarget, LsnTarget, NameTarget, RecoveryTarget, TimeTarget, XidTarget
 from dr.main import run
 from dr.recovery.verify import verify_last_commit
 from tests.support.builders import (
@@ -22,11 +22,11 @@ from tests.support.builders import (
 from tests.support.doubles import Wire, nothing_changed
 
 BACKUP = "20240501T030000"
-LSN = RecoveryTarget(lsn=0x3000139)
-XID = RecoveryTarget(xid=742, backup_id="20260427T030000", exclusive=True)
-NAME = RecoveryTarget(name="before the migration", backup_id="20260427T030000")
-IMMEDIATE = RecoveryTarget(immediate=True, backup_id="20260427T030000")
-TIME = RecoveryTarget(TARGET_TIME, timeline=1, exclusive=True)
+LSN = LsnTarget(0x3000139)
+XID = XidTarget(742, backup_id="20260427T030000", exclusive=True)
+NAME = NameTarget("before the migration", backup_id="20260427T030000")
+IMMEDIATE = ImmediateTarget(backup_id="20260427T030000")
+TIME = TimeTarget(TARGET_TIME, timeline=1, exclusive=True)
 
 
 def _pitr(folder: Path, *more: str) -> int:

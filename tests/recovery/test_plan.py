@@ -8,7 +8,7 @@ import pytest
 
 from dr.archive.contents import Catalogue
 from dr.core.errors import RefusedError
-from dr.core.target import RecoveryTarget
+from dr.core.target import RecoveryTarget, TimeTarget
 from dr.postgres.clients import Client
 from dr.postgres.outside import Outside
 from dr.recovery.plan import RecoveryDecision
@@ -168,7 +168,7 @@ def test_the_command_to_go_on_asks_for_the_same() -> None:
         "--env",
         "prod",
         "--target-time",
-        TARGET.rfc3339,
+        TARGET.value,
         "--recovered-name",
         "another",
         "--skip-seal",
@@ -189,7 +189,7 @@ def test_going_on_with_a_recovery_that_still_tries_clears_nothing_away() -> None
 
 def test_the_command_leaves_out_what_is_the_default() -> None:
     command = a_request().command(an_environment(), go_on=False)
-    assert command == f"python -m dr pitr --env prod --target-time {TARGET.rfc3339}"
+    assert command == f"python -m dr pitr --env prod --target-time {TARGET.value}"
 
 
 def test_the_end_of_the_wal_is_declared_by_the_base_backup_of_the_plan_alone() -> None:
@@ -217,7 +217,7 @@ def test_going_on_tells_a_recovery_to_the_end_from_one_to_a_time() -> None:
 
 def test_the_command_reads_back_as_the_same_target() -> None:
     parts = shlex.split(a_request().command(an_environment(), go_on=True))
-    assert RecoveryTarget.parse(parts[parts.index("--target-time") + 1], now=NOW) == TARGET
+    assert TimeTarget.parse(parts[parts.index("--target-time") + 1], now=NOW) == TARGET
 
 
 def test_the_plan_as_json_is_the_plan() -> None:

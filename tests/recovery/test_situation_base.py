@@ -7,7 +7,7 @@ import pytest
 
 from dr.archive.snapshots import SnapshotBackup
 from dr.core.errors import RefusedError, RequestError
-from dr.core.target import AUTO, NEVER, NEWEST, RecoveryTarget
+from dr.core.target import AUTO, NEVER, NEWEST, LsnTarget, RecoveryTarget, TimeTarget
 from dr.core.target_options import TargetOptions
 from dr.core.wal_names import name_of
 from dr.recovery.run import Recovery
@@ -15,7 +15,7 @@ from dr.recovery.situation import RecoveryBase, Situation, base_of, problems_of_
 from tests.support.archives import SEGMENT, archive, at, backup, switch, wal
 from tests.support.builders import NOW, a_decision, a_situation, a_snapshot, a_source, an_environment
 
-TARGET = RecoveryTarget(at(200))
+TARGET = TimeTarget(at(200))
 
 
 def snap(number: int, name: str | None = None, **changes: Any) -> SnapshotBackup:
@@ -84,8 +84,8 @@ def test_one_after_the_target_is_no_base_and_the_one_before_it_is() -> None:
     [
         (snap(21), TARGET, "it ended at 2026-04-20 03:30:00 UTC, after the target"),
         (snap(7, fault="it is broken"), TARGET, "it is broken"),
-        (snap(7), RecoveryTarget(lsn=7 * SEGMENT), "it ended at LSN 0/7000138, not before the target"),
-        (snap(7, end_lsn=None), RecoveryTarget(lsn=9 * SEGMENT), "where it ended in the WAL is not known"),
+        (snap(7), LsnTarget(7 * SEGMENT), "it ended at LSN 0/7000138, not before the target"),
+        (snap(7, end_lsn=None), LsnTarget(9 * SEGMENT), "where it ended in the WAL is not known"),
         (snap(40), None, "WAL segment 000000010000000000000028, which it begins with, is not archived"),
         (snap(7, major=16), TARGET, "it is of PostgreSQL 16, and postgres-prod runs 17"),
         (snap(7), replace(TARGET, timeline=2), "timeline 2 does not come by it"),

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import dr.reports
+from dr.core.plan import Phase
 from dr.reports.document import DataLoss, Failed, FindingLine, Link, ReportDocument, Sizes
 from dr.reports.page import markdown, page
-from dr.reports.phases import Phase
 from dr.reports.trend import trend_of
 from tests.support.reports import a_report
 

@@ -13,7 +13,7 @@ from dr.cnpg.recovered import RecoveredCluster, derive_recovered_cluster
 from dr.config.environment import Environment, parse_environment
 from dr.core.history import Holder, LeaseSeen, OperationEntry
 from dr.core.plan import Phase, Step
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
 from dr.finalize.dependants import Dependant
 from dr.finalize.preconditions import FinalizeSituation
 from dr.gitops.manifests import ManifestFile, Rewriting
@@ -25,7 +25,7 @@ from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation, deci
 
 NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
 TARGET_TIME = datetime(2026, 4, 27, 9, 55, tzinfo=UTC)
-TARGET = RecoveryTarget(TARGET_TIME)
+TARGET = TimeTarget(TARGET_TIME)
 LIMIT = timedelta(minutes=20)
 BUCKET = "backups-of-acme"
 BACKUP_URL = f"gs://{BUCKET}/prod"
