@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from dr.core.plan import Phase, Plan
+from dr.extract.plan import ExtractDecision
+from dr.extract.run import Extract
 from dr.finalize.plan import FinalizeDecision
 from dr.finalize.run import Finalize
 from dr.recovery.plan import RecoveryDecision
@@ -28,6 +30,8 @@ def plan_of(decision: Any) -> Plan:
         return Recovery(decision).plan
     if isinstance(decision, FinalizeDecision):
         return Finalize(decision).plan
+    if isinstance(decision, ExtractDecision):
+        return Extract(decision).plan
     found: Plan = decision.plan
     return found
 
