@@ -19,12 +19,12 @@ from dr.extract.steps import (
     Load,
     PutBack,
     Recover,
-    RemoveScratch,
     SealWal,
     Settle,
     SwapIn,
     Verify,
 )
+from dr.recovery.scratch import RemoveScratch
 from dr.run.operation import Course, Tools, run_operation
 from dr.run.session import Session
 
@@ -50,7 +50,7 @@ class Extract(Extraction):
             yield SwapIn(self) if request.swap else GiveName(self)
         if request.swap:
             yield Settle(self)
-        yield PutBack(self) if request.keep_scratch else RemoveScratch(self)
+        yield PutBack(self) if request.keep_scratch else RemoveScratch(self, decision.scratch_name)
 
     def run(self, tools: Tools) -> ExtractReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came."""

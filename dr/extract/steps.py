@@ -474,14 +474,3 @@ class PutBack(StepOf[Extraction]):
             return "the scratch Cluster is gone"
         self.op.put_back_in(scratch, self.op.request.staging)
         return f"{self.op.request.table} is where it was"
-
-
-class RemoveScratch(StepOf[Extraction]):
-    key, title, phase = "remove-scratch", "Tidy up", Phase.CLEAN_UP
-    done_when = "nothing that it owned is left"
-
-    def detail(self) -> str:
-        return f"delete the scratch Cluster {self.op.decision.scratch_name}, with its volume and Secrets"
-
-    def run(self) -> str:
-        return self.op.scratch.remove()

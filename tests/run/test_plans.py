@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from dr.core.plan import Phase, Plan
+from dr.drill.plan import DrillDecision
+from dr.drill.run import Drill
 from dr.extract.plan import ExtractDecision
 from dr.extract.run import Extract
 from dr.finalize.plan import FinalizeDecision
@@ -32,6 +34,8 @@ def plan_of(decision: Any) -> Plan:
         return Finalize(decision).plan
     if isinstance(decision, ExtractDecision):
         return Extract(decision).plan
+    if isinstance(decision, DrillDecision):
+        return Drill(decision).plan
     found: Plan = decision.plan
     return found
 
