@@ -106,8 +106,10 @@ class Recover(StepOf[Trial]):
 
     def detail(self) -> str:
         decision = self.op.decision
-        end = "the target" if decision.request.target else "its end"
-        return f"the scratch Cluster {decision.scratch_name} from base backup {decision.base.backup_id} and WAL up to {end}"
+        return (
+            f"the scratch Cluster {decision.scratch_name} from base backup {decision.base.backup_id} and WAL up to "
+            + ("the target" if decision.request.target else "its end")
+        )
 
     def undo(self) -> tuple[str, ...]:
         context, namespace = self.op.environment.kubernetes.context, self.op.environment.namespace

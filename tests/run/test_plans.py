@@ -14,6 +14,7 @@ from dr.extract.plan import ExtractDecision
 from dr.extract.run import Extract
 from dr.finalize.plan import FinalizeDecision
 from dr.finalize.run import Finalize
+from dr.rebuild.run import Rebuild
 from dr.recovery.plan import RecoveryDecision
 from dr.recovery.run import Recovery
 from dr.reports.phases import _STEPS
@@ -36,8 +37,7 @@ def plan_of(decision: Any) -> Plan:
         return Extract(decision).plan
     if isinstance(decision, DrillDecision):
         return Drill(decision).plan
-    found: Plan = decision.plan
-    return found
+    return Rebuild(decision).plan
 
 
 def _now() -> str:

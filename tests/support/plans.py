@@ -18,6 +18,7 @@ from dr.postgres.table_argument import TableName
 from dr.rebuild.origin import Judgement, Origin
 from dr.rebuild.plan import RebuildRequest, decide_rebuild
 from dr.rebuild.report import RebuildReport
+from dr.rebuild.run import Rebuild
 from dr.recovery.report import RecoveryReport
 from dr.reports.document import FindingLine
 from dr.switchover.report import MoveReport
@@ -155,4 +156,13 @@ def reports() -> Iterator[tuple[str, Any]]:
     yield "drill", DrillReport(decision=decided["drill-latest"], findings=lines, rto=None, rpo=None, **common)
     origin = Judgement(origin=Origin.FRESH, evidence=("another system identifier",))
     serving: dict[str, Any] = {"serving": "postgres-prod-recovered", "smoke": "200"}
-    yield "rebuild", RebuildReport(decision=decided["rebuild"], origin=origin, **serving, **common)
+    yield (
+        "rebuild",
+        RebuildReport(
+            decision=decided["rebuild"],
+            estimate=Rebuild(decided["rebuild"]).estimate,
+            origin=origin,
+            **serving,
+            **common,
+        ),
+    )
