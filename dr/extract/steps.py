@@ -408,8 +408,8 @@ class SwapIn(StepOf[Extraction]):
 
 
 class Settle(StepOf[Extraction]):
-    key, title, phase = "settle", "Settle", Phase.ENGINE
-    done_when = ""
+    key, title, phase = "settle", "Settle", Phase.VERIFICATION
+    done_when = "each was tried, and what failed is reported"
 
     def detail(self) -> str:
         return "check foreign keys, fill materialized views; what fails is reported"

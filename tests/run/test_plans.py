@@ -37,7 +37,7 @@ def test_plans_and_reports_are_those_that_were_kept(monkeypatch: pytest.MonkeyPa
 def test_every_step_says_what_it_does_and_how_it_is_known_to_be_done(plan: Plan) -> None:
     assert plan.steps
     for step in plan.as_json()["steps"]:
-        assert all(step[key] for key in ("key", "title", "detail")), step
+        assert all(step[key] for key in ("key", "title", "detail", "doneWhen")), step
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
