@@ -118,23 +118,3 @@ class Plan:
                 for step in self.steps
             ],
         }
-
-
-class Text(Step):
-    """A step whose doing stands elsewhere."""
-
-    key, title, phase, done_when = "", "", Phase.OTHER, ""
-
-    def __init__(self, *, key: str, title: str, detail: str, done_when: str = "", undo: tuple[str, ...] = ()) -> None:
-        self.key, self.title, self.done_when = key, title, done_when
-        self._detail, self._undo = detail, undo
-        self.do: Any = None
-
-    def detail(self) -> str:
-        return self._detail
-
-    def undo(self) -> tuple[str, ...]:
-        return self._undo
-
-    def run(self) -> str:
-        return str(self.do())

@@ -6,7 +6,7 @@ end of the WAL has lost is what a disaster at that moment would have lost.
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dr.archive.contents import Archive, BaseBackup
@@ -20,7 +20,6 @@ from dr.cnpg.scratch import derive_scratch_cluster
 from dr.config.environment import Environment
 from dr.config.names import DRILL
 from dr.core.errors import Problem, RefusedError
-from dr.core.plan import Plan, Step, Text
 from dr.core.target import LaterCommits, LsnTarget, RecoveryTarget
 from dr.core.text import exact_moment_of, mebibytes_of
 from dr.recovery.preconditions import preconditions
@@ -76,6 +75,7 @@ class DrillDecision:
     recovery has to end, None where not known.
     """
 
+    environment: Environment = field(repr=False)
     request: DrillRequest
     source: ClusterSnapshot
     base: BaseBackup
@@ -86,7 +86,8 @@ class DrillDecision:
     fetching: Fetching | None
     later: LaterCommits | None
     promise: Promise | None
-    plan: Plan
+    facts: Mapping[str, str]
+    warnings: tuple[str, ...]
 
     @property
     def scratch_name(self) -> str:
@@ -129,6 +130,7 @@ def decide_drill(environment: Environment, request: DrillRequest, situation: Dri
     )
     to_the_end = request.target is None
     return DrillDecision(
+        environment=environment,
         request=request,
         source=source,
         base=base,
@@ -139,15 +141,10 @@ def decide_drill(environment: Environment, request: DrillRequest, situation: Dri
         fetching=fetching_for(manifest, recovery.archive, base, to_the_end=to_the_end),
         later=recovery.later,
         promise=promise_of(recovery.archive, base, request.target),
-        plan=Plan(
-            operation=OPERATION,
-            environment=environment.name,
-            facts=_facts(environment, request, situation, base),
-            warnings=(
-                *_warnings(environment, request, situation, base),
-                *not_waited_for(manifest, to_the_end=to_the_end),
-            ),
-            steps=tuple(_steps(environment, request, situation, base)),
+        facts=_facts(environment, request, situation, base),
+        warnings=(
+            *_warnings(environment, request, situation, base),
+            *not_waited_for(manifest, to_the_end=to_the_end),
         ),
     )
 
@@ -211,45 +208,3 @@ def _warnings(
         yield from identity_warning(recovery.source.spec, project=environment.gcp_project, **names)
     if recovery.database_time is None:
         yield "The source's primary does not answer: what would have been lost, and its rows, cannot be compared."
-
-
-def _steps(
-    environment: Environment, request: DrillRequest, situation: DrillSituation, base: BaseBackup
-) -> Iterator[Step]:
-    kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)} -n {environment.namespace}"
-    if situation.orphans:
-        yield Text(
-            key="orphans",
-            done_when="nothing that they owned is left",
-            title="Clear away",
-            detail=f"what earlier drills have left: {', '.join(situation.orphans)}",
-        )
-    yield Text(
-        key="recover",
-        done_when="CloudNativePG calls the scratch Cluster healthy",
-        title="Recover",
-        detail=f"the scratch Cluster {situation.name} from base backup {base.backup_id} and WAL up to "
-        + ("the target" if request.target else "its end"),
-        undo=(f"{kubectl} delete cluster {situation.name}",),
-    )
-    yield Text(
-        key="verify",
-        done_when="every question was answered",
-        title="Verify",
-        detail=", ".join(
-            [*(query.name for query in environment.verification), "out of recovery", "where the recovery ended"]
-        ),
-    )
-    heavy = "" if request.quick else ", every page and index (amcheck)"
-    yield Text(
-        key="examine",
-        done_when="nothing is missing or damaged",
-        title="Examine",
-        detail=f"rows against the live database, extensions, what was lost{heavy}, and that nothing else was touched",
-    )
-    yield Text(
-        key="remove-scratch",
-        done_when="nothing that it owned is left",
-        title="Tidy up",
-        detail=f"delete the scratch Cluster {situation.name}, with its volume and Secrets",
-    )

@@ -70,12 +70,13 @@ def command(
                 seal=not skip_seal,
             )
             decision = decide(session, request)
+            operation = Extract(decision)
             adds = f"puts {request.final} of {request.target} into {decision.live.name} of {environment.name}"
             return Agreed(
-                plan=decision.plan,
+                plan=operation.plan,
                 name=decision.live.name,
                 consequence=adds,
-                run=lambda tools: Extract(tools, decision).run(),
+                run=operation.run,
                 show=show_extraction,
             )
 

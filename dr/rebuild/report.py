@@ -7,8 +7,9 @@ from pathlib import PurePath
 from typing import Any
 
 from dr.config.environment import Environment
+from dr.core.history import Estimate
 from dr.rebuild.origin import Judgement
-from dr.rebuild.plan import RebuildDecision
+from dr.rebuild.plan import OPERATION, RebuildDecision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,7 @@ class RebuildReport:
 
     environment: Environment
     decision: RebuildDecision
+    estimate: Estimate
     started: datetime
     seconds: float
     steps: tuple[tuple[str, float, str], ...]
@@ -57,11 +59,11 @@ class RebuildReport:
     def as_json(self) -> Mapping[str, Any]:
         """The report as plain values."""
         return {
-            "operation": self.decision.plan.operation,
+            "operation": OPERATION,
             "environment": self.environment.name,
             "started": self.started.isoformat(),
             "seconds": round(self.seconds, 3),
-            "expectedSeconds": round(self.decision.estimate.total.total_seconds(), 3),
+            "expectedSeconds": round(self.estimate.total.total_seconds(), 3),
             "restoredFrom": self.decision.source.server_name,
             "origin": str(self.origin.origin),
             "evidence": list(self.origin.evidence),

@@ -17,7 +17,7 @@ from dr.infra.credentials import cluster_endpoint, read_credentials, write_kubec
 from dr.kube.api import KubernetesApi
 from dr.rebuild.layers import ArgoCdLayer, InfrastructureLayer, Layers, Stage
 from dr.rebuild.observe import Move, observe
-from dr.rebuild.plan import OPERATION, RebuildDecision, RebuildRequest, RebuildSituation
+from dr.rebuild.plan import OPERATION, RebuildRequest, RebuildSituation
 from dr.rebuild.report import RebuildReport
 from dr.rebuild.run import Rebuild
 from dr.rebuild.store import RebuildLease, RebuildRecords, rebuild_records
@@ -47,7 +47,7 @@ class Site:
         """What is there now."""
         return observe(self.environment, self.layers, self.records, self.move)
 
-    def run(self, decision: RebuildDecision, reporter: Reporter, stop: Event) -> RebuildReport:
+    def run(self, rebuild: Rebuild, reporter: Reporter, stop: Event) -> RebuildReport:
         """Do what was agreed to. Raises a DrError."""
         environment, me = self.environment, this_process()
         path = journal_of(environment.name)
@@ -68,7 +68,7 @@ class Site:
             known=_last_answers(path, environment),
             moved=self.platform if self.move else None,
         )
-        return Rebuild(stage, decision).run()
+        return rebuild.run(stage)
 
     def _connect(self, me: Holder, stop: Event) -> Session:
         """A session on the cluster that the platform stack holds, by a kubeconfig of its own.

@@ -7,7 +7,7 @@ runs beside.
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from threading import Event
-from typing import Any
+from typing import Any, Protocol
 
 from dr.archive.promise import Promise
 from dr.cnpg import clusters as cnpg
@@ -20,6 +20,7 @@ from dr.cnpg.recovery_watch import RecoveryWatch
 from dr.cnpg.scratches import delete_scratch, make_scratch
 from dr.config.names import EXTRACTION, Purpose
 from dr.core.errors import VerificationError
+from dr.core.plan import Phase, StepOf
 from dr.core.target import RecoveryTarget
 from dr.postgres.psql import Psql
 from dr.recovery.verify import verify_end
@@ -140,3 +141,26 @@ class Scratch:
             purpose=self._purpose,
         )
         return f"{self._name} is gone, with volume and Secrets" if deleted else f"{self._name} was gone"
+
+
+class HasScratch(Protocol):
+    """An operation with a scratch Cluster."""
+
+    scratch: Scratch
+
+
+class RemoveScratch(StepOf[HasScratch]):
+    """``name`` is the scratch Cluster's."""
+
+    key, title, phase = "remove-scratch", "Tidy up", Phase.CLEAN_UP
+    done_when = "nothing that it owned is left"
+
+    def __init__(self, op: HasScratch, name: str) -> None:
+        super().__init__(op)
+        self._name = name
+
+    def detail(self) -> str:
+        return f"delete the scratch Cluster {self._name}, with its volume and Secrets"
+
+    def run(self) -> str:
+        return self.op.scratch.remove()

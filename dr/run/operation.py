@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from dr.config.environment import Environment
 from dr.core.errors import DrError
-from dr.core.plan import Plan, Step, Text
+from dr.core.plan import Plan, Step
 from dr.engine.recovery_stack import RecoveryStack
 from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
@@ -93,22 +93,15 @@ class Operation(ABC):
         """What it will do, in order."""
 
 
-def bound(plan: Plan, doing: Mapping[str, Callable[[], str]] | None) -> None:
-    for step in plan.steps:
-        if isinstance(step, Text) and doing is not None:
-            step.do = doing[step.key]
-
-
 def run_operation(
     tools: Tools,
     plan: Plan,
-    doing: Mapping[str, Callable[[], str]] | None = None,
     *,
     go_on: str,
     report: Callable[[Course], R],
     at_end: Callable[[Record], Record] = unchanged,
 ) -> R:
-    """Do all steps of an agreed plan; ``doing`` has how, by the steps' keys, and ``go_on`` is the command to continue.
+    """Do all steps of an agreed plan; ``go_on`` is the command to continue.
 
     ``report`` makes of its course what is written down and returned. ``at_end`` changes the record in the write that
     says that it is done: killed in between, it would be resumed with a record that has ended. Raises RefusedError when
@@ -127,7 +120,6 @@ def run_operation(
             tools.stack.backend.clear_locks(take_over=session.take_over)
             tools.stack.prepare()
             tools.journal.begin(plan, go_on, session.clock())
-            bound(plan, doing)
             results = run_steps(
                 plan.steps,
                 reporter=tools.reporter,

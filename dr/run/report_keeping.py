@@ -132,9 +132,9 @@ def document_of(
 ) -> ReportDocument:
     """The document of an operation that has ended."""
     ended = entry.ended or entry.started
-    titles = {step.key: step.title for step in plan.steps}
-    told = [(step, titles.get(step.key, step.key)) for step in entry.steps]
-    found = spans(entry.started, told, evidence.marks, until=ended, by_engine=evidence.by_engine)
+    planned = {step.key: step for step in plan.steps}
+    done = [(step, planned[step.key]) for step in entry.steps]
+    found = spans(entry.started, done, evidence.marks, until=ended, by_engine=evidence.by_engine)
     files = ReportFiles.beside(journal.path)
     log = [Link(what="Recovery log", where=files.path(entry.id, LOG).name)] if evidence.log else []
     return ReportDocument(
@@ -153,12 +153,12 @@ def document_of(
         steps=tuple(
             StepLine(
                 key=step.key,
-                title=title,
+                title=planned.title,
                 started=step.started,
                 seconds=round((step.ended - step.started).total_seconds(), 3) if step.ended else None,
                 fact=step.fact,
             )
-            for step, title in told
+            for step, planned in done
         ),
         spans=tuple(
             SpanLine(phase=one.phase, what=one.what, step=one.step, started=one.started, seconds=round(one.seconds, 3))

@@ -12,6 +12,7 @@ from dr.core.errors import RefusedError
 from dr.core.history import Outcome
 from dr.core.target import LsnTarget, TimeTarget
 from dr.drill.plan import DrillDecision, DrillRequest, DrillSituation, decide_drill, random_target
+from dr.drill.run import Drill
 from tests.support.archives import archive, backup, wal
 from tests.support.builders import (
     NOW,
@@ -65,11 +66,11 @@ def test_a_moment_is_sent_with_the_base_backup_that_was_shown() -> None:
 
 
 def test_nothing_is_asked_of_the_source_and_no_writer_is_stopped() -> None:
-    assert [step.key for step in decide().plan.steps] == ["recover", "verify", "examine", "remove-scratch"]
+    assert [step.key for step in Drill(decide()).plan.steps] == ["recover", "verify", "examine", "remove-scratch"]
 
 
 def test_what_earlier_drills_have_left_goes_first() -> None:
-    first = decide(situation=a_drill_situation(orphans=(NAME,))).plan.steps[0]
+    first = Drill(decide(situation=a_drill_situation(orphans=(NAME,)))).plan.steps[0]
     assert (first.key, NAME in first.detail()) == ("orphans", True)
 
 
@@ -90,7 +91,7 @@ def test_after_an_operation_that_is_done_there_may_be_a_drill() -> None:
 
 def test_a_source_that_is_gone_and_a_service_that_is_missing_are_no_obstacle() -> None:
     gone = with_recovery(database_time=None, external_name=None, app_secret_exists=False, stands_in="its copy")
-    plan = decide(situation=gone).plan
+    plan = Drill(decide(situation=gone)).plan
     assert "its copy" in plan.facts["Source"]
     assert any("cannot be compared" in warning for warning in plan.warnings)
 
@@ -164,4 +165,4 @@ def test_the_plugin_fetches_wal_by_itself() -> None:
     by_plugin = with_recovery(archive=held, catalogue=_catalogue(held), source=a_plugin_source())
     decision = decide(situation=by_plugin)
     assert decision.fetching is None
-    assert any("taken for the end of the WAL" in warning for warning in decision.plan.warnings)
+    assert any("taken for the end of the WAL" in warning for warning in decision.warnings)

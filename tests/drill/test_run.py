@@ -150,12 +150,11 @@ class _Bench:
         situation = a_situation(workloads={}, source=a_source(), archive=archived)
         decision = decide_drill(environment, a_drill_request(), a_drill_situation(recovery=situation))
         journal = Journal(path=self._folder / "prod.jsonl", common={}, records=None, user="ann@ops-1")
-        with reporter_for(decision.plan, quiet=True) as reporter, serving(ObjectStoreDouble(bucket=BUCKET)) as store:
+        drill = Drill(decision)
+        with reporter_for(drill.plan, quiet=True) as reporter, serving(ObjectStoreDouble(bucket=BUCKET)) as store:
             self._monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
             store.add_backup("20240501T030000", "2024-05-01 03:00:33+00:00")
-            return Drill(
-                session=session, decision=decision, journal=journal, reporter=reporter, evidence=self.evidence
-            ).run()
+            return drill.run(session=session, journal=journal, reporter=reporter, evidence=self.evidence)
 
     def failure(self, *args: Any, **options: Any) -> DrError:
         with pytest.raises(DrError) as failed:

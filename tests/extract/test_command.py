@@ -11,6 +11,7 @@ from dr.core.target import LaterCommits
 from dr.extract import observe as extract_observe
 from dr.extract.plan import ExtractDecision, decide_extraction
 from dr.extract.report import Extracted, ExtractReport
+from dr.extract.run import Extract
 from dr.extract.view import show_extraction
 from dr.kube.api import KubernetesApi
 from dr.main import run
@@ -108,7 +109,7 @@ def test_just_before_a_drop_is_found_out(monkeypatch: pytest.MonkeyPatch, api: K
     request = extract_observe.request_for(session, table=TableName("shop", "goods"), target=None, **given)  # type: ignore[arg-type]
     # THEN the target is right before it, the plan says so, and the command to go on names the moment
     assert request.target.time == time - timedelta(microseconds=1)
-    plan = decide_extraction(an_environment(), request, an_extract_situation()).plan
+    plan = Extract(decide_extraction(an_environment(), request, an_extract_situation())).plan
     assert plan.facts["Dropped"].startswith("shop.goods, by transaction 7")
     assert "--target-time 2026-04-27T11:54:59.999999+00:00" in request.command(an_environment())
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from dr.finalize import run
+from dr.finalize import steps
 from dr.finalize.dependants import Dependant
 from dr.finalize.plan import FinalizeDecision, decide_finalization
 from dr.finalize.preconditions import FinalizeRequest
-from dr.finalize.run import CarryOver, CarryOverLate, DeleteOld, Finalize
+from dr.finalize.run import Finalize
+from dr.finalize.steps import CarryOver, CarryOverLate, DeleteOld
 from dr.kube.api import KubernetesApi
 from dr.run.session import Session
 from tests.support.builders import NOW, a_finalize_situation, a_holder, a_scheduled_backup, a_source, an_environment
@@ -77,7 +78,7 @@ def test_each_cluster_is_looked_at_again_right_before_it_goes(
     """E9: the first may take minutes to go; a fence can be lifted meanwhile."""
     did: list[str] = []
     monkeypatch.setattr(Finalize, "prove", lambda _: did.append("prove"))
-    monkeypatch.setattr(run, "delete_cluster", lambda _, cluster, **__: did.append(cluster.name))
+    monkeypatch.setattr(steps, "delete_cluster", lambda _, cluster, **__: did.append(cluster.name))
     former = (a_source(), replace(a_source(), name="postgres-prod-recovered-1"))
     decision = decide_finalization(an_environment(), FinalizeRequest(), a_finalize_situation(former=former))
     DeleteOld(_finalize(api, decision)).run()

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from dr.core.errors import InterruptedOperationError, StepFailedError
-from dr.gitops.argocd import REFRESH, Manager, argocd_warnings, managers_of, pause_step
+from dr.gitops.argocd import REFRESH, Manager, argocd_warnings, managers_of
 from dr.gitops.argocd_api import await_at_rest, await_quiet, can_disable, compare, list_managers
+from dr.gitops.steps import pause_where_needed
 from dr.kube.api import KubernetesApi
 from dr.kube.objects import ObjectKey
-from tests.support.builders import a_workload
+from dr.switchover.run import Move
+from tests.support.builders import a_move, a_workload
 from tests.support.doubles import Impatient, Wire
 
 API = ObjectKey("apps", "Deployment", "prod", "api")
@@ -107,9 +109,10 @@ def test_a_set_is_paused_by_creating_only() -> None:
 
 
 def test_a_plan_has_the_step_only_where_something_would_be_put_back() -> None:
-    assert list(pause_step([])) == []
-    assert list(pause_step([_manager("child", policy={})])) == []
-    (step,) = pause_step([_parent(), _manager("child", policy={})])
+    op = Move(a_move())
+    assert list(pause_where_needed(op, [])) == []
+    assert list(pause_where_needed(op, [_manager("child", policy={})])) == []
+    (step,) = pause_where_needed(op, [_parent(), _manager("child", policy={})])
     assert step.key == "pause-argocd"
     assert "Application argocd/root" in step.detail()
     assert "child" not in step.detail()

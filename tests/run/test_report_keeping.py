@@ -27,7 +27,11 @@ PLAN = Plan(
     environment="prod",
     facts={"Target": "then"},
     warnings=("mind the gap",),
-    steps=(a_step("recover"), a_step("verify"), a_step("settle")),
+    steps=(
+        a_step("recover", phase=Phase.KUBERNETES),
+        a_step("verify", phase=Phase.VERIFICATION),
+        a_step("settle", phase=Phase.ENGINE),
+    ),
 )
 
 

@@ -1,26 +1,35 @@
 """Decisions of every operation, in situations in which its plans differ, for what is asked of all plans."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from dr.archive.contents import Catalogue
-from dr.drill.plan import decide_drill
+from dr.drill.plan import DrillDecision, decide_drill
 from dr.drill.report import DrillReport
-from dr.extract.plan import decide_extraction
+from dr.drill.run import Drill
+from dr.extract.plan import ExtractDecision, decide_extraction
 from dr.extract.report import Extracted, ExtractReport
+from dr.extract.run import Extract
 from dr.finalize.dependants import Dependant
-from dr.finalize.plan import decide_finalization
+from dr.finalize.plan import FinalizeDecision, decide_finalization
 from dr.finalize.preconditions import FinalizeRequest, GitSeen
 from dr.finalize.report import FinalizeReport
+from dr.finalize.run import Finalize
 from dr.gitops.argocd import Manager
 from dr.postgres.table_name import TableName
 from dr.rebuild.origin import Judgement, Origin
-from dr.rebuild.plan import RebuildRequest, decide_rebuild
+from dr.rebuild.plan import RebuildDecision, RebuildRequest, decide_rebuild
 from dr.rebuild.report import RebuildReport
+from dr.rebuild.run import Rebuild
+from dr.recovery.plan import RecoveryDecision
 from dr.recovery.report import RecoveryReport
+from dr.recovery.run import Recovery
 from dr.reports.document import FindingLine
+from dr.run.operation import Operation
+from dr.switchover.plan import MoveDecision
 from dr.switchover.report import MoveReport
+from dr.switchover.run import Move
 from dr.traffic.writer_steps import SelfStarter
 from tests.support.archives import archive, backup, wal
 from tests.support.builders import (
@@ -55,6 +64,19 @@ def a_manager(**automated: Any) -> Manager:
     """An Application that syncs by itself."""
     raw = {"kind": "Application", "metadata": {"name": "shop", "namespace": "argocd"}}
     return Manager.from_object({**raw, "spec": {"syncPolicy": {"automated": {"selfHeal": True, **automated}}}})
+
+
+def operation_of(decision: Any) -> Operation:
+    """The operation that does what was decided."""
+    kinds: dict[type, Callable[[Any], Operation]] = {
+        RecoveryDecision: Recovery,
+        MoveDecision: Move,
+        FinalizeDecision: Finalize,
+        ExtractDecision: Extract,
+        DrillDecision: Drill,
+        RebuildDecision: Rebuild,
+    }
+    return kinds[type(decision)](decision)
 
 
 def decisions() -> Iterator[tuple[str, Any]]:
@@ -155,4 +177,13 @@ def reports() -> Iterator[tuple[str, Any]]:
     yield "drill", DrillReport(decision=decided["drill-latest"], findings=lines, rto=None, rpo=None, **common)
     origin = Judgement(origin=Origin.FRESH, evidence=("another system identifier",))
     serving: dict[str, Any] = {"serving": "postgres-prod-recovered", "smoke": "200"}
-    yield "rebuild", RebuildReport(decision=decided["rebuild"], origin=origin, **serving, **common)
+    yield (
+        "rebuild",
+        RebuildReport(
+            decision=decided["rebuild"],
+            estimate=Rebuild(decided["rebuild"]).estimate,
+            origin=origin,
+            **serving,
+            **common,
+        ),
+    )
