@@ -115,8 +115,8 @@ def operate(
     kept_at = str(tools.evidence.kept_at or "")
     if not as_json:
         agreed.show(report)
-        console.show_kept(kept_at)
-    elif last:
+    console.show_kept("" if as_json else kept_at, not_kept=tools.evidence.not_kept, unwritten=journal.unwritten)
+    if as_json and last:
         click.echo(json.dumps({**report.as_json(), "report": kept_at}, indent=2))
     return report
 
@@ -165,9 +165,7 @@ def _ask(wanted: Agreement) -> None:
     else:
         agreed = click.confirm(f"Go on with {wanted.steps} steps on {wanted.environment}?")
     if not agreed:
-        raise DeclinedError(
-            "declined", "not agreed to; nothing was changed", f"type {wanted.name} to agree, or y where asked y/n"
-        )
+        raise DeclinedError("declined", "not agreed to", f"type {wanted.name} to agree, or y where asked y/n")
 
 
 _RUN = timedelta(hours=4)

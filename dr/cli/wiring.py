@@ -6,7 +6,7 @@ from pathlib import Path
 from dr.config.environment import Environment, Override
 from dr.config.infrastructure import Part
 from dr.core.errors import RequestError
-from dr.engine.backend import state_folder
+from dr.engine.backend import check_folder, state_folder
 from dr.engine.command import find_pulumi
 from dr.engine.infrastructure_stack import InfrastructureStack
 from dr.engine.processes import this_process
@@ -54,7 +54,10 @@ def open_below(part: Part) -> InfrastructureStack:
 
 
 def open_journal(session: Session, operation: str, *, recorded: bool = True) -> Journal:
-    """The journal, not touched yet; ``recorded`` says that the operation is part of the environment's history."""
+    """The journal, not touched yet; ``recorded`` says that the operation is part of the environment's history. Raises
+    AccessError where this machine could not keep it.
+    """
+    check_folder(journal_of(session.environment.name).parent)
     user, name = session.holder.operator, session.environment.name
     common = {"operation": operation, "environment": name, "user": user, "pid": os.getpid()}
     return Journal(path=journal_of(name), common=common, records=session.records if recorded else None, user=user)

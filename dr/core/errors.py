@@ -14,7 +14,8 @@ from dr.core.plan import Step
 @dataclass(frozen=True, kw_only=True)
 class Stopped:
     """Where an operation stood when it failed: the step it was in, those done before, and the command to go on with.
-    ``report`` is where its report was kept, empty where it was not.
+    ``report`` is where its report was kept, empty where it was not. ``unwritten`` says why the journal is not complete,
+    empty where it is.
     """
 
     at: Step
@@ -22,6 +23,7 @@ class Stopped:
     go_on: str
     journal: str
     report: str = ""
+    unwritten: str = ""
 
 
 class DrError(Exception):
@@ -40,7 +42,9 @@ class DrError(Exception):
         self.cause = cause
         self.remedy = remedy
         self.stopped: Stopped | None = None
-        """Set by the runner when steps had begun; None means that nothing was changed."""
+        """Set by the runner when steps had begun; None means that nothing was changed, unless it is ``unsure``."""
+        self.unsure = False
+        """Set where it is not known whether a change was begun."""
 
 
 class FaultError(DrError):

@@ -59,6 +59,7 @@ def command(
     session = open_session(found, context)
     with console.waiting("looking at the cluster and the backups", quiet=as_json):
         request = request_for(session, target=target, source=source, random=by_lot, quick=quick, draw=secrets.randbelow)
+        journal = open_journal(session, OPERATION, recorded=False)
         decision = decide(session, request)
     if console.planned_only(decision.plan, dry_run=dry_run, as_json=as_json):
         return
@@ -67,7 +68,7 @@ def command(
         report = Drill(
             session=session,
             decision=decision,
-            journal=open_journal(session, OPERATION, recorded=False),
+            journal=journal,
             reporter=reporter,
             evidence=evidence,
         ).run()
@@ -76,4 +77,4 @@ def command(
         click.echo(json.dumps({**report.as_json(), "report": kept_at}, indent=2))
     else:
         show_drill(report)
-        console.show_kept(kept_at)
+    console.show_kept("" if as_json else kept_at, not_kept=evidence.not_kept, unwritten=journal.unwritten)

@@ -42,7 +42,7 @@ from dr.reports.trend import Trend, trend_of
 from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
 from dr.run.report_keeping import Evidence, document_of, keep_report, read_reports
-from dr.run.runner import Action, Reporter, StepResult, run_actions
+from dr.run.runner import Action, Reporter, StepResult, after_steps, run_actions
 from dr.run.session import Session
 
 _LOOK_SECONDS = 3.0
@@ -130,10 +130,11 @@ class Drill:
                 self._clear_up(error)
                 self._keep(error=error)
                 raise
-            self.journal.done({}, session.clock(), at_end=unchanged)
-            report = self._report(results, started, time.monotonic() - begin)
-            self._keep(report=report)
-            return report
+            with after_steps(results, self.journal, decision.request.command(session.environment)):
+                self.journal.done({}, session.clock(), at_end=unchanged)
+                report = self._report(results, started, time.monotonic() - begin)
+                self._keep(report=report)
+                return report
 
     def _run_steps(self, way: Way) -> list[StepResult]:
         doing: dict[str, Callable[[], str]] = {

@@ -30,7 +30,7 @@ from dr.recovery.verify import judge, verify_database
 from dr.run.lease import held
 from dr.run.operation import Tools
 from dr.run.report_keeping import keep_report
-from dr.run.runner import Action, Reporter, run_actions
+from dr.run.runner import Action, Reporter, after_steps, run_actions
 from dr.run.session import Session
 from dr.switchover import run as switchover
 from dr.switchover.plan import MoveRequest
@@ -97,21 +97,22 @@ class Rebuild:
             except DrError as error:
                 keep_report(self._environment, decision.plan, stage.journal, stage.evidence, error=error)
                 raise
-            report = RebuildReport(
-                environment=self._environment,
-                decision=decision,
-                started=started,
-                seconds=time.monotonic() - begin,
-                steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
-                origin=self._found.judgement,
-                serving=self._served,
-                smoke=self._smoke,
-                journal=str(stage.journal.path),
-                stack_file=self._keep_stack_file(),
-            )
-            stage.journal.done(report.as_json(), stage.clock(), at_end=lambda record: record)
-            keep_report(self._environment, decision.plan, stage.journal, stage.evidence, result=report.as_json())
-            return report
+            with after_steps(results, stage.journal, go_on):
+                report = RebuildReport(
+                    environment=self._environment,
+                    decision=decision,
+                    started=started,
+                    seconds=time.monotonic() - begin,
+                    steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
+                    origin=self._found.judgement,
+                    serving=self._served,
+                    smoke=self._smoke,
+                    journal=str(stage.journal.path),
+                    stack_file=self._keep_stack_file(),
+                )
+                stage.journal.done(report.as_json(), stage.clock(), at_end=lambda record: record)
+                keep_report(self._environment, decision.plan, stage.journal, stage.evidence, result=report.as_json())
+                return report
 
     def _keep_stack_file(self) -> str:
         """The file of the platform's stack in another region, for Git: that stack is made of values of this run."""

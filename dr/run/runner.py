@@ -1,7 +1,8 @@
 """Running a plan: each step in turn, reported, timed and journalled, with where things stand when one fails."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Event
@@ -70,14 +71,33 @@ def run_actions(
             done.append(_run(action, reporter, journal, clock, stop))
         except Exception as failure:
             error = _explained(failure, stop)
-            error.stopped = Stopped(
-                at=action.step, done=tuple(result.step for result in done), go_on=go_on, journal=str(journal.path)
-            )
             journal.failed(action.step, error, failure, clock())
+            error.stopped = _stood(action.step, done, journal, go_on)
             if error is failure:
                 raise
             raise error from failure
     return done
+
+
+_END = Step(key="end", title="The end", detail="write down that all steps were done")
+
+
+@contextmanager
+def after_steps(done: Sequence[StepResult], journal: Journal, go_on: str) -> Iterator[None]:
+    """What fails within the context, after the last step, says too where things stand. Raises DrError."""
+    try:
+        yield
+    except Exception as failure:
+        error = _explained(failure, Event())
+        error.stopped = error.stopped or _stood(_END, done, journal, go_on)
+        if error is failure:
+            raise
+        raise error from failure
+
+
+def _stood(at: Step, done: Sequence[StepResult], journal: Journal, go_on: str) -> Stopped:
+    steps = tuple(result.step for result in done)
+    return Stopped(at=at, done=steps, go_on=go_on, journal=str(journal.path), unwritten=journal.unwritten)
 
 
 def _explained(error: Exception, stop: Event) -> DrError:
