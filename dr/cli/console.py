@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from dr.core.errors import DrError, RefusedError
+from dr.core.errors import DrError, problems_of
 from dr.core.plan import Plan
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[2]
@@ -84,8 +84,7 @@ _UNSURE = "Whether anything was changed is not known: python -m dr status shows 
 
 def show_error(error: DrError) -> None:
     """What happened, what to do about it, and how things stand."""
-    problems = error.problems if isinstance(error, RefusedError) else (error,)
-    for problem in problems:
+    for problem in problems_of(error):
         err.print(Text.assemble((f"{error.family}: ", "bold red"), problem.cause), soft_wrap=True)
         err.print(Text.assemble(("  do: ", "bold"), problem.remedy), soft_wrap=True)
     stopped = error.stopped
@@ -110,12 +109,11 @@ def show_error(error: DrError) -> None:
 
 def error_as_json(error: DrError) -> dict[str, Any]:
     """The same as values."""
-    problems = error.problems if isinstance(error, RefusedError) else (error,)
     stopped = error.stopped
     return {
         "error": error.family,
         "exitCode": error.exit_code,
-        "problems": [{"code": item.code, "cause": item.cause, "remedy": item.remedy} for item in problems],
+        "problems": [{"code": item.code, "cause": item.cause, "remedy": item.remedy} for item in problems_of(error)],
         "changed": None if error.unsure else stopped is not None,
         "stopped": stopped
         and {

@@ -130,7 +130,13 @@ class InterruptedOperationError(DrError):
     family = "interrupted"
 
 
+def problems_of(error: DrError) -> tuple[Problem, ...]:
+    """What an error says, one or more."""
+    if isinstance(error, RefusedError):
+        return error.problems
+    return (Problem(code=error.code, cause=error.cause, remedy=error.remedy),)
+
+
 def told(error: DrError) -> str:
     """What happened and what to do, in plain lines, for where nothing renders it."""
-    problems = error.problems if isinstance(error, RefusedError) else (error,)
-    return "\n".join(f"{problem.code}: {problem.cause}\n  {problem.remedy}" for problem in problems)
+    return "\n".join(f"{one.code}: {one.cause}\n  {one.remedy}" for one in problems_of(error))

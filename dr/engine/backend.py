@@ -93,13 +93,18 @@ class Backend:
 
     def check_passphrase(self, variables: Mapping[str, str]) -> None:
         """Raise EngineError unless the secrets provider has what it needs. An empty passphrase counts as one."""
-        if self.secrets_provider == "passphrase" and not any(name in variables for name in PASSPHRASE_VARIABLES):
+        if self.secrets_provider != "passphrase":
+            return
+        given = next((name for name in PASSPHRASE_VARIABLES if name in variables), None)
+        if given is None:
             raise EngineError(
                 "passphrase-missing",
                 f"the state of {self.stack} is sealed with a passphrase, and none is given",
                 f"export {PASSPHRASE_VARIABLES[1]}=/path/to/file, or {PASSPHRASE_VARIABLES[0]}; "
                 "or configure secretsProvider: gcpkms://...",
             )
+        if given == PASSPHRASE_VARIABLES[1]:
+            _check_readable(Path(variables[given]), self.stack)
 
     def check_unlocked(self, *, take_over: bool = False) -> None:
         """Raise EngineError ``state-locked`` when another run holds the stack, naming it.
@@ -130,6 +135,17 @@ class Backend:
         if self.folder is None:
             return []
         return sorted((self.folder / ".pulumi" / "locks" / "organization" / PROJECT / self.stack).glob("*.json"))
+
+
+def _check_readable(file: Path, stack: str) -> None:
+    try:
+        file.read_bytes()
+    except OSError as error:
+        raise EngineError(
+            "passphrase-missing",
+            f"the passphrase of {stack} is in {file}, which cannot be read: {error.strerror}",
+            f"see to the file that {PASSPHRASE_VARIABLES[1]} names",
+        ) from error
 
 
 def locked_error(stack: str, holder: str) -> EngineError:

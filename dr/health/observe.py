@@ -17,7 +17,9 @@ from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.scratches import list_scratches
 from dr.config.environment import BackupPlace, Environment
 from dr.config.names import DRILL, EXTRACTION
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, EngineError
+from dr.engine.command import find_pulumi
+from dr.engine.recovery_stack import RecoveryStack
 from dr.gitops.argocd import managers_of
 from dr.gitops.argocd_api import list_managers
 from dr.gitops.argocd_pause import touched_by
@@ -80,6 +82,7 @@ def observe(
     record = _of(session, "the record", lambda seen: seen.records.read())
     scratches = _of(session, "the scratch Clusters", lambda seen: _scratches(seen.api, environment))
     drills = _of(session, "the reports of drills", lambda seen: read_reports(journal, lambda: seen.drills).documents)
+    engine = Look("Pulumi", lambda: see_engine(environment))
     # Whose backups and whose database: that is known only when the Cluster is.
     found = _of(session, "the Kubernetes API", lambda seen: _find(seen.api, environment))(until)
     serving = found if isinstance(found, Unseen) else found.serving
@@ -116,6 +119,7 @@ def observe(
         record=record(until),
         scratches=scratches(until),
         coefficients=coefficients_of(_kept(drills(until), journal)),
+        engine=engine.result(until),
         own_ends={} if isinstance(session, Unseen) else own_ends(session.api),
         seen_at=clock(),
     )
@@ -169,7 +173,7 @@ class Look(Generic[T]):
     def _run(self) -> None:
         try:
             self._seen.append(self._call())
-        except AccessError as error:
+        except (AccessError, EngineError) as error:
             self._seen.append(Unseen(code=error.code, why=error.cause, remedy=error.remedy))
         except Exception as error:  # noqa: BLE001 - raised again where it is waited for
             self._fault.append(error)
@@ -186,6 +190,22 @@ class Look(Generic[T]):
             why=f"{self._what} did not answer in time",
             remedy="repeat the command; is something overloaded, or does a firewall drop packets?",
         )
+
+
+def see_engine(environment: Environment) -> str:
+    """What there is of Pulumi on this machine. One without the program is none that recovers, and nothing is wrong with
+    that. Raises EngineError for what a run would lack.
+    """
+    try:
+        installed = find_pulumi()
+    except EngineError as error:
+        if error.code == "pulumi-missing":
+            return "not looked at: there is no pulumi on this machine, so that nothing is recovered from it"
+        raise
+    stack = RecoveryStack(environment, installed)
+    stack.backend.check_passphrase(os.environ)
+    stack.check(LOOK_SECONDS)
+    return f"pulumi {installed.version}; the state of {environment.name} can be opened"
 
 
 _SECONDS = 10

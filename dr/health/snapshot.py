@@ -199,7 +199,7 @@ class HealthSnapshot:
 
     ``objects`` are the bytes of each base backup's own objects in the bucket, without its description; ``scratches``
     the Clusters that a drill or an extract of this environment has made for itself; ``own_ends`` when the credentials
-    of this very check end.
+    of this very check end; ``engine`` is what was seen of Pulumi on this machine.
     """
 
     seen_at: datetime
@@ -215,6 +215,7 @@ class HealthSnapshot:
     argocd: tuple[Manager, ...] | Unseen
     record: Record | Unseen | None
     scratches: tuple[ClusterSnapshot, ...] | Unseen
+    engine: str | Unseen
     own_ends: Mapping[str, datetime] = field(default_factory=dict)
     coefficients: Coefficients = field(default_factory=Coefficients)
 

@@ -144,6 +144,22 @@ class KubernetesApi:
         )
         return answer.json()
 
+    def may(self, what: str, verb: str, resource: str, namespace: str) -> bool:
+        """Whether the user of this connection may do ``verb`` with ``resource`` ("pods/exec") of the core group.
+
+        Every user may ask that of itself, unless an administrator has taken it away; True then. Raises AccessError.
+        """
+        name, _, part = resource.partition("/")
+        asked = {"namespace": namespace, "verb": verb, "resource": name, "subresource": part}
+        reviews = client.AuthorizationV1Api(self._client)
+        try:
+            found = self.ask(what, reviews.create_self_subject_access_review, {"spec": {"resourceAttributes": asked}})
+        except AccessError as error:
+            if error.code in {"forbidden", "api-group-missing"}:
+                return True
+            raise
+        return bool(found.status.allowed)
+
     def unreachable(self, error: Exception, what: str) -> AccessError:
         """The error for an API server that does not answer."""
         reason = getattr(error, "reason", None) or error
