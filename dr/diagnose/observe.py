@@ -170,8 +170,7 @@ def with_last_words(api: KubernetesApi, pod: PodSeen) -> PodSeen:
 
 
 def _items(api: KubernetesApi, what: str, call: Any, *args: str, **options: str) -> list[Mapping[str, Any]]:
-    """As plain values: the client's typed objects refuse what a newer server may say."""
-    found: list[Mapping[str, Any]] = api.ask(what, call, *args, _preload_content=False, **options).json()["items"]
+    found: list[Mapping[str, Any]] = api.ask_plain(what, call, *args, **options)["items"]
     return found
 
 

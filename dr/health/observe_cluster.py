@@ -209,9 +209,8 @@ _OPERATOR, _PLUGIN = "cloudnative-pg", "plugin-barman-cloud"
 
 def find_operators(api: KubernetesApi, namespace: str, *, plugin_used: bool) -> Operators:
     """What is there of both. Raises AccessError."""
-    found = api.ask(
-        f"list the Deployments in {namespace}", api.apps.list_namespaced_deployment, namespace, _preload_content=False
-    ).json()["items"]
+    what = f"list the Deployments in {namespace}"
+    found = api.ask_plain(what, api.apps.list_namespaced_deployment, namespace)["items"]
     return Operators(
         operator=_program(found, _OPERATOR),
         plugin=_program(found, _PLUGIN),

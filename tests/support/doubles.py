@@ -51,7 +51,9 @@ class Wire:
     asked: list[Asked] = field(default_factory=list)
 
     def on(self, path: str, body: object, *, status: int = 200, method: str = "GET") -> None:
-        """Answer ``path`` with ``body``: JSON, or bytes as they are."""
+        """Answer ``path`` with ``body``: JSON, or bytes as they are. An object of the Kubernetes API has metadata."""
+        if path.startswith(("/api/", "/apis/")) and isinstance(body, dict) and not {"items", "kind"} & body.keys():
+            body = {"metadata": {}, **body}
         self.answers[method, path] = (status, body if isinstance(body, bytes) else json.dumps(body).encode())
 
     def respond(self, asked: Asked) -> tuple[int, bytes]:
