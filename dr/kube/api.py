@@ -199,7 +199,7 @@ class KubernetesApi:
             "api-unreachable",
             f"could not {what}: the Kubernetes API server {self.server} (context {self.context!r}) "
             f"cannot be reached: {reason}",
-            "check the network or VPN, and that the cluster exists; if it is gone, a full rebuild is what you want",
+            "check the network or VPN; python -m dr diagnose asks Google whether the cluster is there",
         )
 
     def explained(self, error: ApiException, what: str) -> AccessError:
