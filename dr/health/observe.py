@@ -212,7 +212,9 @@ _SECONDS = 10
 _DESCRIPTION = "backup.info"
 _ENDPOINT = "GOOGLE_STORAGE_CUSTOM_ENDPOINT"
 """The variable by which Google's Pulumi provider is led to another server; it ends with the API's version."""
-_BY_AGE = {"age", "matchesPrefix"}
+_BY_AGE = {"age", "matchesPrefix", "isLive"}
+_NOT_CURRENT = {"daysSinceNoncurrentTime", "noncurrentTimeBefore", "numNewerVersions"}
+"""Conditions that only an object fulfils which is not the newest of its name."""
 
 
 def read_bucket(place: BackupPlace) -> BucketFacts:
@@ -223,13 +225,20 @@ def read_bucket(place: BackupPlace) -> BucketFacts:
 
 
 def delete_rules(rules: Any) -> Iterator[DeleteRule]:
-    """Those of a bucket's lifecycle rules that delete what is current, by nothing but its age and its name."""
+    """Those of a bucket's lifecycle rules that may delete what is current. All conditions of a rule have to hold
+    (https://cloud.google.com/storage/docs/lifecycle): what it asks for besides age and prefix is told with it.
+    """
     for rule in rules:
-        condition = rule.get("condition") or {}
-        applies = {key for key, value in condition.items() if value not in (None, "ANY") or key in _BY_AGE}
-        live = condition.get("isLive") is not False
-        if rule["action"]["type"] == "Delete" and "age" in condition and live and applies - {"isLive"} <= _BY_AGE:
-            yield DeleteRule(age_days=int(condition["age"]), prefixes=tuple(condition.get("matchesPrefix") or ()))
+        condition = {key: value for key, value in (rule.get("condition") or {}).items() if value not in (None, "ANY")}
+        live = condition.get("isLive") is not False and not any(condition.get(key) for key in _NOT_CURRENT)
+        if rule["action"]["type"] != "Delete" or not live:
+            continue
+        more = {key: value for key, value in condition.items() if key not in _BY_AGE | _NOT_CURRENT}
+        yield DeleteRule(
+            age_days=int(condition["age"]) if "age" in condition else None,
+            prefixes=tuple(condition.get("matchesPrefix") or ()),
+            condition=", ".join(f"{key} {value}" for key, value in sorted(more.items())),
+        )
 
 
 def base_backup_bytes(place: BackupPlace, server_name: str) -> Mapping[str, int]:

@@ -186,6 +186,7 @@ def _run(raw: Mapping[str, Any]) -> BackupRun:
         backup_id="" if raw["spec"].get("method") == _SNAPSHOT else status.get("backupId") or "",
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         ended=_backups_time(status.get("stoppedAt")),
+        in_bucket=raw["spec"].get("method") != _SNAPSHOT,
     )
 
 
@@ -196,6 +197,7 @@ def _schedule(raw: Mapping[str, Any]) -> Schedule:
         schedule=spec["schedule"],
         suspended=bool(spec.get("suspend")),
         next_at=_backups_time(status.get("nextScheduleTime")),
+        in_bucket=spec.get("method") != _SNAPSHOT,
     )
 
 
