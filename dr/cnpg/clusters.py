@@ -185,13 +185,12 @@ def plugin_fault(api: KubernetesApi) -> str:
         for service in services:
             name, namespace = service.metadata.name, service.metadata.namespace
             # As plain values: of a Service without pods the endpoints are null, which the client takes for a fault.
-            slices = api.ask(
+            slices = api.ask_plain(
                 f"list the endpoints of the Service {namespace}/{name}",
                 api.discovery.list_namespaced_endpoint_slice,
                 namespace,
                 label_selector=f"{_SERVICE_LABEL}={name}",
-                _preload_content=False,
-            ).json()["items"]
+            )["items"]
             if any(endpoint["conditions"].get("ready") for one in slices for endpoint in one["endpoints"] or ()):
                 return ""
         places = ", ".join(f"{service.metadata.namespace}/{service.metadata.name}" for service in services)

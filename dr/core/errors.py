@@ -14,7 +14,8 @@ from dr.core.plan import StepTaken
 @dataclass(frozen=True, kw_only=True)
 class Stopped:
     """Where an operation stood when it failed: the step it was in, those done before, and the command to go on with.
-    ``report`` is where its report was kept, empty where it was not.
+    ``report`` is where its report was kept, empty where it was not. ``unwritten`` says why the journal is not complete,
+    empty where it is.
     """
 
     at: StepTaken
@@ -22,6 +23,7 @@ class Stopped:
     go_on: str
     journal: str
     report: str = ""
+    unwritten: str = ""
 
 
 class DrError(Exception):
@@ -40,7 +42,9 @@ class DrError(Exception):
         self.cause = cause
         self.remedy = remedy
         self.stopped: Stopped | None = None
-        """Set by the runner when steps had begun; None means that nothing was changed."""
+        """Set by the runner when steps had begun; None means that nothing was changed, unless it is ``unsure``."""
+        self.unsure = False
+        """Set where it is not known whether a change was begun."""
 
 
 class FaultError(DrError):
@@ -136,7 +140,13 @@ class InterruptedOperationError(DrError):
     family = "interrupted"
 
 
+def problems_of(error: DrError) -> tuple[Problem, ...]:
+    """What an error says, one or more."""
+    if isinstance(error, RefusedError):
+        return error.problems
+    return (Problem(code=error.code, cause=error.cause, remedy=error.remedy),)
+
+
 def told(error: DrError) -> str:
     """What happened and what to do, in plain lines, for where nothing renders it."""
-    problems = error.problems if isinstance(error, RefusedError) else (error,)
-    return "\n".join(f"{problem.code}: {problem.cause}\n  {problem.remedy}" for problem in problems)
+    return "\n".join(f"{one.code}: {one.cause}\n  {one.remedy}" for one in problems_of(error))

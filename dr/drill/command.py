@@ -59,16 +59,16 @@ def command(
     session = open_session(found, context)
     with console.waiting("looking at the cluster and the backups", quiet=as_json):
         request = request_for(session, target=target, source=source, random=by_lot, quick=quick, draw=secrets.randbelow)
+        journal = open_journal(session, OPERATION, recorded=False)
         drill = Drill(decide(session, request))
     if console.planned_only(drill.plan, dry_run=dry_run, as_json=as_json):
         return
     evidence = Evidence()
     with signals.stopping(session.stop), reporter_for(drill.plan, quiet=as_json) as reporter:
-        journal = open_journal(session, OPERATION, recorded=False)
         report = drill.run(session=session, journal=journal, reporter=reporter, evidence=evidence)
     kept_at = str(evidence.kept_at or "")
     if as_json:
         click.echo(json.dumps({**report.as_json(), "report": kept_at}, indent=2))
     else:
         show_drill(report)
-        console.show_kept(kept_at)
+    console.show_kept("" if as_json else kept_at, not_kept=evidence.not_kept, unwritten=journal.unwritten)

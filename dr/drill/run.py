@@ -24,7 +24,7 @@ from dr.reports.trend import Trend, trend_of
 from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
 from dr.run.report_keeping import Evidence, document_of, keep_report, read_reports
-from dr.run.runner import Reporter, StepResult, run_steps
+from dr.run.runner import Reporter, StepResult, after_steps, run_steps
 from dr.run.session import Session
 
 _LOOK_SECONDS = 3.0
@@ -96,10 +96,11 @@ class Drill(Trial):
                 self._clear_up(error)
                 self._keep(error=error)
                 raise
-            journal.done({}, session.clock(), at_end=unchanged)
-            report = self._report(results, started, time.monotonic() - begin)
-            self._keep(report=report)
-            return report
+            with after_steps(results, journal, decision.request.command(session.environment)):
+                journal.done({}, session.clock(), at_end=unchanged)
+                report = self._report(results, started, time.monotonic() - begin)
+                self._keep(report=report)
+                return report
 
     def _run_steps(self, way: Way) -> list[StepResult]:
         try:

@@ -128,12 +128,10 @@ def delete_leftovers(api: KubernetesApi, namespace: str, cluster: str) -> None:
 def _secrets_of(api: KubernetesApi, namespace: str, clusters: Collection[ClusterSnapshot]) -> set[str]:
     """The Secrets that are deleted with ``clusters``: those they own, and those that this tool made for them."""
     owners = {cluster.uid for cluster in clusters}
-    listed = api.ask(
-        f"list the Secrets in {namespace}", api.core.list_namespaced_secret, namespace, _preload_content=False
-    )
+    listed = api.ask_plain(f"list the Secrets in {namespace}", api.core.list_namespaced_secret, namespace)
     owned = {
         raw["metadata"]["name"]
-        for raw in listed.json()["items"]
+        for raw in listed["items"]
         if any(owner["uid"] in owners for owner in raw["metadata"].get("ownerReferences") or ())
     }
     return owned | {app_secret_name(cluster.name) for cluster in clusters}
@@ -151,8 +149,8 @@ def _possible_users(
         "CronJob": api.batch.list_namespaced_cron_job,
     }
     for kind, call in typed.items():
-        answer = api.ask(f"list the {kind}s in {namespace}", call, namespace, _preload_content=False)
-        for raw in answer.json()["items"]:
+        answer = api.ask_plain(f"list the {kind}s in {namespace}", call, namespace)
+        for raw in answer["items"]:
             yield kind, raw
     for kind, plural in kinds.items():
         for raw in list_objects(api, namespace, plural):
@@ -181,7 +179,7 @@ def would_change(api: KubernetesApi, manifest: Mapping[str, Any], *, namespace: 
 
 
 def _plain(api: KubernetesApi, what: str, call: Any, *args: Any, **options: Any) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = api.ask(what, call, *args, _preload_content=False, **options).json()
+    found: Mapping[str, Any] = api.ask_plain(what, call, *args, **options)
     return found
 
 

@@ -12,7 +12,10 @@ from dr.core.text import exact_moment_of, mebibytes_of, spoken
 from dr.health.check import Check, State, Unseen, graded
 from dr.health.snapshot import ArchiveSeen, BackupObjects, BackupRun, HealthSnapshot
 
-_COMPLETED, _FAILED = "completed", "failed"
+_COMPLETED = "completed"
+_UNDER_WAY = {"", "pending", "started", "running", "finalizing"}
+_FAILED = {"failed", "walArchivingFailing", "invalid backup definition"}
+"""The phases of a Backup (CloudNativePG's ``backup_types.go``)."""
 _MUCH_TOO_LONG = timedelta(hours=6)
 """A base backup that still runs."""
 _OVERDUE = timedelta(minutes=15)
@@ -106,20 +109,37 @@ def _runs(snapshot: HealthSnapshot) -> Check:
     name, seen = "backup-runs", snapshot.backups
     if isinstance(seen, Unseen):
         return seen.as_check(name)
-    failed = [run for run in seen.runs if run.phase == _FAILED]
-    values = {"backups_failed_total": len(failed)}
     if not seen.runs:
-        return Check(name=name, state=State.OK, seen="there are no Backup objects", values=values)
-    newest = seen.runs[-1]
-    if newest.phase == _FAILED:
+        return Check(name=name, state=State.OK, seen="there are no Backup objects", values={"backups_failed_total": 0})
+    # A volume snapshot that succeeds says nothing about the bucket, and the other way round.
+    into_bucket, snapshots = ([run for run in seen.runs if run.in_bucket is kind] for kind in (True, False))
+    found = [_newest(runs, snapshot.seen_at) for runs in (into_bucket, snapshots) if runs]
+    return max(found, key=lambda check: check.state)
+
+
+def _newest(runs: list[BackupRun], now: datetime) -> Check:
+    """The newest of ``runs``, of which there is one at least."""
+    name, newest = "backup-runs", runs[-1]
+    what = "Backup" if newest.in_bucket else "Backup as a volume snapshot"
+    failed = [run for run in runs if run.phase in _FAILED]
+    values = {"backups_failed_total": len(failed)}
+    if newest.phase in _FAILED:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"the newest Backup, {newest.name}, failed: {newest.error or 'it does not say why'}",
-            remedy=f"kubectl describe backup {newest.name}; mend the cause, and take one: kubectl cnpg backup",
+            seen=f"the newest {what}, {newest.name}, is {newest.phase}: {newest.error or 'it does not say why'}",
+            remedy=f"kubectl describe backup {newest.name}; remove the cause, and take one: kubectl cnpg backup",
             values=values,
         )
-    running = snapshot.seen_at - newest.created
+    if newest.phase not in {_COMPLETED, *_UNDER_WAY}:
+        return Check(
+            name=name,
+            state=State.WARNING,
+            seen=f"the newest {what}, {newest.name}, is in a phase that is not known here: {newest.phase}",
+            remedy=f"kubectl describe backup {newest.name}",
+            values=values,
+        )
+    running = now - newest.created
     if newest.phase != _COMPLETED and running > _MUCH_TOO_LONG:
         return Check(
             name=name,
@@ -128,7 +148,7 @@ def _runs(snapshot: HealthSnapshot) -> Check:
             remedy=f"kubectl describe backup {newest.name}; delete it if it hangs, and take another",
             values=values,
         )
-    told = f"the newest, {newest.name}, is {newest.phase or 'not begun'}"
+    told = f"the newest {what}, {newest.name}, is {newest.phase or 'not begun'}"
     return Check(name=name, state=State.OK, seen=told + _earlier(failed), values=values)
 
 
@@ -157,6 +177,14 @@ def _schedule(snapshot: HealthSnapshot) -> Check:
             seen=f"ScheduledBackup {names} is suspended: no base backup is taken by itself",
             remedy=f"kubectl patch scheduledbackup {seen.schedules[0].name} --type merge -p "
             """'{"spec":{"suspend":false}}'""",
+        )
+    if not any(schedule.in_bucket for schedule in active):
+        names = ", ".join(schedule.name for schedule in active)
+        return Check(
+            name=name,
+            state=State.WARNING,
+            seen=f"ScheduledBackup {names} makes volume snapshots only: no base backup comes into the bucket by itself",
+            remedy="declare one more, of method barmanObjectStore or plugin, in Git too",
         )
     late = [one for one in active if one.next_at and snapshot.seen_at - one.next_at > _OVERDUE]
     if late:

@@ -187,6 +187,7 @@ def _run(raw: Mapping[str, Any]) -> BackupRun:
         backup_id="" if raw["spec"].get("method") == _SNAPSHOT else status.get("backupId") or "",
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         ended=_backups_time(status.get("stoppedAt")),
+        in_bucket=raw["spec"].get("method") != _SNAPSHOT,
     )
 
 
@@ -197,6 +198,7 @@ def _schedule(raw: Mapping[str, Any]) -> Schedule:
         schedule=spec["schedule"],
         suspended=bool(spec.get("suspend")),
         next_at=_backups_time(status.get("nextScheduleTime")),
+        in_bucket=spec.get("method") != _SNAPSHOT,
     )
 
 
@@ -210,9 +212,8 @@ _OPERATOR, _PLUGIN = "cloudnative-pg", "plugin-barman-cloud"
 
 def find_operators(api: KubernetesApi, namespace: str, *, plugin_used: bool) -> Operators:
     """What is there of both. Raises AccessError."""
-    found = api.ask(
-        f"list the Deployments in {namespace}", api.apps.list_namespaced_deployment, namespace, _preload_content=False
-    ).json()["items"]
+    what = f"list the Deployments in {namespace}"
+    found = api.ask_plain(what, api.apps.list_namespaced_deployment, namespace)["items"]
     return Operators(
         operator=_program(found, _OPERATOR),
         plugin=_program(found, _PLUGIN),

@@ -7,7 +7,7 @@ from dr.archive.databases import systems
 from dr.archive.window import Hole, holes, missing, settled, unusable, windows
 from dr.config.health import HealthSettings
 from dr.core.text import bytes_of, exact_moment_of, spoken
-from dr.core.wal_names import is_segment, number_of
+from dr.core.wal_names import is_history, is_segment, number_of
 from dr.health.check import Check, State, Unseen, graded, worst
 from dr.health.snapshot import ArchiveSeen, DatabaseFacts, HealthSnapshot, ServingCluster
 
@@ -68,7 +68,8 @@ def _lag(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     name, database = "wal-lag", snapshot.database
     if isinstance(database, Unseen):
         return database.as_check(name)
-    if not is_segment(database.last_archived) or database.last_archived_at is None:
+    after_failover = is_history(database.last_archived)
+    if not (is_segment(database.last_archived) or after_failover) or database.last_archived_at is None:
         return Check(
             name=name,
             state=State.WARNING,
@@ -76,7 +77,11 @@ def _lag(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
             remedy="see the check archiving; a switch of the WAL shows whether it works: python -m dr mark",
         )
     size = database.segment_size
-    behind = max(0, database.position - (number_of(database.last_archived, size) + 1) * size)
+    # A history file is archived first on a new timeline; no segment of it has been full yet.
+    archived = database.position // size * size
+    if not after_failover:
+        archived = (number_of(database.last_archived, size) + 1) * size
+    behind = max(0, database.position - archived)
     age = (database.now - database.last_archived_at).total_seconds()
     waited = (database.now - database.waiting_since).total_seconds() if database.waiting_since else 0.0
     # A segment that is not full is closed by archive_timeout, and not at all when nothing was written.

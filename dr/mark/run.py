@@ -5,6 +5,8 @@ recovery or switchover would be one in a database that is being left.
 """
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dr.archive.reader import read_catalogue
 from dr.archive.seal import seal_wal
@@ -60,10 +62,11 @@ def make_mark(session: Session, name: str) -> Marks:
                 made=session.clock(),
                 made_by=session.holder.operator,
             )
+        with _made(session, name):
             _remember(session, mark)
-        _seal(session, psql, mark)
-        mark = mark.model_copy(update={"archived": True})
-        _remember(session, mark)
+            seal_wal(psql, stop=session.stop, say=lambda _: None)
+            mark = mark.model_copy(update={"archived": True})
+            _remember(session, mark)
         return Marks(environment=environment.name, serving=serving, marks=(mark,))
 
 
@@ -87,14 +90,16 @@ def _remember(session: Session, mark: Mark) -> None:
     session.records.change(change, now=session.clock())
 
 
-def _seal(session: Session, psql: Psql, mark: Mark) -> None:
+@contextmanager
+def _made(session: Session, name: str) -> Iterator[None]:
+    """What fails within the context says that the restore point was made."""
     try:
-        seal_wal(psql, stop=session.stop, say=lambda _: None)
+        yield
     except (AccessError, StepFailedError) as error:
         error.stopped = Stopped(
             at=_SEAL,
             done=(_MADE,),
-            go_on=f"python -m dr mark {shlex.quote(mark.name)} --env {session.environment.name}",
+            go_on=f"python -m dr mark {shlex.quote(name)} --env {session.environment.name}",
             journal=f"ConfigMap {session.environment.namespace}/{session.records.name}",
         )
         raise

@@ -33,7 +33,7 @@ from dr.rebuild.steps import (
 )
 from dr.run.lease import held
 from dr.run.report_keeping import keep_report
-from dr.run.runner import run_steps
+from dr.run.runner import after_steps, run_steps
 
 
 class Rebuild(Rebuilding):
@@ -84,22 +84,23 @@ class Rebuild(Rebuilding):
             except DrError as error:
                 keep_report(stage.environment, self.plan, stage.journal, stage.evidence, error=error)
                 raise
-            report = RebuildReport(
-                environment=stage.environment,
-                decision=decision,
-                estimate=self.estimate,
-                started=started,
-                seconds=time.monotonic() - begin,
-                steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
-                origin=self.found.judgement,
-                serving=self.served,
-                smoke=self.smoke,
-                journal=str(stage.journal.path),
-                stack_file=self._keep_stack_file(),
-            )
-            stage.journal.done(report.as_json(), stage.clock(), at_end=lambda record: record)
-            keep_report(stage.environment, self.plan, stage.journal, stage.evidence, result=report.as_json())
-            return report
+            with after_steps(results, stage.journal, go_on):
+                report = RebuildReport(
+                    environment=stage.environment,
+                    decision=decision,
+                    estimate=self.estimate,
+                    started=started,
+                    seconds=time.monotonic() - begin,
+                    steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
+                    origin=self.found.judgement,
+                    serving=self.served,
+                    smoke=self.smoke,
+                    journal=str(stage.journal.path),
+                    stack_file=self._keep_stack_file(),
+                )
+                stage.journal.done(report.as_json(), stage.clock(), at_end=lambda record: record)
+                keep_report(stage.environment, self.plan, stage.journal, stage.evidence, result=report.as_json())
+                return report
 
     def _keep_stack_file(self) -> str:
         """The file of the platform's stack in another region, for Git: that stack is made of values of this run."""

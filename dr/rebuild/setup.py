@@ -10,7 +10,7 @@ from dr.config.environment import Environment, KubernetesAccess
 from dr.config.infrastructure import ROOT, Infrastructure, Platform
 from dr.config.load import argocd_of, infrastructure_of, load_infrastructure
 from dr.core.history import Holder
-from dr.engine.backend import Backend, state_folder
+from dr.engine.backend import Backend, check_folder, state_folder
 from dr.engine.command import find_pulumi
 from dr.engine.processes import this_process
 from dr.infra.credentials import cluster_endpoint, read_credentials, write_kubeconfig
@@ -96,6 +96,7 @@ def open_site(environment: Environment, folder: Path, request: RebuildRequest, *
     """What the rebuild of ``environment`` works with; nothing of it is touched yet. Raises ConfigError, EngineError
     when Pulumi could not run, AccessError when the repository's credentials cannot be read.
     """
+    check_folder(journal_of(environment.name).parent)
     environment = _with_durable(environment, folder, request.durable)
     found = infrastructure_of(environment, folder)
     platform = _platform(found, request)

@@ -9,10 +9,12 @@ import click
 
 from dr.cli.operate import Agreed, Asked, operate, operation_options
 from dr.cli.options import options
+from dr.core.errors import DrError
 from dr.switchover.command import move
 
 if TYPE_CHECKING:
     from dr.config.environment import Environment
+    from dr.core.errors import Stopped
     from dr.core.target_options import TargetOptions
     from dr.run.session import Session
 
@@ -102,9 +104,26 @@ def recover(
     recovered = operate(ask, **common, last=not switchover)
     if switchover and recovered is not None:
         told = dict(recovered.as_json())
-        moved = move(back=False, recovered_name=told["cluster"], hibernate_old=False, **common, last=False)
+        try:
+            moved = move(back=False, recovered_name=told["cluster"], hibernate_old=False, **common, last=False)
+        except DrError as error:
+            error.stopped = error.stopped or _recovered_only(told, common["environment"])
+            raise
         if common["as_json"] and moved is not None:
             click.echo(json.dumps({**told, "switchover": moved.as_json()}, indent=2))
+
+
+def _recovered_only(told: dict[str, Any], environment: str) -> "Stopped":
+    """Where things stand when the recovery is done and the switchover was not begun."""
+    from dr.core.errors import Stopped
+    from dr.core.plan import StepTaken
+
+    return Stopped(
+        at=StepTaken(key="switchover", title="Move the traffic"),
+        done=(StepTaken(key="recovery", title=f"Recover into {told['cluster']}"),),
+        go_on=f"python -m dr switchover --env {environment} --recovered-name {told['cluster']}",
+        journal=told["journal"],
+    )
 
 
 @options("pitr")

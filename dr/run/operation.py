@@ -15,7 +15,7 @@ from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
 from dr.run.record import Record
 from dr.run.report_keeping import Evidence, keep_report
-from dr.run.runner import Reporter, StepResult, run_steps
+from dr.run.runner import Reporter, StepResult, after_steps, run_steps
 from dr.run.session import Session
 
 
@@ -136,10 +136,11 @@ def run_operation(
         finally:
             tools.stack.interrupt()
         # The end is written down while nobody else can have begun.
-        course = Course(
-            results=results, started=started, seconds=time.monotonic() - begin, journal=str(tools.journal.path)
-        )
-        made = report(course)
-        tools.journal.done(made.as_json(), session.clock(), at_end=at_end)
-        keep_report(session.environment, plan, tools.journal, tools.evidence, result=made.as_json())
-        return made
+        with after_steps(results, tools.journal, go_on):
+            course = Course(
+                results=results, started=started, seconds=time.monotonic() - begin, journal=str(tools.journal.path)
+            )
+            made = report(course)
+            tools.journal.done(made.as_json(), session.clock(), at_end=at_end)
+            keep_report(session.environment, plan, tools.journal, tools.evidence, result=made.as_json())
+            return made

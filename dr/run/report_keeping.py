@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import TemplateError
-
 from dr import __version__
 from dr.archive.contents import BaseBackup
 from dr.archive.reader import stored_bytes
@@ -45,7 +43,7 @@ class Evidence:
     """Filled in while the steps run. ``until`` is the step with whose end the RTO ends, empty where there is none;
     ``by_engine`` says that Pulumi makes the Cluster that recovers; ``base`` is of the archive ``server_name``, and
     ``base_bytes`` is how much of it there was to fetch; ``since`` is the report of the recovery that a switchover moves
-    the traffic to; ``kept_at`` is where the report was kept.
+    the traffic to; ``kept_at`` is where the report was kept, ``not_kept`` why it was not.
     """
 
     until: str = ""
@@ -65,6 +63,7 @@ class Evidence:
     links: list[Link] = field(default_factory=list)
     since: ReportDocument | None = None
     kept_at: Path | None = None
+    not_kept: str = ""
 
     def begins_from(self, base: BaseBackup, source: ClusterSnapshot, *, until: str) -> None:
         """What a recovery goes through: from ``base`` of ``source``, to the end of the step ``until``."""
@@ -99,24 +98,27 @@ def keep_report(
     error: DrError | None = None,
     trend: Callable[[ReportDocument], Trend] | None = None,
 ) -> ReportDocument | None:
-    """Keep the report of the operation that ``journal`` has just ended; None where none has. A disk that is full,
-    or a page that cannot be made, fails no recovery: it is noted in the journal. ``trend`` has what the page is to show
-    of drills, with this one.
+    """Keep the report of the operation that ``journal`` has just ended; None where none has, or where it failed.
+
+    A report that fails ends no operation, and hides no other failure: ``evidence.not_kept`` says why there is none.
+    ``trend`` has what the page is to show of drills, with this one.
     """
     entry = journal.entry
     if entry is None or entry.ended is None:
         return None
-    _measure_base(environment, evidence)
-    document = document_of(environment, plan, entry, evidence, journal, result=result or {}, error=error)
-    shown = trend(document) if trend else None
-    log = {LOG: "\n".join(evidence.log) + "\n"} if evidence.log else {}
+    document = None
     try:
-        others = {PAGE: page(document, shown), MARKDOWN: markdown(document), **log}
+        _measure_base(environment, evidence)
+        document = document_of(environment, plan, entry, evidence, journal, result=result or {}, error=error)
+        others = {PAGE: page(document, trend(document) if trend else None), MARKDOWN: markdown(document)}
+        if evidence.log:
+            others[LOG] = "\n".join(evidence.log) + "\n"
         files = ReportFiles.beside(journal.path)
         files.keep(document, others)
         evidence.kept_at = files.path(document.id, PAGE)
-    except (OSError, TemplateError) as failure:
-        journal.note("report-not-kept", entry.ended, cause=str(failure))
+    except Exception as failure:  # noqa: BLE001 - the operation and its own failure are what matters
+        evidence.not_kept = f"{type(failure).__name__}: {failure}"
+        journal.note("report-not-kept", entry.ended, cause=evidence.not_kept)
     return document
 
 

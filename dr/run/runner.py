@@ -1,7 +1,8 @@
 """Running a plan: each step in turn, reported, timed and journalled, with where things stand when one fails."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Event
@@ -9,7 +10,7 @@ from typing import Protocol
 
 from dr.cnpg.progress import RecoveryProgress
 from dr.core.errors import DrError, FaultError, InterruptedOperationError, Stopped
-from dr.core.plan import Step
+from dr.core.plan import Step, StepTaken
 from dr.run.journal import Journal
 
 
@@ -62,14 +63,33 @@ def run_steps(
             done.append(_run(step, reporter, journal, clock, stop))
         except Exception as failure:
             error = _explained(failure, stop)
-            error.stopped = Stopped(
-                at=step.taken, done=tuple(result.step.taken for result in done), go_on=go_on, journal=str(journal.path)
-            )
             journal.failed(step, error, failure, clock())
+            error.stopped = _stood(step.taken, done, journal, go_on)
             if error is failure:
                 raise
             raise error from failure
     return done
+
+
+_END = StepTaken(key="end", title="The end")
+
+
+@contextmanager
+def after_steps(done: Sequence[StepResult], journal: Journal, go_on: str) -> Iterator[None]:
+    """What fails within the context, after the last step, says too where things stand. Raises DrError."""
+    try:
+        yield
+    except Exception as failure:
+        error = _explained(failure, Event())
+        error.stopped = error.stopped or _stood(_END, done, journal, go_on)
+        if error is failure:
+            raise
+        raise error from failure
+
+
+def _stood(at: StepTaken, done: Sequence[StepResult], journal: Journal, go_on: str) -> Stopped:
+    steps = tuple(result.step.taken for result in done)
+    return Stopped(at=at, done=steps, go_on=go_on, journal=str(journal.path), unwritten=journal.unwritten)
 
 
 def _explained(error: Exception, stop: Event) -> DrError:

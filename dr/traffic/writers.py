@@ -116,8 +116,8 @@ def set_field(api: KubernetesApi, one: SelfStarter, patch: Mapping[str, Any]) ->
 
 def _items(api: KubernetesApi, what: str, call: Any, namespace: str) -> list[Mapping[str, Any]]:
     """The objects as plain values, as the API server sends them."""
-    answer = api.ask(what, call, namespace, _preload_content=False)
-    found: list[Mapping[str, Any]] = answer.json()["items"]
+    answer = api.ask_plain(what, call, namespace)
+    found: list[Mapping[str, Any]] = answer["items"]
     return found
 
 

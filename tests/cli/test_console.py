@@ -81,6 +81,7 @@ def test_a_stopped_operation_as_json() -> None:
         "goOn": "python -m dr pitr --continue",
         "journal": "/state/journal/prod.jsonl",
         "report": "",
+        "unwritten": "",
     }
 
 

@@ -11,13 +11,13 @@ from threading import Event
 import pytest
 
 from dr.cli.live import reporter_for
-from dr.core.errors import AccessError, InterruptedOperationError, RefusedError
+from dr.core.errors import AccessError, FaultError, InterruptedOperationError, RefusedError
 from dr.core.history import Outcome
 from dr.core.plan import Plan, Step
 from dr.engine.backend import Backend
 from dr.engine.recovery_stack import RecoveryStack
 from dr.kube.api import KubernetesApi
-from dr.run import lease
+from dr.run import lease, report_keeping
 from dr.run.journal import Journal
 from dr.run.operation import Course, Tools, run_operation
 from dr.run.runner import StepResult
@@ -75,7 +75,12 @@ class _Bench:
         self._folder = folder
 
     def run(
-        self, two: Callable[[], object] = lambda: None, *, take_over: bool = False, stop: Event | None = None
+        self,
+        two: Callable[[], object] = lambda: None,
+        *,
+        take_over: bool = False,
+        stop: Event | None = None,
+        report: Callable[[Course], _Told] = _Told,
     ) -> list[StepResult]:
         """Run the plan, with ``two`` in its second step."""
         session = Session(
@@ -91,7 +96,7 @@ class _Bench:
         plan = Plan(operation="switchover", environment="prod", facts={"To": "x"}, steps=steps)
         with reporter_for(plan, quiet=True) as reporter:
             tools = Tools(session=session, stack=self.engine, journal=journal, reporter=reporter)
-            return run_operation(tools, plan, go_on=GO_ON, report=_Told).course.results
+            return run_operation(tools, plan, go_on=GO_ON, report=report).course.results
 
     def _step(self, key: str, then: Callable[[], object] = lambda: None) -> Step:
         def do() -> str:
@@ -256,3 +261,29 @@ def test_a_report_is_left_by_what_ended_well_and_by_what_failed(bench: _Bench, t
     assert [(report["outcome"], report["failed"]["step"]) for report in kept] == [("failed", "two")]
     assert failed.value.stopped is not None
     assert failed.value.stopped.report == str(tmp_path / "prod" / f"{kept[0]['id']}.html")
+
+
+def test_what_fails_after_the_last_step_says_that_all_were_done(bench: _Bench) -> None:
+    """O1."""
+
+    def fail(_: Course) -> _Told:
+        raise KeyError("a fault in the report")
+
+    with pytest.raises(FaultError) as failed:
+        bench.run(report=fail)
+    assert failed.value.stopped is not None
+    assert [step.key for step in failed.value.stopped.done] == ["one", "two"]
+    assert failed.value.stopped.go_on == GO_ON
+
+
+def test_a_report_that_cannot_be_made_hides_no_failure(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """O1."""
+
+    def fail(*_: object) -> str:
+        raise KeyError("a fault in the page")
+
+    monkeypatch.setattr(report_keeping, "page", fail)
+    with pytest.raises(AccessError) as failed:
+        bench.run(_fail)
+    assert failed.value.stopped is not None
+    assert [step.key for step in failed.value.stopped.done] == ["one"]

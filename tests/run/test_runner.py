@@ -238,3 +238,52 @@ def test_a_cluster_that_is_away_for_a_moment_stops_nothing_and_gets_it_all_later
     bench.run(one(away), two(back))
     assert [step.fact for step in bench.entry.steps] == ["a", "b"]
     assert "record-not-written" in [line["event"] for line in bench.journal]
+
+
+def _no_room(path: Path) -> None:
+    """What is at ``path`` cannot be written any more: a folder stands in its place."""
+    path.unlink()
+    path.mkdir()
+
+
+def test_a_journal_that_cannot_be_written_stops_nothing_and_is_told(bench: _Bench) -> None:
+    """O1."""
+
+    def fill() -> str:
+        _no_room(bench.path)
+        return "a"
+
+    no = AccessError("forbidden", "no", "do")
+    failed = bench.failing(one(fill), two(_raising(no)))
+    assert failed.code == "forbidden"
+    assert failed.stopped is not None
+    assert (failed.stopped.at, failed.stopped.done) == (two().taken, (one().taken,))
+    assert str(bench.path) in failed.stopped.unwritten
+    assert (bench.entry.outcome, bench.entry.done) == (Outcome.FAILED, ("one",))
+
+
+def test_whatever_the_record_fails_with_the_failure_of_the_step_is_told(bench: _Bench) -> None:
+    """O1."""
+
+    def odd() -> str:
+        bench.records.away = ValueError("no record")  # type: ignore[assignment]
+        raise AccessError("forbidden", "no", "do")
+
+    failed = bench.failing(one(odd))
+    assert failed.code == "forbidden"
+    assert failed.stopped is not None
+    assert "no record" in failed.stopped.unwritten
+
+
+def test_a_journal_that_is_whole_lacks_nothing(bench: _Bench) -> None:
+    failed = bench.failing(one(_raising(AccessError("forbidden", "no", "do"))))
+    assert failed.stopped is not None
+    assert failed.stopped.unwritten == ""
+
+
+def test_an_operation_whose_journal_cannot_be_begun_does_not_begin(bench: _Bench) -> None:
+    """O1."""
+    bench.path.parent.write_text("no folder")
+    with pytest.raises(AccessError) as failed:
+        bench.run(one(bench.doing("a")))
+    assert (failed.value.code, failed.value.stopped, bench.did) == ("state-folder-unusable", None, [])
