@@ -236,9 +236,7 @@ def loss_of_move(
     """
     lost = [(place, row) for place, row in enumerate(acknowledged) if row not in behind and not contents.has(row)]
     late = [
-        row
-        for place, row in lost
-        if place >= asked or (sealed is not None and row.writer != API and place >= sealed)
+        row for place, row in lost if place >= asked or (sealed is not None and row.writer != API and place >= sealed)
     ]
     excess = min(len(lost), max(0, len(lost) + others - (announced or 0))) if lost else 0
     return Loss(
