@@ -209,7 +209,8 @@ class Story:
         self._assert_serves()
         if not ran.done:
             return False
-        contents, acknowledged = self._contents(name), self._ledger.rows()
+        acknowledged = self._ledger.rows()
+        contents = self._contents(name)
         if operation.name == "pitr":
             self._lose(f"{name} lacks rows from before its target", contents.missing(acknowledged[:certain]))
             loss = loss_of_move(
@@ -243,11 +244,12 @@ class Story:
         now = serving(seat)
         if now == left:
             return False  # whatever it has come to, the traffic is where it was
-        returned = self._behind.pop(now, set())
+        # First the rows, then the databases, which have more each moment.
+        returned, acknowledged = self._behind.pop(now, set()), self._ledger.rows()
         contents = self._contents(now)
         self._lose(f"{now} lacks rows that were left in it", contents.missing(returned))
         loss = loss_of_move(
-            self._ledger.rows(),
+            acknowledged,
             self._left_behind | returned,
             contents,
             announced=announced_in(ran.plans, "Left behind"),
