@@ -35,6 +35,7 @@ from tests.support.ledger import (
     Contents,
     Fault,
     Loss,
+    Marks,
     Operation,
     Row,
     Schedule,
@@ -80,11 +81,14 @@ class Told:
 @dataclass
 class Ran:
     """The runs of one operation. ``asked`` rows were acknowledged before the first one looked at anything, ``sealed``
-    before it began to seal the WAL (None where it did not); ``plans`` are those that were agreed to.
+    before it began to seal the WAL, ``stopped`` and ``fenced`` when those steps were done (None where they were not
+    seen); ``plans`` are those that were agreed to.
     """
 
     asked: int
     sealed: int | None = None
+    stopped: int | None = None
+    fenced: int | None = None
     plans: list[dict[str, Any]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
@@ -160,6 +164,8 @@ class Story:
         others = 0
         for table in tables:
             ran = self._seat.try_psql(cluster, _CONTENTS.format(table=table))
+            if 'relation "ledger" does not exist' in ran.stderr:
+                return Contents(ledger=frozenset(), users={})  # a recovery that ended before there was one
             if ran.returncode != 0 and f'"{table}" does not exist' not in ran.stderr:
                 return None
             for line in ran.stdout.splitlines():
@@ -214,7 +220,7 @@ class Story:
         if operation.name == "pitr":
             self._lose(f"{name} lacks rows from before its target", contents.missing(acknowledged[:certain]))
             loss = loss_of_move(
-                acknowledged, (), contents, announced=announced_in(ran.plans, "Left out"), asked=ran.asked
+                acknowledged, (), contents, announced=announced_in(ran.plans, "Left out"), marks=Marks(asked=ran.asked)
             )
             if loss.unannounced:
                 self._lose(f"the plan left out more than it said: {loss}", loss.rows)
@@ -241,6 +247,8 @@ class Story:
         if operation.name == "switchover" and recovered != seat.recovered:
             words += ["--recovered-name", recovered]
         ran = self._run(operation, *words)
+        # Before a switchover the application has been stopped since the recovery.
+        stopped = ran.asked if operation.name == "switchover" else ran.stopped
         now = serving(seat)
         if now == left:
             return False  # whatever it has come to, the traffic is where it was
@@ -253,8 +261,7 @@ class Story:
             self._left_behind | returned,
             contents,
             announced=announced_in(ran.plans, "Left behind"),
-            asked=ran.asked,
-            sealed=sealed,
+            marks=Marks(asked=ran.asked, sealed=sealed, stopped=stopped, fenced=ran.fenced),
             others=others,
         )
         self._behind[left] = set(loss.rows)
@@ -328,10 +335,18 @@ class Story:
             """Whether ``step`` has begun. Marks on the way how many rows were there before the seal: those that were
             counted before the last look at the journal that did not have it.
             """
-            steps = [event["step"] for event in watched.events if event["event"] == "step-started"]
+            steps, done = (
+                [event["step"] for event in watched.events if event["event"] == name]
+                for name in ("step-started", "step-done")
+            )
+            now = self._ledger.count()
             if "seal-wal" in steps and ran.sealed is None:
                 ran.sealed = counts[0]
-            counts[:] = [counts[1], self._ledger.count()]
+            if "stop-writers" in done and ran.stopped is None:
+                ran.stopped = now
+            if "fence" in done and ran.fenced is None:
+                ran.fenced = now
+            counts[:] = [counts[1], now]
             return step in steps
 
         if fault.kind in (KILL, KUBELET) and watched.await_(lambda: marked(fault.step)):

@@ -202,8 +202,8 @@ def _numbers(plans: Iterable[Mapping[str, Any]], fact: str) -> Iterator[int]:
 class Loss:
     """What a move of the traffic has left behind of the acknowledged rows, held against what was announced.
 
-    ``unannounced`` are rows that were acknowledged in time to be counted by the plan. ``late`` are unannounced ones
-    that were acknowledged only while the command was at work already, or by a direct connection behind the seal.
+    ``late`` are unannounced rows that were acknowledged only while the command was at work already, or by a direct
+    connection behind the seal (:class:`Marks`); ``unannounced`` are all others.
     """
 
     rows: tuple[Row, ...] = ()
@@ -217,31 +217,51 @@ class Loss:
         return f"{len(self.rows)} left behind, announced {number}, unannounced {self.unannounced} and late {self.late}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """How many rows had been acknowledged when something happened, in the order of these.
+
+    ``sealed``: for certain before the WAL of a recovery to the end was sealed, None for a recovery to a target.
+    ``asked``: for certain before the command looked at anything. ``stopped``: after the application was stopped, and
+    ``fenced`` after the Cluster that is left was fenced; None where that was not seen.
+    """
+
+    asked: int
+    sealed: int | None = None
+    stopped: int | None = None
+    fenced: int | None = None
+
+    def late(self, place: int, row: Row) -> bool:
+        """Whether the row of this place was acknowledged when nobody counted any more, by somebody who could still
+        write.
+        """
+        over = self.stopped if row.writer == API else self.fenced
+        if over is not None and place >= over:
+            return False
+        behind_the_seal = self.sealed is not None and row.writer != API and place >= self.sealed
+        return behind_the_seal or place >= self.asked
+
+
 def loss_of_move(
     acknowledged: Sequence[Row],
     behind: Collection[Row],
     contents: Contents,
     *,
     announced: int | None,
-    asked: int,
-    sealed: int | None = None,
+    marks: Marks,
     others: int = 0,
 ) -> Loss:
     """The loss of a move to a Cluster with ``contents``.
 
-    ``acknowledged`` are all rows so far, in order; ``behind`` those that an earlier move left behind. The first
-    ``asked`` of them were acknowledged for certain before the command looked at anything, the first ``sealed`` before
-    the WAL of a recovery to the end was sealed; None for a recovery to a target. ``others`` are commits beside them
-    that stay behind too, and are announced in the same number.
+    ``acknowledged`` are all rows so far, in order; ``behind`` those that an earlier move left behind. ``others`` are
+    commits beside them that stay behind too, and are announced in the same number.
     """
     lost = [(place, row) for place, row in enumerate(acknowledged) if row not in behind and not contents.has(row)]
-    late = [
-        row for place, row in lost if place >= asked or (sealed is not None and row.writer != API and place >= sealed)
-    ]
-    excess = min(len(lost), max(0, len(lost) + others - (announced or 0))) if lost else 0
+    late = sum(marks.late(place, row) for place, row in lost)
+    excess = min(len(lost), max(0, len(lost) + others - (announced or 0)))
     return Loss(
         rows=tuple(row for _, row in lost),
         announced=announced,
-        unannounced=max(0, excess - len(late)),
-        late=min(excess, len(late)),
+        unannounced=max(0, excess - late),
+        late=min(excess, late),
     )
