@@ -308,20 +308,34 @@ class Story:
 
     def _run(self, operation: Operation, *words: str) -> Ran:
         """The command with its fault, and then without to its end: resumed, or given once more."""
+        before = self._databases()
         ran = Ran(asked=self._ledger.count())
+        self._run_to_its_end(ran, operation, *words)
+        if not (ran.done and operation.name == "finalize"):
+            self._lose("Clusters are gone", sorted(before - self._databases()))
+        return ran
+
+    def _databases(self) -> set[str]:
+        """The Clusters of this environment that have come so far that they can be asked; a scratch one is no part of
+        it.
+        """
+        found = json.loads(self._seat.kubectl("get", "cluster", "-n", "data", "-o", "json"))["items"]
+        names = {one["metadata"]["name"] for one in found if one.get("status", {}).get("currentPrimary")}
+        return {name for name in names if name.startswith(self._seat.source) and "-scratch" not in name}
+
+    def _run_to_its_end(self, ran: Ran, operation: Operation, *words: str) -> None:
         name, *options = words
         command = (name, "--env", self._seat.env, *options, "--yes")
         with self._fault(operation.fault):
             self._once(ran, operation.fault, *command)
         if ran.done:
-            return ran
+            return
         killed = ran.outcomes[-1].code == -signal.SIGKILL
         agreed = tuple(options[options.index("--confirm") :]) if "--confirm" in options else ()
         resume = ("resume", "--env", self._seat.env, *agreed, "--yes")
         self._once(ran, Fault(), *(command if killed and operation.again else resume))
         if not ran.done and operation.name not in RECOVERIES:
             self._once(ran, Fault(), *command)
-        return ran
 
     def _again(self, ran: Ran, operation: Operation, *words: str) -> None:
         name, *options = words
@@ -400,22 +414,14 @@ class Story:
 
     def _look_everywhere(self) -> None:
         """What was acknowledged is in a Cluster that is there, but for what was left in one that was deleted since."""
-        found = json.loads(self._seat.kubectl("get", "cluster", "-n", "data", "-o", "json"))["items"]
-        names = [one["metadata"]["name"] for one in found if one["metadata"]["name"].startswith(self._seat.source)]
+        names = sorted(self._databases())
         for name in names:
             self._seat.kubectl("annotate", "cluster", name, "-n", "data", f"{FENCED}-")
-        everything = union(
-            contents for name in names if (contents := self._contents(name) if self._runs(name) else None)
-        )
+        everything = union(self._contents(name) for name in names)
         rows = [row for row in self._ledger.rows() if row not in self._gone]
         self._lose(f"in none of {', '.join(names)}", everything.missing(rows))
         now = serving(self._seat)
         self._lose(f"{now}, which serves in the end, lacks rows", self._contents(now).missing(self._owed))
-
-    def _runs(self, name: str) -> bool:
-        """Whether a Cluster has come so far that it can be asked."""
-        cluster = self._seat.cluster(name) or {}
-        return bool(cluster.get("status", {}).get("currentPrimary"))
 
 
 @contextmanager
