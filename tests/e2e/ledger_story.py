@@ -64,7 +64,7 @@ class Told:
     announced: int = 0
     """Rows that were left behind as announced."""
     late: int = 0
-    """Rows that were left behind unannounced, acknowledged while the command was at work or behind the seal."""
+    """Rows that were left behind unannounced, acknowledged while the command was at work."""
     lost: list[str] = field(default_factory=list)
     """What is missing though it must not be, in words."""
     course: list[str] = field(default_factory=list)
@@ -109,8 +109,8 @@ class Story:
         self._gone: set[Row] = set()
         self._segments: list[str] = []
         self._kept_table = ""
-        self._recovery: tuple[str, str, Ran] | None = None
-        """The newest recovery: the operation, the Cluster's name, and how it went."""
+        self._recovery = ""
+        """The newest Cluster that was recovered."""
         self._others = 0
         self.told = Told(schedule)
 
@@ -230,15 +230,14 @@ class Story:
             sealed += [row for row in acknowledged[len(sealed) :] if row.writer == API]
             self._lose(f"{name} lacks rows from before the seal", contents.missing(sealed))
             self._note(f"{name}: {len(contents.missing(acknowledged))} rows behind the seal are not there")
-        self._recovery = (operation.name, name, ran)
+        self._recovery = name
         return True
 
     def _move(self, operation: Operation) -> bool:
         seat, left = self._seat, serving(self._seat)
-        recovered, sealed = seat.recovered, None
+        recovered = seat.recovered
         if self._recovery and operation.name == "switchover":
-            kind, recovered, ran = self._recovery
-            sealed = ran.sealed if kind == "latest" else None
+            recovered = self._recovery
             self._others = self._contents(recovered).others
             others = self._contents(left).others - self._others
         else:
@@ -261,7 +260,7 @@ class Story:
             self._left_behind | returned,
             contents,
             announced=announced_in(ran.plans, "Left behind"),
-            marks=Marks(asked=ran.asked, sealed=sealed, stopped=stopped, fenced=ran.fenced),
+            marks=Marks(asked=ran.asked, stopped=stopped, fenced=ran.fenced),
             others=others,
         )
         self._behind[left] = set(loss.rows)

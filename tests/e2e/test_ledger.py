@@ -28,7 +28,7 @@ pytestmark = pytest.mark.long
 SEED = int(os.environ.get("LEDGER_SEED") or random.SystemRandom().randrange(10**6))
 SCHEDULES = int(os.environ.get("LEDGER_SCHEDULES") or 4)
 
-KNOWN = "E7, E8: who writes while the command is at work, or by a direct connection behind the seal, is not counted"
+KNOWN = "E7, E8: what is written between the plan and the fence stays behind, and is not counted again before it"
 
 PLAYED: list[Told] = []
 
@@ -40,7 +40,7 @@ def note(record_testsuite_property: Callable[[str, object], None]) -> Iterator[N
     words = (
         f"{len(PLAYED)} schedules, {sum(told.acknowledged for told in PLAYED)} rows acknowledged, "
         f"{sum(told.announced for told in PLAYED)} left behind as announced, "
-        f"{sum(told.late for told in PLAYED)} lost unannounced while the command was at work or behind the seal, "
+        f"{sum(told.late for told in PLAYED)} left behind unannounced while the command was at work, "
         f"{sum(len(told.lost) for told in PLAYED)} other losses"
     )
     record_testsuite_property("ledger", words)

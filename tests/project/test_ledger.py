@@ -125,14 +125,6 @@ def test_what_is_acknowledged_while_the_command_is_at_work_is_late() -> None:
     assert (len(loss.rows), loss.unannounced, loss.late) == (4, 0, 2)
 
 
-def test_behind_the_seal_a_direct_row_is_late_and_one_of_the_application_is_not() -> None:
-    direct, application = rows(4), [Row(API, number, MOMENT) for number in range(4)]
-    late = loss_of_move(direct, (), having(*direct[:2]), announced=None, marks=Marks(asked=4, sealed=2))
-    assert (late.unannounced, late.late) == (0, 2)
-    loss = loss_of_move(application, (), having(), announced=None, marks=Marks(asked=4, sealed=2))
-    assert (loss.unannounced, loss.late) == (4, 0)
-
-
 def test_what_an_earlier_move_left_behind_is_not_lost_once_more() -> None:
     written = rows(4)
     assert loss_of_move(written, {written[3]}, having(*written[:3]), announced=None, marks=Marks(asked=4)).rows == ()

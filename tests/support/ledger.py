@@ -202,8 +202,8 @@ def _numbers(plans: Iterable[Mapping[str, Any]], fact: str) -> Iterator[int]:
 class Loss:
     """What a move of the traffic has left behind of the acknowledged rows, held against what was announced.
 
-    ``late`` are unannounced rows that were acknowledged only while the command was at work already, or by a direct
-    connection behind the seal (:class:`Marks`); ``unannounced`` are all others.
+    ``late`` are unannounced rows that were acknowledged only while the command was at work already (:class:`Marks`);
+    ``unannounced`` are all others.
     """
 
     rows: tuple[Row, ...] = ()
@@ -221,25 +221,18 @@ class Loss:
 class Marks:
     """How many rows had been acknowledged when something happened, in the order of these.
 
-    ``sealed``: for certain before the WAL of a recovery to the end was sealed, None for a recovery to a target.
     ``asked``: for certain before the command looked at anything. ``stopped``: after the application was stopped, and
     ``fenced`` after the Cluster that is left was fenced; None where that was not seen.
     """
 
     asked: int
-    sealed: int | None = None
     stopped: int | None = None
     fenced: int | None = None
 
     def late(self, place: int, row: Row) -> bool:
-        """Whether the row of this place was acknowledged when nobody counted any more, by somebody who could still
-        write.
-        """
+        """Whether the row of this place may have been acknowledged after the plan was made, while its writer could."""
         over = self.stopped if row.writer == API else self.fenced
-        if over is not None and place >= over:
-            return False
-        behind_the_seal = self.sealed is not None and row.writer != API and place >= self.sealed
-        return behind_the_seal or place >= self.asked
+        return place >= self.asked and (over is None or place < over)
 
 
 def loss_of_move(
