@@ -105,6 +105,8 @@ def test_what_is_fetched_ahead_is_limited_in_bytes(size: int) -> None:
         ({"resources": {"limits": {"ephemeral-storage": "100Gi", "memory": "1Gi"}}}, 16),
         ({"ephemeralVolumesSizeLimit": {"temporaryData": "256Mi", "shm": "64Mi"}}, 4),
         ({"ephemeralVolumesSizeLimit": {"temporaryData": "100Mi"}}, 1),
+        ({"ephemeralVolumesSizeLimit": {"temporaryData": "512e6"}}, 7),
+        ({"ephemeralVolumesSizeLimit": {"temporaryData": "no quantity"}}, 1),
         ({"ephemeralVolumesSizeLimit": {"temporaryData": "1Gi"}, "resources": {"limits": {"ephemeral-storage": 0}}}, 1),
     ],
 )
