@@ -89,7 +89,7 @@ class Rebuild(Rebuilding):
                 estimate=self.estimate,
                 started=started,
                 seconds=time.monotonic() - begin,
-                steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
+                steps=results,
                 origin=self.found.judgement,
                 serving=self.served,
                 smoke=self.smoke,

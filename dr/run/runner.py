@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from threading import Event
 from typing import Protocol
@@ -32,16 +31,6 @@ class Reporter(Protocol):
 _GO_ON_OR_UNDO = "go on, or undo what was done; see below"
 
 
-@dataclass(frozen=True, kw_only=True)
-class StepResult:
-    """A finished step; ``started`` is aware UTC, ``seconds`` how long it took."""
-
-    step: Step
-    fact: str
-    started: datetime
-    seconds: float
-
-
 def run_steps(
     steps: Sequence[Step],
     *,
@@ -50,26 +39,30 @@ def run_steps(
     clock: Callable[[], datetime],
     stop: Event,
     go_on: str,
-) -> list[StepResult]:
-    """Run the steps in order. ``go_on`` is the command that continues after a stop.
+) -> tuple[tuple[str, float, str], ...]:
+    """Run the steps in order, and return each one's key, its seconds, and what it did or found. ``go_on`` is the command
+    that continues after a stop.
 
     Raises what a step raises, and InterruptedOperationError when ``stop`` is set before or during one; the error's
     ``stopped`` says what had been done.
     """
-    done: list[StepResult] = []
+    done: list[tuple[str, float, str]] = []
     for step in steps:
         try:
-            done.append(_run(step, reporter, journal, clock, stop))
+            done.append((step.key, *_run(step, reporter, journal, clock, stop)))
         except Exception as failure:
             error = _explained(failure, stop)
             error.stopped = Stopped(
-                at=step.taken, done=tuple(result.step.taken for result in done), go_on=go_on, journal=str(journal.path)
+                at=step.taken,
+                done=tuple(one.taken for one in steps[: len(done)]),
+                go_on=go_on,
+                journal=str(journal.path),
             )
             journal.failed(step, error, failure, clock())
             if error is failure:
                 raise
             raise error from failure
-    return done
+    return tuple(done)
 
 
 def _explained(error: Exception, stop: Event) -> DrError:
@@ -83,17 +76,19 @@ def _explained(error: Exception, stop: Event) -> DrError:
     return InterruptedOperationError("interrupted", f"stopped: {error.cause}", _GO_ON_OR_UNDO)
 
 
-def _run(step: Step, reporter: Reporter, journal: Journal, clock: Callable[[], datetime], stop: Event) -> StepResult:
+def _run(
+    step: Step, reporter: Reporter, journal: Journal, clock: Callable[[], datetime], stop: Event
+) -> tuple[float, str]:
     _check(stop, f"stopped before the step {step.title!r}")
-    started, begin = clock(), time.monotonic()
-    journal.step_started(step, started)
+    begin = time.monotonic()
+    journal.step_started(step, clock())
     reporter.step_started(step)
     fact = step.run()
     _check(stop, f"stopped in the step {step.title!r}")
     seconds = time.monotonic() - begin
     journal.step_done(step, fact, seconds, clock())
     reporter.step_done(step, fact, seconds)
-    return StepResult(step=step, fact=fact, started=started, seconds=seconds)
+    return seconds, fact
 
 
 def _check(stop: Event, cause: str) -> None:
