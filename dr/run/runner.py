@@ -40,8 +40,9 @@ def run_steps(
     stop: Event,
     go_on: str,
 ) -> tuple[tuple[str, float, str], ...]:
-    """Run the steps in order, and return each one's key, its seconds, and what it did or found. ``go_on`` is the command
-    that continues after a stop.
+    """Run the steps in order, and return each one's key, its seconds, and what it did or found.
+
+    ``go_on`` is the command that continues after a stop.
 
     Raises what a step raises, and InterruptedOperationError when ``stop`` is set before or during one; the error's
     ``stopped`` says what had been done.
