@@ -24,7 +24,7 @@ from dr.reports.trend import Trend, trend_of
 from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
 from dr.run.report_keeping import Evidence, document_of, keep_report, read_reports
-from dr.run.runner import Reporter, StepResult, after_steps, run_steps
+from dr.run.runner import Reporter, after_steps, run_steps
 from dr.run.session import Session
 
 _LOOK_SECONDS = 3.0
@@ -96,13 +96,13 @@ class Drill(Trial):
                 self._clear_up(error)
                 self._keep(error=error)
                 raise
-            with after_steps(results, journal, decision.request.command(session.environment)):
+            with after_steps(self.plan.steps, journal, decision.request.command(session.environment)):
                 journal.done({}, session.clock(), at_end=unchanged)
                 report = self._report(results, started, time.monotonic() - begin)
                 self._keep(report=report)
                 return report
 
-    def _run_steps(self, way: Way) -> list[StepResult]:
+    def _run_steps(self, way: Way) -> tuple[tuple[str, float, str], ...]:
         try:
             return run_steps(
                 self.plan.steps,
@@ -167,7 +167,7 @@ class Drill(Trial):
         kept = read_reports(self.journal.path, lambda: self.session.drills)
         return trend_of([*kept.documents, document], goal=self.session.environment.goals.rto_minutes * 60)
 
-    def _report(self, results: list[StepResult], started: datetime, seconds: float) -> DrillReport:
+    def _report(self, results: tuple[tuple[str, float, str], ...], started: datetime, seconds: float) -> DrillReport:
         environment, entry = self.session.environment, self.journal.entry
         assert entry is not None, "it has begun"  # noqa: S101 - for the type checker
         document = document_of(environment, self.plan, entry, self.evidence, self.journal, result={}, error=None)
@@ -176,7 +176,7 @@ class Drill(Trial):
             environment=environment,
             started=started,
             seconds=seconds,
-            steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
+            steps=results,
             findings=document.findings,
             rto=document.rto,
             rpo=document.rpo,

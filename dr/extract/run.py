@@ -25,7 +25,8 @@ from dr.extract.steps import (
     Verify,
 )
 from dr.recovery.scratch import RemoveScratch
-from dr.run.operation import Course, Tools, run_operation
+from dr.reports.course import Course
+from dr.run.operation import Tools, run_operation
 from dr.run.session import Session
 
 
@@ -60,12 +61,8 @@ class Extract(Extraction):
         def report(course: Course) -> ExtractReport:
             return ExtractReport(
                 decision=decision,
-                environment=self.environment,
-                started=course.started,
-                seconds=course.seconds,
                 extracted=self.done,
-                steps=course.steps,
-                journal=course.journal,
+                **vars(course),
             )
 
         tools.evidence.begins_from(decision.base, decision.source, until=GiveName.key)

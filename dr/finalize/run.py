@@ -19,7 +19,8 @@ from dr.finalize.steps import (
     Prove,
     ReleaseArgoCd,
 )
-from dr.run.operation import Course, Tools, run_operation
+from dr.reports.course import Course
+from dr.run.operation import Tools, run_operation
 from dr.run.record import Record
 from dr.run.session import Session
 
@@ -63,11 +64,7 @@ class Finalize(Finalizing):
         def report(course: Course) -> FinalizeReport:
             return FinalizeReport(
                 decision=decision,
-                environment=self.environment,
-                started=course.started,
-                seconds=course.seconds,
-                steps=course.steps,
-                journal=course.journal,
+                **vars(course),
             )
 
         def at_end(record: Record) -> Record:

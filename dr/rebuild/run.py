@@ -84,14 +84,14 @@ class Rebuild(Rebuilding):
             except DrError as error:
                 keep_report(stage.environment, self.plan, stage.journal, stage.evidence, error=error)
                 raise
-            with after_steps(results, stage.journal, go_on):
+            with after_steps(self.plan.steps, stage.journal, go_on):
                 report = RebuildReport(
                     environment=stage.environment,
                     decision=decision,
                     estimate=self.estimate,
                     started=started,
                     seconds=time.monotonic() - begin,
-                    steps=tuple((result.step.key, result.seconds, result.fact) for result in results),
+                    steps=results,
                     origin=self.found.judgement,
                     serving=self.served,
                     smoke=self.smoke,

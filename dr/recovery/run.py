@@ -22,7 +22,8 @@ from dr.recovery.report import RecoveryReport
 from dr.recovery.situation import RecoveryRequest
 from dr.recovery.steps import ClearAway, KeepPassword, Recover, Recovering, Remember, SealWal, Settle, Verify
 from dr.recovery.wait import RecoveryWait
-from dr.run.operation import Course, Tools, run_operation
+from dr.reports.course import Course
+from dr.run.operation import Tools, run_operation
 from dr.run.record import recovered_name, source_of
 from dr.run.session import Session
 from dr.traffic.steps import StopWriters, hold_where_needed
@@ -120,13 +121,9 @@ class Recovery(Recovering):
         def report(course: Course) -> RecoveryReport:
             return RecoveryReport(
                 decision=decision,
-                environment=self.environment,
-                started=course.started,
-                seconds=course.seconds,
                 cluster_seconds=self.cluster_seconds,
-                steps=course.steps,
                 findings=tuple((finding.name, finding.value, finding.passed) for finding in self.findings),
-                journal=course.journal,
+                **vars(course),
             )
 
         tools.evidence.begins_from(decision.base, decision.source, until=Verify.key)

@@ -4,18 +4,18 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from dr.config.environment import Environment
 from dr.core.errors import DrError
 from dr.core.plan import Plan, Step
 from dr.engine.recovery_stack import RecoveryStack
+from dr.reports.course import Course
 from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
 from dr.run.record import Record
 from dr.run.report_keeping import Evidence, keep_report
-from dr.run.runner import Reporter, StepResult, after_steps, run_steps
+from dr.run.runner import Reporter, after_steps, run_steps
 from dr.run.session import Session
 
 
@@ -38,21 +38,6 @@ class Report(Protocol):
 
 
 R = TypeVar("R", bound=Report)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Course:
-    """How an operation went. ``started`` is aware UTC; ``seconds`` runs from the operator's yes to the end."""
-
-    results: list[StepResult]
-    started: datetime
-    seconds: float
-    journal: str
-
-    @property
-    def steps(self) -> tuple[tuple[str, float, str], ...]:
-        """Each step's key, its seconds, and what it did or found."""
-        return tuple((result.step.key, result.seconds, result.fact) for result in self.results)
 
 
 class Decision(Protocol):
@@ -136,11 +121,16 @@ def run_operation(
         finally:
             tools.stack.interrupt()
         # The end is written down while nobody else can have begun.
-        with after_steps(results, tools.journal, go_on):
-            course = Course(
-                results=results, started=started, seconds=time.monotonic() - begin, journal=str(tools.journal.path)
+        with after_steps(plan.steps, tools.journal, go_on):
+            made = report(
+                Course(
+                    environment=session.environment,
+                    started=started,
+                    seconds=time.monotonic() - begin,
+                    steps=results,
+                    journal=str(tools.journal.path),
+                )
             )
-            made = report(course)
             tools.journal.done(made.as_json(), session.clock(), at_end=at_end)
             keep_report(session.environment, plan, tools.journal, tools.evidence, result=made.as_json())
             return made

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from threading import Event
 from typing import Protocol
@@ -33,16 +32,6 @@ class Reporter(Protocol):
 _GO_ON_OR_UNDO = "go on, or undo what was done; see below"
 
 
-@dataclass(frozen=True, kw_only=True)
-class StepResult:
-    """A finished step; ``started`` is aware UTC, ``seconds`` how long it took."""
-
-    step: Step
-    fact: str
-    started: datetime
-    seconds: float
-
-
 def run_steps(
     steps: Sequence[Step],
     *,
@@ -51,45 +40,47 @@ def run_steps(
     clock: Callable[[], datetime],
     stop: Event,
     go_on: str,
-) -> list[StepResult]:
-    """Run the steps in order. ``go_on`` is the command that continues after a stop.
+) -> tuple[tuple[str, float, str], ...]:
+    """Run the steps in order, and return each one's key, its seconds, and what it did or found.
+
+    ``go_on`` is the command that continues after a stop.
 
     Raises what a step raises, and InterruptedOperationError when ``stop`` is set before or during one; the error's
     ``stopped`` says what had been done.
     """
-    done: list[StepResult] = []
+    done: list[tuple[str, float, str]] = []
     for step in steps:
         try:
-            done.append(_run(step, reporter, journal, clock, stop))
+            done.append((step.key, *_run(step, reporter, journal, clock, stop)))
         except Exception as failure:
             error = _explained(failure, stop)
             journal.failed(step, error, failure, clock())
-            error.stopped = _stood(step.taken, done, journal, go_on)
+            error.stopped = _stood(step.taken, steps[: len(done)], journal, go_on)
             if error is failure:
                 raise
             raise error from failure
-    return done
+    return tuple(done)
 
 
 _END = StepTaken(key="end", title="The end")
 
 
 @contextmanager
-def after_steps(done: Sequence[StepResult], journal: Journal, go_on: str) -> Iterator[None]:
-    """What fails within the context, after the last step, says too where things stand. Raises DrError."""
+def after_steps(steps: Sequence[Step], journal: Journal, go_on: str) -> Iterator[None]:
+    """What fails within the context, after the last of ``steps``, says too where things stand. Raises DrError."""
     try:
         yield
     except Exception as failure:
         error = _explained(failure, Event())
-        error.stopped = error.stopped or _stood(_END, done, journal, go_on)
+        error.stopped = error.stopped or _stood(_END, steps, journal, go_on)
         if error is failure:
             raise
         raise error from failure
 
 
-def _stood(at: StepTaken, done: Sequence[StepResult], journal: Journal, go_on: str) -> Stopped:
-    steps = tuple(result.step.taken for result in done)
-    return Stopped(at=at, done=steps, go_on=go_on, journal=str(journal.path), unwritten=journal.unwritten)
+def _stood(at: StepTaken, done: Sequence[Step], journal: Journal, go_on: str) -> Stopped:
+    taken = tuple(step.taken for step in done)
+    return Stopped(at=at, done=taken, go_on=go_on, journal=str(journal.path), unwritten=journal.unwritten)
 
 
 def _explained(error: Exception, stop: Event) -> DrError:
@@ -103,17 +94,19 @@ def _explained(error: Exception, stop: Event) -> DrError:
     return InterruptedOperationError("interrupted", f"stopped: {error.cause}", _GO_ON_OR_UNDO)
 
 
-def _run(step: Step, reporter: Reporter, journal: Journal, clock: Callable[[], datetime], stop: Event) -> StepResult:
+def _run(
+    step: Step, reporter: Reporter, journal: Journal, clock: Callable[[], datetime], stop: Event
+) -> tuple[float, str]:
     _check(stop, f"stopped before the step {step.title!r}")
-    started, begin = clock(), time.monotonic()
-    journal.step_started(step, started)
+    begin = time.monotonic()
+    journal.step_started(step, clock())
     reporter.step_started(step)
     fact = step.run()
     _check(stop, f"stopped in the step {step.title!r}")
     seconds = time.monotonic() - begin
     journal.step_done(step, fact, seconds, clock())
     reporter.step_done(step, fact, seconds)
-    return StepResult(step=step, fact=fact, started=started, seconds=seconds)
+    return seconds, fact
 
 
 def _check(stop: Event, cause: str) -> None:

@@ -14,8 +14,9 @@ from dr.core.plan import Step
 from dr.gitops.argocd_pause import managers
 from dr.gitops.steps import pause_where_needed
 from dr.kube import workloads
+from dr.reports.course import Course
 from dr.reports.document import ReportDocument, ReportFiles
-from dr.run.operation import Course, Tools, run_operation
+from dr.run.operation import Tools, run_operation
 from dr.run.record import Record, recovered_last
 from dr.run.session import Session
 from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation, decide_move
@@ -123,12 +124,8 @@ class Move(Moving):
         def report(course: Course) -> MoveReport:
             return MoveReport(
                 decision=decision,
-                environment=self.environment,
-                started=course.started,
-                seconds=course.seconds,
-                steps=course.steps,
                 smoke=self.smoke,
-                journal=course.journal,
+                **vars(course),
             )
 
         def at_end(record: Record) -> Record:

@@ -17,10 +17,10 @@ from dr.core.plan import Plan, Step
 from dr.engine.backend import Backend
 from dr.engine.recovery_stack import RecoveryStack
 from dr.kube.api import KubernetesApi
+from dr.reports.course import Course
 from dr.run import lease, report_keeping
 from dr.run.journal import Journal
-from dr.run.operation import Course, Tools, run_operation
-from dr.run.runner import StepResult
+from dr.run.operation import Tools, run_operation
 from dr.run.session import Session
 from tests.support.builders import NOW, a_holder, a_step, an_environment, lease_object
 from tests.support.doubles import Impatient, KubernetesDouble, a_dead_process, kube_status, serving
@@ -60,7 +60,7 @@ class _Told:
     course: Course
 
     def as_json(self) -> dict[str, object]:
-        return {"steps": [result.fact for result in self.course.results]}
+        return {"steps": [fact for _, _, fact in self.course.steps]}
 
 
 class _Bench:
@@ -81,7 +81,7 @@ class _Bench:
         take_over: bool = False,
         stop: Event | None = None,
         report: Callable[[Course], _Told] = _Told,
-    ) -> list[StepResult]:
+    ) -> tuple[tuple[str, float, str], ...]:
         """Run the plan, with ``two`` in its second step."""
         session = Session(
             environment=an_environment(),
@@ -96,7 +96,7 @@ class _Bench:
         plan = Plan(operation="switchover", environment="prod", facts={"To": "x"}, steps=steps)
         with reporter_for(plan, quiet=True) as reporter:
             tools = Tools(session=session, stack=self.engine, journal=journal, reporter=reporter)
-            return run_operation(tools, plan, go_on=GO_ON, report=report).course.results
+            return run_operation(tools, plan, go_on=GO_ON, report=report).course.steps
 
     def _step(self, key: str, then: Callable[[], object] = lambda: None) -> Step:
         def do() -> str:
@@ -140,7 +140,7 @@ def _fail() -> None:
 def test_the_lease_is_held_around_all_steps_and_given_back(bench: _Bench) -> None:
     results = bench.run()
     assert bench.did == [("one", str(ME)), ("two", str(ME))]
-    assert [(result.step.key, result.fact) for result in results] == [("one", "fact of one"), ("two", "fact of two")]
+    assert [(key, fact) for key, _, fact in results] == [("one", "fact of one"), ("two", "fact of two")]
     assert bench.holder == ""
 
 
