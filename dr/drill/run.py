@@ -18,11 +18,11 @@ from dr.cnpg.clusters import find_cluster
 from dr.cnpg.fetch_ahead_program import remove_program
 from dr.cnpg.instance import last_acknowledged, read_versions
 from dr.cnpg.progress import RecoveryProgress, Stage
-from dr.cnpg.scratches import delete_scratch
+from dr.cnpg.scratches import check_unserved, delete_scratch
 from dr.config.names import DRILL
 from dr.core.errors import AccessError, DrError, InterruptedOperationError, RecoveryError, VerificationError
 from dr.drill.examination import Examination
-from dr.drill.observe import at_work, observe_drill
+from dr.drill.observe import observe_drill, others_lease, renewed_since
 from dr.drill.plan import DrillDecision, DrillRequest, decide_drill
 from dr.drill.report import DrillReport
 from dr.kube.workloads import external_name
@@ -61,13 +61,16 @@ def giving_way(session: Session) -> Iterator[Way]:
     way, over = Way(), Event()
 
     def look() -> None:
+        before = None
         while not over.wait(_LOOK_SECONDS):
             # An API server that is away for a moment is no incident.
             with suppress(AccessError):
-                if who := at_work(session):
-                    way.to = who
+                seen = others_lease(session)
+                if seen and (renewed_since(seen, before) or not seen.expired(session.clock())):
+                    way.to = seen.holder
                     session.stop.set()
                     return
+                before = seen
 
     looking = Thread(target=look, daemon=True, name="giving-way")
     looking.start()
@@ -166,9 +169,19 @@ class Drill:
 
     def _remove_orphans(self) -> str:
         session, namespace = self.session, self.decision.source.namespace
+        service = session.environment.service
         for name in self.decision.orphans:
+            check_unserved(session.api, namespace, name, service)
             remove_program(session.api, namespace, name)
-            delete_scratch(session.api, namespace, name, limit=_GONE_SECONDS, stop=session.stop, purpose=DRILL)
+            delete_scratch(
+                session.api,
+                namespace,
+                name,
+                service=service,
+                limit=_GONE_SECONDS,
+                stop=session.stop,
+                purpose=DRILL,
+            )
         return f"{', '.join(self.decision.orphans)} gone"
 
     def _recover(self) -> str:

@@ -24,13 +24,14 @@ _LOGIN = 'IFS= read -r PGPASSWORD; export PGPASSWORD; exec psql "$@"'
 
 
 def await_same_address(pod: PodExec, alias: str, host: str, *, limit: float, stop: Event) -> str:
-    """Wait until ``alias`` leads to the address of ``host``, as seen from inside ``pod``. Returns the address.
+    """Wait until ``alias`` leads to the addresses of ``host``, as seen from inside ``pod``. Returns them, of whatever
+    family they are.
 
     ``limit`` is in seconds. Raises AccessError ``name-not-moved`` at the limit; returns early when ``stop`` is set.
     """
     deadline = time.monotonic() + limit
     while True:
-        wanted, found = _address(pod, host), _address(pod, alias)
+        wanted, found = _addresses(pod, host), _addresses(pod, alias)
         if (wanted and wanted == found) or stop.is_set():
             return found
         if time.monotonic() > deadline:
@@ -88,10 +89,11 @@ def pod_of(api: KubernetesApi, namespace: str, pod: str) -> PodExec:
     return PodExec(api, namespace=namespace, pod=pod, container=CONTAINER)
 
 
-def _address(pod: PodExec, name: str) -> str:
-    """The first address of ``name``, empty when it has none."""
-    ran = pod.run(["getent", "ahostsv4", name], what=f"look up {name}", limit=_EXEC_SECONDS)
-    return ran.output.split()[0] if ran.code == 0 and ran.output.strip() else ""
+def _addresses(pod: PodExec, name: str) -> str:
+    """The addresses of ``name``, IPv4 and IPv6, in one order; empty when it has none."""
+    ran = pod.run(["getent", "ahosts", name], what=f"look up {name}", limit=_EXEC_SECONDS)
+    found = {line.split()[0] for line in ran.output.splitlines() if line.strip()} if ran.code == 0 else set()
+    return ", ".join(sorted(found))
 
 
 _ANSWER_SECONDS = 10
