@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import Any
 
-from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
 from dr.cnpg.clusters import GROUP, PLURAL, VERSION, annotate_cluster, delete_cluster, find_cluster
 from dr.cnpg.scratch import ENVIRONMENT_LABEL, SCRATCH_LABEL, loaded_annotation, superuser_secret
 from dr.config.names import EXTRACTION, Purpose
 from dr.core.errors import AccessError, StepFailedError
 from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
+from dr.kube.workloads import external_name
 
 
 def list_scratches(
@@ -83,14 +84,34 @@ def superuser_password(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: f
     raise AccessError("not-found", f"could not {what}: it is not there", "repeat the command: it goes on")
 
 
+def check_unserved(api: KubernetesApi, namespace: str, name: str, service: str) -> None:
+    """Raise StepFailedError ``scratch-serves`` where ``service`` leads to the Cluster ``name``: a label is copied
+    easily, and who moved the traffic there did not think of it as scratch.
+    """
+    if cluster_behind(external_name(api, namespace, service) or "", namespace) == name:
+        raise StepFailedError(
+            "scratch-serves",
+            f"the Service {namespace}/{service} leads to {name}, which is marked as a scratch Cluster: it stays",
+            f"if it is to serve, take the mark away: kubectl label cluster {name} -n {namespace} {SCRATCH_LABEL}-",
+        )
+
+
 def delete_scratch(
-    api: KubernetesApi, namespace: str, name: str, *, limit: float, stop: Event, purpose: Purpose = EXTRACTION
+    api: KubernetesApi,
+    namespace: str,
+    name: str,
+    *,
+    service: str,
+    limit: float,
+    stop: Event,
+    purpose: Purpose = EXTRACTION,
 ) -> bool:
     """Delete the scratch Cluster ``name``, and wait until its volumes and Secrets are gone. ``limit`` is in seconds.
 
     Returns False when it was gone. A Cluster without the mark of a scratch Cluster is left alone, whatever its name.
-    Raises StepFailedError ``cluster-not-gone`` at the limit.
+    Raises StepFailedError ``cluster-not-gone`` at the limit, and as :func:`check_unserved`.
     """
+    check_unserved(api, namespace, name, service)
     found = next((cluster for cluster in list_scratches(api, namespace, purpose) if cluster.name == name), None)
     if found is not None:
         delete_cluster(api, found, limit=limit, stop=stop)

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, mod
 from pydantic.alias_generators import to_snake
 
 from dr.config.health import HealthSettings
-from dr.config.names import cluster_name_fault
+from dr.config.names import cluster_name_fault, recovered_name_fault
 from dr.config.stack_file import Name, SecretsProvider, Section, StateUrl, own_keys, read_section
 from dr.core.errors import RequestError
 from dr.core.target import LATEST, TimeTarget
@@ -73,6 +73,12 @@ def _cluster_name(value: str) -> str:
     return value
 
 
+def _recovered_name(value: str) -> str:
+    if fault := recovered_name_fault(value):
+        raise ValueError(f"{fault}; write a shorter or simpler name, such as postgres-prod-recovered")
+    return value
+
+
 def _url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -107,6 +113,7 @@ def _target(value: object) -> str:
 
 
 ClusterName = Annotated[str, AfterValidator(_cluster_name)]
+RecoveredName = Annotated[str, AfterValidator(_recovered_name)]
 
 
 class KubernetesAccess(Section):
@@ -219,7 +226,7 @@ class Environment(Section):
     backup: BackupPlace
     namespace: Name
     source_cluster: ClusterName
-    recovered_cluster: ClusterName
+    recovered_cluster: RecoveredName
     service: Name
     workloads: Workloads
     timeouts: Timeouts = Timeouts()

@@ -14,7 +14,7 @@ from threading import Event, Thread
 
 from dr.core.errors import AccessError, DrError, InterruptedOperationError, StepFailedError
 from dr.core.plan import Step
-from dr.drill.observe import at_work, observe_drill
+from dr.drill.observe import observe_drill, others_lease, renewed_since
 from dr.drill.plan import DrillDecision, DrillRequest, decide_drill
 from dr.drill.report import DrillReport
 from dr.drill.steps import Examine, Recover, RemoveOrphans, Trial, Verify
@@ -43,13 +43,16 @@ def giving_way(session: Session) -> Iterator[Way]:
     way, over = Way(), Event()
 
     def look() -> None:
+        before = None
         while not over.wait(_LOOK_SECONDS):
             # An API server that is away for a moment is no incident.
             with suppress(AccessError):
-                if who := at_work(session):
-                    way.to = who
+                seen = others_lease(session)
+                if seen and (renewed_since(seen, before) or not seen.expired(session.clock())):
+                    way.to = seen.holder
                     session.stop.set()
                     return
+                before = seen
 
     looking = Thread(target=look, daemon=True, name="giving-way")
     looking.start()

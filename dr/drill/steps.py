@@ -11,7 +11,7 @@ from dr.cnpg.clusters import find_cluster
 from dr.cnpg.fetch_ahead_program import remove_program
 from dr.cnpg.instance import last_acknowledged, read_versions
 from dr.cnpg.progress import RecoveryProgress, Stage
-from dr.cnpg.scratches import delete_scratch
+from dr.cnpg.scratches import check_unserved, delete_scratch
 from dr.config.names import DRILL
 from dr.core.errors import AccessError, RecoveryError, VerificationError
 from dr.core.plan import RECOVER, Phase, StepOf
@@ -94,9 +94,19 @@ class RemoveOrphans(StepOf[Trial]):
 
     def run(self) -> str:
         session, namespace = self.op.session, self.op.decision.source.namespace
+        service = session.environment.service
         for name in self.op.decision.orphans:
+            check_unserved(session.api, namespace, name, service)
             remove_program(session.api, namespace, name)
-            delete_scratch(session.api, namespace, name, limit=_GONE_SECONDS, stop=session.stop, purpose=DRILL)
+            delete_scratch(
+                session.api,
+                namespace,
+                name,
+                service=service,
+                limit=_GONE_SECONDS,
+                stop=session.stop,
+                purpose=DRILL,
+            )
         return f"{', '.join(self.op.decision.orphans)} gone"
 
 

@@ -28,6 +28,10 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 30
 _TIMES = 2
 """How much longer than one try everything may take: a server that sends a byte a second never keeps a read waiting."""
+_LIST: Mapping[str, type] = {"items": list}
+_OBJECT: Mapping[str, type] = {"metadata": dict, "items": list, "kind": str, "status": dict}
+_VERSION: Mapping[str, type] = {"gitVersion": str}
+"""What an answer has at least one of."""
 _TEXTS = {"str", "file", None}
 """What an answer is read as that is no object."""
 _SHOWN = 120
@@ -152,7 +156,7 @@ class KubernetesApi:
         """
         answer = self.ask(what, call, *args, _preload_content=False, **options)
         try:
-            return _understood(answer.data, listed=_lists(call))
+            return _understood(answer.data, _LIST if _lists(call) else _OBJECT)
         except OddAnswerError as error:
             raise self.odd(error, what) from error
 
@@ -241,7 +245,8 @@ class _Client(client.ApiClient):  # type: ignore[misc] # the client has no types
     def deserialize(self, response: Any, response_type: Any) -> Any:
         if response_type in _TEXTS:
             return super().deserialize(response, response_type)
-        _understood(response.data, listed=str(response_type).endswith("List"))
+        listed = str(response_type).endswith("List")
+        _understood(response.data, _VERSION if response_type == "VersionInfo" else _LIST if listed else _OBJECT)
         try:
             return super().deserialize(response, response_type)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -260,16 +265,15 @@ def _lists(call: Callable[..., Any]) -> bool:
     return getattr(call, "__name__", "").startswith("list_")
 
 
-def _understood(data: str | bytes, *, listed: bool) -> Mapping[str, Any]:
-    """The object that an answer is. Raises OddAnswerError."""
+def _understood(data: str | bytes, wanted: Mapping[str, type]) -> Mapping[str, Any]:
+    """The object that an answer is, which has one of ``wanted`` at least. Raises OddAnswerError."""
     try:
         found = json.loads(data)
     except ValueError:
         text = data.decode(errors="replace") if isinstance(data, bytes) else data
         raise OddAnswerError(f"it is no JSON: {' '.join(text.split())[:_SHOWN]!r}") from None
-    wanted = {"items": list} if listed else {"metadata": dict, "items": list, "kind": str, "status": dict}
     if not isinstance(found, dict) or not any(isinstance(found.get(key), kind) for key, kind in wanted.items()):
-        raise OddAnswerError(f"it is no {'list' if listed else 'object'}: {json.dumps(found)[:_SHOWN]}")
+        raise OddAnswerError(f"it is no {'list' if wanted is _LIST else 'object'}: {json.dumps(found)[:_SHOWN]}")
     return found
 
 

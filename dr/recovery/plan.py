@@ -236,7 +236,8 @@ def _warnings(
     if situation.source is not None:
         yield from one_by_one(situation.source, segments, context=environment.kubernetes.context)
         yield from identity_warning(
-            situation.source.spec,
+            situation.source,
+            writes=True,
             namespace=environment.namespace,
             name=request.recovered_name,
             project=environment.gcp_project,

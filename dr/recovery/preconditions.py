@@ -11,7 +11,7 @@ from dr.archive.wal_needed import REFUSALS, problems_of_wal
 from dr.archive.window import problems_of_base, problems_of_end
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, problems_of_archive
 from dr.config.environment import Environment, Rule
-from dr.config.names import free_name
+from dr.config.names import SNAPSHOT_NAME_LIMIT, free_name, recovered_name_fault
 from dr.core.errors import Problem
 from dr.core.target import time_of, written
 from dr.core.text import exact_moment_of
@@ -33,6 +33,13 @@ def preconditions(environment: Environment, request: RecoveryRequest, situation:
         return
     yield from _problems_of_source(environment, request, situation, source)
     yield from _problems_of_target(request, situation)
+    fault = recovered_name_fault(name, limit=SNAPSHOT_NAME_LIMIT)
+    if fault and base_of(request.target, request.snapshot, situation).snapshot:
+        yield Problem(
+            code="name-impossible",
+            cause=f"the recovered cluster's name {name!r} {fault}, from volume snapshots",
+            remedy="give a shorter one with --recovered-name, or recover from the object store: --snapshot never",
+        )
     if name == source.name:
         yield Problem(
             code="name-is-the-source",

@@ -17,7 +17,7 @@ from dr.cnpg.fetch_ahead_program import bring_program, make_as_declared, remove_
 from dr.cnpg.progress import RecoveryProgress
 from dr.cnpg.recovered import RecoveredCluster
 from dr.cnpg.recovery_watch import RecoveryWatch
-from dr.cnpg.scratches import delete_scratch, make_scratch
+from dr.cnpg.scratches import check_unserved, delete_scratch, make_scratch
 from dr.config.names import EXTRACTION, Purpose
 from dr.core.errors import VerificationError
 from dr.core.plan import Phase, StepOf
@@ -131,11 +131,14 @@ class Scratch:
 
     def remove(self, stop: Event | None = None) -> str:
         """Delete it, and see that nothing of it is left; ``stop`` in place of the session's, which may be set."""
+        service = self._session.environment.service
+        check_unserved(self._session.api, self._namespace, self._name, service)
         remove_program(self._session.api, self._namespace, self._name)
         deleted = delete_scratch(
             self._session.api,
             self._namespace,
             self._name,
+            service=service,
             limit=_GONE_SECONDS,
             stop=stop or self._session.stop,
             purpose=self._purpose,

@@ -25,12 +25,13 @@ _LOGIN = 'IFS= read -r PGPASSWORD; export PGPASSWORD; exec psql "$@"'
 
 
 def await_same_address(pod: PodExec, alias: str, host: str, *, limit: float, stop: Event) -> str:
-    """Wait until ``alias`` leads to the address of ``host``, as seen from inside ``pod``. Returns the address.
+    """Wait until ``alias`` leads to the addresses of ``host``, as seen from inside ``pod``. Returns them, of whatever
+    family they are.
 
     ``limit`` is in seconds. Raises StepFailedError ``name-not-moved`` at the limit.
     """
     for _ in poll(limit, stop=stop, what=f"{alias} to lead to {host}", every=0.5):
-        wanted, found = _address(pod, host), _address(pod, alias)
+        wanted, found = _addresses(pod, host), _addresses(pod, alias)
         if wanted and wanted == found:
             return found
     raise StepFailedError(
@@ -79,10 +80,11 @@ def pod_of(api: KubernetesApi, namespace: str, pod: str) -> PodExec:
     return PodExec(api, namespace=namespace, pod=pod, container=CONTAINER)
 
 
-def _address(pod: PodExec, name: str) -> str:
-    """The first address of ``name``, empty when it has none."""
-    ran = pod.run(["getent", "ahostsv4", name], what=f"look up {name}", limit=_EXEC_SECONDS)
-    return ran.output.split()[0] if ran.code == 0 and ran.output.strip() else ""
+def _addresses(pod: PodExec, name: str) -> str:
+    """The addresses of ``name``, IPv4 and IPv6, in one order; empty when it has none."""
+    ran = pod.run(["getent", "ahosts", name], what=f"look up {name}", limit=_EXEC_SECONDS)
+    found = {line.split()[0] for line in ran.output.splitlines() if line.strip()} if ran.code == 0 else set()
+    return ", ".join(sorted(found))
 
 
 _ANSWER_SECONDS = 10

@@ -6,7 +6,7 @@ from typing import Any
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.cnpg.recovered import SOURCE_ANNOTATION
 from dr.cnpg.scratch import SCRATCH_LABEL, derive_scratch_cluster, is_scratch_for, loaded_by
-from dr.config.names import CLUSTER_NAME_LIMIT, scratch_name
+from dr.config.names import CLUSTER_NAME_LIMIT, SNAPSHOT_NAME_LIMIT, scratch_name
 from tests.support.builders import NOW, TARGET, a_plugin_source, a_source, cluster_object
 
 NOISY: dict[str, Any] = {
@@ -98,5 +98,5 @@ def test_its_name_has_a_number_where_it_is_taken_and_is_never_too_long() -> None
     assert scratch_name("postgres-prod", frozenset()) == "postgres-prod-scratch"
     assert scratch_name("postgres-prod", frozenset({"postgres-prod-scratch"})) == "postgres-prod-scratch-2"
     long = scratch_name("p" * CLUSTER_NAME_LIMIT, frozenset())
-    assert len(long) == CLUSTER_NAME_LIMIT
+    assert len(long) == SNAPSHOT_NAME_LIMIT
     assert long.endswith("-scratch")

@@ -18,6 +18,7 @@ from tests.support.doubles import Impatient, Wire, kube_status
 NAME = "postgres-prod-scratch"
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
 CORE = "/api/v1/namespaces/data"
+SERVICE = "prod-postgres"
 LEFTOVERS = ("persistentvolumeclaims", "secrets", "pods")
 
 
@@ -25,6 +26,7 @@ def gone(wire: Wire) -> None:
     """Neither the Cluster nor anything of it is there."""
     wire.on(f"{CLUSTERS}/{NAME}", kube_status(404, "not found", name=NAME), status=404)
     wire.on(CLUSTERS, {"items": []})
+    wire.on(f"{CORE}/services/{SERVICE}", kube_status(404, "not found", name=SERVICE), status=404)
     for kind in LEFTOVERS:
         wire.on(f"{CORE}/{kind}", {"items": []})
 
@@ -85,7 +87,7 @@ def test_it_is_gone_when_all_that_it_owned_is_gone(wire: Wire, api: KubernetesAp
         wire.on(f"{CORE}/{kind}", {"items": [{"metadata": {"name": "left"}}]})
     waits = Impatient(lambda _: wire.on(f"{CORE}/{kind}", {"items": []}))
     # WHEN
-    assert delete_scratch(api, "data", NAME, limit=60, stop=waits)
+    assert delete_scratch(api, "data", NAME, service=SERVICE, limit=60, stop=waits)
     # THEN just this one was deleted, and what it owned was waited for
     (deleted,) = wire.received("DELETE")
     assert deleted.path == f"{CLUSTERS}/{NAME}"
@@ -96,7 +98,18 @@ def test_it_is_gone_when_all_that_it_owned_is_gone(wire: Wire, api: KubernetesAp
 def test_a_cluster_without_the_mark_is_left_alone_whatever_its_name(wire: Wire, api: KubernetesApi) -> None:
     gone(wire)
     wire.on(f"{CLUSTERS}/{NAME}", cluster_object(NAME))
-    assert not delete_scratch(api, "data", NAME, limit=1, stop=Event())
+    assert not delete_scratch(api, "data", NAME, service=SERVICE, limit=1, stop=Event())
+    assert wire.received("DELETE") == []
+
+
+def test_a_cluster_that_serves_is_left_alone_whatever_its_mark(wire: Wire, api: KubernetesApi) -> None:
+    """E31."""
+    wire.on(CLUSTERS, {"items": [marked()]})
+    host = f"{NAME}-rw.data.svc.cluster.local"
+    wire.on(f"{CORE}/services/{SERVICE}", {"metadata": {}, "spec": {"type": "ExternalName", "externalName": host}})
+    with pytest.raises(AccessError) as refused:
+        delete_scratch(api, "data", NAME, service=SERVICE, limit=1, stop=Event())
+    assert refused.value.code == "scratch-serves"
     assert wire.received("DELETE") == []
 
 

@@ -308,6 +308,25 @@ def test_it_gives_way_to_whoever_begins_an_operation(bench: _Bench, monkeypatch:
     assert bench.report["failed"]["code"] == "gave-way"
 
 
+def test_it_gives_way_to_whoever_renews_the_lease_whatever_the_clocks_say(
+    bench: _Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E30."""
+    monkeypatch.setattr(giving_way, "_LOOK_SECONDS", 0.01)
+
+    def incident() -> None:
+        # An hour behind this machine's clock: expired by that, and renewed all the same.
+        for second in range(int(HANG_SECONDS * 20)):
+            renewed = NOW - timedelta(hours=1) + timedelta(seconds=second)
+            bench.wire.keep(f"{LEASES}/postgres-dr-prod", lease_object("bob@ops-2:8", renewed))
+            if bench.stop.wait(0.05):
+                return
+        raise AssertionError("it did not give way")
+
+    bench.recover = incident
+    assert bench.failure().code == "gave-way"
+
+
 def test_what_cannot_be_tidied_up_is_told_with_the_command(bench: _Bench) -> None:
     bench.fails_to_remove = True
     error = bench.failure(databases(users="0"))

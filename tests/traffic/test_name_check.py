@@ -33,10 +33,10 @@ class _Names:
         self.ran = in_pods(monkeypatch, self._answer)
 
     def _answer(self, ran: RanInPod) -> Ran:
-        assert ran.command[:2] == ["getent", "ahostsv4"]
-        address = self.addresses[ran.command[2]]
-        lines = "".join(f"{address:<15} {kind} {HOST}\n" for kind in ("STREAM", "DGRAM", "RAW"))
-        return said(lines) if address else said(code=2)
+        assert ran.command[:2] == ["getent", "ahosts"]
+        found = self.addresses[ran.command[2]].split()
+        lines = "".join(f"{one:<15} {kind} {HOST}\n" for one in found for kind in ("STREAM", "DGRAM", "RAW"))
+        return said(lines) if found else said(code=2)
 
 
 def _await(pod: PodExec, stop: Impatient, *, limit: float = 60) -> str:
@@ -47,6 +47,23 @@ def test_a_name_that_has_moved_is_told_with_its_address(pod: PodExec, monkeypatc
     names = _Names(monkeypatch, alias="10.0.0.9", host="10.0.0.9")
     assert _await(pod, Impatient()) == "10.0.0.9"
     assert {ran.pod for ran in names.ran} == {"postgres-prod-recovered-1"}
+
+
+@pytest.mark.parametrize(("host", "told"), [("fd00::9", "fd00::9"), ("fd00::9 10.0.0.9", "10.0.0.9, fd00::9")], ids=str)
+def test_a_name_may_lead_to_addresses_of_any_family(
+    pod: PodExec, monkeypatch: pytest.MonkeyPatch, host: str, told: str
+) -> None:
+    """E28."""
+    _Names(monkeypatch, alias=" ".join(reversed(host.split())), host=host)
+    assert _await(pod, Impatient()) == told
+
+
+def test_a_name_of_which_one_family_has_not_moved_is_waited_for(pod: PodExec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """E28."""
+    names = _Names(monkeypatch, alias="10.0.0.9 fd00::1", host="10.0.0.9 fd00::9")
+    stop = Impatient(lambda _: names.addresses.update({ALIAS: "10.0.0.9 fd00::9"}))
+    assert _await(pod, stop) == "10.0.0.9, fd00::9"
+    assert len(stop.waited) == 1
 
 
 def test_a_name_that_is_still_cached_is_waited_for(pod: PodExec, monkeypatch: pytest.MonkeyPatch) -> None:
