@@ -30,24 +30,34 @@ def quieted(manifest: Mapping[str, Any], *, subscriptions: bool, libraries: Coll
     for library in libraries:
         changes |= BY_LIBRARY[library]
     changed = deepcopy(dict(manifest))
+    before = (changed["spec"].get("postgresql") or {}).get("parameters") or {}
+    changes = {name: value for name, value in changes.items() if before.get(name) != value}
     if changes:
-        postgresql = changed["spec"].setdefault("postgresql", {})
-        before = postgresql.get("parameters") or {}
-        postgresql["parameters"] = {**before, **changes}
+        changed["spec"]["postgresql"] = {
+            **(changed["spec"].get("postgresql") or {}),
+            "parameters": {**before, **changes},
+        }
         known = {name: before.get(name) for name in changes}
         changed["metadata"].setdefault("annotations", {})[_QUIETED] = json.dumps(known, sort_keys=True)
     return changed
 
 
-def is_quiet(manifest: Mapping[str, Any]) -> bool:
-    """Whether the Cluster is kept quiet."""
-    return _QUIETED in (manifest["metadata"].get("annotations") or {})
+def quiet_parameters(annotations: Mapping[str, str]) -> tuple[str, ...]:
+    """The parameters that keep the Cluster with these ``annotations`` quiet; none where it is not."""
+    return tuple(json.loads(annotations.get(_QUIETED, "{}")))
+
+
+def ask_quiet(parameters: Collection[str]) -> str:
+    """The statement whose answers are those of the ``parameters`` that a server still has set to be quiet."""
+    values = {name: value for known in (NO_SUBSCRIPTIONS, *BY_LIBRARY.values()) for name, value in known.items()}
+    wanted = ", ".join(f"('{name}', '{values[name]}')" for name in parameters)
+    return f"SELECT name FROM pg_settings WHERE (name, setting) IN ({wanted})"  # noqa: S608 - all of it is ours
 
 
 def awake(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The Cluster's ``manifest`` with the parameters as they were before; as it is where it is not kept quiet."""
     changed = deepcopy(dict(manifest))
-    if is_quiet(manifest):
+    if quiet_parameters(manifest["metadata"].get("annotations") or {}):
         parameters = changed["spec"]["postgresql"]["parameters"]
         for name, before in json.loads(changed["metadata"]["annotations"].pop(_QUIETED)).items():
             if before is None:

@@ -58,6 +58,8 @@ def decide(session: Session) -> ByHand:
         moved = switchover.decide(session, MoveRequest(back=wish.back, to="" if wish.back else wish.cluster))
         if problem := _undone(session, moved):
             raise RefusedError([problem])
+        if record is not None:
+            declaration = record.awakened(moved.reached.name).declaration(present)
         return ByHand(declaration=replace(declaration, external_name=moved.host), wish=wish, moved=moved)
     return ByHand(declaration=declaration, wish=wish)
 
@@ -113,7 +115,7 @@ def _move(session: Session, decision: MoveDecision | None) -> list[str]:
     unfence(session.api, reached.namespace, reached.name, limit=limit, stop=stop)
 
     def pointing(record: Record) -> Record:
-        pointed = record.with_fenced(reached.name, fenced=False).pointing_to(decision.host)
+        pointed = record.with_fenced(reached.name, fenced=False).awakened(reached.name).pointing_to(decision.host)
         return pointed.came_back(decision.origin) if back else pointed
 
     _change(session, pointing)

@@ -10,7 +10,7 @@ from dr.archive.wal_needed import warnings_of_wal
 from dr.archive.window import problems_of_holes
 from dr.cnpg.cluster import ClusterSnapshot, ObjectStore
 from dr.cnpg.fetch_ahead import Fetching, fetching_for, not_waited_for, one_by_one, segments_to_replay
-from dr.cnpg.quiet import is_quiet, libraries_of, quieted
+from dr.cnpg.quiet import libraries_of, quiet_parameters, quieted
 from dr.cnpg.recovered import RecoveredCluster, derive_recovered_cluster, identity_warning
 from dr.config.environment import Environment
 from dr.config.names import free_name
@@ -168,7 +168,7 @@ def _facts(
         + (f"which is gone: known by {situation.stands_in}" if situation.stands_in else "left as it is"),
         "Base backup": f"{base.described}{behind}",
         "Recovered": f"{cluster.namespace}/{cluster.name}, archiving to {environment.backup.url}/{cluster.server_name}",
-        **({"Kept quiet": _quiet(situation)} if is_quiet(cluster.manifest) else {}),
+        **({"Kept quiet": _quiet(situation)} if quiet_parameters(cluster.manifest["metadata"]["annotations"]) else {}),
         **({"Then": "the switchover, which is planned and asked for in turn"} if request.switchover else {}),
         "Limit": f"{whole_seconds_of(cluster.limit.total_seconds())} from creation to healthy",
     }

@@ -11,10 +11,12 @@ from dr.cnpg.cluster_copies import keep_copy
 from dr.cnpg.fetch_ahead import config_map_name, with_program
 from dr.cnpg.fetch_ahead_program import bring_program, make_as_declared, remove_program
 from dr.cnpg.instance import last_acknowledged, read_versions
+from dr.cnpg.left_behind import left_behind
 from dr.cnpg.recovered import app_secret_name
 from dr.cnpg.recovery_watch import RecoveryWatch
 from dr.core.errors import AccessError
 from dr.core.plan import RECOVER, Phase, StepOf
+from dr.core.target import LaterCommits
 from dr.guard.check import judge as judge_by_guard
 from dr.kube import workloads
 from dr.postgres.psql import Psql
@@ -225,6 +227,7 @@ class Recover(StepOf[Recovering]):
 class Verify(StepOf[Recovering]):
     key, title, phase = "verify", "Verify", Phase.VERIFICATION
     done_when = "every question was answered as it should be"
+    _missed: LaterCommits | None = None
 
     def detail(self) -> str:
         request = self.op.decision.request
@@ -251,13 +254,22 @@ class Verify(StepOf[Recovering]):
             verify_last_commit(op.wait.progress.last_commit, request.target, last_kept),
             self._await_archiving(),
         ]
+        self._ask_missed()
         self._tell_of(psql, primary)
         judge(op.findings)
         (next_transaction,) = psql.ask("SELECT pg_snapshot_xmax(pg_current_snapshot())")
         op.session.records.change(
             lambda record: record.with_verified(cluster.name, int(next_transaction)), now=op.session.clock()
         )
-        return ", ".join(f"{finding.name} {finding.value}" for finding in op.findings)
+        told = ", ".join(f"{finding.name} {finding.value}" for finding in op.findings)
+        return told + (f"; {op.decision.source.name} has {self._missed} since" if self._missed else "")
+
+    def _ask_missed(self) -> None:
+        """What was committed in the source after its WAL was sealed: who wrote it was stopped by no step."""
+        source, made = self.op.decision.source, self.op.wait.seen
+        if self.op.decision.request.target is None and source.uid and made is not None:
+            found = left_behind(self.op.session.api, source, made, [source, made])
+            self._missed = found if found is not None and found.count else None
 
     def _tell_of(self, psql: Psql, pod: str) -> None:
         """What the report has beside the findings."""
@@ -267,6 +279,7 @@ class Verify(StepOf[Recovering]):
         if decision.request.target is None:
             acknowledged = last_acknowledged(op.session.api, decision.source) if decision.source.uid else None
             evidence.loss = loss_at_the_end(last, acknowledged, base_end=decision.base.end)
+            evidence.lost += [f"{self._missed} in {decision.source.name}"] if self._missed else []
         else:
             evidence.loss = loss_by_target(last, decision.later)
             evidence.lost += lost_by_target(decision.request.target, decision.later)

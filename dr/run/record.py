@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from dr.archive.promise import Promise
+from dr.cnpg.quiet import awake
 from dr.cnpg.recovered import RecoveredCluster
 from dr.config.environment import Environment
 from dr.config.names import free_name, possible_names
@@ -211,6 +212,16 @@ class Record(BaseModel):
             verified = {name: first for name, first in self.verified.items() if name != cluster.name}
             known = self.with_fenced(cluster.name, fenced=False).model_copy(update={"verified": verified})
         return known.model_copy(update={"recoveries": (*others, declared)})
+
+    def awakened(self, name: str) -> "Record":
+        """The record with the Cluster ``name`` declared as it is when it is used: nothing in it is kept quiet."""
+        changed = tuple(
+            recovery.model_copy(update={"manifest": awake(recovery.manifest)})
+            if recovery.cluster.name == name
+            else recovery
+            for recovery in self.recoveries
+        )
+        return self.model_copy(update={"recoveries": changed})
 
     def with_promise(self, name: str, promise: Promise | None) -> "Record":
         """The record with where the recovery of the Cluster ``name`` has to end."""

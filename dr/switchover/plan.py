@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, read_write_host
+from dr.cnpg.quiet import quiet_parameters
 from dr.config.environment import Environment
 from dr.core.errors import Problem, RefusedError
 from dr.core.target import LaterCommits
@@ -67,7 +68,7 @@ class TrafficSituation:
 class MoveDecision:
     """All that was decided. ``fence`` is the Cluster to keep from writing, None when there is none to keep; ``origin``
     is the name that a rollback goes back to, as it was remembered, empty when none is; ``later`` are the transactions
-    that stay behind, None where they could not be counted.
+    that stay behind, None where they could not be counted; ``still`` says that nobody was seen who could add to them.
     """
 
     environment: Environment = field(repr=False)
@@ -83,6 +84,12 @@ class MoveDecision:
     facts: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     later: LaterCommits | None = None
+    still: bool = False
+
+    @property
+    def quiet(self) -> tuple[str, ...]:
+        """The parameters by which the Cluster that is moved to is kept quiet."""
+        return quiet_parameters(self.reached.annotations)
 
     @property
     def host(self) -> str:
@@ -113,6 +120,9 @@ def decide_move(environment: Environment, request: MoveRequest, situation: Traff
         held=held,
         released=to_release(situation.self_starters, remembered, serving=reached.name),
         later=situation.later,
+        still=situation.clients == ()
+        and not any(workload.replicas for workload in workloads)
+        and all(one.held for one in held),
     )
     return replace(
         decision,

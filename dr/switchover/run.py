@@ -32,6 +32,7 @@ from dr.switchover.steps import (
     StartWorkloads,
     Switch,
     Unfence,
+    Wake,
 )
 from dr.traffic.clients import other_clients
 from dr.traffic.steps import LetGo, StopWriters, hold_where_needed
@@ -105,6 +106,8 @@ class Move(Moving):
         if decision.fence:
             yield Fence(self)
         yield Unfence(self)
+        if decision.quiet:
+            yield Wake(self)
         yield Switch(self)
         yield Reach(self)
         yield StartWorkloads(self)
@@ -141,8 +144,6 @@ class Move(Moving):
         """What the report has beside the steps."""
         evidence, decision = self.tools.evidence, self.decision
         evidence.since = None if decision.request.back else self._recovery_report()
-        if decision.later is not None and decision.later.count:
-            evidence.lost.append(f"{decision.later} in the Cluster that is left, and not in {decision.reached.name}")
         if decision.fence is not None:
             evidence.kept.append(f"{decision.fence.name} with all that it has; it takes no more writes")
         evidence.versions |= self.tools.stack.versions

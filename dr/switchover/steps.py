@@ -4,13 +4,17 @@ from collections.abc import Callable
 
 from dr.cnpg.backups import take_first_backup
 from dr.cnpg.cluster import ClusterSnapshot
-from dr.cnpg.clusters import list_clusters
+from dr.cnpg.clusters import find_cluster, list_clusters
 from dr.cnpg.fencing import fence, unfence
-from dr.core.errors import EngineError, StepFailedError
+from dr.cnpg.left_behind import left_behind
+from dr.cnpg.quiet import ask_quiet
+from dr.core.errors import AccessError, EngineError, StepFailedError, VerificationError
 from dr.core.plan import Phase, StepOf
+from dr.core.waiting import poll
 from dr.gitops.argocd_pause import release
 from dr.guard.check import judge
 from dr.kube import workloads
+from dr.postgres.psql import Psql
 from dr.run.operation import Operation, Tools
 from dr.run.record import Record
 from dr.stacks.declaration import Declaration
@@ -46,6 +50,18 @@ class Moving(Operation):
         """What ``record`` has Pulumi declare."""
         return record.declaration({one.name for one in list_clusters(self.session.api, self.environment.namespace)})
 
+    def declared(self, what: str) -> None:
+        """Wait until Pulumi has declared ``what``. Raises EngineError ``engine-waits`` at the limit."""
+        try:
+            self.tools.stack.result(_SWITCH_SECONDS)
+        except TimeoutError as error:
+            raise EngineError(
+                "engine-waits",
+                f"Pulumi has not declared {what} within {_SWITCH_SECONDS} s: it patches the Service, and then watches "
+                "Services and endpoints",
+                "may this user list and watch both (deploy/rbac/recover.yaml)? Then repeat the command",
+            ) from error
+
     def check_service(self) -> str:
         """See that the Service points to where it was declared to. Raises StepFailedError ``service-put-back``."""
         environment = self.environment
@@ -78,8 +94,9 @@ class Remember(StepOf[Moving]):
             return counted if decision.request.back else counted.leaving(decision.before, towards=decision.host)
 
         record = self.op.change(change)
-        # The switch is previewed while the writers are stopped: what is to come is known by now.
-        self.op.tools.stack.foresee(self.op.declaration(record.pointing_to(decision.host)))
+        # What is declared first is previewed while the writers are stopped: what is to come is known by now.
+        first = record.awakened(decision.reached.name) if decision.quiet else record.pointing_to(decision.host)
+        self.op.tools.stack.foresee(self.op.declaration(first))
         return f"{decision.before} before"
 
 
@@ -105,7 +122,35 @@ class Fence(StepOf[Moving]):
             limit=_FENCE_SECONDS,
             stop=session.stop,
         )
-        return f"{old.name} {'hibernates' if hibernate else 'is fenced'}"
+        return f"{old.name} {'hibernates' if hibernate else 'is fenced'}{self._left_behind()}"
+
+    def _left_behind(self) -> str:
+        """What stays in the Cluster that is left, now that nothing is added, held against what was agreed to.
+
+        Raises VerificationError ``more-left-behind`` where somebody has written of whom the plan knew nothing.
+        """
+        decision, session = self.op.decision, self.op.session
+        known = decision.later
+        if known is None:
+            return ""
+        present = list_clusters(session.api, self._old.namespace)
+        record = session.records.read()
+        first = record.verified.get(self._old.name) if record else None
+        now = left_behind(session.api, self._old, decision.reached, present, first=first)
+        if now is not None and now.count > known.count and decision.still:
+            raise VerificationError(
+                "more-left-behind",
+                f"{now} are in {self._old.name} and not in {decision.reached.name}; the plan knew of {known}, and of "
+                "nobody who writes",
+                "look at who wrote them (they are kept where they are); repeat the command to go on without them: its "
+                "plan has their number",
+            )
+        final = now or known
+        if final.count:
+            self.op.tools.evidence.lost.append(
+                f"{final} in the Cluster that is left, and not in {decision.reached.name}"
+            )
+        return f"; {final} stay there" if now and final.count else ""
 
     @property
     def _old(self) -> ClusterSnapshot:
@@ -130,6 +175,48 @@ class Unfence(StepOf[Moving]):
         return f"{reached.name} is healthy"
 
 
+class Wake(StepOf[Moving]):
+    """What acts on the outside was kept quiet since the recovery; the one that it belongs to is still by now."""
+
+    key, title, phase = "wake", "Let it act", Phase.TRAFFIC
+    done_when = "none of the parameters is set so any more, and CloudNativePG calls it healthy"
+
+    def detail(self) -> str:
+        name, parameters = self.op.decision.reached.name, ", ".join(self.op.decision.quiet)
+        return (
+            f"Pulumi declares {name} without what keeps its subscriptions and jobs quiet ({parameters}); PostgreSQL "
+            "restarts where it has to"
+        )
+
+    def run(self) -> str:
+        session, reached = self.op.session, self.op.decision.reached
+        record = self.op.change(lambda record: record.awakened(reached.name))
+        overridden: list[str] = []
+        self.op.tools.stack.up(self.op.declaration(record), judge(session, overridden.append))
+        self.op.declared("the Cluster")
+        limit = self.op.environment.timeouts.recovery.total_seconds()
+        for _ in poll(limit, stop=session.stop, what=f"{reached.name} to act"):
+            if self._is_awake():
+                return "; ".join([f"{reached.name} acts on its own", *overridden])
+        raise StepFailedError(
+            "still-quiet",
+            f"{', '.join(self.op.decision.quiet)} of {reached.name} are still as they were set for the recovery",
+            f"look: kubectl describe cluster {reached.name} -n {reached.namespace}; then repeat the command",
+        )
+
+    def _is_awake(self) -> bool:
+        """What restarts does not answer: then it is not."""
+        session, reached = self.op.session, self.op.decision.reached
+        cluster = find_cluster(session.api, reached.namespace, reached.name)
+        if cluster is None or not cluster.healthy or cluster.primary is None:
+            return False
+        psql = Psql(session.api, namespace=cluster.namespace, pod=cluster.primary, database="postgres")
+        try:
+            return not psql.ask(ask_quiet(self.op.decision.quiet))
+        except AccessError:
+            return False
+
+
 class Switch(StepOf[Moving]):
     key, title, phase = "switch", "Switch", Phase.TRAFFIC
     done_when = "the Service was read again and points there"
@@ -145,15 +232,7 @@ class Switch(StepOf[Moving]):
         record = self.op.change(lambda record: record.pointing_to(host))
         overridden: list[str] = []
         stack.up(self.op.declaration(record), judge(self.op.session, overridden.append))
-        try:
-            stack.result(_SWITCH_SECONDS)
-        except TimeoutError as error:
-            raise EngineError(
-                "engine-waits",
-                f"Pulumi has not declared the Service within {_SWITCH_SECONDS} s: it patches it, and then watches "
-                "Services and endpoints",
-                "may this user list and watch both (deploy/rbac/recover.yaml)? Then repeat the command",
-            ) from error
+        self.op.declared("the Service")
         return "; ".join([self.op.check_service(), *overridden])
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dr.cnpg.quiet import awake, is_quiet, libraries_of, quieted
+from dr.cnpg.quiet import ask_quiet, awake, libraries_of, quiet_parameters, quieted
 
 
 def _manifest(**postgresql: Any) -> dict[str, Any]:
@@ -27,14 +27,24 @@ def test_it_is_quiet_and_then_as_it_was(
     manifest = _manifest(parameters=before)
     quiet = quieted(manifest, subscriptions=subscriptions, libraries=libraries)
     assert quiet["spec"]["postgresql"]["parameters"] == before | parameters
-    assert is_quiet(quiet)
+    annotations = quiet["metadata"]["annotations"]
+    assert set(quiet_parameters(annotations)) == set(parameters)
     assert awake(quiet)["spec"] == manifest["spec"]
-    assert not is_quiet(awake(quiet))
+    assert quiet_parameters(awake(quiet)["metadata"]["annotations"]) == ()
 
 
 def test_where_there_is_nothing_to_keep_quiet_nothing_is_set() -> None:
     assert quieted(_manifest(), subscriptions=False, libraries=()) == _manifest()
     assert awake(_manifest()) == _manifest()
+
+
+def test_what_is_quiet_in_the_source_stays_so() -> None:
+    manifest = _manifest(parameters={"max_logical_replication_workers": "0"})
+    assert quieted(manifest, subscriptions=True, libraries=()) == manifest
+
+
+def test_a_server_is_asked_for_the_values_that_were_set() -> None:
+    assert "('cron.launch_active_jobs', 'off')" in ask_quiet(["cron.launch_active_jobs"])
 
 
 def test_only_libraries_with_jobs_count() -> None:

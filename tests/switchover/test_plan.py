@@ -34,6 +34,7 @@ RECOVERED, UNHEALTHY = as_seen(a_recovered()), as_seen(a_recovered(), healthy=Fa
 A_CLIENT = Client(
     database="shop", role="keeper", application="psql", address="10.1.2.3", kind="client backend", count=1
 )
+QUIETED = {"postgres-dr/quieted": '{"max_logical_replication_workers": null}'}
 SOME = LaterCommits(count=3, last=NOW, complete=True)
 
 
@@ -308,3 +309,29 @@ def test_what_the_recovered_one_came_from_is_fenced_also_where_the_service_was_m
     assert "fence" in _keys(decision)
     assert decision.facts["Left behind"].startswith("3 transactions")
     assert any("points to postgres-prod-recovered already" in warning for warning in decision.warnings)
+
+
+def test_a_cluster_that_was_kept_quiet_acts_from_the_switchover_on() -> None:
+    """E11: after the other one is still, and before traffic comes."""
+    quiet = replace(RECOVERED, annotations={**RECOVERED.annotations, **QUIETED})
+    decision = a_move(a_traffic_situation(reached=quiet))
+    keys = _keys(decision)
+    assert keys[keys.index("unfence") : keys.index("switch") + 1] == ["unfence", "wake", "switch"]
+    assert "wake" not in _keys(a_move())
+
+
+@pytest.mark.parametrize(
+    ("changes", "still"),
+    [
+        ({}, True),
+        ({"clients": (A_CLIENT,)}, False),
+        ({"clients": None}, False),
+        ({"workloads": {"api": a_workload("api", 0), "worker": a_workload("worker", 1)}}, False),
+    ],
+)
+def test_what_stays_behind_is_known_for_good_only_where_nobody_was_seen_who_writes(
+    changes: Mapping[str, Any], still: bool
+) -> None:
+    """E8."""
+    stopped = {name: a_workload(name, 0) for name in ("api", "worker")}
+    assert a_move(a_traffic_situation(**{"workloads": stopped, **changes})).still is still

@@ -8,8 +8,18 @@ import pytest
 from semver import Version
 
 from dr.cli.live import reporter_for
-from dr.core.errors import AccessError, DrError, EngineError, InterruptedOperationError, StepFailedError
+from dr.cnpg.quiet import quieted
+from dr.cnpg.recovered import RecoveredCluster
+from dr.core.errors import (
+    AccessError,
+    DrError,
+    EngineError,
+    InterruptedOperationError,
+    StepFailedError,
+    VerificationError,
+)
 from dr.core.history import Outcome
+from dr.core.target import LaterCommits
 from dr.engine.backend import Backend
 from dr.engine.changes import Changes
 from dr.engine.command import Installation
@@ -24,9 +34,9 @@ from dr.stacks.declaration import Declaration
 from dr.switchover.plan import MoveRequest
 from dr.switchover.report import MoveReport
 from dr.switchover.run import Move, decide
-from tests.support.builders import NOW, RECOVERED_HOST, SOURCE_HOST, a_holder, an_environment
+from tests.support.builders import NOW, RECOVERED_HOST, SOURCE_HOST, a_holder, a_record, a_recovered, an_environment
 from tests.support.doubles import Impatient, RanInPod, in_pods, said, serving
-from tests.support.worlds import CRON_JOBS, RECORD, World
+from tests.support.worlds import CLUSTERS, CRON_JOBS, RECORD, World
 
 
 class _Engine(RecoveryStack):
@@ -50,7 +60,9 @@ class _Engine(RecoveryStack):
     def up(self, declaration: Declaration, judge: Callable[[Changes], None]) -> None:
         self.judged.append(judge)
         self.declared.append(declaration)
-        assert declaration.external_name is not None
+        if declaration.external_name is None:
+            self._world.did.append("declared the Clusters")
+            return
         self._world.did.append(f"declared {declaration.external_name}")
         self._world.points_to(self.puts(declaration.external_name))
 
@@ -84,6 +96,8 @@ class _Bench:
             case "getent":
                 host = self._world.host if ran.command[2].startswith("prod-postgres") else ran.command[2]
                 return said(f"10.0.0.{len(host)} STREAM {host}\n")
+            case "psql":
+                return said()  # no parameter keeps anything quiet
             case "sh":
                 self._world.did.append("login")
                 return self.login
@@ -295,3 +309,65 @@ def test_the_end_is_written_down_while_the_lease_is_still_held(bench: _Bench, wi
         if put.path == RECORD and Record.model_validate_json(put.body["data"]["record.json"]).unfinished is None
     ]
     assert written[-1] < given_back[-1]
+
+
+def _behind(monkeypatch: pytest.MonkeyPatch, planned: int, *, at_the_fence: int | None) -> None:
+    """So many transactions are in the Cluster that is left alone, when planned and after it was fenced."""
+
+    def counted(count: int | None) -> Callable[..., LaterCommits | None]:
+        return lambda *_, **__: None if count is None else LaterCommits(count=count, last=NOW, complete=True)
+
+    monkeypatch.setattr("dr.switchover.run.left_behind", counted(planned))
+    monkeypatch.setattr("dr.switchover.run.other_clients", lambda *_, **__: ())
+    monkeypatch.setattr("dr.switchover.steps.left_behind", counted(at_the_fence))
+
+
+def test_more_than_was_agreed_to_stays_behind_only_with_another_agreement(
+    bench: _Bench, wire: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E8: nobody was seen who writes, and somebody did."""
+    for name in ("api", "worker"):
+        wire.scaled(name, 0)
+    _behind(monkeypatch, 2, at_the_fence=5)
+    with pytest.raises(VerificationError) as failed:
+        bench.move()
+    assert failed.value.code == "more-left-behind"
+    assert "5 transactions" in failed.value.cause
+    # THEN nothing is lost: it is kept where it is, and the Service leads there still
+    assert wire.fenced("postgres-prod")
+    assert wire.host == SOURCE_HOST
+    # AND with the new number it goes on
+    _behind(monkeypatch, 5, at_the_fence=5)
+    assert bench.move().decision.host == wire.host == RECOVERED_HOST
+
+
+@pytest.mark.parametrize("at_the_fence", [5, None])
+def test_what_running_writers_add_until_the_fence_is_in_the_report(
+    bench: _Bench, wire: World, monkeypatch: pytest.MonkeyPatch, at_the_fence: int | None
+) -> None:
+    """E8: the plan says that they are stopped first."""
+    _behind(monkeypatch, 2, at_the_fence=at_the_fence)
+    report = bench.move()
+    (fact,) = (fact for key, _, fact in report.steps if key == "fence")
+    assert ("5 transactions" in fact) is (at_the_fence == 5)
+
+
+def test_what_was_kept_quiet_is_declared_as_it_is_used(bench: _Bench, wire: World) -> None:
+    """E11."""
+    path = f"{CLUSTERS}/postgres-prod-recovered"
+    there = wire.objects[path]
+    manifest = quieted(a_recovered().manifest, subscriptions=True, libraries=())
+    quiet = RecoveredCluster(manifest=manifest, limit=a_recovered().limit)
+    wire.keep(path, {**there, "metadata": {**there["metadata"], "annotations": manifest["metadata"]["annotations"]}})
+    wire.remember(a_record(quiet).with_verified("postgres-prod-recovered", 7))
+    bench.move()
+    assert [step for step in wire.did if step.startswith("declared")] == [
+        "declared the Clusters",
+        f"declared {RECOVERED_HOST}",
+    ]
+    for declared in bench.engine.declared:
+        (cluster,) = declared.clusters
+        parameters = (cluster.manifest["spec"].get("postgresql") or {}).get("parameters") or {}
+        assert "max_logical_replication_workers" not in parameters
+    # AND what is known of it is known still
+    assert wire.record.verified == {"postgres-prod-recovered": 7}
