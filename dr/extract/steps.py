@@ -347,7 +347,7 @@ class Verify(StepOf[Extraction]):
 
 
 class GiveName(StepOf[Extraction]):
-    """The table is put beside the present one."""
+    """The table stays next to the present one."""
 
     key, title, phase = "place", "Give it its name", Phase.OTHER
     done_when = "the transaction is committed"

@@ -3,14 +3,15 @@
 from collections.abc import Collection, Iterator, Sequence
 
 from dr.core.plan import Phase, Step, StepOf
+from dr.kube import workloads
 from dr.kube.objects import Workload
 from dr.run.operation import Operation
 from dr.traffic.writer_steps import WORDS, SelfStarter
-from dr.traffic.writers import hold, let_go, stop_writers
+from dr.traffic.writers import STOP_SECONDS, hold, let_go
 
 
 class StopWriters(StepOf[Operation]):
-    """``undo`` are the commands that start them again."""
+    """``undo`` are the commands that take it back."""
 
     key, title, phase = "stop-writers", "Stop the writers", Phase.PREPARATION
     done_when = "no pod of them is left, terminating ones included"
@@ -27,7 +28,14 @@ class StopWriters(StepOf[Operation]):
         return self._undo
 
     def run(self) -> str:
-        return stop_writers(self.op.session, self._workloads)
+        """Raises AccessError ``writers-still-running``."""
+        session, namespace = self.op.session, self.op.environment.workloads.namespace
+        for workload in self._workloads:
+            if workload.replicas:
+                workloads.scale(session.api, namespace, workload.name, 0)
+        selectors = {workload.name: workload.selector for workload in self._workloads}
+        workloads.await_stopped(session.api, namespace, selectors, limit=STOP_SECONDS, stop=session.stop)
+        return "no pod left"
 
 
 class Hold(StepOf[Operation]):

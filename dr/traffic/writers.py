@@ -13,22 +13,9 @@ from dr.kube.workloads import await_stopped
 from dr.run.session import Session
 from dr.traffic.writer_steps import AUTOSCALER, CRON_JOB, JOB, POOLER, SelfStarter, setting_of, to_release
 
-_STOP_SECONDS = 120
+STOP_SECONDS = 120
+"""How long pods may take to end."""
 _START_SECONDS = 300
-
-
-def stop_writers(session: Session, writers: Sequence[Workload]) -> str:
-    """Scale the Deployments to 0 and wait until their pods are gone.
-
-    Raises StepFailedError ``writers-still-running``.
-    """
-    namespace = session.environment.workloads.namespace
-    for workload in writers:
-        if workload.replicas:
-            workloads.scale(session.api, namespace, workload.name, 0)
-    selectors = {workload.name: workload.selector for workload in writers}
-    workloads.await_stopped(session.api, namespace, selectors, limit=_STOP_SECONDS, stop=session.stop)
-    return "no pod left"
 
 
 def check_stopped(session: Session, writers: Sequence[Workload]) -> None:
@@ -166,7 +153,7 @@ def hold(session: Session, found: Sequence[SelfStarter]) -> str:
     jobs = running_jobs(session.api, namespace)
     _hold(session, [job for job in jobs if not job.held])
     selectors = {job.name: f"{JOB_LABEL}={job.name}" for job in jobs}
-    await_stopped(session.api, namespace, selectors, limit=_STOP_SECONDS, stop=session.stop)
+    await_stopped(session.api, namespace, selectors, limit=STOP_SECONDS, stop=session.stop)
     return f"{', '.join(str(one) for one in {**dict.fromkeys(found), **dict.fromkeys(jobs)})} held"
 
 
