@@ -206,8 +206,9 @@ def _warnings(
         live = recovery.source.system_id if recovery.source else ""
         yield from warnings_of_wal(recovery.archive, base, request.target, seen_at=recovery.seen_at, live=live)
     if recovery.source is not None:
-        names = {"namespace": environment.namespace, "name": situation.name}
-        yield from identity_warning(recovery.source, project=environment.gcp_project, **names)
+        yield from identity_warning(
+            recovery.source, namespace=environment.namespace, name=situation.name, project=environment.gcp_project
+        )
     if recovery.database_time is None:
         yield "The source's primary does not answer: what would have been lost, and its rows, cannot be compared."
 

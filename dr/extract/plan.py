@@ -173,8 +173,12 @@ def _warnings(
         yield from warnings_of_wal(base.archive, base.backup, request.target, seen_at=recovery.seen_at, live=live)
     if recovery.source is not None:
         yield from one_by_one(recovery.source, segments, context=environment.kubernetes.context)
-        names = {"namespace": environment.namespace, "name": situation.scratch_name}
-        yield from identity_warning(recovery.source, project=environment.gcp_project, **names)
+        yield from identity_warning(
+            recovery.source,
+            namespace=environment.namespace,
+            name=situation.scratch_name,
+            project=environment.gcp_project,
+        )
     if request.swap and seen and seen.table:
         yield (
             f"What was written to {request.table} since the target will be in {request.kept} only; it is not merged. "

@@ -101,8 +101,9 @@ class _Login(ExecProvider):  # type: ignore[misc] # the client has no types
         try:
             return process.wait(self._limit)
         except subprocess.TimeoutExpired:
-            for one in [*psutil.Process(process.pid).children(recursive=True), process]:
-                one.kill()
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
             raise ConfigException(
                 f"its login program {self.args[0]} did not answer within {self._limit:.0f} s"
             ) from None
