@@ -81,17 +81,21 @@ def open_operation(
         session = replace(open_session(environment, context, take_over=take_over, typed=typed), say=say)
     with lacks.gathered():
         check_folder(journal_of(environment.name).parent)
-    if session is not None:
-        with lacks.gathered():
-            check_free(session, Backend.of(environment), dry_run=dry_run)
+    try:
+        if session is not None:
             with lacks.gathered():
-                check_exec(session)
-            decided = [decide(session)]
-    if opening is not None:
-        with lacks.gathered():
-            opening.result()
+                check_free(session, Backend.of(environment), dry_run=dry_run)
+                with lacks.gathered():
+                    check_exec(session)
+                decided = [decide(session)]
+        if opening is not None:
+            with lacks.gathered():
+                opening.result()
+    except BaseException:
+        if stack is not None:
+            stack.abandon()
+        raise
     lacks.tell()
-    # Nothing is missing, so all of it was made.
     return Opened(session=session, stack=stack, journal=open_journal(session, operation), decided=decided[0])
 
 

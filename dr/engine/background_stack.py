@@ -62,6 +62,10 @@ class BackgroundStack(ABC):
             self._command.kill()
             raise self._unreadable(f"there is no answer within {seconds:.0f} s") from None
 
+    def abandon(self) -> None:
+        """End a :meth:`check` that nobody waits for any more: nothing of it outlives this process."""
+        self._command.kill()
+
     def _see_state(self) -> None:
         with tempfile.TemporaryDirectory(prefix="dr-look-") as folder:
             try:

@@ -31,7 +31,8 @@ _TIMES = 2
 _LIST: Mapping[str, type] = {"items": list}
 _OBJECT: Mapping[str, type] = {"metadata": dict, "items": list, "kind": str, "status": dict}
 _VERSION: Mapping[str, type] = {"gitVersion": str}
-"""What an answer has at least one of."""
+_DOCUMENT: Mapping[str, type] = {**_OBJECT, **_VERSION, "paths": dict, "openapi": str}
+"""What an answer has at least one of; the last is of a document about the API itself."""
 _TEXTS = {"str", "file", None}
 """What an answer is read as that is no object."""
 _SHOWN = 120
@@ -155,8 +156,11 @@ class KubernetesApi:
         say.
         """
         answer = self.ask(what, call, *args, _preload_content=False, **options)
+        return self._read(answer, what, _LIST if _lists(call) else _OBJECT)
+
+    def _read(self, answer: Any, what: str, wanted: Mapping[str, type]) -> Mapping[str, Any]:
         try:
-            return _understood(answer.data, _LIST if _lists(call) else _OBJECT)
+            return _understood(answer.data, wanted)
         except OddAnswerError as error:
             raise self.odd(error, what) from error
 
@@ -170,15 +174,17 @@ class KubernetesApi:
 
     def read_path(self, what: str, path: str) -> Any:
         """The JSON document at ``path`` of the API server, where its client has no call for it. Raises AccessError."""
-        return self.ask_plain(
+        answer = self.ask(
             what,
             self._client.call_api,
             path,
             "GET",
             header_params={"Accept": "application/json"},
             auth_settings=["BearerToken"],
+            _preload_content=False,
             _return_http_data_only=True,
         )
+        return self._read(answer, what, _DOCUMENT)
 
     def may(self, what: str, verb: str, resource: str, namespace: str) -> bool:
         """Whether the user of this connection may do ``verb`` with ``resource`` ("pods/exec") of the core group.

@@ -39,7 +39,7 @@ def test_the_recovered_cluster_is_the_same_as_from_the_cluster_itself() -> None:
     assert stand_in is not None
     gone = a_situation(source=stand_in.cluster, database_time=None, stands_in=stand_in.origin)
     decision = a_decision(gone)
-    assert decision.cluster.manifest["spec"] == a_decision().cluster.manifest["spec"]
+    assert decision.cluster.manifest["spec"] == a_decision(a_situation(source=a_source())).cluster.manifest["spec"]
     assert decision.facts["Source"].startswith("data/postgres-prod, which is gone: known by its copy of")
     assert "seal-wal" not in [step.key for step in Recovery(decision).plan.steps]
 

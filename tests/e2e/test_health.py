@@ -67,7 +67,7 @@ def test_a_healthy_database_is_one_line(healthy: Seat) -> None:
         check=False,
     )
     assert done.returncode == OK, done.stdout + done.stderr
-    assert done.stdout.startswith("DR OK - dev: 29 checks")
+    assert done.stdout.startswith("DR OK - dev: 30 checks")
     assert len(done.stdout.splitlines()) == 1
 
 
