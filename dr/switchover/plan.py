@@ -218,7 +218,7 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
             f"{pooler} leads to {pooler.cluster} and stays paused: a Pooler's Cluster cannot be changed. Its clients "
             "wait until it is made anew for the other one, which finalize does."
         )
-    if decision.fence and decision.before == decision.host:
+    if decision.fence and decision.before == decision.host and not decision.request.back:
         yield (
             f"The Service points to {decision.reached.name} already, and {decision.fence.name}, which it was recovered "
             "from, was not seen to be kept from writing: it is now."

@@ -122,7 +122,9 @@ def test_a_plan_says_that_there_are_two_and_which_is_recovered() -> None:
 
 def test_a_plan_says_that_the_source_is_another_database_today() -> None:
     found = archive(OLD, files=wal(range(1, 41)))
-    situation = replace(_situation(found), source=replace(a_source(), system_id=NEW_SYSTEM))
+    situation = replace(
+        _situation(found), source=replace(a_source(serviceAccountName="postgres"), system_id=NEW_SYSTEM)
+    )
     (warning,) = a_decision(situation, target=TimeTarget(at(200))).warnings
     assert f"The source runs another database today, by its system identifier, {NEW_SYSTEM}" in warning
 

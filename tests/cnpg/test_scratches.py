@@ -107,7 +107,7 @@ def test_a_cluster_that_serves_is_left_alone_whatever_its_mark(wire: Wire, api: 
     wire.on(CLUSTERS, {"items": [marked()]})
     host = f"{NAME}-rw.data.svc.cluster.local"
     wire.on(f"{CORE}/services/{SERVICE}", {"metadata": {}, "spec": {"type": "ExternalName", "externalName": host}})
-    with pytest.raises(AccessError) as refused:
+    with pytest.raises(StepFailedError) as refused:
         delete_scratch(api, "data", NAME, service=SERVICE, limit=1, stop=Event())
     assert refused.value.code == "scratch-serves"
     assert wire.received("DELETE") == []

@@ -69,7 +69,7 @@ def test_what_is_left_of_an_earlier_one_stays_where_the_service_leads_to_it(dril
     wire.on(CLUSTERS, {"items": [cluster_object(), left]})
     host = "postgres-prod-drill-rw.data.svc.cluster.local"
     wire.on("/api/v1/namespaces/data/services/prod-postgres", {"metadata": {}, "spec": {"externalName": host}})
-    _, document = drilled("--dry-run")
+    _, document = drilled("--dry-run", "--source", "postgres-prod")
     assert "orphans" not in [step["key"] for step in document["plan"]["steps"]]
 
 
