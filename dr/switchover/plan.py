@@ -68,7 +68,8 @@ class TrafficSituation:
 class MoveDecision:
     """All that was decided. ``fence`` is the Cluster to keep from writing, None when there is none to keep; ``origin``
     is the name that a rollback goes back to, as it was remembered, empty when none is; ``later`` are the transactions
-    that stay behind, None where they could not be counted; ``still`` says that nobody was seen who could add to them.
+    that stay behind, None where they could not be counted; ``still`` says that all writers that are configured were
+    stopped already.
     """
 
     environment: Environment = field(repr=False)
@@ -120,9 +121,7 @@ def decide_move(environment: Environment, request: MoveRequest, situation: Traff
         held=held,
         released=to_release(situation.self_starters, remembered, serving=reached.name),
         later=situation.later,
-        still=situation.clients == ()
-        and not any(workload.replicas for workload in workloads)
-        and all(one.held for one in held),
+        still=not any(workload.replicas for workload in workloads) and all(one.held for one in held),
     )
     return replace(
         decision,
@@ -203,7 +202,9 @@ def _facts(environment: Environment, decision: MoveDecision, situation: TrafficS
         means = "hibernated" if decision.request.hibernate else "fenced"
         facts["Left"] = f"{fence.namespace}/{fence.name}, {means}: it keeps its data and takes no more writes"
     if situation.later is not None and fence:
-        facts["Left behind"] = f"{situation.later} in {fence.name}, not in {reached.name}"
+        running = ", ".join(workload.name for workload in decision.workloads if workload.replicas)
+        more = f"; and what {running} commit until they are stopped" if running else ""
+        facts["Left behind"] = f"{situation.later} in {fence.name}, not in {reached.name}{more}"
     return facts
 
 
@@ -227,8 +228,8 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
         yield f"What was committed in {decision.fence.name} meanwhile could not be counted; it stays there."
     if decision.fence and situation.clients:
         yield (
-            f"Also connected to {decision.fence.name}: {named(situation.clients)}. The fence disconnects them; what "
-            "they commit until then stays there."
+            f"Also connected to {decision.fence.name}: {named(situation.clients)}. The fence disconnects them. If they "
+            "have committed more by then, the command stops before traffic moves; its next plan has the number."
         )
     if situation.later and situation.later.count and decision.request.back and decision.fence:
         yield (

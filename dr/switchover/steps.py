@@ -140,8 +140,8 @@ class Fence(StepOf[Moving]):
         if now is not None and now.count > known.count and decision.still:
             raise VerificationError(
                 "more-left-behind",
-                f"{now} are in {self._old.name} and not in {decision.reached.name}; the plan knew of {known}, and of "
-                "nobody who writes",
+                f"{now} are in {self._old.name} and not in {decision.reached.name}; the plan knew of {known}, and the "
+                "writers that are configured were stopped already",
                 "look at who wrote them (they are kept where they are); repeat the command to go on without them: its "
                 "plan has their number",
             )
