@@ -34,7 +34,8 @@ if [ -n "$newest" ]; then cat "$newest"; fi
 # Arguments: the segment size, the first position and the first transaction ID that count, both as 16 hexadecimal
 # digits, then a timeline, where to begin and where to end ("" for as far as there is WAL) for each stretch.
 # A stretch begins with its segment: the piece of it that the timeline before has is there as well, and counts once.
-# pg_waldump ends at the end of what is written with an error, which is no failure here. mawk has no numbers of 64 bits.
+# pg_waldump ends at the end of what is written with an error, which is no failure here. mawk has no numbers of 64 bits,
+# and takes a name of digits for a number unless it is made a string: $0 "".
 _COUNT = r"""
 cd "$PGDATA/pg_wal" || exit 1
 size=$1 since=$2 first=$3; shift 3
@@ -45,7 +46,7 @@ while [ $# -gt 0 ]; do
   if ! [ -f "$(name $number)" ]; then
     echo lost
     oldest=$(find . -maxdepth 1 -type f -printf '%f\n' | grep -xE "$(printf '%08X' "$timeline")[0-9A-F]{16}" |
-      awk -v after="$(name $number)" '$0 > after' | sort | head -n 1)
+      awk -v after="$(name $number)" '$0 "" > after' | sort | head -n 1)
     [ -n "$oldest" ] || continue
     number=$((16#${oldest:8:8} * (4294967296 / size) + 16#${oldest:16:8}))
   fi
@@ -60,7 +61,7 @@ done | awk -v since="$since" -v first="$first" '
     match($0, /lsn: [0-9A-F]+\/[0-9A-F]+/); split(substr($0, RSTART + 5, RLENGTH - 5), half, "/")
     at = wide(half[1]) wide(half[2])
     match($0, /tx: *[0-9]+/); id = substr($0, RSTART, RLENGTH); sub(/tx: */, "", id)
-    if (words > 4) { id = word[3]; sub(/:/, "", id) }
+    if (words > 5) { id = word[3]; sub(/:/, "", id) }
     if (at >= since && !seen[at]++ && (first == "" || (id - first + 4294967296) % 4294967296 < 2147483648)) {
       count++; if (when > last) last = when } }
   END { printf "%d|%s|%d\n", count, last, lost }'

@@ -21,9 +21,9 @@ cd "$PGDATA/pg_wal" || exit 1
 current=$1 since=$2
 # Only the present timeline: pg_waldump reads one at a time.
 segments() { find . -maxdepth 1 -type f "$@" -printf '%f\n' | grep -xE "${current:0:8}[0-9A-F]{16}" | sort; }
-first=$(segments -newermt "$since UTC" | awk -v last="$current" '$0 <= last' | head -n 1)
+first=$(segments -newermt "$since UTC" | awk -v last="$current" '$0 "" <= last' | head -n 1)
 first=${first:-$current}
-older=$(segments | awk -v first="$first" '$0 < first' | wc -l)
+older=$(segments | awk -v first="$first" '$0 "" < first' | wc -l)
 TZ=UTC pg_waldump -r Transaction -p . "$first" "$current" 2>/dev/null | awk -v since="$since" -v older="$older" '
   match($0, /desc: COMMIT(_PREPARED [0-9]+:)? [0-9-]+ [0-9:.]+ UTC/) {
     words = split(substr($0, RSTART, RLENGTH), word, " "); when = word[words - 2] " " word[words - 1]

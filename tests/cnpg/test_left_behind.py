@@ -1,7 +1,11 @@
 """What one Cluster has and another has not: at a double of the pods. The scripts are run in test_on_postgresql."""
 
+import os
+import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +79,65 @@ def test_what_cannot_be_counted_is_unknown(
 ) -> None:
     _pods(monkeypatch, postgres_prod_recovered_1=fault)
     assert _left(api, SOURCE, RECOVERED) is None
+
+
+def _commit(xid: int, lsn: str, what: str = "COMMIT") -> str:
+    """A record as pg_waldump prints it."""
+    return (
+        f"rmgr: Transaction len (rec/tot):     34/    34, tx:        {xid}, lsn: {lsn}, prev 0/04000000, "
+        f"desc: {what} 2026-04-27 10:00:00.500000 UTC"
+    )
+
+
+def _by_the_script(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, records: Sequence[str], segments: Sequence[str]
+) -> Path:
+    """Have the count run here, over these segments and a pg_waldump that prints ``records``; where it keeps what it was
+    asked.
+    """
+    wal, asked = folder / "pg_wal", folder / "asked"
+    wal.mkdir()
+    for name in segments:
+        (wal / name).write_bytes(b"")
+    (folder / "records").write_text("".join(f"{record}\n" for record in records))
+    program = folder / "pg_waldump"
+    program.write_text(f'#!/bin/sh\necho "$*" > {asked}\ncat {folder}/records\nexit 1\n')
+    program.chmod(0o755)
+    variables = {"PGDATA": str(folder), "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+
+    def answer(ran: RanInPod) -> Ran:
+        if len(ran.command) == 4:
+            return said(LINEAGES[ran.pod])
+        ended = subprocess.run(ran.command, env=variables, capture_output=True, text=True, check=False)
+        return said(ended.stdout, code=ended.returncode, errors=ended.stderr)
+
+    in_pods(monkeypatch, answer)
+    return asked
+
+
+@pytest.mark.parametrize("first", [729, 5000, 2**32 + 5000])
+def test_transactions_count_from_the_first_one_by_their_ids(
+    api: KubernetesApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first: int
+) -> None:
+    """E8: found by `make test-ledger`. The year of a commit was taken for its transaction's ID, so that with a first
+    ID behind it a rollback left 349 transactions behind and announced none.
+    """
+    low = first % 2**32
+    records = [
+        _commit(low - 1, "0/04000100"),
+        _commit(low, "0/04000200"),
+        _commit(3, "0/04000300", f"COMMIT_PREPARED {low + 1}:"),
+        _commit(low + 9, "0/04000400", f"COMMIT_PREPARED {low - 1}:"),
+    ]
+    _by_the_script(monkeypatch, tmp_path, records, ["000000020000000000000004"])
+    assert _left(api, RECOVERED, SOURCE, first=first) == replace(COUNTED, count=2)
+
+
+def test_the_oldest_segment_that_is_left_is_found_by_its_name(
+    api: KubernetesApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """E8: awk takes a name of digits for a number, and has 16 digits of it."""
+    segments = [f"0000000200000000000000{end}" for end in ("05", "06", "10")]
+    asked = _by_the_script(monkeypatch, tmp_path, [], segments)
+    assert _left(api, RECOVERED, SOURCE, first=729) == LaterCommits(count=0, last=None, complete=False)
+    assert "-s 0/5000000" in asked.read_text()

@@ -192,3 +192,18 @@ def test_after_a_failover_only_the_new_timeline_is_read_and_there_may_be_more(
     assert server.range == ("000000020000000000000008", server.current)
     assert found is not None
     assert (found.count, found.complete) == (1, False)
+
+
+def test_segments_are_ordered_by_their_names_and_not_as_numbers(
+    api: KubernetesApi, server: _Server, tmp_path: Path
+) -> None:
+    """E8: awk takes a name of digits for a number, and one with an E in it for a power of ten."""
+    for number in range(6, 10):
+        (tmp_path / "pg_wal" / SEGMENT.format(number)).unlink()
+    server.current = "000000010000000000000105"
+    for name in ("0000000100000000000000E5", server.current):
+        server.segment(name, SINCE + timedelta(minutes=5))
+    found = _count(api)
+    assert server.range == ("0000000100000000000000E5", server.current)
+    assert found is not None
+    assert not found.complete
