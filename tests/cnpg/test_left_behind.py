@@ -1,4 +1,4 @@
-"""What one Cluster has and another has not: at a double of the pods. The scripts are run in test_on_postgresql."""
+"""What one Cluster has and another has not: at a double of the pods."""
 
 import os
 import subprocess
