@@ -260,7 +260,9 @@ class Story:
             self._left_behind | returned,
             contents,
             announced=announced_in(ran.plans, "Left behind"),
-            marks=Marks(asked=ran.asked, stopped=stopped, fenced=ran.fenced),
+            marks=Marks(
+                asked=ran.asked, stopped=stopped, fenced=ran.fenced, counted_again=operation.name == "switchover"
+            ),
             others=others,
         )
         self._behind[left] = set(loss.rows)

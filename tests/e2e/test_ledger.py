@@ -28,7 +28,7 @@ pytestmark = pytest.mark.long
 SEED = int(os.environ.get("LEDGER_SEED") or random.SystemRandom().randrange(10**6))
 SCHEDULES = int(os.environ.get("LEDGER_SCHEDULES") or 4)
 
-KNOWN = "E7, E8: what is written between the plan and the fence stays behind, and is not counted again before it"
+KNOWN = "E8: what is written between a rollback's plan and its stop of the writers is announced in words, in no number"
 
 PLAYED: list[Told] = []
 
@@ -80,7 +80,7 @@ def test_on_a_quiet_day_all_rows_are_where_they_have_to_be(writing_on: Told) -> 
     assert writing_on.lost == [], writing_on
 
 
-@pytest.mark.xfail(strict=True, reason=KNOWN)
 def test_who_writes_all_the_while_is_announced(writing_on: Told) -> None:
     """E7, E8."""
-    assert writing_on.late == 0, writing_on
+    if writing_on.late:
+        pytest.xfail(f"{KNOWN}: {writing_on.late} rows")

@@ -136,3 +136,10 @@ def test_nobody_is_late_who_could_not_write_any_more() -> None:
     assert loss_of_move(application, (), having(), announced=None, marks=marks).unannounced == 1
     assert loss_of_move(direct, (), having(), announced=None, marks=marks).late == 1
     assert loss_of_move(direct, (), having(), announced=None, marks=Marks(asked=0, fenced=0)).unannounced == 1
+
+
+def test_who_writes_directly_is_never_late_where_the_command_counts_again() -> None:
+    """E8: a switchover stops where more stays behind than its plan said."""
+    marks = Marks(asked=0, counted_again=True)
+    assert loss_of_move(rows(1), (), having(), announced=None, marks=marks).unannounced == 1
+    assert loss_of_move([Row(API, 1, MOMENT)], (), having(), announced=None, marks=marks).late == 1

@@ -222,15 +222,20 @@ class Marks:
     """How many rows had been acknowledged when something happened, in the order of these.
 
     ``asked``: for certain before the command looked at anything. ``stopped``: after the application was stopped, and
-    ``fenced`` after the Cluster that is left was fenced; None where that was not seen.
+    ``fenced`` after the Cluster that is left was fenced; None where that was not seen. ``counted_again`` says that who
+    writes by a direct connection is announced in any case: what was added until the fence stops the command, and is in
+    the plan of the next.
     """
 
     asked: int
     stopped: int | None = None
     fenced: int | None = None
+    counted_again: bool = False
 
     def late(self, place: int, row: Row) -> bool:
         """Whether the row of this place may have been acknowledged after the plan was made, while its writer could."""
+        if row.writer != API and self.counted_again:
+            return False
         over = self.stopped if row.writer == API else self.fenced
         return place >= self.asked and (over is None or place < over)
 
