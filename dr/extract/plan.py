@@ -22,7 +22,16 @@ from dr.core.errors import RefusedError
 from dr.core.plan import Plan, Step
 from dr.core.target import AUTO
 from dr.core.target_options import skew_warning
-from dr.extract.preconditions import OPERATION, ExtractRequest, ExtractSituation, has_its_place, problems_of_extraction
+from dr.extract.differences import undone_by_swap
+from dr.extract.limits import size_of
+from dr.extract.preconditions import (
+    OPERATION,
+    ExtractRequest,
+    ExtractSituation,
+    has_its_place,
+    problems_of_extraction,
+    warnings_of_live,
+)
 from dr.extract.table_facts import TableFacts
 from dr.postgres.table_name import identifier
 from dr.recovery.plan import seal_warning
@@ -34,7 +43,7 @@ class ExtractDecision:
     """All that was decided. ``seals`` says whether the source's WAL is sealed first; ``clears`` that the scratch
     Cluster of an earlier run failed for good and is made anew; ``placed`` that only tidying up is left;
     ``fetching`` how WAL is fetched, None where barman is left alone; ``promise`` where the recovery has to end, None
-    where not known.
+    where not known; ``agreed`` what a swap undoes besides the rows, as far as the plan tells it.
     """
 
     request: ExtractRequest
@@ -48,6 +57,7 @@ class ExtractDecision:
     placed: bool
     plan: Plan
     promise: Promise | None = None
+    agreed: tuple[str, ...] = ()
 
     @property
     def scratch_name(self) -> str:
@@ -99,15 +109,8 @@ def decide_extraction(
         placed=placed,
         plan=plan,
         promise=promise_of(found.archive, base, request.target),
+        agreed=undone_by_swap(request, situation),
     )
-
-
-def size_of(count: int) -> str:
-    """A number of bytes for people."""
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count >= size:
-            return f"{count / size:,.1f} {unit}"
-    return f"{count} bytes"
 
 
 def amount_of(table: TableFacts) -> str:
@@ -187,6 +190,10 @@ def _warnings(
         )
     else:
         yield f"{request.recovered} gets no foreign keys to other tables: they would hinder deletions there."
+    yield from warnings_of_live(request, seen)
+    yield from (
+        f"The swap undoes what was changed since the target: {one}." for one in undone_by_swap(request, situation)
+    )
     for name in situation.left:
         yield f"There is a scratch Cluster of another extraction, {name}: kubectl delete cluster {name}"
 

@@ -14,8 +14,10 @@ from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.scratches import note_loaded, superuser_password
 from dr.core.errors import AccessError, InterruptedOperationError, VerificationError
 from dr.extract import statements as sql
+from dr.extract.differences import hold_against, weaker
+from dr.extract.limits import hold_objects, hold_room, left_out_beside, remedy_of_load
 from dr.extract.observe import observe_extraction
-from dr.extract.plan import ExtractDecision, amount_of, decide_extraction, size_of
+from dr.extract.plan import ExtractDecision, amount_of, decide_extraction
 from dr.extract.preconditions import ExtractRequest
 from dr.extract.report import Extracted, ExtractReport
 from dr.extract.table_copy import TableReceiver, dump_definition, run_script
@@ -36,8 +38,6 @@ _LOCK_TRIES = 20
 _CHECKSUM_LIMIT = 2 * 2**30
 """Up to this size, in bytes, rows are compared by a checksum, beyond it by their number: a checksum reads all of them
 twice."""
-_ROOM = 2
-"""How many times a table's size has to be free in the live database's volume: the table, and its WAL until archived."""
 
 
 def decide(session: Session, request: ExtractRequest) -> ExtractDecision:
@@ -65,6 +65,7 @@ class Extract:
         )
         self._from: ClusterSnapshot | None = None
         self._prepared: Prepared | None = None
+        self._objects: tuple[str, ...] = ()
         self._done = Extracted()
 
     def run(self) -> ExtractReport:
@@ -127,14 +128,11 @@ class Extract:
             self._run(self._source, sql.preparation(self._request.staging, prepared), limit=_QUICK_SECONDS)
         self._prepared = prepared
         facts = prepared.facts
-        free = self._receiver.free_bytes()
-        if free < facts.size * _ROOM and self._staged_facts() is None:
-            raise VerificationError(
-                "no-room-for-table",
-                f"{self._request.table} has {size_of(facts.size)}, and the volume of {self._live.name} has "
-                f"{size_of(free)} left, of which {_ROOM} times that should be free",
-                "enlarge the live Cluster's storage.size, and repeat the command: it goes on with the scratch Cluster",
-            )
+        hold_against(self._request, self._present(), facts, agreed=self._decision.agreed)
+        self._objects = self._columns_with_objects(facts)
+        hold_objects(self._request, self._objects)
+        if self._staged_facts() is None:
+            hold_room(self._request, facts, self._receiver.rooms(facts.tablespaces), live=self._live.name)
         self._done = replace(self._done, size=facts.size)
         hanging_on = [str(one) for one in (*facts.keys_in, *facts.views)]
         return f"{amount_of(facts)}; used by {', '.join(hanging_on) or 'nothing'}"
@@ -156,6 +154,17 @@ class Extract:
             f"{request.table} cannot be extracted: {facts.unsupported}{gone}",
             "recover the whole database beside the live one with pitr, and copy from there by hand",
         )
+
+    def _present(self) -> TableFacts | None:
+        """The table that bears the name now."""
+        return self._facts_of(self._receiver.psql, self._request.table)
+
+    def _columns_with_objects(self, facts: TableFacts) -> tuple[str, ...]:
+        """The columns whose values are large objects, in the scratch Cluster."""
+        columns = [one.column for one in facts.object_columns]
+        staged = TableName(self._request.staging, self._request.table.table)
+        question = sql.ask_large_objects(staged, columns)
+        return tuple(self._psql_of(self._source).ask(sql.UNHURRIED, question, limit=_SLOW_SECONDS) if columns else ())
 
     def _definitions_of_views(self, facts: TableFacts) -> tuple[str, ...]:
         database = self._decision.source.database
@@ -185,6 +194,7 @@ class Extract:
                 database=self._decision.source.database,
                 password=password,
                 stop=session.stop,
+                path_of=self._facts_needed.path_of,
             )
             try:
                 self._follow(copying)
@@ -204,7 +214,7 @@ class Extract:
             raise AccessError(
                 "load-failed",
                 f"the table could not be loaded into {self._live.name}: {said or 'the copy was ended'}",
-                "mend what it names (a type, a function or a role that is missing there?), and repeat the command",
+                remedy_of_load(said),
             )
         return loaded
 
@@ -226,7 +236,7 @@ class Extract:
         """Compare what was loaded with what it was loaded from. Raises VerificationError ``copy-differs``."""
         table = TableName(self._request.staging, self._request.table.table)
         checksum = self._facts_needed.size <= _CHECKSUM_LIMIT
-        questions = sql.ask_digest(table, checksum=checksum)
+        questions = sql.ask_digest(table, checksum=checksum, owner=self._facts_needed.path_of)
         with ThreadPoolExecutor(max_workers=1) as pool:
             there = pool.submit(self._psql_of(self._source).ask, *questions, limit=_SLOW_SECONDS)
             here = self._receiver.psql.ask(*questions, limit=_SLOW_SECONDS, stop=self._session.stop)[-1]
@@ -237,7 +247,8 @@ class Extract:
                 f"{here.replace('|', ' rows, checksum ')} were loaded, of {wanted.replace('|', ' rows, checksum ')}",
                 "repeat the command after taking it back; see below",
             )
-        self._receiver.psql.ask(sql.UNHURRIED, f"ANALYZE {table.sql}", limit=_SLOW_SECONDS)
+        path = [sql.own_path(owner)] if (owner := self._facts_needed.path_of) else []
+        self._receiver.psql.ask(sql.UNHURRIED, *path, f"ANALYZE {table.sql}", limit=_SLOW_SECONDS)
         rows = int(here.partition("|")[0])
         compared = "number and checksum" if checksum else "number"
         self._done = replace(self._done, rows=rows, compared=compared)
@@ -247,9 +258,11 @@ class Extract:
         request, staged = self._request, self._staged_facts()
         assert staged is not None, "the table is loaded first"  # noqa: S101 - for the type checker
         if not request.swap:
-            left_out = tuple(f"{key}: {key.definition}" for key in self._facts_needed.keys_out)
+            present, then = self._present(), self._facts_needed
+            owner = present.owner if present and weaker(present, then) else None
+            left_out = left_out_beside(then, self._objects, owner=owner)
             self._done = replace(self._done, left_out=left_out)
-            self._in_place(lambda: sql.beside(request.table, request.target, request.staging, staged))
+            self._in_place(lambda: sql.beside(request.table, request.target, request.staging, staged, owner=owner))
             return str(request.final)
         swap = self._swap(staged)
         warnings = self._in_place(lambda: swap.statements)
@@ -263,7 +276,8 @@ class Extract:
     def _swap(self, staged: TableFacts) -> sql.Swap:
         prepared = self._prepared_needed
         facts = prepared.facts
-        existing = self._facts_of(self._receiver.psql, self._request.table)
+        existing = self._present()
+        hold_against(self._request, existing, facts, agreed=self._decision.agreed)
         names = {*(key.table for key in facts.keys_in), *(view.name for view in facts.views)}
         answers = self._receiver.psql.ask(sql.QUALIFIED, sql.ask_present(sorted(names), facts.keys_in))
         return sql.Swap(
@@ -339,7 +353,8 @@ class Extract:
 
     def _try(self, what: str, statement: str) -> str:
         try:
-            self._receiver.psql.ask(sql.UNHURRIED, statement, limit=_SLOW_SECONDS, stop=self._session.stop)
+            settings = (sql.UNHURRIED, sql.WRITING, sql.NO_EVENT_TRIGGERS)
+            self._receiver.psql.ask(*settings, statement, limit=_SLOW_SECONDS, stop=self._session.stop)
         except AccessError as error:
             return f"{what}: {error.cause}"
         return ""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from rich.text import Text
 
 from dr.cli.console import out
-from dr.extract.plan import size_of
+from dr.extract.limits import size_of
 from dr.extract.report import ExtractReport
 
 
