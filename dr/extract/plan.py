@@ -16,7 +16,7 @@ from dr.archive.wal_needed import warnings_of_wal
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.fetch_ahead import Fetching, fetching_for, one_by_one, segments_to_replay
 from dr.cnpg.recovered import identity_warning
-from dr.cnpg.scratch import derive_scratch_cluster
+from dr.cnpg.scratch import derive_scratch_cluster, warnings_of_scratch
 from dr.config.environment import Environment
 from dr.core.errors import RefusedError
 from dr.core.plan import Plan, Step
@@ -178,6 +178,7 @@ def _warnings(
         yield from one_by_one(recovery.source, segments, context=environment.kubernetes.context)
         names = {"namespace": environment.namespace, "name": situation.scratch_name}
         yield from identity_warning(recovery.source.spec, project=environment.gcp_project, **names)
+        yield from warnings_of_scratch(recovery.source)
     if request.swap and seen and seen.table:
         yield (
             f"What was written to {request.table} since the target will be in {request.kept} only; it is not merged. "

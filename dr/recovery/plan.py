@@ -10,7 +10,13 @@ from dr.archive.wal_needed import warnings_of_wal
 from dr.archive.window import problems_of_holes
 from dr.cnpg.cluster import ClusterSnapshot, ObjectStore
 from dr.cnpg.fetch_ahead import Fetching, config_map_name, fetching_for, not_waited_for, one_by_one, segments_to_replay
-from dr.cnpg.recovered import RecoveredCluster, app_secret_name, derive_recovered_cluster, identity_warning
+from dr.cnpg.recovered import (
+    RecoveredCluster,
+    app_secret_name,
+    derive_recovered_cluster,
+    identity_warning,
+    label_warning,
+)
 from dr.config.environment import Environment
 from dr.config.names import free_name
 from dr.core.errors import RefusedError
@@ -180,6 +186,7 @@ def _warnings(
     yield from not_waited_for(cluster.manifest, to_the_end=request.target is None)
     if situation.source is not None:
         yield from one_by_one(situation.source, segments, context=environment.kubernetes.context)
+        yield from label_warning(situation.source.spec)
         yield from identity_warning(
             situation.source.spec,
             namespace=environment.namespace,
