@@ -45,6 +45,8 @@ def request_for(
     if target is None:
         drop = find_drop(session, found, table_argument.TableName(table.schema, table.table))
         target = drop.moment
+        # A table that was renamed and then dropped is there under its last name.
+        table = TableName(drop.called.schema, drop.called.name) if drop.called else table
     return ExtractRequest(
         table=table,
         target=target,

@@ -101,7 +101,9 @@ def test_just_before_a_drop_is_found_out(monkeypatch: pytest.MonkeyPatch, api: K
     monkeypatch.setattr(RecordStore, "read", lambda _: None)
     time = NOW - timedelta(minutes=5)
     left = LaterCommits(count=1, last=time, complete=True)
-    found = {("postgres-prod", "shop.goods"): Drop(table="shop.goods", xid=7, time=time, lsn=9, left_out=left)}
+    found = {
+        ("postgres-prod", "shop.goods"): Drop(table="shop.goods", xid=7, time=time, lsn=9, left_out=left, called=None)
+    }
     monkeypatch.setattr(extract_observe, "find_drop", lambda _, source, table: found[source, str(table)])
     given = {"source": "postgres-prod", "source_manifest": None, "swap": True, "keep_scratch": False, "seal": True}
     # WHEN

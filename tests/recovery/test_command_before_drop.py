@@ -28,6 +28,7 @@ DROP = Drop(
     xid=774,
     time=TARGET_TIME,
     lsn=0x4000139,
+    called=USERS,
     kept=Commit(xid=773, lsn=0x4000100, time=TARGET_TIME - timedelta(seconds=1), number=1),
     left_out=LaterCommits(count=12, last=TARGET_TIME + timedelta(minutes=1), complete=True),
 )
