@@ -1,11 +1,13 @@
 """Extractions between two real servers: what PostgreSQL itself does with the statements, and to everybody else."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dr.core.errors import RefusedError
+from dr.extract.statements import _DEADLINE
 from dr.kube.api import KubernetesApi
 from tests.support.doubles import Wire
 from tests.support.extractions import Extracting, extraction_by
@@ -454,3 +456,31 @@ def test_a_partitioned_table_is_brought_back_with_all_it_had(
     assert live.sql("SELECT conrelid::regclass FROM pg_constraint WHERE contype = 'f' AND conparentid = 0") == (
         f"{RECOVERED}\nusers\nusers"
     )
+
+
+def test_a_swap_has_one_deadline_for_all_its_locks(live: Server) -> None:
+    """E23. Each lock had 3 s of its own, while the first one was held."""
+    left = live.sql(
+        "BEGIN; SELECT FROM pg_sleep(1)",
+        _DEADLINE,
+        "SELECT setting::int < 2100 FROM pg_settings WHERE name = 'lock_timeout'",
+    )
+    assert left.splitlines()[-1] == "t"
+
+
+def test_what_somebody_holds_is_not_waited_for_again_and_again(
+    extracting: Extracting, both: Servers, live: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E23. A table that refers to it is under a long report; the swap gives up, and nothing has happened."""
+    both.both(USERS, ROWS, "CREATE TABLE orders (u int CONSTRAINT to_users REFERENCES users)")
+    monkeypatch.setattr("dr.extract.run._LOCK_TRIES", 2)
+    hold = ["psql", "-XqAt", "-d", "shop", "-c", "BEGIN; LOCK orders IN ACCESS SHARE MODE; SELECT pg_sleep(600)"]
+    with subprocess.Popen(hold, env=live.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as holder:
+        try:
+            wait_for(lambda: live.sql("SELECT 1 FROM pg_locks WHERE relation = 'orders'::regclass AND granted"))
+            assert extracting.failure("users", swap=True).code == "table-locked"
+        finally:
+            holder.kill()
+            live.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK orders%'")
+    extracting.run("users", swap=True)
+    assert live.sql(f"SELECT count(*) FROM {KEPT}") == "50"
