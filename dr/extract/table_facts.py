@@ -190,7 +190,9 @@ def ask_table(table: TableName) -> str:
 
     It wants an empty ``search_path``, so that every name in the answer is qualified.
     """
-    return _TABLE.replace("{schema}", literal(table.schema)).replace("{table}", literal(table.table))
+    # It goes to the pod in a URL, so it is kept short.
+    short = " ".join(_TABLE.split())
+    return short.replace("{schema}", literal(table.schema)).replace("{table}", literal(table.table))
 
 
 def ask_live(table: TableName, *, recovered: TableName, kept: TableName, staging: str) -> str:
