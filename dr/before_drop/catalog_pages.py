@@ -8,7 +8,7 @@ come first and the names later.
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from dr.before_drop.drops import CatalogView
+from dr.before_drop.drops import CatalogView, Ending
 from dr.before_drop.heap_page import CatalogRow, classes, namespaces
 from dr.postgres.psql import Psql
 from dr.postgres.sql import literal
@@ -20,7 +20,7 @@ _PAGES = """SELECT '{catalog}', number, encode(page, 'hex') FROM
   generate_series(0, pg_relation_size('{catalog}') / current_setting('block_size')::int - 1) AS number,
   LATERAL (SELECT pg_read_binary_file(pg_relation_filepath('{catalog}'),
     number * current_setting('block_size')::int, current_setting('block_size')::int)) AS read (page)
-  WHERE position('\\x{name}00'::bytea IN page) > 0"""
+  WHERE position('\\x{wanted}'::bytea IN page) > 0"""
 _PLACE = """SELECT 'place', oid, dattablespace, pg_relation_filenode('pg_class'),
   pg_walfile_name(pg_current_wal_lsn()) FROM pg_database WHERE datname = current_database()"""
 _NOW = """SELECT 'now', coalesce((SELECT oid FROM pg_namespace WHERE nspname = {schema}), 0),
@@ -48,7 +48,7 @@ def read_catalog(psql: Psql, table: TableName) -> tuple[CatalogPlace, CatalogVie
     Raises AccessError.
     """
     pages = [
-        _PAGES.format(catalog=catalog, name=name.encode().hex())
+        _PAGES.format(catalog=catalog, wanted=name.encode().hex() + "00")
         for catalog, name in (("pg_class", table.table), ("pg_namespace", table.schema))
     ]
     now = _NOW.format(schema=literal(table.schema), table=literal(table.sql))
@@ -73,6 +73,31 @@ def _read(rows: list[list[str]], catalog: str) -> Iterator[CatalogRow]:
     for row in rows:
         if row[0] == catalog:
             yield from read({int(row[1]): bytes.fromhex(row[2])})
+
+
+def name_at_end(psql: Psql, table: TableName, catalog: CatalogView, ending: Ending) -> TableName | None:
+    """What ``table`` was called when it was dropped, in which schema; None where its last row is in no page any more.
+    Raises AccessError.
+    """
+    rows = [row for row in catalog.rows if _ended(row, ending)]
+    rows = rows or [row for row in _pages_with(psql, "pg_class", ending.oid) if _ended(row, ending)]
+    if not rows:
+        return None
+    if rows[0].namespace in catalog.schemas:
+        return TableName(table.schema, rows[0].name)
+    schemas = {row.name for row in _pages_with(psql, "pg_namespace", rows[0].namespace)}
+    return TableName(schemas.pop(), rows[0].name) if len(schemas) == 1 else None
+
+
+def _ended(row: CatalogRow, ending: Ending) -> bool:
+    return row.oid == ending.oid and row.row.ended_by == ending.xid and row.row.next_place == row.row.place
+
+
+def _pages_with(psql: Psql, catalog: str, oid: int) -> Iterator[CatalogRow]:
+    """The rows of ``oid``, of whatever name, live or not."""
+    wanted = oid.to_bytes(4, "little").hex()
+    lines = psql.ask(_PAGES.format(catalog=catalog, wanted=wanted), limit=_CHECKPOINT_SECONDS)
+    yield from (row for row in _read([line.split("|") for line in lines], catalog) if row.oid == oid)
 
 
 def names_now(psql: Psql, oids: Collection[int]) -> Mapping[int, str]:

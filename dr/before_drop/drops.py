@@ -47,8 +47,8 @@ class Ending:
 class Drop:
     """A table's disappearance. ``kept`` is the last commit before it, None where it is not in the WAL that was read;
     ``left_out`` counts the drop and what was committed after it; ``earlier`` are the times of earlier drops of the same
-    name, ``again`` whether there is a table of that name now, made after the drop; ``from_archive`` counts the segments
-    that were read in the archive for it.
+    name, ``again`` whether there is a table of that name now; ``called`` is what the dropped one was called by then,
+    None where that is not known; ``from_archive`` counts the segments that were read in the archive for it.
     """
 
     table: str
@@ -56,6 +56,7 @@ class Drop:
     time: datetime
     lsn: int
     left_out: LaterCommits
+    called: TableName | None
     kept: Commit | None = None
     earlier: tuple[datetime, ...] = ()
     again: bool = False
@@ -80,8 +81,12 @@ class Drop:
         if self.earlier:
             times = ", ".join(exact_moment_of(time) for time in self.earlier)
             said.append(f"an earlier one of that name at {times}")
+        if self.called is None:
+            said.append("whether it was renamed before that is not known")
+        elif str(self.called) != self.table:
+            said.append(f"by then it was called {self.called}, which is what comes back")
         if self.again:
-            said.append("a table of that name was made again since")
+            said.append("there is a table of that name now")
         if self.from_archive:
             plural = "" if self.from_archive == 1 else "s"
             said.append(f"found by reading {self.from_archive:,} segment{plural} of the archived WAL")
@@ -139,6 +144,7 @@ def as_drop(
     wal: WalView,
     *,
     kept: Commit | None,
+    called: TableName | None,
     earlier: Iterable[datetime] = (),
     again: bool = False,
     from_archive: int = 0,
@@ -150,6 +156,7 @@ def as_drop(
         time=commit.time,
         lsn=commit.lsn,
         kept=kept,
+        called=called,
         left_out=LaterCommits(count=wal.total - commit.number + 1, last=wal.last or commit.time, complete=True),
         earlier=tuple(earlier),
         again=again,
@@ -159,16 +166,40 @@ def as_drop(
 
 def candidates(wal: WalView, database: int) -> tuple[Commit, ...]:
     """The commits that deleted tables of ``database``, newest first: each deleted files and rows of ``pg_class``. A
-    TRUNCATE deletes files alone; a rewrite of a table (CLUSTER, some ALTER TABLE) cannot be told from a drop.
+    TRUNCATE deletes files alone; a rewrite of a table (CLUSTER, some ALTER TABLE) cannot be told from a drop, but that
+    of a catalog can.
     """
     deleting = {change.xid for change in wal.changes if change.to is None}
     found = [
         commit
         for commit in wal.commits
         if deleting & {commit.xid, *commit.subtransactions}
-        and any(re.fullmatch(rf".*/{database}/\d+", file) for file in commit.files)
+        and (files := _files(commit, database))
+        and min(files) >= _FIRST_NORMAL_OBJECT_ID
     ]
     return tuple(sorted(found, key=lambda commit: -commit.lsn))
+
+
+_FIRST_NORMAL_OBJECT_ID = 16384
+"""No catalog's first file has so high a number, and no file of a table a lower one (``transam.h``)."""
+
+
+def catalog_rewritten(wal: WalView, database: int) -> Commit | None:
+    """The last commit that rewrote a catalog of ``database`` for the first time (VACUUM FULL): what was dropped before
+    it has left no trace in what is read.
+    """
+    found = [
+        commit
+        for commit in wal.commits
+        if min(_files(commit, database), default=_FIRST_NORMAL_OBJECT_ID) < _FIRST_NORMAL_OBJECT_ID
+    ]
+    return max(found, key=lambda commit: commit.lsn, default=None)
+
+
+def _files(commit: Commit, database: int) -> list[int]:
+    """The numbers of the files of ``database`` that a commit deleted."""
+    matches = (re.fullmatch(rf".*/{database}/(\d+)", file) for file in commit.files)
+    return [int(match[1]) for match in matches if match]
 
 
 _SHOWN = 8
@@ -202,15 +233,28 @@ def table_renamed(table: TableName, names: Collection[str]) -> Problem:
     )
 
 
-def drop_unknown(environment: str, table: TableName, since: str, found: Sequence[Commit], why: str = "") -> Problem:
+def drop_unknown(
+    environment: str,
+    table: TableName,
+    since: str,
+    found: Sequence[Commit],
+    why: str = "",
+    *,
+    rewritten: Commit | None = None,
+) -> Problem:
     """Neither the catalog nor the WAL has its name any more. ``since`` is the first WAL segment that was read, ``why``
-    no older one was, empty where that was enough.
+    no older one was, empty where that was enough; ``rewritten`` is by :func:`catalog_rewritten`.
     """
     gone = f"the catalog of the database has no trace of {table} left (is the name right? a vacuum takes it away)"
+    if rewritten is not None:
+        gone += (
+            f"; transaction {rewritten.xid} rewrote the catalog (VACUUM FULL) at {TimeTarget(rewritten.time)}, and "
+            "what was dropped before cannot be found by it"
+        )
     if not found:
         return Problem(
             code="drop-unknown",
-            cause=f"{gone}, and no table was dropped in all WAL that was read, from {since} on"
+            cause=f"{gone}; no other drop of a table was found in the WAL that was read, from {since} on"
             + (f"; {why}" if why else ""),
             remedy=_give_a_time(environment),
         )

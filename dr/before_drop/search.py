@@ -15,12 +15,13 @@ from datetime import datetime
 from dr.archive.reader import OpenArchive, open_archive
 from dr.archive.wal_lines import Piece, WalView, first_missing, pieces_before
 from dr.archive.wal_scan import Scan, head, packed, scan_sent, scan_wal, segments_at_once
-from dr.before_drop.catalog_pages import committed, names_now, read_catalog
+from dr.before_drop.catalog_pages import committed, name_at_end, names_now, read_catalog
 from dr.before_drop.drops import (
     CatalogView,
     Drop,
     as_drop,
     candidates,
+    catalog_rewritten,
     doubtful,
     drop_too_old,
     drop_unknown,
@@ -76,6 +77,7 @@ def find_drop(session: Session, source: str, table: TableName) -> Drop:
             further = read_further(session, cluster, scan, relation=place.relation, xids=xids, enough=enough)
             scan, read, why = further.scan, further.segments, further.why
             found = endings(catalog, scan.wal, known)
+        called = name_at_end(psql, table, catalog, found[-1]) if found else None
         if not found:
             raise RefusedError([_why_not(environment.name, table, catalog, scan, names, place.database, why)])
     except AccessError as error:
@@ -89,6 +91,7 @@ def find_drop(session: Session, source: str, table: TableName) -> Drop:
         last.commit,
         scan.wal,
         kept=scan.before.get(last.commit.number - 1),
+        called=called,
         earlier=earlier,
         again=catalog.exists,
         from_archive=read,
@@ -105,7 +108,9 @@ def _why_not(
         return table_exists(environment, table)
     if names:
         return table_renamed(table, names)
-    return drop_unknown(environment, table, scan.wal.first_segment, candidates(scan.wal, database), why)
+    rewritten = catalog_rewritten(scan.wal, database)
+    found = candidates(scan.wal, database)
+    return drop_unknown(environment, table, scan.wal.first_segment, found, why, rewritten=rewritten)
 
 
 _LIMIT_SECONDS = 600

@@ -14,8 +14,12 @@ _QUIETED = "postgres-dr/quieted"
 """On a Cluster that is kept quiet: the parameters that were set for it, each with its value before, null for none."""
 NO_SUBSCRIPTIONS = {"max_logical_replication_workers": "0"}
 """Apply workers are of this pool; 0 is none (PostgreSQL manual, "Configuration Settings" of logical replication)."""
-BY_LIBRARY: Mapping[str, Mapping[str, str]] = {"pg_cron": {"cron.launch_active_jobs": "off"}}
-"""What keeps the workers of a preloaded library from their jobs (README of pg_cron, "Extension settings")."""
+BY_LIBRARY: Mapping[str, Mapping[str, str]] = {
+    "pg_cron": {"cron.launch_active_jobs": "off"},
+    "timescaledb": {"timescaledb.max_background_workers": "0"},
+}
+"""What keeps the workers of a preloaded library from their jobs: they delete old rows, drop partitions, call other
+servers (README of pg_cron, "Extension settings"; timescaledb starts none, by its ``loader.c``, ``bgw_launcher.c``)."""
 
 
 def libraries_of(spec: Mapping[str, Any]) -> tuple[str, ...]:

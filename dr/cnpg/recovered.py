@@ -268,3 +268,14 @@ def identity_warning(
             f"add-iam-policy-binding {account} --project {project} --role roles/iam.workloadIdentityUser --member "
             f"'{member}'"
         )
+
+
+def label_warning(spec: Mapping[str, Any]) -> Iterator[str]:
+    """A word on labels that a Service of one's own may select pods by: a copy's pods have them too."""
+    labels = (spec.get("inheritedMetadata") or {}).get("labels") or {}
+    if labels:
+        said = ", ".join(f"{name}={value}" for name, value in sorted(labels.items()))
+        yield (
+            f"The pods of the new Cluster have the labels {said} (spec.inheritedMetadata): a Service that selects by "
+            "these, and not by cnpg.io/cluster, sends clients to them as well."
+        )

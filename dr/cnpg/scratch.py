@@ -9,14 +9,15 @@ nothing, is scraped by nobody, has no Service beside CloudNativePG's own, and ru
 subscriptions that were in the data.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
 from dr.archive.snapshots import SnapshotBackup
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore
-from dr.cnpg.recovered import SOURCE_ANNOTATION, derive_recovered_cluster
+from dr.cnpg.quiet import BY_LIBRARY, NO_SUBSCRIPTIONS
+from dr.cnpg.recovered import SOURCE_ANNOTATION, derive_recovered_cluster, label_warning
 from dr.config.names import EXTRACTION, Purpose
 from dr.core.target import RecoveryTarget, TimeTarget
 
@@ -34,11 +35,19 @@ _NOT_FOR_SCRATCH = {
     "minSyncReplicas": "it has one instance",
     "maxSyncReplicas": "it has one instance",
     "replicationSlots": "it has one instance",
+    "priorityClassName": "nothing else is to give way to it",
 }
 _ONLY_WE = ("hostssl all postgres all scram-sha-256",)
-_QUIET = {"max_logical_replication_workers": "0"}
-"""Subscriptions in the data would go on, and take from the publisher what the live database needs."""
-_QUIET_BY_LIBRARY = {"pg_cron": {"cron.launch_active_jobs": "off"}}
+_WORKERS_ALONE = {"pg_partman_bgw", "pglogical", "pg_net", "pg_squeeze", "pg_failover_slots"}
+"""Libraries that start workers, and that no row needs to be read: they are not loaded. The tables of timescaledb cannot
+be read without it."""
+_PASSIVE = {
+    *("auth_delay", "auto_explain", "passwordcheck", "pg_prewarm", "pg_stat_statements", "sepgsql"),
+    *("credcheck", "hypopg", "pg_hint_plan", "pg_qualstats", "pg_stat_kcache", "pg_stat_monitor", "pg_tde"),
+    *("pg_wait_sampling", "pgaudit", "pgauditlogtofile", "plpgsql", "plpgsql_check", "set_user", "supautils"),
+    *("decoderbufs", "pgcrypto", "pgsodium", "vector", "wal2json", "postgis-3", "safeupdate", "anon"),
+}
+"""Libraries that only watch, forbid, or read."""
 
 
 def superuser_secret(scratch: str) -> str:
@@ -91,9 +100,11 @@ def derive_scratch_cluster(
     del spec["bootstrap"]["recovery"]["secret"]
     postgresql = {key: value for key, value in spec.get("postgresql", {}).items() if key not in {"synchronous", "ldap"}}
     libraries = postgresql.get("shared_preload_libraries") or ()
-    quiet = dict(_QUIET)
+    quiet = dict(NO_SUBSCRIPTIONS)
     for library in libraries:
-        quiet |= _QUIET_BY_LIBRARY.get(library, {})
+        quiet |= BY_LIBRARY.get(library, {})
+    if libraries:
+        postgresql["shared_preload_libraries"] = [one for one in libraries if one not in _WORKERS_ALONE]
     postgresql |= {"parameters": {**(postgresql.get("parameters") or {}), **quiet}, "pg_hba": list(_ONLY_WE)}
     manifest["spec"] = spec | {
         "description": f"{source.name} as it was at {target or 'the end of its WAL'}, {purpose.why}; not for use",
@@ -103,3 +114,15 @@ def derive_scratch_cluster(
         "postgresql": postgresql,
     }
     return manifest
+
+
+def warnings_of_scratch(source: ClusterSnapshot) -> Iterator[str]:
+    """What a scratch Cluster of ``source`` may do to the world around it that could not be taken from it."""
+    libraries = (source.spec.get("postgresql") or {}).get("shared_preload_libraries") or ()
+    known = {*BY_LIBRARY, *_WORKERS_ALONE, *_PASSIVE}
+    if unknown := ", ".join(library for library in libraries if library not in known):
+        yield (
+            f"The scratch Cluster loads {unknown}, as its source does: whether workers of it act on the data there, or "
+            "on other servers, is not known."
+        )
+    yield from label_warning(source.spec)

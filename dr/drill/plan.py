@@ -16,7 +16,7 @@ from dr.archive.window import problems_of_end, windows
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.fetch_ahead import Fetching, fetching_for, not_waited_for
 from dr.cnpg.recovered import identity_warning
-from dr.cnpg.scratch import derive_scratch_cluster
+from dr.cnpg.scratch import derive_scratch_cluster, warnings_of_scratch
 from dr.config.environment import Environment
 from dr.config.names import DRILL
 from dr.core.errors import Problem, RefusedError
@@ -207,5 +207,6 @@ def _warnings(
         yield from identity_warning(
             recovery.source, namespace=environment.namespace, name=situation.name, project=environment.gcp_project
         )
+        yield from warnings_of_scratch(recovery.source)
     if recovery.database_time is None:
         yield "The source's primary does not answer: what would have been lost, and its rows, cannot be compared."

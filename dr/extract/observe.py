@@ -11,8 +11,8 @@ from dr.config.names import scratch_name
 from dr.core.errors import AccessError
 from dr.core.target import TimeTarget
 from dr.extract.preconditions import ExtractRequest, ExtractSituation
-from dr.extract.statements import QUALIFIED
-from dr.extract.table_facts import LiveSeen, ask_live
+from dr.extract.statements import QUALIFIED, ask_prepared
+from dr.extract.table_facts import LiveSeen, Prepared, TableFacts, ask_live
 from dr.kube import workloads
 from dr.postgres.psql import Psql
 from dr.postgres.table_name import TableName
@@ -44,6 +44,8 @@ def request_for(
     if target is None:
         drop = find_drop(session, found, table)
         target = drop.moment
+        # A table that was renamed and then dropped is there under its last name.
+        table = drop.called or table
     return ExtractRequest(
         table=table,
         target=target,
@@ -84,6 +86,7 @@ def observe_extraction(session: Session, request: ExtractRequest) -> ExtractSitu
             live=live,
             live_seen=seen.result(),
             loaded=loaded_by(mine[-1], request.staging) if mine else None,
+            found=_look_at_scratch(session, request, mine[-1], recovery.source) if mine else None,
             left=tuple(scratch.name for scratch in scratches if scratch.name != name),
         )
 
@@ -110,3 +113,17 @@ def _look_at_live(session: Session, request: ExtractRequest, live: ClusterSnapsh
     except AccessError:
         return None
     return LiveSeen.model_validate_json(answer)
+
+
+def _look_at_scratch(
+    session: Session, request: ExtractRequest, scratch: ClusterSnapshot, source: ClusterSnapshot | None
+) -> TableFacts | None:
+    """The table of the target as an earlier run has found it, None where none has, or nobody answers."""
+    if scratch.primary is None or not scratch.healthy or source is None:
+        return None
+    psql = Psql(session.api, namespace=scratch.namespace, pod=scratch.primary, database=source.database)
+    try:
+        answer = "\n".join(psql.ask(ask_prepared(request.staging), limit=_DATABASE_SECONDS))
+    except AccessError:
+        return None
+    return Prepared.model_validate_json(answer).facts if answer else None

@@ -15,13 +15,20 @@ from dr.archive.wal_needed import warnings_of_wal
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.fetch_ahead import Fetching, fetching_for, one_by_one, segments_to_replay
 from dr.cnpg.recovered import identity_warning
-from dr.cnpg.scratch import derive_scratch_cluster
+from dr.cnpg.scratch import derive_scratch_cluster, warnings_of_scratch
 from dr.config.environment import Environment
 from dr.core.errors import RefusedError
 from dr.core.target import AUTO
 from dr.core.target_options import skew_warning
 from dr.core.text import bytes_of
-from dr.extract.preconditions import ExtractRequest, ExtractSituation, has_its_place, problems_of_extraction
+from dr.extract.differences import undone_by_swap
+from dr.extract.preconditions import (
+    ExtractRequest,
+    ExtractSituation,
+    has_its_place,
+    problems_of_extraction,
+    warnings_of_live,
+)
 from dr.extract.table_facts import TableFacts
 from dr.recovery.plan import seal_warning
 from dr.recovery.situation import RecoveryBase, base_of
@@ -33,7 +40,7 @@ class ExtractDecision:
     ``base`` is taken from; ``seals`` whether the source's WAL is sealed first; ``clears`` that the scratch
     Cluster of an earlier run failed for good and is made anew; ``placed`` that only tidying up is left;
     ``fetching`` how WAL is fetched, None where barman is left alone; ``promise`` where the recovery has to end, None
-    where not known.
+    where not known; ``agreed`` what a swap undoes besides the rows, as far as the plan tells it.
     """
 
     environment: Environment = field(repr=False)
@@ -51,6 +58,7 @@ class ExtractDecision:
     facts: Mapping[str, str]
     warnings: tuple[str, ...]
     promise: Promise | None = None
+    agreed: tuple[str, ...] = ()
 
     @property
     def scratch_name(self) -> str:
@@ -99,6 +107,7 @@ def decide_extraction(
         facts=_facts(environment, request, situation, found, live, placed=placed),
         warnings=tuple(_warnings(environment, request, situation, found, segments, placed=placed)),
         promise=promise_of(found.archive, base, request.target),
+        agreed=undone_by_swap(request, situation),
     )
 
 
@@ -171,6 +180,7 @@ def _warnings(
             name=situation.scratch_name,
             project=environment.gcp_project,
         )
+        yield from warnings_of_scratch(recovery.source)
     if request.swap and seen and seen.table:
         yield (
             f"What was written to {request.table} since the target will be in {request.kept} only; it is not merged. "
@@ -183,5 +193,9 @@ def _warnings(
         )
     else:
         yield f"{request.recovered} gets no foreign keys to other tables: they would hinder deletions there."
+    yield from warnings_of_live(request, seen)
+    yield from (
+        f"The swap undoes what was changed since the target: {one}." for one in undone_by_swap(request, situation)
+    )
     for name in situation.left:
         yield f"There is a scratch Cluster of another extraction, {name}: kubectl delete cluster {name}"

@@ -13,7 +13,7 @@ from dr.cnpg.cluster_copy import StandIn
 from dr.config.environment import Environment
 from dr.core.errors import Problem
 from dr.core.target import TimeTarget
-from dr.extract.table_facts import LiveSeen
+from dr.extract.table_facts import LiveSeen, TableFacts
 from dr.postgres.table_name import TableName, kept_as, recovered_as, staging_schema
 from dr.recovery.preconditions import preconditions
 from dr.recovery.situation import RecoveryRequest, Situation
@@ -79,7 +79,8 @@ class ExtractSituation:
     """What was there. ``recovery`` is what a recovery into the scratch Cluster decides on, its ``recovered`` being the
     scratch Cluster; ``live`` the Cluster that serves, None where there is none; ``live_seen`` what its database said,
     None where it does not answer; ``loaded`` is the oid of the table that an earlier run has loaded, by the scratch
-    Cluster; ``left`` are scratch Clusters of other extractions.
+    Cluster; ``found`` is the table of the target, where an earlier run has left a scratch Cluster that has it; ``left``
+    are scratch Clusters of other extractions.
     """
 
     recovery: Situation
@@ -87,6 +88,7 @@ class ExtractSituation:
     live: ClusterSnapshot | None
     live_seen: LiveSeen | None
     loaded: int | None = None
+    found: TableFacts | None = None
     left: tuple[str, ...] = ()
 
     @property
@@ -175,9 +177,49 @@ def _problems_of_swap(request: ExtractRequest, seen: LiveSeen) -> Iterator[Probl
             remedy="leave --swap out: the table is loaded beside it",
         )
     snapshots = [str(view) for view in present.views if view.materialized]
-    if hindering := [*present.others, *snapshots]:
+    # Their rows are checked at once, while everybody waits for the table.
+    checked = [f"{key}, which is partitioned" for key in present.keys_in if key.partitioned]
+    published = [f"its place in publication {name}" for name in present.publications]
+    if hindering := list(dict.fromkeys([*present.others, *snapshots, *checked, *published])):
         yield Problem(
             code="table-has-dependents",
-            cause=f"what depends on {request.table} would go on to use the old one: {'; '.join(hindering)}",
-            remedy="leave --swap out, and copy the rows from the recovered table; or drop what depends on it first",
+            cause=f"what depends on {request.table} would go on to use the old one, or lack rows: "
+            + "; ".join(hindering),
+            remedy="leave --swap out, and copy the rows from the recovered table (which publications send, too); or "
+            "drop what depends on it first",
+        )
+
+
+def warnings_of_live(request: ExtractRequest, seen: LiveSeen | None) -> Iterator[str]:
+    """What the live database says of what will be lost, or is not certain, before anything was recovered."""
+    if seen is None:
+        return
+    present, names = seen.table, ", ".join
+    if present and present.unsupported and not request.swap:
+        yield f"{request.table} cannot be extracted if it was at the target what it is now: {present.unsupported}."
+    if present and present.object_columns:
+        columns = names(map(str, present.object_columns))
+        yield f"Large objects are not brought back with a table: {columns} may refer to some."
+    if present and present.calls:
+        yield (
+            f"Indexes, constraints or columns of {request.table} call {names(present.calls)}, which may find what they "
+            "need by search_path only: it is loaded with the database's own."
+        )
+    if present and request.swap:
+        yield (
+            "If the present table was changed since the target (columns, indexes, constraints, triggers, rights, row "
+            "security), this stops once the table is found, before it is loaded, and says what the swap would undo."
+        )
+        if present.keys_out:
+            yield f"{request.kept} is kept without {names(map(str, present.keys_out))}."
+    if seen.publishing:
+        yield (
+            f"Publication {names(seen.publishing)} takes in every table of {request.table.schema}: it does not send "
+            f"the rows that are brought back, and sends what is written to {request.final} later; subscribers that "
+            "have no such table stop at that."
+        )
+    if seen.event_triggers:
+        yield (
+            f"Event triggers do not run for what is done here: {names(seen.event_triggers)}. What they log, grant or "
+            "reload is to be done by hand."
         )

@@ -17,7 +17,13 @@ from dr.postgres.sql import identifier, literal
 from dr.postgres.table_name import STAGING_PREFIX, TableName, all_suffixed, stamp
 
 LOCK_SECONDS = 3
-"""How long a statement waits for a lock: whoever wants the table queues behind us meanwhile."""
+"""How long a transaction waits for locks, all in all: whoever wants the table queues behind us meanwhile."""
+
+_DEADLINE = (
+    "SELECT set_config('lock_timeout', greatest(1, "
+    f"{LOCK_SECONDS * 1000} - 1000 * extract(epoch FROM clock_timestamp() - now()))::int::text, true)"
+)
+"""Before each statement: ``lock_timeout`` is a limit for one lock, and by then others are held."""
 
 NOT_DONE = "postgres-dr could not bring back the "
 """What the database says of a dependent that was lost and cannot be made again, before its name and why."""
@@ -31,6 +37,15 @@ _ROW_AS_TEXT = (
 )
 QUALIFIED = "SET search_path = ''"
 UNHURRIED = "SET statement_timeout = 0"
+WRITING = "SET default_transaction_read_only = off"
+"""A database may be set to it; what an operator has agreed to is to be written all the same."""
+NO_EVENT_TRIGGERS = (
+    "SELECT set_config(name, CASE name WHEN 'event_triggers' THEN 'off' ELSE 'replica' END, false) FROM pg_settings "
+    "WHERE name IN ('event_triggers', 'session_replication_role')"
+)
+"""For this session: they may forbid what moves a table, or fail under an empty ``search_path``. ``event_triggers`` came
+with PostgreSQL 17; the other one turns off all that are not enabled for replicas too (manual, "Event Triggers").
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +91,29 @@ def ask_prepared(staging: str) -> str:
     return f"SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = {literal(staging)}"
 
 
-def ask_digest(table: TableName, *, checksum: bool) -> tuple[str, ...]:
+def own_path(owner: str) -> str:
+    """For this session: the ``search_path`` with which the role ``owner`` logs in to this database."""
+    return (
+        "SELECT pg_catalog.set_config('search_path', coalesce((SELECT substr(setting, length('search_path=') + 1) "
+        "FROM pg_catalog.pg_db_role_setting, unnest(setconfig) AS setting "
+        "WHERE starts_with(setting, 'search_path=') "
+        "AND setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) "
+        f"AND setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = {literal(owner)})) "
+        "ORDER BY setrole <> 0 DESC, setdatabase <> 0 DESC LIMIT 1), "
+        "(SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path')), false)"
+    )
+
+
+def ask_digest(table: TableName, *, checksum: bool, owner: str | None = None) -> tuple[str, ...]:
     """The statements whose last answer tells whether two tables have the same rows: ``count|checksum``.
 
-    The checksum adds up a hash of each row's text, so the order of the rows is of no account.
+    The checksum adds up a hash of each row's text, so the order of the rows is of no account. With an ``owner``, whose
+    ``search_path`` it takes: to plan a query is to look into the functions that the table's indexes call.
     """
     added = f", coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {table.sql} AS t"
     return (
         UNHURRIED,
+        *([own_path(owner)] if owner else ()),
         *_ROW_AS_TEXT,
         "SELECT count(*)" + (added if checksum else f", '' FROM {table.sql}"),
     )
@@ -102,12 +132,37 @@ def ask_present(relations: Iterable[str], keys: Iterable[ForeignKey]) -> str:
     return " UNION ALL ".join(values) or "SELECT WHERE false"
 
 
-def beside(table: TableName, target: TimeTarget, staging: str, loaded: TableFacts) -> str:
-    """Give the loaded table its place beside the present one, under the name with the target."""
+def ask_large_objects(table: TableName, columns: Iterable[str]) -> str:
+    """The statement whose answers are those of the ``columns`` that have the OID of a large object in some row."""
+    return " UNION ALL ".join(
+        f"SELECT {literal(column)} WHERE EXISTS (SELECT FROM {table.sql} t "
+        f"JOIN pg_largeobject_metadata m ON m.oid = t.{identifier(column)}::oid)"
+        for column in columns
+    )
+
+
+def set_persistence(staging: str, persistence: str) -> str:
+    """Make all tables of the schema ``LOGGED`` or ``UNLOGGED``, sequences with them. What is unlogged is never
+    published, and logical decoding leaves out what rewrites a table (``relrewrite`` in PostgreSQL's
+    ``reorderbuffer.c``): so no subscriber sees what is loaded.
+    """
+    said = "writing it to the WAL" if persistence == "LOGGED" else "BEGIN"
+    return f"/* {said} */ " + _block(
+        "FOR one IN SELECT oid::regclass FROM pg_class WHERE relkind = 'r' AND relnamespace = "
+        f"to_regnamespace({literal(staging)}) LOOP EXECUTE format('ALTER TABLE %s SET {persistence}', one); END LOOP;",
+        declares="one text",
+    )
+
+
+def beside(table: TableName, target: TimeTarget, staging: str, loaded: TableFacts, *, owner: str | None = None) -> str:
+    """Give the loaded table its place beside the present one, under the name with the target. With an ``owner`` it is
+    theirs, and nobody else has a right to it.
+    """
     suffix = f"_recovered_{stamp(target)}"
     names = all_suffixed((part.name for part in loaded.parts), suffix)
     return _transaction(
         [
+            *(_only_for(owner, loaded, staging) if owner else ()),
             *_renamed(loaded.parts, staging, names),
             *_moved(_called(loaded.parts, names), table.schema),
             f"DROP SCHEMA {staging}",
@@ -144,12 +199,15 @@ class Swap:
     @property
     def left_out(self) -> tuple[str, ...]:
         """What depended on the table at the target, and is not made again: what PostgreSQL has no simple way for, and
-        what was dropped by itself, as the table is there.
+        what was dropped by itself, as the table is there; and the foreign keys that the kept table is without, as they
+        would take rows from it, or hinder deletions in other tables.
         """
         if self.existing is None:
             return self.prepared.facts.others
+        kept = (f"{key}: {key.definition}, which the kept table lost" for key in self.existing.keys_out)
         views = [view for view in self.prepared.facts.views if view.name not in self.present.relations]
-        return tuple(f"{one}, dropped since the target" for one in map(str, (*self._missing_keys, *views)))
+        gone = (f"{one}, dropped since the target" for one in map(str, (*self._missing_keys, *views)))
+        return (*gone, *kept)
 
     @property
     def _missing_keys(self) -> tuple[ForeignKey, ...]:
@@ -176,7 +234,7 @@ class Swap:
             f"{literal(self.table.sql)}::regclass::oid = {existing.oid}",
             f"{self.table} is another table than when the plan was made",
         )
-        for key in existing.keys_in:
+        for key in (*existing.keys_in, *existing.keys_out):
             yield f"ALTER TABLE {key.table} DROP CONSTRAINT {identifier(key.name)}"
         yield from _renamed(existing.parts, self.table.schema, self._kept_names(existing))
 
@@ -224,6 +282,22 @@ class Swap:
             yield _if_possible(str(view), _plain(statements))
             yield QUALIFIED
         yield f"DROP SCHEMA {self.staging}"
+
+
+def _only_for(owner: str, loaded: TableFacts, staging: str) -> Iterator[str]:
+    for part in loaded.parts:
+        if part.kind == "TABLE":
+            yield f"ALTER TABLE {staging}.{identifier(part.name)} OWNER TO {identifier(owner)}"
+    yield _block(
+        "FOR one IN SELECT format('REVOKE ALL ON TABLE %s FROM %s CASCADE', oid::regclass, "
+        "CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END) "
+        "FROM (SELECT oid, relowner, unnest(relacl) AS item FROM pg_class "
+        f"WHERE relkind IN ('r', 'p', 'S') AND relnamespace = to_regnamespace({literal(staging)}) "
+        "UNION ALL SELECT attrelid, relowner, unnest(attacl) FROM pg_attribute JOIN pg_class c ON c.oid = attrelid "
+        f"WHERE relnamespace = to_regnamespace({literal(staging)})) AS given, aclexplode(ARRAY[item]) "
+        "WHERE grantee <> relowner LOOP EXECUTE one; END LOOP;",
+        declares="one text",
+    )
 
 
 def ask_unchecked(table: TableName) -> str:
@@ -300,11 +374,13 @@ def _if_possible(what: str, statements: str) -> str:
     )
 
 
-def _block(body: str) -> str:
-    return f"DO {literal(f'BEGIN {body} END')}"
+def _block(body: str, *, declares: str = "") -> str:
+    declared = f"DECLARE {declares}; " if declares else ""
+    return f"DO {literal(f'{declared}BEGIN {body} END')}"
 
 
 def _transaction(statements: Iterable[str]) -> str:
-    """A script for psql: all or nothing, and no long wait for a lock."""
-    lines = ["BEGIN", f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'", "SET LOCAL statement_timeout = 0", QUALIFIED]
-    return ";\n".join([*lines, *statements, "COMMIT"]) + ";\n"
+    """A script for psql: all or nothing, and no long wait for locks."""
+    timed = (line for statement in statements for line in (_DEADLINE, statement))
+    lines = [NO_EVENT_TRIGGERS, "BEGIN READ WRITE", "SET LOCAL statement_timeout = 0", QUALIFIED, *timed, "COMMIT"]
+    return ";\n".join(lines) + ";\n"

@@ -10,8 +10,9 @@ from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.scratches import note_loaded, superuser_password
 from dr.core.errors import AccessError, InterruptedOperationError, StepFailedError, VerificationError
 from dr.core.plan import RECOVER, Phase, StepOf
-from dr.core.text import bytes_of
 from dr.extract import statements as sql
+from dr.extract.differences import hold_against, weaker
+from dr.extract.limits import hold_objects, hold_room, left_out_beside, remedy_of_load
 from dr.extract.plan import ExtractDecision, amount_of
 from dr.extract.preconditions import OPERATION
 from dr.extract.report import Extracted
@@ -33,8 +34,6 @@ _LOCK_TRIES = 20
 _CHECKSUM_LIMIT = 2 * 2**30
 """Up to this size, in bytes, rows are compared by a checksum, beyond it by their number: a checksum reads all of them
 twice."""
-_ROOM = 2
-"""How many times a table's size has to be free in the live database's volume: the table, and its WAL until archived."""
 
 
 class Extraction(Operation):
@@ -51,6 +50,8 @@ class Extraction(Operation):
         self.recovered: ClusterSnapshot | None = None
         """The scratch Cluster, once this run has seen it healthy."""
         self.prepared: Prepared | None = None
+        self.objects: tuple[str, ...] = ()
+        """The columns whose values are large objects."""
         self.done = Extracted()
         context, namespace = decision.environment.kubernetes.context, decision.environment.namespace
         self.kubectl = f"kubectl --context {shlex.quote(context)} -n {namespace}"
@@ -120,6 +121,10 @@ class Extraction(Operation):
         """The table as it is in that database, None where it is not there."""
         answers = psql.ask(sql.QUALIFIED, ask_table(table))
         return TableFacts.model_validate_json(answers[-1]) if answers else None
+
+    def present(self) -> TableFacts | None:
+        """The table that bears the name now."""
+        return self.facts_of(self.receiver.psql, self.request.table)
 
     def staged_facts(self) -> TableFacts | None:
         """The table as it was loaded, while it has not got its place."""
@@ -209,14 +214,12 @@ class Find(StepOf[Extraction]):
             self.op.run_script(self.op.source, sql.preparation(self.op.request.staging, prepared), limit=_QUICK_SECONDS)
         self.op.prepared = prepared
         facts = prepared.facts
-        free = self.op.receiver.free_bytes()
-        if free < facts.size * _ROOM and self.op.staged_facts() is None:
-            raise VerificationError(
-                "no-room-for-table",
-                f"{self.op.request.table} has {bytes_of(facts.size)}, and the volume of {self.op.live.name} has "
-                f"{bytes_of(free)} left, of which {_ROOM} times that should be free",
-                "enlarge the live Cluster's storage.size, and repeat the command: it goes on with the scratch Cluster",
-            )
+        op, request = self.op, self.op.request
+        hold_against(request, op.present(), facts, agreed=op.decision.agreed)
+        op.objects = self._columns_with_objects(facts)
+        hold_objects(request, op.objects)
+        if op.staged_facts() is None:
+            hold_room(request, facts, op.receiver.rooms(facts.tablespaces), live=op.live.name)
         self.op.done = replace(self.op.done, size=facts.size)
         hanging_on = [str(one) for one in (*facts.keys_in, *facts.views)]
         return f"{amount_of(facts)}; used by {', '.join(hanging_on) or 'nothing'}"
@@ -238,6 +241,14 @@ class Find(StepOf[Extraction]):
             f"{request.table} cannot be extracted: {facts.unsupported}{gone}",
             "recover the whole database beside the live one with pitr, and copy from there by hand",
         )
+
+    def _columns_with_objects(self, facts: TableFacts) -> tuple[str, ...]:
+        """The columns whose values are large objects, in the scratch Cluster."""
+        columns = [one.column for one in facts.object_columns]
+        staged = TableName(self.op.request.staging, self.op.request.table.table)
+        question = sql.ask_large_objects(staged, columns)
+        psql = self.op.psql_of(self.op.source)
+        return tuple(psql.ask(sql.UNHURRIED, question, limit=_SLOW_SECONDS) if columns else ())
 
     def _definitions_of_views(self, facts: TableFacts) -> tuple[str, ...]:
         database = self.op.decision.source.database
@@ -279,6 +290,7 @@ class Load(StepOf[Extraction]):
                 database=self.op.decision.source.database,
                 password=password,
                 stop=session.stop,
+                path_of=self.op.facts_needed.path_of,
             )
             try:
                 self._follow(copying)
@@ -298,7 +310,7 @@ class Load(StepOf[Extraction]):
             raise StepFailedError(
                 "load-failed",
                 f"the table could not be loaded into {self.op.live.name}: {said or 'the copy was ended'}",
-                "mend what it names (a type, a function or a role that is missing there?), and repeat the command",
+                remedy_of_load(said),
             )
         return loaded
 
@@ -328,7 +340,7 @@ class Verify(StepOf[Extraction]):
         """Compare what was loaded with what it was loaded from. Raises VerificationError ``copy-differs``."""
         table = TableName(self.op.request.staging, self.op.request.table.table)
         checksum = self.op.facts_needed.size <= _CHECKSUM_LIMIT
-        questions = sql.ask_digest(table, checksum=checksum)
+        questions = sql.ask_digest(table, checksum=checksum, owner=self.op.facts_needed.path_of)
         with ThreadPoolExecutor(max_workers=1) as pool:
             there = pool.submit(self.op.psql_of(self.op.source).ask, *questions, limit=_SLOW_SECONDS)
             here = self.op.receiver.psql.ask(*questions, limit=_SLOW_SECONDS, stop=self.op.session.stop)[-1]
@@ -339,7 +351,8 @@ class Verify(StepOf[Extraction]):
                 f"{here.replace('|', ' rows, checksum ')} were loaded, of {wanted.replace('|', ' rows, checksum ')}",
                 "repeat the command after taking it back; see below",
             )
-        self.op.receiver.psql.ask(sql.UNHURRIED, f"ANALYZE {table.sql}", limit=_SLOW_SECONDS)
+        path = [sql.own_path(owner)] if (owner := self.op.facts_needed.path_of) else []
+        self.op.receiver.psql.ask(sql.UNHURRIED, *path, f"ANALYZE {table.sql}", limit=_SLOW_SECONDS)
         rows = int(here.partition("|")[0])
         compared = "number and checksum" if checksum else "number"
         self.op.done = replace(self.op.done, rows=rows, compared=compared)
@@ -361,9 +374,11 @@ class GiveName(StepOf[Extraction]):
 
     def run(self) -> str:
         request, staged = self.op.request, self.op.staged_needed
-        left_out = tuple(f"{key}: {key.definition}" for key in self.op.facts_needed.keys_out)
+        present, then = self.op.present(), self.op.facts_needed
+        owner = present.owner if present and weaker(present, then) else None
+        left_out = left_out_beside(then, self.op.objects, owner=owner)
         self.op.done = replace(self.op.done, left_out=left_out)
-        self.op.in_place(lambda: sql.beside(request.table, request.target, request.staging, staged))
+        self.op.in_place(lambda: sql.beside(request.table, request.target, request.staging, staged, owner=owner))
         return str(request.final)
 
 
@@ -392,7 +407,8 @@ class SwapIn(StepOf[Extraction]):
     def _swap(self, staged: TableFacts) -> sql.Swap:
         prepared = self.op.prepared_needed
         facts = prepared.facts
-        existing = self.op.facts_of(self.op.receiver.psql, self.op.request.table)
+        existing = self.op.present()
+        hold_against(self.op.request, existing, facts, agreed=self.op.decision.agreed)
         names = {*(key.table for key in facts.keys_in), *(view.name for view in facts.views)}
         answers = self.op.receiver.psql.ask(sql.QUALIFIED, sql.ask_present(sorted(names), facts.keys_in))
         return sql.Swap(
@@ -456,7 +472,8 @@ class Settle(StepOf[Extraction]):
 
     def _try(self, what: str, statement: str) -> str:
         try:
-            self.op.receiver.psql.ask(sql.UNHURRIED, statement, limit=_SLOW_SECONDS, stop=self.op.session.stop)
+            settings = (sql.UNHURRIED, sql.WRITING, sql.NO_EVENT_TRIGGERS)
+            self.op.receiver.psql.ask(*settings, statement, limit=_SLOW_SECONDS, stop=self.op.session.stop)
         except AccessError as error:
             return f"{what}: {error.cause}"
         return ""

@@ -5,10 +5,14 @@ owners, grants and triggers can be set as they were, and the rows go straight fr
 passes through this machine. The one password that is needed is the scratch Cluster's; it goes by standard input.
 """
 
+import re
+from collections.abc import Sequence
 from threading import Event
 
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.core.errors import AccessError
+from dr.extract.limits import Room, Rooms
+from dr.extract.statements import NO_EVENT_TRIGGERS, own_path, set_persistence
 from dr.kube.api import KubernetesApi
 from dr.postgres.psql import Psql
 from dr.postgres.sql import conninfo, literal
@@ -18,12 +22,25 @@ _DAY = 24 * 3600.0
 _EXEC_SECONDS = 60
 
 # COMMIT is sent only after a whole dump: at the end of a broken one psql ends too, and PostgreSQL takes it all back.
-_COPY = """
+# What pg_dump writes begins with an empty search_path: after that line stands what sets the one that is wanted.
+_COPY = r"""
 IFS= read -r PGPASSWORD; export PGPASSWORD
 set -o pipefail
-{ echo 'BEGIN;' && pg_dump --dbname="$1" --schema="$2" --no-publications --no-subscriptions && echo 'COMMIT;'; } |
-  env -u PGPASSWORD psql -Xq -o /dev/null -v ON_ERROR_STOP=1 --dbname="$3"
+dump() {
+  pg_dump --dbname="$source" --schema="$schema" --section="$1" --no-publications --no-subscriptions | {
+    while IFS= read -r line; do
+      printf '%s\n' "$line"
+      case $line in "SELECT pg_catalog.set_config('search_path'"*) printf '%s\n' "$resolving"; break ;; esac
+    done
+    cat
+  }
+}
+source=$1 schema=$2 receiver=$3 before=$4 resolving=$5 unlogged=$6 logged=$7
+{ printf '%s\nBEGIN READ WRITE;\n' "$before" && dump pre-data && printf '%s\n' "$unlogged" && dump data &&
+  printf '%s\n' "$logged" && dump post-data && echo 'COMMIT;'; } |
+  env -u PGPASSWORD psql -Xq -o /dev/null -v ON_ERROR_STOP=1 --dbname="$receiver"
 """
+_ROOM = 'cd "$PGDATA" && for one; do stat -Lc %d "$one/" && df --output=avail -B1 "$one/" | tail -n 1; done | paste - -'
 
 # PostgreSQL closes standard input at no time; so the script says itself where it ends.
 _SCRIPT = ("psql", "-XqAt", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-f", "-", "-d")
@@ -41,17 +58,29 @@ class TableReceiver:
         self._primary = live.primary or ""
         self.psql = Psql(api, namespace=live.namespace, pod=self._primary, database=live.database)
 
-    def copy(self, schema: str, *, source: ClusterSnapshot, database: str, password: str, stop: Event) -> str:
+    def copy(
+        self,
+        schema: str,
+        *,
+        source: ClusterSnapshot,
+        database: str,
+        password: str,
+        stop: Event,
+        path_of: str | None = None,
+    ) -> str:
         """Copy ``schema`` from the Cluster ``source``, all or nothing. Returns what the programs said, which is nothing
         when it went well; the connection to them may break, so the database itself has to be asked how it went.
+        ``path_of`` is the role by whose ``search_path`` functions that are called in it find others, None for none.
 
         Raises AccessError when the programs cannot be reached.
         """
         host = f"{source.name}-rw.{source.namespace}.svc"
         sender = conninfo(host=host, dbname=database, user="postgres", sslmode="require", connect_timeout=10)
         receiver = conninfo(dbname=self._database, application_name=self._name)
+        persistence = (f"{set_persistence(schema, wanted)};" for wanted in ("UNLOGGED", "LOGGED"))
+        words = [f"{NO_EVENT_TRIGGERS};", f"{own_path(path_of)};" if path_of else "", *persistence]
         ran = pod_of(self._api, self._namespace, self._primary).run(
-            ["bash", "-c", _COPY, "copy", sender, schema, receiver],
+            ["bash", "-c", _COPY, "copy", sender, schema, receiver, *words],
             what=f"load the table in {self._namespace}/{self._primary}",
             limit=_DAY,
             stop=stop,
@@ -71,7 +100,9 @@ class TableReceiver:
         rows, _, query = found[0].partition("|")
         if rows:
             return f"{int(rows):,} rows"
-        return "waiting for the first rows" if query.startswith("BEGIN") else query
+        if said := re.match(r"/\* (.+?) \*/", query):
+            query = said[1]
+        return "waiting for the first rows" if query.startswith(("BEGIN", "SELECT ")) else query
 
     def end_copy(self) -> None:
         """End what an earlier or an interrupted copy has left running. Nothing stays of it. Raises AccessError."""
@@ -81,14 +112,27 @@ class TableReceiver:
             limit=_EXEC_SECONDS,
         )
 
-    def free_bytes(self) -> int:
-        """How much room the volume of the data has."""
+    def rooms(self, tablespaces: Sequence[str]) -> Rooms:
+        """How much room there is for the data, for the ``tablespaces`` as far as the live database has them, and for
+        the WAL. Raises AccessError.
+        """
+        names = ", ".join(map(literal, tablespaces)) or "NULL"
+        asked = f"SELECT oid, spcname FROM pg_tablespace WHERE spcname IN ({names})"
+        found = [line.partition("|") for line in self.psql.ask(asked)]
         ran = pod_of(self._api, self._namespace, self._primary).run(
-            ["sh", "-c", 'df --output=avail -B1 "$PGDATA" | tail -n 1'],
+            ["sh", "-c", _ROOM, "room", ".", "pg_wal", *(f"pg_tblspc/{oid}" for oid, _, _ in found)],
             what=f"see how much room {self._namespace}/{self._primary} has",
             limit=_EXEC_SECONDS,
         )
-        return int(ran.output.strip() or 0)
+        lines = [line.split() for line in ran.output.splitlines()]
+        if ran.code != 0 or len(lines) != len(found) + 2:
+            raise AccessError(
+                "room-unknown",
+                f"could not see how much room {self._namespace}/{self._primary} has: {ran.errors.strip()}",
+                "repeat the command: it goes on",
+            )
+        data, wal, *others = (Room(device=device, free=int(free)) for device, free in lines)
+        return Rooms(data={"": data} | {name: room for (_, _, name), room in zip(found, others, strict=True)}, wal=wal)
 
 
 def run_script(api: KubernetesApi, cluster: ClusterSnapshot, database: str, script: str, *, limit: float) -> str:

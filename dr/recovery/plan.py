@@ -11,7 +11,7 @@ from dr.archive.window import problems_of_holes
 from dr.cnpg.cluster import ClusterSnapshot, ObjectStore
 from dr.cnpg.fetch_ahead import Fetching, fetching_for, not_waited_for, one_by_one, segments_to_replay
 from dr.cnpg.quiet import libraries_of, quiet_parameters, quieted
-from dr.cnpg.recovered import RecoveredCluster, derive_recovered_cluster, identity_warning
+from dr.cnpg.recovered import RecoveredCluster, derive_recovered_cluster, identity_warning, label_warning
 from dr.config.environment import Environment
 from dr.config.names import free_name
 from dr.core.errors import RefusedError
@@ -235,6 +235,7 @@ def _warnings(
     yield from not_waited_for(cluster.manifest, to_the_end=request.target is None)
     if situation.source is not None:
         yield from one_by_one(situation.source, segments, context=environment.kubernetes.context)
+        yield from label_warning(situation.source.spec)
         yield from identity_warning(
             situation.source,
             writes=True,

@@ -56,7 +56,7 @@ def decide(session: Session, wanted: Wanted) -> RecoveryDecision:
     request = _request(session, wanted)
     if wanted.before_drop is not None:
         drop = find_drop(session, request.source, wanted.before_drop)
-        request = replace(request, target=drop.target, drop=drop, expects=wanted.before_drop)
+        request = replace(request, target=drop.target, drop=drop, expects=drop.called or wanted.before_drop)
     return decide_recovery(session.environment, request, observe(session, request))
 
 

@@ -100,12 +100,15 @@ def test_the_last_of_several_drops_comes_last() -> None:
 def test_the_target_is_just_before_the_commit() -> None:
     (ending,) = _ends("probe")
     assert ending.commit is not None
-    drop = as_drop("public.probe", ending.commit, WAL, kept=WAL.commits[0], earlier=[WAL.commits[0].time], again=True)
+    drop = as_drop(
+        "public.probe", ending.commit, WAL, kept=WAL.commits[0], called=None, earlier=[WAL.commits[0].time], again=True
+    )
     assert written(drop.target) == "targetLSN=0/92D9160, exclusive=true"
     assert (drop.left_out.count, drop.left_out.last) == (10, WAL.last)
     assert drop.facts == {
         "Dropped": "public.probe, by transaction 1029, committed at 2026-11-23 09:17:40.127443 UTC; an earlier one of "
-        "that name at 2026-11-23 09:17:40.130000 UTC; a table of that name was made again since",
+        "that name at 2026-11-23 09:17:40.130000 UTC; whether it was renamed before that is not known; there is a "
+        "table of that name now",
         "Last kept": "transaction 1028, committed at 2026-11-23 09:17:40.130000 UTC",
     }
 

@@ -16,6 +16,7 @@ def _manifest(**postgresql: Any) -> dict[str, Any]:
     [
         (True, (), {"max_logical_replication_workers": "0"}),
         (False, ("pg_cron",), {"cron.launch_active_jobs": "off"}),
+        (False, ("timescaledb",), {"timescaledb.max_background_workers": "0"}),
         (True, ("pg_cron",), {"max_logical_replication_workers": "0", "cron.launch_active_jobs": "off"}),
     ],
 )

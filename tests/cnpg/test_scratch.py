@@ -5,7 +5,13 @@ from typing import Any
 
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot
 from dr.cnpg.recovered import SOURCE_ANNOTATION
-from dr.cnpg.scratch import SCRATCH_LABEL, derive_scratch_cluster, is_scratch_for, loaded_by
+from dr.cnpg.scratch import (
+    SCRATCH_LABEL,
+    derive_scratch_cluster,
+    is_scratch_for,
+    loaded_by,
+    warnings_of_scratch,
+)
 from dr.config.names import CLUSTER_NAME_LIMIT, SNAPSHOT_NAME_LIMIT, scratch_name
 from tests.support.builders import NOW, TARGET, a_plugin_source, a_source, cluster_object
 
@@ -100,3 +106,32 @@ def test_its_name_has_a_number_where_it_is_taken_and_is_never_too_long() -> None
     long = scratch_name("p" * CLUSTER_NAME_LIMIT, frozenset())
     assert len(long) == SNAPSHOT_NAME_LIMIT
     assert long.endswith("-scratch")
+
+
+def test_workers_that_act_on_the_data_are_off_or_not_loaded() -> None:
+    """X10. Retention jobs deleted in the copy what was to be read from it."""
+    libraries = ["timescaledb", "pg_cron", "pg_partman_bgw", "pglogical", "pg_net", "pg_stat_statements"]
+    postgresql = scratch_of(postgresql={"shared_preload_libraries": libraries})["spec"]["postgresql"]
+    assert postgresql["shared_preload_libraries"] == ["timescaledb", "pg_cron", "pg_stat_statements"]
+    assert postgresql["parameters"]["timescaledb.max_background_workers"] == "0"
+    assert postgresql["parameters"]["cron.launch_active_jobs"] == "off"
+    assert list(warnings_of_scratch(a_source(postgresql={"shared_preload_libraries": libraries}))) == []
+
+
+def test_what_a_library_does_that_is_not_known_is_told() -> None:
+    """X10."""
+    source = a_source(postgresql={"shared_preload_libraries": ["pg_cron", "citus", "our_worker"]})
+    (warning,) = warnings_of_scratch(source)
+    assert "loads citus, our_worker, as" in warning
+
+
+def test_nothing_gives_way_to_it_and_labels_that_services_may_select_by_are_told() -> None:
+    """E26."""
+    metadata = {"labels": {"app": "db"}, "annotations": {"sidecar.istio.io/inject": "false"}}
+    spec = scratch_of(priorityClassName="prod-critical", inheritedMetadata=metadata)["spec"]
+    assert "priorityClassName" not in spec
+    # A NetworkPolicy may need the labels, so they stay.
+    assert spec["inheritedMetadata"] == metadata
+    (warning,) = warnings_of_scratch(a_source(inheritedMetadata=metadata))
+    assert "app=db" in warning
+    assert list(warnings_of_scratch(a_source())) == []

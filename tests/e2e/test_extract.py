@@ -244,6 +244,33 @@ def test_a_table_that_was_not_there_is_said_so_and_a_kept_scratch_cluster_serves
     assert nothing_is_left(seat)
 
 
+def test_what_reads_the_wal_sees_nothing_of_a_load_and_a_published_table_is_not_swapped(with_tables: Seat) -> None:
+    """X1. The load alone ended the worker of every subscriber of a publication for all tables."""
+    seat = with_tables
+    target = seat.database_time()
+    seat.psql(seat.source, "CREATE PUBLICATION everything FOR ALL TABLES")
+    seat.psql(seat.source, "SELECT pg_create_logical_replication_slot('everything', 'test_decoding')")
+    try:
+        told = extract(seat, "users", target, "--dry-run").document["plan"]["warnings"]
+        assert any("everything takes in every table" in warning for warning in told)
+        # WHEN
+        beside = extract(seat, "users", target)
+        seat.psql(seat.source, "INSERT INTO ledger DEFAULT VALUES")
+        # THEN the rows are there, and only what others wrote is decoded
+        assert beside.code == 0, beside
+        changes = "SELECT data FROM pg_logical_slot_get_changes('everything', NULL, NULL) WHERE data LIKE 'table %'"
+        decoded = seat.psql(seat.source, changes).splitlines()
+        assert {line.split(":")[0] for line in decoded} == {"table public.ledger"}
+        recovered = beside.document["recoveredTable"]
+        assert seat.psql(seat.source, f"SELECT count(*) FROM {recovered}") == str(beside.document["rows"])
+        swapped = extract(seat, "users", target, "--swap")
+        assert (swapped.code, swapped.problem_codes) == (REFUSED, ["table-has-dependents"])
+    finally:
+        seat.psql(seat.source, "SELECT pg_drop_replication_slot('everything')")
+        seat.psql(seat.source, "DROP PUBLICATION everything")
+    assert nothing_is_left(seat)
+
+
 def test_what_cannot_be_is_refused_before_anything_is_touched(with_tables: Seat) -> None:
     seat = with_tables
     before, target = seat.footprint(), seat.database_time()

@@ -96,13 +96,17 @@ def test_a_target_is_given_or_found_and_not_both(capsys: pytest.CaptureFixture[s
     assert "only one of them" in capsys.readouterr().out
 
 
-def test_just_before_a_drop_is_found_out(monkeypatch: pytest.MonkeyPatch, api: KubernetesApi) -> None:
+@pytest.mark.parametrize("called", [None, TableName("shop", "goods_old")])
+def test_just_before_a_drop_is_found_out(
+    monkeypatch: pytest.MonkeyPatch, api: KubernetesApi, called: TableName | None
+) -> None:
     # GIVEN
     session = Session(environment=an_environment(), api=api, holder=a_holder(), clock=lambda: NOW)
     monkeypatch.setattr(RecordStore, "read", lambda _: None)
     time = NOW - timedelta(minutes=5)
     left = LaterCommits(count=1, last=time, complete=True)
-    found = {("postgres-prod", "shop.goods"): Drop(table="shop.goods", xid=7, time=time, lsn=9, left_out=left)}
+    drop = Drop(table="shop.goods", xid=7, time=time, lsn=9, left_out=left, called=called)
+    found = {("postgres-prod", "shop.goods"): drop}
     monkeypatch.setattr(extract_observe, "find_drop", lambda _, source, table: found[source, str(table)])
     given = {"source": "postgres-prod", "source_manifest": None, "swap": True, "keep_scratch": False, "seal": True}
     # WHEN
@@ -112,6 +116,8 @@ def test_just_before_a_drop_is_found_out(monkeypatch: pytest.MonkeyPatch, api: K
     plan = Extract(decide_extraction(an_environment(), request, an_extract_situation())).plan
     assert plan.facts["Dropped"].startswith("shop.goods, by transaction 7")
     assert "--target-time 2026-04-27T11:54:59.999999+00:00" in request.command(an_environment())
+    # AND X5: what comes back is the table, by the name that it had then
+    assert str(request.table) == str(called or "shop.goods")
 
 
 def test_an_extraction_that_was_stopped_is_gone_on_with_and_not_rolled_back() -> None:

@@ -108,7 +108,7 @@ def databases(
         for mark, found in (
             ("json_build_object", there if scratch else staged),
             ("count(*)", digests[scratch]),
-            ("df --output", str(room)),
+            ("df --output", f"1 {room}\n1 {room}\n"),
             ("pg_read_file", history),
         ):
             if mark in words:
@@ -171,6 +171,7 @@ def test_a_load_that_fails_says_why_in_postgresqls_words(bench: _Bench, monkeypa
     wrong = said(code=3, errors='ERROR:  type "public.mood" does not exist')
     extraction = bench.extraction(databases(staged="", copy=wrong))
     do(extraction, "recover")
+    do(extraction, "find")
     error = failure(lambda: do(extraction, "load"))
     assert error.code == "load-failed"
     assert 'type "public.mood" does not exist' in error.cause

@@ -19,6 +19,7 @@ from dr.extract.statements import (
 )
 from dr.extract.table_facts import ForeignKey, Part, Prepared, Sequence, TableFacts, View, ask_live, ask_table
 from dr.postgres.table_name import TableName
+from tests.support.extractions import a_table
 
 TARGET = TimeTarget(datetime(2026, 11, 23, 9, 1, 2, tzinfo=UTC))
 USERS = TableName("public", "users")
@@ -47,19 +48,9 @@ SHOUTED = View(name="public.shouted", materialized=False, level=2, definition=" 
 
 def users(schema: str = "public", **changes: Any) -> TableFacts:
     kinds = (("TABLE", "users"), ("INDEX", "users_pkey"), ("SEQUENCE", "users_id_seq"), ("STATISTICS", "users_stat"))
-    good = TableFacts(
-        oid=16400,
-        kind="r",
-        is_partition=False,
-        temporary_or_unlogged=False,
-        rows=1,
-        size=8192,
+    good = a_table(
         parts=tuple(Part(kind=kind, table_schema=schema, name=name) for kind, name in kinds),
         sequences=(Sequence(name="users_id_seq", table="users", column="id", counts_up=True),),
-        keys_out=(),
-        keys_in=(),
-        views=(),
-        others=(),
     )
     return good.model_copy(update=changes)
 
@@ -92,7 +83,7 @@ def test_the_scratch_cluster_keeps_what_the_table_was_and_only_the_table_moves()
     script = preparation(STAGING, prepared())
     assert in_order(
         script,
-        "BEGIN;",
+        "BEGIN READ WRITE;",
         f"CREATE SCHEMA {STAGING};",
         'ALTER TABLE public.users DROP CONSTRAINT "users_country";',
         f'ALTER TABLE "public"."users" SET SCHEMA "{STAGING}";',
@@ -122,7 +113,7 @@ def test_beside_the_present_one_every_name_gets_the_moment() -> None:
     script = beside(USERS, TARGET, STAGING, users(STAGING))
     assert in_order(
         script,
-        "BEGIN;",
+        "BEGIN READ WRITE;",
         "lock_timeout",
         f'ALTER TABLE "{STAGING}"."users" RENAME TO "users_recovered_20261123t090102z";',
         f'ALTER INDEX "{STAGING}"."users_pkey" RENAME TO "users_pkey_recovered_20261123t090102z";',
@@ -138,7 +129,7 @@ def test_a_swap_for_a_dropped_table_brings_back_what_was_dropped_with_it() -> No
     one = swap()
     assert in_order(
         one.statements,
-        "BEGIN;",
+        "BEGIN READ WRITE;",
         f'ALTER TABLE "{STAGING}"."users" SET SCHEMA "public";',
         "SELECT setval(",
         'ADD CONSTRAINT "users_country" FOREIGN KEY (country) REFERENCES public.countries(code) NOT VALID',

@@ -4,11 +4,13 @@ import os
 import subprocess
 from pathlib import Path
 from threading import Event
+from unittest.mock import MagicMock
 
 import pytest
 
 from dr.core.errors import AccessError
-from dr.extract.table_copy import _COPY, TableReceiver, run_script
+from dr.extract.limits import Room
+from dr.extract.table_copy import _COPY, _ROOM, TableReceiver, run_script
 from dr.kube.api import KubernetesApi
 from tests.support.builders import a_source
 from tests.support.doubles import in_pods, said
@@ -41,7 +43,7 @@ def _programs(folder: Path, dump: str) -> dict[str, str]:
 
 def _copied(folder: Path, dump: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        ["bash", "-c", _COPY, "copy", "host=there", "postgres_dr_1", "dbname=here"],
+        ["bash", "-c", _COPY, "copy", "host=there", "postgres_dr_1", "dbname=here", "", "", "", ""],
         env=_programs(folder, dump),
         input=f"{PASSWORD}\n",
         capture_output=True,
@@ -54,8 +56,10 @@ def test_a_whole_dump_is_committed_and_only_pg_dump_knows_the_password(tmp_path:
     done = _copied(tmp_path, f'echo "-- $*"; echo "$PGPASSWORD" > {tmp_path}/known')
     assert done.returncode == 0
     received = (tmp_path / "received").read_text().splitlines()
-    assert (received[0], received[-1]) == ("BEGIN;", "COMMIT;")
-    assert "--schema=postgres_dr_1" in received[1]
+    assert (received[1], received[-1]) == ("BEGIN READ WRITE;", "COMMIT;")
+    assert "--schema=postgres_dr_1" in received[2]
+    sections = [word for line in received for word in line.split() if word.startswith("--section")]
+    assert sections == ["--section=pre-data", "--section=data", "--section=post-data"]
     assert (tmp_path / "known").read_text() == f"{PASSWORD}\n"
     assert PASSWORD not in (tmp_path / "psql-environment").read_text()
 
@@ -63,7 +67,7 @@ def test_a_whole_dump_is_committed_and_only_pg_dump_knows_the_password(tmp_path:
 def test_half_a_dump_is_never_committed(tmp_path: Path) -> None:
     done = _copied(tmp_path, "echo 'COPY users FROM stdin;'; exit 1")
     assert done.returncode != 0
-    assert (tmp_path / "received").read_text() == "BEGIN;\nCOPY users FROM stdin;\n"
+    assert (tmp_path / "received").read_text() == "\nBEGIN READ WRITE;\nCOPY users FROM stdin;\n"
 
 
 @pytest.mark.parametrize(
@@ -96,6 +100,35 @@ def test_a_script_ends_by_itself_and_gives_its_warnings_or_its_error(
     assert "lock timeout" in failed.value.cause
 
 
-def test_the_room_is_that_of_the_data(receiver: TableReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_pods(monkeypatch, lambda _: said("  4096\n"))
-    assert receiver.free_bytes() == 4096
+def test_there_is_room_for_the_data_for_tablespaces_and_for_the_wal(
+    receiver: TableReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E24. The volume of the WAL was not asked."""
+    ran = in_pods(monkeypatch, lambda ran: said("77|fast\n" if "psql" in ran.command else "1 4096\n2 512\n3 1024\n"))
+    rooms = receiver.rooms(["fast"])
+    assert ran[-1].command[4:] == [".", "pg_wal", "pg_tblspc/77"]
+    assert rooms.data == {"": Room(device="1", free=4096), "fast": Room(device="3", free=1024)}
+    assert rooms.wal == Room(device="2", free=512)
+
+
+def test_room_that_cannot_be_told_is_not_taken_for_none(
+    receiver: TableReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_pods(monkeypatch, lambda _: said(code=1, errors="stat: cannot stat"))
+    monkeypatch.setattr(receiver, "psql", MagicMock(ask=lambda _: []))
+    with pytest.raises(AccessError) as failed:
+        receiver.rooms([])
+    assert failed.value.code == "room-unknown"
+
+
+def test_room_is_seen_in_a_folder_of_postgresql(tmp_path: Path) -> None:
+    """E24. By the programs of the machine, as in the pod."""
+    for name in ("pg_wal", "pg_tblspc/77"):
+        (tmp_path / name).mkdir(parents=True)
+    words = ["sh", "-c", _ROOM, "room", ".", "pg_wal", "pg_tblspc/77"]
+    done = subprocess.run(
+        words, env={**os.environ, "PGDATA": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    device = str(tmp_path.stat().st_dev)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [device] * 3
+    assert all(int(line.split()[1]) > 0 for line in done.stdout.splitlines())

@@ -1,6 +1,7 @@
 """``pitr --before-drop`` and ``mark`` by way of the command line, and what a found drop means for the recovery."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,6 +29,7 @@ DROP = Drop(
     xid=774,
     time=TARGET_TIME,
     lsn=0x4000139,
+    called=USERS,
     kept=Commit(xid=773, lsn=0x4000100, time=TARGET_TIME - timedelta(seconds=1), number=1),
     left_out=LaterCommits(count=12, last=TARGET_TIME + timedelta(minutes=1), complete=True),
 )
@@ -62,6 +64,17 @@ def test_the_plan_shows_the_drop_the_target_and_what_is_left_out(
     assert facts["Left out"].startswith("12 transactions, the last at 2026-04-27 09:56:00 UTC")
     assert "public.users" in next(step["detail"] for step in plan["steps"] if step["key"] == "verify")
     assert nothing_changed(wire)
+
+
+def test_the_table_that_has_to_be_back_is_expected_by_its_last_name(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """X5. A new table under the old name passed for it."""
+    called = replace(DROP, called=TableName("public", "users_old"))
+    monkeypatch.setattr(recovery, "find_drop", lambda *_: called)
+    assert _run(place, "pitr", "--before-drop", "users", "--dry-run") == 0
+    plan = json.loads(capsys.readouterr().out)["plan"]
+    assert "public.users_old" in next(step["detail"] for step in plan["steps"] if step["key"] == "verify")
 
 
 @pytest.mark.parametrize(
