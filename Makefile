@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test test-story test-kills test-faults test-rebuild test-long static unit e2e lab lab-down lock clean
+.PHONY: help demo test test-story test-kills test-faults test-ledger test-rebuild test-long static unit e2e lab lab-down lock clean
 
 help:  ## these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -46,6 +46,10 @@ test-kills: $(VENV)/ready  ## every operation killed or interrupted after each o
 test-faults: $(VENV)/ready  ## the API server, the operator, a pod, the bucket lost meanwhile; a sync by hand
 	$(RUN) -m lab up
 	$(RUN) -m pytest tests/e2e/test_faults.py tests/e2e/test_store_faults.py tests/e2e/test_argocd_forced.py
+
+test-ledger: $(VENV)/ready  ## random operations under random faults, and what was acknowledged meanwhile (LEDGER_SEED, LEDGER_SCHEDULES)
+	$(RUN) -m lab up
+	$(RUN) -m pytest -s -rxXf tests/e2e/test_ledger.py
 
 test-rebuild: $(VENV)/ready  ## the cluster lost and built anew, killed in each step; a region lost, and built elsewhere
 	$(RUN) -m lab up

@@ -46,8 +46,8 @@ _COMMANDS = {
 _EPILOG = """\b
 Exit codes: 0 done, 1 a fault of this tool, 2 a request that makes no sense, 3 configuration, 4 refused (a precondition
 does not hold), 5 no access (Kubernetes, object store), 6 Pulumi, 7 the recovery failed, 8 verification failed,
-9 you declined, 130 interrupted. Nothing was changed after 2, 3, 4 and 9. health has those of monitoring plugins, and
-preview its own.
+9 you declined, 10 a step failed, 130 interrupted. Whether anything was changed is said at the end. health has those of
+monitoring plugins, and preview its own.
 """
 
 
@@ -109,7 +109,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line and return its exit code. Failures are told on stderr, or on stdout as JSON with --json."""
-    as_json = "--json" in arguments
+    from dr.cli.signals import Begun
+
+    as_json, Begun.anything = "--json" in arguments, False
     try:
         ended = cli.main(args=arguments, prog_name="python -m dr", standalone_mode=False)
     except click.ClickException as error:
@@ -118,19 +120,24 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except click.Abort:
-        return _fail(
-            InterruptedOperationError("interrupted", "stopped before anything was changed", "repeat the command"),
-            as_json,
-        )
+        return _fail(_unless_begun(InterruptedOperationError("interrupted", "stopped", "repeat the command")), as_json)
     except DrError as error:
         return _fail(error, as_json)
     except Exception as error:  # noqa: BLE001 - a traceback is no way to talk to an operator; it goes below the message
         fault = FaultError("fault", f"{type(error).__name__}: {error}", "report it, with the traceback below")
-        code = _fail(fault, as_json)
+        code = _fail(_unless_begun(fault), as_json)
         traceback.print_exception(error)
         return code
     # A command that has an exit code of its own ends its context with it; another returns None.
     return ended if isinstance(ended, int) else 0
+
+
+def _unless_begun(error: DrError) -> DrError:
+    """The error, which does not know itself whether anything was changed."""
+    from dr.cli.signals import Begun
+
+    error.unsure = Begun.anything and error.stopped is None
+    return error
 
 
 def _fail(error: DrError, as_json: bool) -> int:

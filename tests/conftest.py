@@ -15,6 +15,7 @@ from dr.kube.api import KubernetesApi
 from tests.support.archives import SEGMENT, put_wal
 from tests.support.builders import BUCKET, cluster_object
 from tests.support.doubles import (
+    EMPTY_STATE,
     ObjectStoreDouble,
     Wire,
     kube_status,
@@ -109,7 +110,7 @@ def place(
 ) -> Path:
     """A configuration, an API, a bucket and a pulumi with which a recovery could begin. The source does not answer."""
     write_environment(tmp_path, write_kubeconfig(tmp_path / "config", {"acme-prod": wire.url}))
-    write_pulumi(tmp_path / "bin")
+    write_pulumi(tmp_path / "bin", EMPTY_STATE)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     wire.on(f"{CLUSTERS}/postgres-prod", cluster_object())
     wire.on(CLUSTERS, {"items": [cluster_object()]})

@@ -7,7 +7,7 @@ from dr.adopt.plan import AdoptionReport, StackAdoption, check_unchanged, decide
 from dr.adopt.terraform import Held, fit
 from dr.config.infrastructure import Infrastructure
 from dr.core.errors import DrError, InterruptedOperationError, Stopped
-from dr.core.plan import Step
+from dr.core.plan import StepTaken
 from dr.engine.infrastructure_stack import InfrastructureStack
 from dr.infra.google import survey
 from dr.stacks.resources import resources_of
@@ -61,7 +61,7 @@ def adopt(stack: InfrastructureStack, adoption: StackAdoption, *, go_on: str, st
                         "interrupted", "you interrupted it", "give the same command again: it goes on"
                     ) from None
     except DrError as error:
-        step = Step(key="import", title=f"Import into stack {adoption.stack}", detail="")
+        step = StepTaken(key="import", title=f"Import into stack {adoption.stack}")
         error.stopped = Stopped(at=step, done=(), go_on=go_on, journal=f"pulumi stack history -s {adoption.stack}")
         raise
     finally:

@@ -70,11 +70,7 @@ class Catalogue:
             elif target.backup_id is not None:
                 if backup.backup_id == target.backup_id:
                     yield backup
-            elif (
-                target.timeline in (None, backup.timeline)
-                and (target.time is None or backup.end <= target.time)
-                and (target.lsn is None or backup.end_lsn < target.lsn)
-            ):
+            elif target.timeline in (None, backup.timeline) and target.begins_from(backup.end, backup.end_lsn):
                 yield backup
 
 

@@ -8,12 +8,13 @@ history file, with the reason why it stopped there (``getRecoveryStopReason`` in
 
 import re
 from collections.abc import Sequence
+from typing import assert_never
 
 from pydantic import BaseModel, ConfigDict
 
 from dr.archive.contents import Archive, BaseBackup, Switch
-from dr.archive.window import window_of
-from dr.core.target import RecoveryTarget, written_time
+from dr.archive.window import Window, window_of
+from dr.core.target import ImmediateTarget, LsnTarget, NameTarget, RecoveryTarget, TimeTarget, XidTarget
 from dr.core.wal_names import lsn, name_of, position_of, timeline_of
 
 _LINE = re.compile(r"(\d+)\s+([0-9A-F]+/[0-9A-F]+)\s*(.*)", re.IGNORECASE)
@@ -58,14 +59,20 @@ def promise_of(archive: Archive | None, base: BaseBackup, target: RecoveryTarget
     window = window_of(archive, base, target.timeline if target else None) if archive else None
     if archive is None or window is None:
         return None
-    if target is not None:
-        named = target.lsn is not None and not target.exclusive
-        return Promise(
-            timeline=window.timeline,
-            lsn=max(base.end_lsn, target.lsn or 0) if named else base.end_lsn,
-            segment_size=archive.segment_size,
-            why="the target" if named else f"where base backup {base.backup_id} ended",
-        )
+    position, why = base.end_lsn, f"where base backup {base.backup_id} ended"
+    match target:
+        case None:
+            return _promise_of_the_end(archive, base, window)
+        case LsnTarget() if not target.exclusive:
+            position, why = max(position, target.lsn), "the target"
+        case TimeTarget() | LsnTarget() | XidTarget() | NameTarget() | ImmediateTarget():
+            pass
+        case _:
+            assert_never(target)
+    return Promise(timeline=window.timeline, lsn=position, segment_size=archive.segment_size, why=why)
+
+
+def _promise_of_the_end(archive: Archive, base: BaseBackup, window: Window) -> Promise:
     left_at = archive.path(window.timeline).switch_from(timeline_of(window.end.segment))
     end = window.end.lsn if left_at is None else min(window.end.lsn, left_at)
     first = min(window.end.lsn - archive.segment_size + 1, end)
@@ -81,17 +88,3 @@ def read_history(text: str) -> tuple[Switch, ...]:
     """The lines of a timeline history file, oldest first (``readTimeLineHistory`` in ``timeline.c``)."""
     found = (_LINE.fullmatch(line.strip()) for line in text.splitlines())
     return tuple(Switch(parent=int(line[1]), lsn=position_of(line[2]), reason=line[3]) for line in found if line)
-
-
-def stopped_because_of(target: RecoveryTarget, end: Switch) -> bool:
-    """Whether PostgreSQL says that it stopped because of ``target``, and at or behind where that is."""
-    reason = end.reason.strip()
-    if target.time is not None:
-        moment = written_time(reason.partition(" ")[2])
-        return moment is not None and (moment >= target.time if target.exclusive else moment > target.time)
-    if target.lsn is not None:
-        position = re.fullmatch(r"(?:before|after) LSN ([0-9A-F]+/[0-9A-F]+)", reason)
-        return position is not None and position_of(position[1]) >= target.lsn
-    if target.xid is not None:
-        return re.fullmatch(rf"(before|after) transaction {target.xid}", reason) is not None
-    return reason == (f'at restore point "{target.name}"' if target.name else "reached consistency")

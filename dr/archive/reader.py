@@ -14,12 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
+from json import JSONDecodeError
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from google.api_core.exceptions import ClientError, Forbidden, GoogleAPIError, NotFound, Unauthorized
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud import storage
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
@@ -280,11 +281,11 @@ def read_catalogue(place: BackupPlace, server_name: str) -> Catalogue:
 @contextmanager
 def failures_explained(place: BackupPlace) -> Iterator[None]:
     """Turns a failure of the object store into AccessError ``bucket-unreachable``, ``bucket-missing``,
-    ``bucket-forbidden`` or ``archive-encrypted``.
+    ``bucket-forbidden``, ``google-credentials`` or ``archive-encrypted``.
     """
     try:
         yield
-    except (*STORE_FAILURES, GoogleAuthError, OSError) as error:
+    except (*STORE_FAILURES, GoogleAuthError, OSError, JSONDecodeError) as error:
         raise _explained(place, error) from error
 
 
@@ -302,15 +303,22 @@ def _explained(place: BackupPlace, error: Exception) -> AccessError:
             f"there is no bucket {place.bucket}",
             "correct backup.bucket; if the bucket is gone, so are the backups",
         )
-    if isinstance(error, (Forbidden, Unauthorized, GoogleAuthError)):
+    if isinstance(error, GoogleAuthError) and not isinstance(error, TransportError):
+        return AccessError(
+            "google-credentials",
+            f"the bucket {place.bucket} was not asked, as the login at Google fails: {_first_line(error)}",
+            "log in (gcloud auth application-default login), or run where a Workload Identity gives credentials",
+        )
+    if isinstance(error, (Forbidden, Unauthorized)):
         return AccessError(
             "bucket-forbidden",
             f"the bucket {place.bucket} does not let this user in: {_first_line(error)}",
             "log in (gcloud auth application-default login); roles/storage.objectViewer on the bucket is enough",
         )
+    odd = "no JSON is answered: " if isinstance(error, JSONDecodeError) else ""
     return AccessError(
         "bucket-unreachable",
-        f"the bucket {place.bucket} cannot be reached: {_first_line(error)}",
+        f"the bucket {place.bucket} cannot be reached: {odd}{_first_line(error)}",
         "check the network, and that the object store answers: gcloud storage ls gs://" + place.bucket,
     )
 

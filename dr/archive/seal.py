@@ -13,7 +13,7 @@ from threading import Event
 
 from dr.archive.contents import Switch
 from dr.archive.promise import Promise, read_history
-from dr.core.errors import AccessError
+from dr.core.errors import StepFailedError
 from dr.core.wal_names import name_of, position_of
 from dr.postgres.psql import Psql
 
@@ -52,7 +52,7 @@ def seal_wal(psql: Psql, *, stop: Event, say: Callable[[str], None], limit: floa
 
     ``psql`` speaks to the source's primary. Segments are archived one after the other, so those before it are waited
     for too, as long as they get on; ``say`` is told how many. ``limit`` are the seconds in which none was archived
-    after which AccessError ``wal-not-archived`` is raised. Safe to repeat: it costs one WAL segment.
+    after which StepFailedError ``wal-not-archived`` is raised. Safe to repeat: it costs one WAL segment.
 
     The segment is named by the commit's own position: at a segment's boundary ``pg_walfile_name`` names the segment
     before it or behind it, which depends on PostgreSQL's version (release notes of 16.0).
@@ -75,7 +75,7 @@ def seal_wal(psql: Psql, *, stop: Event, say: Callable[[str], None], limit: floa
         if archived != known:
             known, since = archived, time.monotonic()
         elif (stalled := time.monotonic() - since) > limit:
-            raise AccessError(
+            raise StepFailedError(
                 "wal-not-archived",
                 f"the source's WAL does not reach the object store: {waiting} segments wait, none was archived for "
                 f"{stalled:.0f} s; last failure: {failure}",

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from dr.archive.contents import Archive
 from dr.archive.window import Window, windows
-from dr.core.target import RecoveryTarget
+from dr.core.text import exact_moment_of, mebibytes_of
 from dr.core.wal_names import is_segment
 
 
@@ -32,11 +32,11 @@ class Survivor:
     def __str__(self) -> str:
         """What it can give back, for people."""
         base = self.window.backups[-1]
-        size = f", {base.size / 2**20:,.0f} MiB" if base.size else ""
+        size = f", {mebibytes_of(base.size)}" if base.size else ""
         time = self.window.end.archived
-        until = f"archived {RecoveryTarget(time)}" if time else "of an unknown time"
+        until = f"archived {exact_moment_of(time)}" if time else "of an unknown time"
         return (
-            f"{self.server_name}: base backup {base.backup_id} of {RecoveryTarget(base.end)}{size}, "
+            f"{self.server_name}: base backup {base.backup_id} of {exact_moment_of(base.end)}{size}, "
             f"and WAL up to {self.window.end.segment}, {until}"
         )
 

@@ -12,12 +12,13 @@ takes a request for each, so it is done for as many as there is time for.
 import struct
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from dr.archive.contents import Archive, BaseBackup, Path
 from dr.archive.databases import backwards, part_of, systems
 from dr.archive.window import reach, timeline_followed, windows
 from dr.core.errors import Problem
-from dr.core.target import RecoveryTarget
+from dr.core.target import ImmediateTarget, LsnTarget, NameTarget, RecoveryTarget, TimeTarget, XidTarget
 from dr.core.wal_names import is_segment, lsn, number_of, timeline_of
 
 HEADER_BYTES = 40
@@ -152,17 +153,24 @@ def _replayed(part: Archive, path: Path, base: BaseBackup, target: RecoveryTarge
     stretch = reach(path, base)
     if stretch is None:
         return ()
-    size, last = part.segment_size, stretch.last
-    if target is not None and target.lsn is not None:
-        last = min(last, target.lsn // size)
-    elif target is not None and target.immediate:
-        last = min(last, number_of(base.end_wal, size))
+    size, last, until = part.segment_size, stretch.last, None
+    match target:
+        case TimeTarget():
+            until = target.time
+        case LsnTarget():
+            last = min(last, target.lsn // size)
+        case ImmediateTarget():
+            last = min(last, number_of(base.end_wal, size))
+        case XidTarget() | NameTarget() | None:
+            pass
+        case _:
+            assert_never(target)
     found: list[str] = []
     for number in range(number_of(base.begin_wal, size), last + 1):
         names = (part.name(timeline, number) for timeline in path.timelines_at(number))
         found.append(next(name for name in names if name in part.files))
         time = part.files[found[-1]]
-        if target is not None and target.time is not None and time is not None and time > target.time:
+        if until is not None and time is not None and time > until:
             break
     return tuple(found)
 

@@ -15,11 +15,13 @@ minutes later.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from dr.archive.contents import Archive, BaseBackup, Catalogue, Path, Stretch
 from dr.archive.databases import part_of, parts
 from dr.core.errors import Problem
-from dr.core.target import RecoveryTarget
+from dr.core.target import ImmediateTarget, LsnTarget, NameTarget, RecoveryTarget, TimeTarget, XidTarget
+from dr.core.text import exact_moment_of, rfc3339_of
 from dr.core.wal_names import lsn, number_of
 
 
@@ -239,7 +241,7 @@ def problems_of_holes(
     code = "wal-unreadable" if hole.damaged else "wal-missing"
     after = f"after base backup {hole.resumes.backup_id}" if hole.resumes else ""
     if _is_before(hole, target, base, archive.segment_size):
-        until = f"until {RecoveryTarget(hole.before)}" if hole.before else "before it"
+        until = f"until {exact_moment_of(hole.before)}" if hole.before else "before it"
         yield Problem(
             code=code,
             cause=f"{missing(hole)}, and the recovery from base backup {base.backup_id} to {target or _END} needs it",
@@ -262,10 +264,15 @@ def warnings_of_holes(
     hole = _first_hole(archive, base, target)
     if hole is None or not settled(hole, seen_at):
         return
-    if target is None:
-        yield f"{missing(hole)}: the recovery will end there, and {_lost(hole)} will not be in it."
-    elif target.xid is not None or target.name is not None:
-        yield f"{missing(hole)}: if {target} lies behind it, the recovery will fail and say so."
+    match target:
+        case None:
+            yield f"{missing(hole)}: the recovery will end there, and {_lost(hole)} will not be in it."
+        case XidTarget() | NameTarget():
+            yield f"{missing(hole)}: if {target} lies behind it, the recovery will fail and say so."
+        case TimeTarget() | LsnTarget() | ImmediateTarget():
+            pass
+        case _:
+            assert_never(target)
 
 
 def problems_of_base_wal(
@@ -325,10 +332,16 @@ def _is_before(hole: Hole, target: RecoveryTarget | None, base: BaseBackup, size
     first = number_of(hole.first, size)
     if first <= number_of(base.end_wal, size):
         return True
-    if target is not None and target.lsn is not None:
-        return first * size <= target.lsn
-    # All that was committed before the hole was committed by the time its last segment was archived.
-    return target is not None and target.time is not None and hole.before is not None and hole.before < target.time
+    match target:
+        case TimeTarget():
+            # All that was committed before the hole was committed by the time its last segment was archived.
+            return hole.before is not None and hole.before < target.time
+        case LsnTarget():
+            return first * size <= target.lsn
+        case XidTarget() | NameTarget() | ImmediateTarget() | None:
+            return False
+        case _:
+            assert_never(target)
 
 
 def missing(hole: Hole) -> str:
@@ -347,7 +360,7 @@ def missing(hole: Hole) -> str:
 
 
 def _lost(hole: Hole) -> str:
-    return f"what was committed after {RecoveryTarget(hole.before)}" if hole.before else "what was committed after it"
+    return f"what was committed after {exact_moment_of(hole.before)}" if hole.before else "what was committed after it"
 
 
 def problems_of_base(catalogue: Catalogue, target: RecoveryTarget, archive: Archive | None = None) -> Iterator[Problem]:
@@ -385,10 +398,16 @@ def _problems_of_named(
             cause=f"there is no completed base backup {target.backup_id} of {catalogue.server_name}",
             remedy=f"give one of: {newest}; python -m dr window lists them all",
         )
-    elif target.time is not None and base.end > target.time:
-        yield _later(base, target, str(RecoveryTarget(base.end)))
-    elif target.lsn is not None and base.end_lsn > target.lsn:
-        yield _later(base, target, f"LSN {lsn(base.end_lsn)}")
+    else:
+        match target:
+            case TimeTarget() if base.end > target.time:
+                yield _later(base, target, exact_moment_of(base.end))
+            case LsnTarget() if base.end_lsn > target.lsn:
+                yield _later(base, target, f"LSN {lsn(base.end_lsn)}")
+            case TimeTarget() | LsnTarget() | XidTarget() | NameTarget() | ImmediateTarget():
+                pass
+            case _:
+                assert_never(target)
 
 
 def _later(base: BaseBackup, target: RecoveryTarget, end: str) -> Problem:
@@ -409,12 +428,15 @@ def _problems_of_choice(catalogue: Catalogue, target: RecoveryTarget) -> Iterato
         )
         return
     first = there[0]
-    if target.lsn is not None:
-        cause = f"the target {target} is not after the end of the first base backup, LSN {lsn(first.end_lsn)}"
-        remedy = f"choose a target after {lsn(first.end_lsn)}"
-    else:
-        cause = f"the target {target} is before the first base backup ended, {RecoveryTarget(first.end)}"
-        remedy = f"choose a target from {RecoveryTarget(first.end).rfc3339} on"
+    match target:
+        case LsnTarget():
+            cause = f"the target {target} is not after the end of the first base backup, LSN {lsn(first.end_lsn)}"
+            remedy = f"choose a target after {lsn(first.end_lsn)}"
+        case TimeTarget() | XidTarget() | NameTarget() | ImmediateTarget():
+            cause = f"the target {target} is before the first base backup ended, {exact_moment_of(first.end)}"
+            remedy = f"choose a target from {rfc3339_of(first.end)} on"
+        case _:
+            assert_never(target)
     yield Problem(code="target-before-first-backup", cause=cause, remedy=remedy)
 
 
@@ -428,15 +450,20 @@ def problems_of_end(
     if target is None or window is None:
         return
     end = window.end
-    if target.time is not None and end.archived is not None and target.time >= end.archived:
-        nearest = f"before {RecoveryTarget(end.archived).rfc3339}"
-        yield _problem(end, f"and the target {target} is later", nearest, alive=alive)
-    elif target.lsn is not None and target.lsn > end.lsn:
-        yield _problem(end, f"and the target {target} is behind its end", f"up to LSN {lsn(end.lsn)}", alive=alive)
+    match target:
+        case TimeTarget() if end.archived is not None and target.time >= end.archived:
+            nearest = f"before {rfc3339_of(end.archived)}"
+            yield _problem(end, f"and the target {target} is later", nearest, alive=alive)
+        case LsnTarget() if target.lsn > end.lsn:
+            yield _problem(end, f"and the target {target} is behind its end", f"up to LSN {lsn(end.lsn)}", alive=alive)
+        case TimeTarget() | LsnTarget() | XidTarget() | NameTarget() | ImmediateTarget():
+            pass
+        case _:
+            assert_never(target)
 
 
 def _problem(end: End, why: str, nearest: str, *, alive: bool) -> Problem:
-    when = f" at {RecoveryTarget(end.archived)}" if end.archived else ""
+    when = f" at {exact_moment_of(end.archived)}" if end.archived else ""
     because = "the source's primary does not answer, so no more of its WAL can be archived"
     remedy = (
         f"choose a target {nearest} (the last commit may be earlier still), or take all there is: python -m dr latest"

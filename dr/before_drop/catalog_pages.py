@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from dr.before_drop.drops import CatalogView, Ending
 from dr.before_drop.heap_page import CatalogRow, classes, namespaces
-from dr.postgres.psql import Psql, literal
-from dr.postgres.table_argument import TableName
+from dr.postgres.psql import Psql
+from dr.postgres.sql import literal
+from dr.postgres.table_name import TableName
 
 _CHECKPOINT_SECONDS = 60
 
@@ -48,7 +49,7 @@ def read_catalog(psql: Psql, table: TableName) -> tuple[CatalogPlace, CatalogVie
     """
     pages = [
         _PAGES.format(catalog=catalog, wanted=name.encode().hex() + "00")
-        for catalog, name in (("pg_class", table.name), ("pg_namespace", table.schema))
+        for catalog, name in (("pg_class", table.table), ("pg_namespace", table.schema))
     ]
     now = _NOW.format(schema=literal(table.schema), table=literal(table.sql))
     answer = psql.ask(*pages, "CHECKPOINT", *pages, _PLACE, now, limit=_CHECKPOINT_SECONDS)
@@ -59,7 +60,7 @@ def read_catalog(psql: Psql, table: TableName) -> tuple[CatalogPlace, CatalogVie
     return (
         CatalogPlace(database=int(place[1]), relation=f"{place[2]}/{place[1]}/{place[3]}", segment=place[4]),
         CatalogView(
-            rows=tuple(row for row in _read(rows, "pg_class") if row.name == table.name),
+            rows=tuple(row for row in _read(rows, "pg_class") if row.name == table.table),
             schemas=frozenset({int(seen[1]), *schemas} - {0}),
             exists=seen[2] == "t",
         ),

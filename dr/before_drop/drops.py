@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from dr.archive.wal_lines import Commit, WalView
 from dr.before_drop.heap_page import CatalogRow
 from dr.core.errors import Problem
-from dr.core.target import LaterCommits, RecoveryTarget
+from dr.core.target import LaterCommits, LsnTarget, TimeTarget
+from dr.core.text import exact_moment_of
 from dr.core.wal_names import lsn
-from dr.postgres.table_argument import TableName
+from dr.postgres.table_name import TableName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,23 +63,23 @@ class Drop:
     from_archive: int = 0
 
     @property
-    def target(self) -> RecoveryTarget:
+    def target(self) -> LsnTarget:
         """All that was committed before the drop, and nothing of it: recovery stops before the commit's record."""
-        return RecoveryTarget(lsn=self.lsn, exclusive=True)
+        return LsnTarget(self.lsn, exclusive=True)
 
     @property
-    def moment(self) -> RecoveryTarget:
+    def moment(self) -> TimeTarget:
         """The same as a time, for this table alone: whatever changed it was committed earlier, as the drop waited for
         it. Other tables may lack what was committed in the very microsecond.
         """
-        return RecoveryTarget(self.time - timedelta(microseconds=1))
+        return TimeTarget(self.time - timedelta(microseconds=1))
 
     @property
     def facts(self) -> Mapping[str, str]:
         """For a plan."""
-        said = [f"{self.table}, by transaction {self.xid}, committed at {RecoveryTarget(self.time)}"]
+        said = [f"{self.table}, by transaction {self.xid}, committed at {exact_moment_of(self.time)}"]
         if self.earlier:
-            times = ", ".join(str(RecoveryTarget(time)) for time in self.earlier)
+            times = ", ".join(exact_moment_of(time) for time in self.earlier)
             said.append(f"an earlier one of that name at {times}")
         if self.called is None:
             said.append("whether it was renamed before that is not known")
@@ -89,7 +90,7 @@ class Drop:
         if self.from_archive:
             plural = "" if self.from_archive == 1 else "s"
             said.append(f"found by reading {self.from_archive:,} segment{plural} of the archived WAL")
-        last = f"transaction {self.kept.xid}, committed at {RecoveryTarget(self.kept.time)}" if self.kept else ""
+        last = f"transaction {self.kept.xid}, committed at {exact_moment_of(self.kept.time)}" if self.kept else ""
         return {"Dropped": "; ".join(said), **({"Last kept": last} if last else {})}
 
 
@@ -209,7 +210,7 @@ def source_silent(environment: str, source: str, why: str) -> Problem:
     return Problem(
         code="drop-source-silent",
         cause=f"only the catalog and the WAL of {source} tell when a table was dropped, and it does not answer: {why}",
-        remedy=_time(environment),
+        remedy=_give_a_time(environment),
     )
 
 
@@ -218,7 +219,7 @@ def table_exists(environment: str, table: TableName) -> Problem:
     return Problem(
         code="table-exists",
         cause=f"there is a table {table}, and nothing tells of an earlier one of that name that was dropped",
-        remedy=f"--before-drop is about dropped tables; after a TRUNCATE, DELETE or UPDATE {_time(environment)}",
+        remedy=f"--before-drop is about dropped tables; after a TRUNCATE, DELETE or UPDATE {_give_a_time(environment)}",
     )
 
 
@@ -247,7 +248,7 @@ def drop_unknown(
     gone = f"the catalog of the database has no trace of {table} left (is the name right? a vacuum takes it away)"
     if rewritten is not None:
         gone += (
-            f"; transaction {rewritten.xid} rewrote the catalog (VACUUM FULL) at {RecoveryTarget(rewritten.time)}, and "
+            f"; transaction {rewritten.xid} rewrote the catalog (VACUUM FULL) at {TimeTarget(rewritten.time)}, and "
             "what was dropped before cannot be found by it"
         )
     if not found:
@@ -255,13 +256,13 @@ def drop_unknown(
             code="drop-unknown",
             cause=f"{gone}; no other drop of a table was found in the WAL that was read, from {since} on"
             + (f"; {why}" if why else ""),
-            remedy=_time(environment),
+            remedy=_give_a_time(environment),
         )
     one = len(found) == 1
     expect = f"--exclusive --expect-table {shlex.quote(str(table))}"
     commands = "".join(
         f"\n      python -m dr pitr --env {environment} --target-lsn {lsn(commit.lsn)} {expect}"
-        f"   # transaction {commit.xid}, {RecoveryTarget(commit.time)}"
+        f"   # transaction {commit.xid}, {exact_moment_of(commit.time)}"
         for commit in found[:_SHOWN]
     )
     more = f"\n      and {len(found) - _SHOWN} earlier ones" if len(found) > _SHOWN else ""
@@ -288,7 +289,7 @@ def drop_too_old(environment: str, table: TableName, xid: int, since: str, why: 
     )
 
 
-def _time(environment: str) -> str:
+def _give_a_time(environment: str) -> str:
     return (
         f"give a time: python -m dr pitr --env {environment} --target-time ...; python -m dr window shows from when "
         "until when"

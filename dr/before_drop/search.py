@@ -33,9 +33,9 @@ from dr.before_drop.drops import (
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import find_cluster
 from dr.core.errors import AccessError, Problem, RefusedError
-from dr.core.target import RecoveryTarget
+from dr.core.text import exact_moment_of, whole_seconds_of
 from dr.postgres.psql import Psql
-from dr.postgres.table_argument import TableName
+from dr.postgres.table_name import TableName
 from dr.run.session import Session
 
 
@@ -195,7 +195,7 @@ def _back(
             archived = opened.archive.files[piece.segments[0]]
             session.say(f"looking for the drop in the archived WAL: {segments:,} segments, back to {_when(archived)}")
             if time.monotonic() - begin > _LIMIT_SECONDS:
-                why = f"the archive was read for {_LIMIT_SECONDS // 60} minutes, back to {_when(archived)}"
+                why = f"the archive was read for {whole_seconds_of(_LIMIT_SECONDS)}, back to {_when(archived)}"
                 return Further(scan=scan, segments=segments, why=why)
     except AccessError as error:
         return Further(scan=scan, segments=segments, why=error.cause)
@@ -218,4 +218,4 @@ def _ahead(
 
 
 def _when(archived: datetime | None) -> str:
-    return str(RecoveryTarget(archived)) if archived else "a time that is not known"
+    return exact_moment_of(archived) if archived else "a time that is not known"

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from dr.core.errors import DrError, RefusedError
+from dr.core.errors import DrError, problems_of
 from dr.core.plan import Plan
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[2]
@@ -48,12 +48,12 @@ def show_plan(plan: Plan) -> None:
     steps = Table.grid(padding=(0, 2))
     for number, step in enumerate(plan.steps, start=1):
         done = (f"; done when {step.done_when}", "dim") if step.done_when else ""
-        steps.add_row(str(number), Text(step.title, style="bold"), Text.assemble(step.detail, done))
+        steps.add_row(str(number), Text(step.title, style="bold"), Text.assemble(step.detail(), done))
     parts: list[Any] = [facts, "", steps]
     out.print(Panel(Group(*parts), title=f"Plan: {plan.operation} on {plan.environment}", title_align="left"))
     for warning in plan.warnings:
         out.print(Text(f"! {warning}", style="yellow"), soft_wrap=True)
-    if undo := list(dict.fromkeys(command for step in plan.steps for command in step.undo)):
+    if undo := list(dict.fromkeys(command for step in plan.steps for command in step.undo())):
         out.print(Text("To take it back:", style="bold"))
         for command in undo:
             out.print(Text(f"  {command}"), soft_wrap=True)
@@ -70,21 +70,26 @@ def planned_only(plan: Plan, *, dry_run: bool, as_json: bool) -> bool:
     return dry_run
 
 
-def show_kept(path: str) -> None:
-    """Where the report was kept."""
+def show_kept(path: str, *, not_kept: str = "", unwritten: str = "") -> None:
+    """Where the report was kept, or why it was not, and what the journal lacks."""
     if path:
         out.print(Text(f"Report: {path}", style="dim"), soft_wrap=True)
+    for what, why in (("report was not kept", not_kept), ("journal is not complete", unwritten)):
+        if why:
+            err.print(Text(f"! the {what}: {why}", style="yellow"), soft_wrap=True)
+
+
+_UNSURE = "Whether anything was changed is not known: python -m dr status shows where things stand."
 
 
 def show_error(error: DrError) -> None:
     """What happened, what to do about it, and how things stand."""
-    problems = error.problems if isinstance(error, RefusedError) else (error,)
-    for problem in problems:
+    for problem in problems_of(error):
         err.print(Text.assemble((f"{error.family}: ", "bold red"), problem.cause), soft_wrap=True)
         err.print(Text.assemble(("  do: ", "bold"), problem.remedy), soft_wrap=True)
     stopped = error.stopped
     if stopped is None:
-        err.print(Text("Nothing was changed.", style="dim"))
+        err.print(Text(_UNSURE, style="bold") if error.unsure else Text("Nothing was changed.", style="dim"))
         return
     err.print(f"\nStopped in [bold]{stopped.at.title}[/].")
     marks = [(("  done  ", "green"), step) for step in stopped.done] + [(("  begun ", "yellow"), stopped.at)]
@@ -96,19 +101,20 @@ def show_error(error: DrError) -> None:
             err.print(Text(f"  {command}"), soft_wrap=True)
     err.print(Text.assemble(("To go on: ", "bold"), stopped.go_on), soft_wrap=True)
     err.print(Text(f"Journal: {stopped.journal}", style="dim"), soft_wrap=True)
+    if stopped.unwritten:
+        err.print(Text(f"! the journal is not complete: {stopped.unwritten}", style="yellow"), soft_wrap=True)
     if stopped.report:
         err.print(Text(f"Report: {stopped.report}", style="dim"), soft_wrap=True)
 
 
 def error_as_json(error: DrError) -> dict[str, Any]:
     """The same as values."""
-    problems = error.problems if isinstance(error, RefusedError) else (error,)
     stopped = error.stopped
     return {
         "error": error.family,
         "exitCode": error.exit_code,
-        "problems": [{"code": item.code, "cause": item.cause, "remedy": item.remedy} for item in problems],
-        "changed": stopped is not None,
+        "problems": [{"code": item.code, "cause": item.cause, "remedy": item.remedy} for item in problems_of(error)],
+        "changed": None if error.unsure else stopped is not None,
         "stopped": stopped
         and {
             "at": stopped.at.key,
@@ -117,5 +123,6 @@ def error_as_json(error: DrError) -> dict[str, Any]:
             "goOn": stopped.go_on,
             "journal": stopped.journal,
             "report": stopped.report,
+            "unwritten": stopped.unwritten,
         },
     }

@@ -70,7 +70,7 @@ class _Lines:
 
     def step_started(self, step: Step) -> None:
         self._number += 1
-        err.print(Text(f"[{self._number}/{self._count}] {step.title}: {step.detail}"), soft_wrap=True)
+        err.print(Text(f"[{self._number}/{self._count}] {step.title}: {step.detail()}"), soft_wrap=True)
 
     def step_done(self, step: Step, fact: str, seconds: float) -> None:  # noqa: ARG002 - the line above names the step
         err.print(Text(f"      {seconds:6.1f} s  {fact}"), soft_wrap=True)
@@ -124,7 +124,7 @@ class _Picture:
                 table.add_row(Text("✔", style="green"), step.title, f"{seconds:.1f} s", Text(fact))
             elif step.key == self._current:
                 elapsed = time.monotonic() - self._since
-                title, detail = Text(step.title, style="bold"), Text(step.detail)
+                title, detail = Text(step.title, style="bold"), Text(step.detail())
                 table.add_row(self._spinner, title, f"{elapsed:.0f} s", detail)
                 if self._recovery:
                     progress, spent, limit = self._recovery

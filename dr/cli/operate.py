@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +86,7 @@ def operate(
     """
     from dr.cli import console, signals
     from dr.cli.live import reporter_for
-    from dr.cli.wiring import open_session, open_stack
+    from dr.cli.wiring import open_operation
     from dr.config.load import load_environment
     from dr.run.operation import Tools
     from dr.run.session import utc_now
@@ -94,11 +94,12 @@ def operate(
     signals.interrupt_on_sigterm()
     found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
     asked = ask(found)
-    session = open_session(found, context, take_over=take_over, typed=read_overrides(overrides, now=utc_now()))
+    typed = read_overrides(overrides, now=utc_now())
     with console.waiting("looking at the cluster, the backups and the engine", quiet=as_json) as say:
-        session = replace(session, say=say)
-        stack, journal = open_stack(session, asked.operation)
-        agreed = asked.decide(session)
+        opened = open_operation(
+            found, context, asked.operation, asked.decide, take_over=take_over, typed=typed, dry_run=dry_run, say=say
+        )
+    session, journal, agreed = opened.session, opened.journal, opened.decided
     if console.planned_only(agreed.plan, dry_run=dry_run, as_json=as_json):
         return None
     agreement = Agreement(
@@ -110,13 +111,13 @@ def operate(
     )
     agree(agreement, as_json=as_json, yes=yes, confirmed=confirmed)
     with signals.stopping(session.stop), reporter_for(agreed.plan, quiet=as_json) as reporter:
-        tools = Tools(session=session, stack=stack, journal=journal, reporter=reporter)
+        tools = Tools(session=session, stack=opened.stack, journal=journal, reporter=reporter)
         report = agreed.run(tools)
     kept_at = str(tools.evidence.kept_at or "")
     if not as_json:
         agreed.show(report)
-        console.show_kept(kept_at)
-    elif last:
+    console.show_kept("" if as_json else kept_at, not_kept=tools.evidence.not_kept, unwritten=journal.unwritten)
+    if as_json and last:
         click.echo(json.dumps({**report.as_json(), "report": kept_at}, indent=2))
     return report
 
@@ -165,9 +166,7 @@ def _ask(wanted: Agreement) -> None:
     else:
         agreed = click.confirm(f"Go on with {wanted.steps} steps on {wanted.environment}?")
     if not agreed:
-        raise DeclinedError(
-            "declined", "not agreed to; nothing was changed", f"type {wanted.name} to agree, or y where asked y/n"
-        )
+        raise DeclinedError("declined", "not agreed to", f"type {wanted.name} to agree, or y where asked y/n")
 
 
 _RUN = timedelta(hours=4)

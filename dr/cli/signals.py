@@ -23,15 +23,24 @@ def interrupt_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, handle)
 
 
+class Begun:
+    """Whether this process may have changed something: what fails afterwards cannot say that it did not."""
+
+    anything = False
+
+
 @contextmanager
-def stopping(stop: Event) -> Iterator[None]:
-    """Within the context, both signals set ``stop`` and raise nothing."""
+def stopping(stop: Event, *, looking: bool = False) -> Iterator[None]:
+    """Within the context, both signals set ``stop`` and raise nothing. It may change something, unless it is
+    ``looking`` only.
+    """
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if not stop.is_set():
             sys.stderr.write(f"\n{signal.Signals(number).name}: stopping at a safe place ...\n")
         stop.set()
 
+    Begun.anything = Begun.anything or not looking
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
         yield

@@ -1,12 +1,12 @@
 """A base backup on demand: CloudNativePG's ``Backup`` objects."""
 
-import time
 from collections.abc import Callable
 from threading import Event
 
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import GROUP, VERSION, list_objects
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, StepFailedError
+from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
 from dr.kube.objects import MANAGED_BY
 
@@ -29,7 +29,7 @@ def take_first_backup(
 
     Returns what came of it. ``limit`` is in seconds; ``say`` is told what is waited for. ``patience`` are the seconds
     after which one that waits for another Cluster's is left to CloudNativePG, which takes it by itself. Raises
-    AccessError ``backup-failed``; returns early when ``stop`` is set.
+    StepFailedError ``backup-failed``.
     """
     # By the archive: a Backup outlives its Cluster, and an earlier one of the same name had another archive.
     name, namespace = f"{cluster.server_name or cluster.name}-first", cluster.namespace
@@ -43,28 +43,25 @@ def take_first_backup(
             "spec": {"cluster": {"name": cluster.name}, **cluster.backup_method},
         }
         api.ask(f"create {what}", api.custom.create_namespaced_custom_object, *where, body)
-    begin = time.monotonic()
-    while not stop.is_set():
+    for elapsed in poll(limit, stop=stop, what=what, every=0.5):
         found = api.ask(f"read {what}", api.custom.get_namespaced_custom_object, *where, name)
         status = found.get("status") or {}
         phase = status.get("phase")
         if phase == _DONE:
             return f"base backup {status.get('backupId', name)}"
-        elapsed = time.monotonic() - begin
-        if phase == _FAILED or elapsed > limit:
-            why = status.get("error") or f"it is {phase or 'not begun'} after {limit:.0f} s"
-            raise AccessError(
-                "backup-failed",
-                f"{what} of the cluster that serves now did not succeed: {why}",
-                f"mend the cause, delete it (kubectl delete backup {name} -n {namespace}), and repeat the command",
-            )
+        if phase == _FAILED:
+            break
         before = _at_work(api, namespace) if (phase or _PENDING) == _PENDING else ""
         told = f"the Backup {name} is {phase or _PENDING}" + (f", as CloudNativePG is at {before}" if before else "")
         if before and patience is not None and elapsed > patience:
             return f"{told}. It is asked for, and CloudNativePG takes it by itself"
         say(f"{told}; waiting for it at most {limit:.0f} s")
-        stop.wait(0.5)
-    return f"the Backup {name} is asked for"
+    why = status.get("error") or f"it is {phase or 'not begun'} after {limit:.0f} s"
+    raise StepFailedError(
+        "backup-failed",
+        f"{what} of the cluster that serves now did not succeed: {why}",
+        f"mend the cause, delete it (kubectl delete backup {name} -n {namespace}), and repeat the command",
+    )
 
 
 def _at_work(api: KubernetesApi, namespace: str) -> str:

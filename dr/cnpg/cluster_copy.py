@@ -10,6 +10,7 @@ from typing import Any
 
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.core.errors import RequestError
+from dr.core.text import moment_of
 
 _FORMAT = "postgres-dr/cluster-copy/1"
 
@@ -45,7 +46,7 @@ def from_copy(copy: Mapping[str, Any]) -> StandIn | None:
     at = datetime.fromisoformat(copy["at"])
     raw = copy["cluster"]
     cluster = _snapshot(raw, raw["metadata"]["namespace"], created=copy["at"], major=copy.get("major"))
-    return StandIn(cluster=cluster, origin=f"its copy of {at:%Y-%m-%d %H:%M:%S} UTC beside the backups")
+    return StandIn(cluster=cluster, origin=f"its copy of {moment_of(at)} beside the backups")
 
 
 def from_manifest(document: object, *, name: str, namespace: str, where: str) -> StandIn:

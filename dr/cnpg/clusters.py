@@ -1,12 +1,12 @@
 """CloudNativePG's ``Cluster`` objects, and the ``ObjectStore`` and plugin that they archive by."""
 
-import time
 from collections.abc import Mapping
 from threading import Event
 from typing import Any
 
 from dr.cnpg.cluster import BARMAN_PLUGIN, UNRECOVERABLE_PHASE, ClusterSnapshot
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, StepFailedError
+from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
 
 GROUP, VERSION, PLURAL = "postgresql.cnpg.io", "v1", "clusters"
@@ -70,7 +70,7 @@ def delete_given_up(api: KubernetesApi, namespace: str, name: str, *, limit: flo
 
     Returns False, and deletes nothing, when it has not given up (any more): CloudNativePG tries again by itself.
 
-    Raises AccessError ``cluster-not-gone`` at the limit; returns early when ``stop`` is set.
+    Raises StepFailedError ``cluster-not-gone`` at the limit.
     """
     cluster = find_cluster(api, namespace, name)
     if cluster is None or not gave_up(api, cluster):
@@ -82,14 +82,13 @@ def delete_given_up(api: KubernetesApi, namespace: str, name: str, *, limit: flo
 def delete_cluster(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: float, stop: Event) -> None:
     """Delete just this Cluster, and wait until it and its volumes are gone. ``limit`` is in seconds.
 
-    Raises AccessError ``cluster-not-gone`` at the limit; returns early when ``stop`` is set.
+    Raises StepFailedError ``cluster-not-gone`` at the limit.
     """
     name, namespace = cluster.name, cluster.namespace
     what = f"delete the Cluster {namespace}/{name}"
     this_one = {"preconditions": {"uid": cluster.uid}}
     api.find(what, api.custom.delete_namespaced_custom_object, GROUP, VERSION, namespace, PLURAL, name, body=this_one)
-    deadline = time.monotonic() + limit
-    while not stop.is_set():
+    for _ in poll(limit, stop=stop, what=f"the Cluster {namespace}/{name} to go"):
         volumes = api.ask(
             f"list the volumes of {namespace}/{name}",
             api.core.list_namespaced_persistent_volume_claim,
@@ -98,13 +97,11 @@ def delete_cluster(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: float
         )
         if not volumes.items and find_cluster(api, namespace, name) is None:
             return
-        if time.monotonic() > deadline:
-            raise AccessError(
-                "cluster-not-gone",
-                f"the Cluster {namespace}/{name} is still there {limit:.0f} s after its deletion",
-                f"see what holds it: kubectl describe cluster {name} -n {namespace}",
-            )
-        stop.wait(0.2)
+    raise StepFailedError(
+        "cluster-not-gone",
+        f"the Cluster {namespace}/{name} is still there {limit:.0f} s after its deletion",
+        f"see what holds it: kubectl describe cluster {name} -n {namespace}",
+    )
 
 
 def annotate_cluster(api: KubernetesApi, namespace: str, name: str, annotations: Mapping[str, str | None]) -> None:
@@ -188,13 +185,12 @@ def plugin_fault(api: KubernetesApi) -> str:
         for service in services:
             name, namespace = service.metadata.name, service.metadata.namespace
             # As plain values: of a Service without pods the endpoints are null, which the client takes for a fault.
-            slices = api.ask(
+            slices = api.ask_plain(
                 f"list the endpoints of the Service {namespace}/{name}",
                 api.discovery.list_namespaced_endpoint_slice,
                 namespace,
                 label_selector=f"{_SERVICE_LABEL}={name}",
-                _preload_content=False,
-            ).json()["items"]
+            )["items"]
             if any(endpoint["conditions"].get("ready") for one in slices for endpoint in one["endpoints"] or ()):
                 return ""
         places = ", ".join(f"{service.metadata.namespace}/{service.metadata.name}" for service in services)

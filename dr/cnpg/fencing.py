@@ -5,12 +5,12 @@ instance's pod stays, its PostgreSQL is shut down; a hibernated Cluster has no p
 be undone.
 """
 
-import time
 from threading import Event
 
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import annotate_cluster, find_cluster
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, StepFailedError
+from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import GONE, PodExec
 from dr.postgres.psql import CONTAINER
@@ -26,31 +26,28 @@ _SERVES, _REJECTS, _SILENT, _UNKNOWN = 0, 1, 2, -1
 def fence(api: KubernetesApi, namespace: str, name: str, *, hibernate: bool, limit: float, stop: Event) -> None:
     """Fence or hibernate the Cluster, and wait until none of its instances serves any more.
 
-    ``limit`` is in seconds. At the limit raises AccessError ``still-serving``, or ``fence-not-seen`` where what is left
-    could not be asked; returns early when ``stop`` is set.
+    ``limit`` is in seconds. At the limit raises StepFailedError ``still-serving``, or ``fence-not-seen`` where what is
+    left could not be asked.
     """
     annotate_cluster(api, namespace, name, {HIBERNATION: "on"} if hibernate else {FENCED: ALL_INSTANCES})
-    deadline = time.monotonic() + limit
-    while not stop.is_set():
+    for _ in poll(limit, stop=stop, what=f"{namespace}/{name} to stop serving"):
         states = _states(api, namespace, name)
         serving = [pod for pod, state in states.items() if state in {_SERVES, _REJECTS}]
         unknown = [pod for pod, state in states.items() if state == _UNKNOWN]
         if not serving and not unknown:
             return
-        if time.monotonic() > deadline:
-            raise _not_silent(namespace, name, serving, unknown, limit)
-        stop.wait(0.2)
+    raise _not_silent(namespace, name, serving, unknown, limit)
 
 
-def _not_silent(namespace: str, name: str, serving: list[str], unknown: list[str], limit: float) -> AccessError:
+def _not_silent(namespace: str, name: str, serving: list[str], unknown: list[str], limit: float) -> StepFailedError:
     after = f"{limit:.0f} s after {namespace}/{name} was told not to"
     if serving:
-        return AccessError(
+        return StepFailedError(
             "still-serving",
             f"{', '.join(serving)} still serve {after}",
             f"look: kubectl describe cluster {name} -n {namespace}; is the operator running?",
         )
-    return AccessError(
+    return StepFailedError(
         "fence-not-seen",
         f"whether {', '.join(unknown)} still serve could not be asked, {after}; a node that is cut off goes on serving "
         "those who are connected",
@@ -69,22 +66,19 @@ def forbid_writing(api: KubernetesApi, namespace: str, name: str) -> None:
 def unfence(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop: Event) -> None:
     """Take fencing and hibernation back, and wait until the Cluster is healthy again.
 
-    ``limit`` is in seconds. Raises AccessError ``not-serving`` at the limit; returns early when ``stop`` is set.
+    ``limit`` is in seconds. Raises StepFailedError ``not-serving`` at the limit.
     """
     annotate_cluster(api, namespace, name, {FENCED: None, HIBERNATION: None})
-    deadline = time.monotonic() + limit
-    while not stop.is_set():
+    for _ in poll(limit, stop=stop, what=f"{namespace}/{name} to be healthy"):
         cluster = find_cluster(api, namespace, name)
         if cluster is not None and cluster.healthy and _SERVES in _states(api, namespace, name).values():
             return
-        if time.monotonic() > deadline:
-            raise AccessError(
-                "not-serving",
-                f"{namespace}/{name} is not healthy {limit:.0f} s after it was let write again "
-                f"({cluster.phase if cluster else 'it is gone'})",
-                f"look: kubectl describe cluster {name} -n {namespace}",
-            )
-        stop.wait(0.3)
+    raise StepFailedError(
+        "not-serving",
+        f"{namespace}/{name} is not healthy {limit:.0f} s after it was let write again "
+        f"({cluster.phase if cluster else 'it is gone'})",
+        f"look: kubectl describe cluster {name} -n {namespace}",
+    )
 
 
 def is_silent(api: KubernetesApi, cluster: ClusterSnapshot) -> bool:

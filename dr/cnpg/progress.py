@@ -266,8 +266,9 @@ _EXPLANATIONS = (
     Failure(
         code="archive-forbidden",
         cause="the recovered cluster's own account may not read the archive: does not have storage.",
-        remedy="let it: with Workload Identity its Kubernetes account is a new one, and the plan has the command that "
-        "binds it; then repeat with --continue",
+        remedy="let it: with Workload Identity its Kubernetes service account is a new one, of the Cluster's name. "
+        "Bind that to the Google account (roles/iam.workloadIdentityUser), or give it the bucket's role "
+        "(gcloud storage buckets add-iam-policy-binding); then repeat with --continue",
         final=True,
     ),
     Failure(

@@ -237,13 +237,31 @@ def _secrets(spec: Mapping[str, Any], store: Mapping[str, Any]) -> Iterator[str 
         yield (source.get("secretRef") or {}).get("name")
 
 
-def identity_warning(spec: Mapping[str, Any], *, namespace: str, name: str, project: str) -> Iterator[str]:
+def identity_warning(
+    source: ClusterSnapshot, *, namespace: str, name: str, project: str, writes: bool = False
+) -> Iterator[str]:
     """A word on Workload Identity: a new Cluster has a Kubernetes service account of its own, which nobody has bound
-    (GKE docs, "Authenticate to Google Cloud APIs from GKE workloads"). None where the account is given by name.
+    (GKE docs, "Authenticate to Google Cloud APIs from GKE workloads"). None where the account is given by name, or
+    where the bucket is not reached so. ``writes`` says that it archives there, too.
     """
-    template = spec.get("serviceAccountTemplate") or {}
-    account = ((template.get("metadata") or {}).get("annotations") or {}).get(_GOOGLE_ACCOUNT)
-    if account and not spec.get("serviceAccountName"):
+    spec, definition = source.spec, source.store.definition if source.store else {}
+    if spec.get("serviceAccountName"):
+        return
+    template = (spec.get("serviceAccountTemplate") or {}).get("metadata") or {}
+    # CloudNativePG puts inheritedMetadata on the service account, too.
+    inherited = (spec.get("inheritedMetadata") or {}).get("annotations") or {}
+    account = {**inherited, **(template.get("annotations") or {})}.get(_GOOGLE_ACCOUNT)
+    if not account and (definition.get("googleCredentials") or {}).get("gkeEnvironment"):
+        bucket = str(definition["destinationPath"]).removeprefix("gs://").partition("/")[0]
+        role = "roles/storage.objectAdmin" if writes else "roles/storage.objectViewer"
+        yield (
+            f"{name} reaches the bucket as its own Kubernetes service account, {namespace}/{name}, only if that was "
+            f"let in: gcloud storage buckets add-iam-policy-binding gs://{bucket} --role {role} --member "
+            f'"principal://iam.googleapis.com/projects/$(gcloud projects describe {project} '
+            f"--format='value(projectNumber)')/locations/global/workloadIdentityPools/{project}.svc.id.goog/subject/ns/"
+            f'{namespace}/sa/{name}"'
+        )
+    if account:
         member = f"serviceAccount:{project}.svc.id.goog[{namespace}/{name}]"
         yield (
             f"{name} reaches the bucket as {account} only if that account lets it: gcloud iam service-accounts "

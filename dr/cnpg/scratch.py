@@ -16,9 +16,10 @@ from typing import Any
 
 from dr.archive.snapshots import SnapshotBackup
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore
+from dr.cnpg.quiet import BY_LIBRARY, NO_SUBSCRIPTIONS
 from dr.cnpg.recovered import SOURCE_ANNOTATION, derive_recovered_cluster, label_warning
 from dr.config.names import EXTRACTION, Purpose
-from dr.core.target import RecoveryTarget
+from dr.core.target import RecoveryTarget, TimeTarget
 
 SCRATCH_LABEL = "postgres-dr/scratch"
 ENVIRONMENT_LABEL = "postgres-dr/environment"
@@ -37,16 +38,9 @@ _NOT_FOR_SCRATCH = {
     "priorityClassName": "nothing else is to give way to it",
 }
 _ONLY_WE = ("hostssl all postgres all scram-sha-256",)
-_QUIET = {"max_logical_replication_workers": "0"}
-"""Subscriptions in the data would go on, and take from the publisher what the live database needs."""
-_QUIET_BY_LIBRARY = {
-    "pg_cron": {"cron.launch_active_jobs": "off"},
-    "timescaledb": {"timescaledb.max_background_workers": "0"},
-}
-"""Jobs in the data would run: they delete old rows, drop partitions, call other servers. Without the library the tables
-of timescaledb cannot be read; without workers it starts none (its ``loader.c``, ``bgw_launcher.c``)."""
 _WORKERS_ALONE = {"pg_partman_bgw", "pglogical", "pg_net", "pg_squeeze", "pg_failover_slots"}
-"""Libraries that start workers, and that no row needs to be read: they are not loaded."""
+"""Libraries that start workers, and that no row needs to be read: they are not loaded. The tables of timescaledb cannot
+be read without it."""
 _PASSIVE = {
     *("auth_delay", "auto_explain", "passwordcheck", "pg_prewarm", "pg_stat_statements", "sepgsql"),
     *("credcheck", "hypopg", "pg_hint_plan", "pg_qualstats", "pg_stat_kcache", "pg_stat_monitor", "pg_tde"),
@@ -61,10 +55,10 @@ def superuser_secret(scratch: str) -> str:
     return f"{scratch}-superuser"
 
 
-def is_scratch_for(cluster: ClusterSnapshot, source: str, target: RecoveryTarget) -> bool:
+def is_scratch_for(cluster: ClusterSnapshot, source: str, target: TimeTarget) -> bool:
     """Whether a scratch Cluster is of this source and this target, so that it can be used again."""
     marks = cluster.annotations
-    return marks.get(SOURCE_ANNOTATION) == source and marks.get(TARGET_ANNOTATION) == target.rfc3339
+    return marks.get(SOURCE_ANNOTATION) == source and marks.get(TARGET_ANNOTATION) == target.value
 
 
 def loaded_annotation(staging: str) -> str:
@@ -106,9 +100,9 @@ def derive_scratch_cluster(
     del spec["bootstrap"]["recovery"]["secret"]
     postgresql = {key: value for key, value in spec.get("postgresql", {}).items() if key not in {"synchronous", "ldap"}}
     libraries = postgresql.get("shared_preload_libraries") or ()
-    quiet = dict(_QUIET)
+    quiet = dict(NO_SUBSCRIPTIONS)
     for library in libraries:
-        quiet |= _QUIET_BY_LIBRARY.get(library, {})
+        quiet |= BY_LIBRARY.get(library, {})
     if libraries:
         postgresql["shared_preload_libraries"] = [one for one in libraries if one not in _WORKERS_ALONE]
     postgresql |= {"parameters": {**(postgresql.get("parameters") or {}), **quiet}, "pg_hba": list(_ONLY_WE)}
@@ -125,7 +119,7 @@ def derive_scratch_cluster(
 def warnings_of_scratch(source: ClusterSnapshot) -> Iterator[str]:
     """What a scratch Cluster of ``source`` may do to the world around it that could not be taken from it."""
     libraries = (source.spec.get("postgresql") or {}).get("shared_preload_libraries") or ()
-    known = {*_QUIET_BY_LIBRARY, *_WORKERS_ALONE, *_PASSIVE}
+    known = {*BY_LIBRARY, *_WORKERS_ALONE, *_PASSIVE}
     if unknown := ", ".join(library for library in libraries if library not in known):
         yield (
             f"The scratch Cluster loads {unknown}, as its source does: whether workers of it act on the data there, or "

@@ -1,17 +1,18 @@
 """Scratch Clusters in Kubernetes: made, found again, and deleted with all that is theirs."""
 
 import base64
-import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import Any
 
-from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
 from dr.cnpg.clusters import GROUP, PLURAL, VERSION, annotate_cluster, delete_cluster, find_cluster
 from dr.cnpg.scratch import ENVIRONMENT_LABEL, SCRATCH_LABEL, loaded_annotation, superuser_secret
 from dr.config.names import EXTRACTION, Purpose
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, StepFailedError
+from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
+from dr.kube.workloads import external_name
 
 
 def list_scratches(
@@ -45,7 +46,8 @@ def _marked(raw: Mapping[str, Any], purpose: Purpose, environment: str) -> bool:
 def make_scratch(api: KubernetesApi, manifest: Mapping[str, Any], *, limit: float, stop: Event) -> bool:
     """Create the Cluster; False when it is there. ``limit`` is in seconds, for what an earlier one of its name left.
 
-    Raises AccessError ``cluster-not-gone`` when that does not go: CloudNativePG would take an old volume for its own.
+    Raises StepFailedError ``cluster-not-gone`` when that does not go: CloudNativePG would take an old volume for its
+    own.
     """
     name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
     if find_cluster(api, namespace, name) is not None:
@@ -75,23 +77,41 @@ def superuser_password(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: f
     """
     name = superuser_secret(cluster.name)
     what = f"read the Secret {cluster.namespace}/{name}"
-    deadline = time.monotonic() + limit
-    while True:
+    for _ in poll(limit, stop=stop, what=f"the Secret {cluster.namespace}/{name}"):
         found = api.find(what, api.core.read_namespaced_secret, name, cluster.namespace)
         if found is not None:
             return base64.b64decode(found.data["password"]).decode()
-        if stop.wait(0.5) or time.monotonic() > deadline:
-            raise AccessError("not-found", f"could not {what}: it is not there", "repeat the command: it goes on")
+    raise AccessError("not-found", f"could not {what}: it is not there", "repeat the command: it goes on")
+
+
+def check_unserved(api: KubernetesApi, namespace: str, name: str, service: str) -> None:
+    """Raise StepFailedError ``scratch-serves`` where ``service`` leads to the Cluster ``name``: a label is copied
+    easily, and who moved the traffic there did not think of it as scratch.
+    """
+    if cluster_behind(external_name(api, namespace, service) or "", namespace) == name:
+        raise StepFailedError(
+            "scratch-serves",
+            f"the Service {namespace}/{service} leads to {name}, which is marked as a scratch Cluster: it stays",
+            f"if it is to serve, take the mark away: kubectl label cluster {name} -n {namespace} {SCRATCH_LABEL}-",
+        )
 
 
 def delete_scratch(
-    api: KubernetesApi, namespace: str, name: str, *, limit: float, stop: Event, purpose: Purpose = EXTRACTION
+    api: KubernetesApi,
+    namespace: str,
+    name: str,
+    *,
+    service: str,
+    limit: float,
+    stop: Event,
+    purpose: Purpose = EXTRACTION,
 ) -> bool:
     """Delete the scratch Cluster ``name``, and wait until its volumes and Secrets are gone. ``limit`` is in seconds.
 
     Returns False when it was gone. A Cluster without the mark of a scratch Cluster is left alone, whatever its name.
-    Raises AccessError ``cluster-not-gone`` at the limit.
+    Raises StepFailedError ``cluster-not-gone`` at the limit, and as :func:`check_unserved`.
     """
+    check_unserved(api, namespace, name, service)
     found = next((cluster for cluster in list_scratches(api, namespace, purpose) if cluster.name == name), None)
     if found is not None:
         delete_cluster(api, found, limit=limit, stop=stop)
@@ -102,23 +122,24 @@ def delete_scratch(
 
 def _await_leftovers_gone(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop: Event) -> None:
     """Wait for Kubernetes' garbage collector, which deletes what a Cluster owned."""
-    deadline = time.monotonic() + limit
     kinds: Mapping[str, Callable[..., Any]] = {
         "volumes": api.core.list_namespaced_persistent_volume_claim,
         "Secrets": api.core.list_namespaced_secret,
         "pods": api.core.list_namespaced_pod,
     }
-    for kind, call in kinds.items():
-        what = f"list the {kind} of {namespace}/{name}"
-        while _listed(api, what, call, namespace, f"cnpg.io/cluster={name}"):
-            if stop.wait(0.2):
-                return
-            if time.monotonic() > deadline:
-                raise AccessError(
-                    "cluster-not-gone",
-                    f"{kind} of the Cluster {namespace}/{name} are still there {limit:.0f} s after it",
-                    f"see what holds them: kubectl get pvc,secret,pod -l cnpg.io/cluster={name} -n {namespace}",
-                )
+    for _ in poll(limit, stop=stop, what=f"what is left of the Cluster {namespace}/{name} to go"):
+        left = [
+            kind
+            for kind, call in kinds.items()
+            if _listed(api, f"list the {kind} of {namespace}/{name}", call, namespace, f"cnpg.io/cluster={name}")
+        ]
+        if not left:
+            return
+    raise StepFailedError(
+        "cluster-not-gone",
+        f"{', '.join(left)} of the Cluster {namespace}/{name} are still there {limit:.0f} s after it",
+        f"see what holds them: kubectl get pvc,secret,pod -l cnpg.io/cluster={name} -n {namespace}",
+    )
 
 
 def _listed(api: KubernetesApi, what: str, call: Callable[..., Any], namespace: str, selector: str) -> Sequence[Any]:

@@ -18,10 +18,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, mod
 from pydantic.alias_generators import to_snake
 
 from dr.config.health import HealthSettings
-from dr.config.names import cluster_name_fault
+from dr.config.names import cluster_name_fault, recovered_name_fault
 from dr.config.stack_file import Name, SecretsProvider, Section, StateUrl, own_keys, read_section
 from dr.core.errors import RequestError
-from dr.core.target import LATEST, RecoveryTarget
+from dr.core.target import LATEST, TimeTarget
 
 
 class Rule(StrEnum):
@@ -73,6 +73,12 @@ def _cluster_name(value: str) -> str:
     return value
 
 
+def _recovered_name(value: str) -> str:
+    if fault := recovered_name_fault(value):
+        raise ValueError(f"{fault}; write a shorter or simpler name, such as postgres-prod-recovered")
+    return value
+
+
 def _url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -97,7 +103,7 @@ def _moment(value: object) -> str:
     """A time with a zone, in RFC 3339 and UTC. YAML has read it already where it was written without quotes."""
     text = value.isoformat() if isinstance(value, datetime) else str(value)
     try:
-        return RecoveryTarget.parse(text, now=datetime.max.replace(tzinfo=UTC)).rfc3339
+        return TimeTarget.parse(text, now=datetime.max.replace(tzinfo=UTC)).value
     except RequestError as error:
         raise ValueError(f"{error.cause.split(': ', 1)[-1]}; write one such as 2026-04-27T09:55:00Z") from error
 
@@ -107,6 +113,7 @@ def _target(value: object) -> str:
 
 
 ClusterName = Annotated[str, AfterValidator(_cluster_name)]
+RecoveredName = Annotated[str, AfterValidator(_recovered_name)]
 
 
 class KubernetesAccess(Section):
@@ -219,7 +226,7 @@ class Environment(Section):
     backup: BackupPlace
     namespace: Name
     source_cluster: ClusterName
-    recovered_cluster: ClusterName
+    recovered_cluster: RecoveredName
     service: Name
     workloads: Workloads
     timeouts: Timeouts = Timeouts()

@@ -100,5 +100,5 @@ CHECKS = (
     *("base-backup", "backup-objects", "backup-size", "backup-runs", "schedule", "claims"),
     *("bucket", "retention", "bucket-location", "credentials", "identity"),
     *("operator", "operator-version", "archive-method", "plugin", "argocd"),
-    "rto",
+    *("engine", "rto"),
 )

@@ -10,7 +10,23 @@ CLUSTER_NAME_LIMIT = 50
 """The longest name CloudNativePG takes for a Cluster: it adds suffixes of up to 13 characters for Services and Jobs
 (``validateName`` in its ``cluster_webhook.go``)."""
 
+_LABEL_LIMIT = 63
+"""Of a label's value, and so of a Job's name, which its pods have as a label."""
+_FROM_BACKUP, _FROM_SNAPSHOTS = "-1-full-recovery", "-1-snapshot-recovery"
+"""What CloudNativePG adds to a Cluster's name for the Job that recovers it (its ``pkg/specs/jobs.go``). Its webhook
+does not know of that: a longer name is taken, and then nothing is ever created."""
+RECOVERED_NAME_LIMIT = _LABEL_LIMIT - len(_FROM_BACKUP)
+SNAPSHOT_NAME_LIMIT = _LABEL_LIMIT - len(_FROM_SNAPSHOTS)
+"""The longest name of a Cluster that is recovered: from a base backup in the object store, from volume snapshots."""
+
 _DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+
+
+def recovered_name_fault(name: str, *, limit: int = RECOVERED_NAME_LIMIT) -> str | None:
+    """Why ``name`` cannot be that of a Cluster that is recovered, or None when it can."""
+    if len(name) > limit:
+        return f"is {len(name)} characters long; the Job that recovers a Cluster can be made for at most {limit}"
+    return cluster_name_fault(name)
 
 
 def cluster_name_fault(name: str) -> str | None:
@@ -24,7 +40,7 @@ def cluster_name_fault(name: str) -> str | None:
 
 def check_cluster_name(name: str) -> None:
     """Raise RequestError when ``name`` cannot be a recovered Cluster's."""
-    if fault := cluster_name_fault(name):
+    if fault := recovered_name_fault(name):
         raise RequestError(
             "name-impossible",
             f"the recovered cluster's name {name!r} {fault}",
@@ -35,14 +51,14 @@ def check_cluster_name(name: str) -> None:
 def free_name(wanted: str, taken: Collection[str]) -> str:
     """``wanted``, or the first of ``wanted-2``, ``wanted-3``, ... that is not in ``taken``.
 
-    The result stays within CloudNativePG's limit: a long name loses its end to make room for the number.
+    A name with a number can be recovered from any base: a long one loses its end to make room.
     """
     if wanted not in taken:
         return wanted
     number = 2
     while True:
         suffix = f"-{number}"
-        candidate = wanted[: CLUSTER_NAME_LIMIT - len(suffix)].rstrip("-") + suffix
+        candidate = wanted[: SNAPSHOT_NAME_LIMIT - len(suffix)].rstrip("-") + suffix
         if candidate not in taken:
             return candidate
         number += 1
@@ -69,8 +85,8 @@ PURPOSES = (EXTRACTION, DRILL)
 
 
 def scratch_name(source: str, taken: frozenset[str], purpose: Purpose = EXTRACTION) -> str:
-    """``<source>-scratch`` or the like, with a number where that is taken, within CloudNativePG's limit."""
-    base = source[: CLUSTER_NAME_LIMIT - len(purpose.suffix)].rstrip("-")
+    """``<source>-scratch`` or the like, with a number where that is taken; it can be recovered from any base."""
+    base = source[: SNAPSHOT_NAME_LIMIT - len(purpose.suffix)].rstrip("-")
     return free_name(f"{base}{purpose.suffix}", taken)
 
 

@@ -8,20 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dr.core.plan import Step
+from dr.core.plan import StepTaken
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stopped:
     """Where an operation stood when it failed: the step it was in, those done before, and the command to go on with.
-    ``report`` is where its report was kept, empty where it was not.
+    ``report`` is where its report was kept, empty where it was not. ``unwritten`` says why the journal is not complete,
+    empty where it is.
     """
 
-    at: Step
-    done: tuple[Step, ...]
+    at: StepTaken
+    done: tuple[StepTaken, ...]
     go_on: str
     journal: str
     report: str = ""
+    unwritten: str = ""
 
 
 class DrError(Exception):
@@ -40,7 +42,9 @@ class DrError(Exception):
         self.cause = cause
         self.remedy = remedy
         self.stopped: Stopped | None = None
-        """Set by the runner when steps had begun; None means that nothing was changed."""
+        """Set by the runner when steps had begun; None means that nothing was changed, unless it is ``unsure``."""
+        self.unsure = False
+        """Set where it is not known whether a change was begun."""
 
 
 class FaultError(DrError):
@@ -85,7 +89,7 @@ class RefusedError(DrError):
 
 
 class AccessError(DrError):
-    """The Kubernetes API or the object store cannot be reached, or does not let us in."""
+    """What has to be looked at cannot be: it does not answer, does not let us in, or holds what cannot be read."""
 
     exit_code = 5
     family = "access"
@@ -112,6 +116,16 @@ class VerificationError(DrError):
     family = "verification"
 
 
+class StepFailedError(DrError):
+    """Everything answered, and a step did not bring about what it is for: it was undone, refused, or not there in time.
+
+    No kind of :class:`AccessError`: who catches that one goes on without what could not be looked at.
+    """
+
+    exit_code = 10
+    family = "step"
+
+
 class DeclinedError(DrError):
     """The operator said no at the confirmation. Nothing was changed."""
 
@@ -126,7 +140,13 @@ class InterruptedOperationError(DrError):
     family = "interrupted"
 
 
+def problems_of(error: DrError) -> tuple[Problem, ...]:
+    """What an error says, one or more."""
+    if isinstance(error, RefusedError):
+        return error.problems
+    return (Problem(code=error.code, cause=error.cause, remedy=error.remedy),)
+
+
 def told(error: DrError) -> str:
     """What happened and what to do, in plain lines, for where nothing renders it."""
-    problems = error.problems if isinstance(error, RefusedError) else (error,)
-    return "\n".join(f"{problem.code}: {problem.cause}\n  {problem.remedy}" for problem in problems)
+    return "\n".join(f"{one.code}: {one.cause}\n  {one.remedy}" for one in problems_of(error))

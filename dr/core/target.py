@@ -1,116 +1,343 @@
 """The recovery target: where a recovery stops, in every form that CloudNativePG takes, and how people write a moment.
 
-It becomes a :class:`RecoveryTarget` at the door and is never a string again, because the string forms are where users
+It becomes a :data:`RecoveryTarget` at the door and is never a string again, because the string forms are where users
 get hurt: CloudNativePG passes some of them to PostgreSQL unchanged, where the server's own time zone then decides.
 """
 
 import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar, Literal, Self, TypeAlias, assert_never
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dr.core.errors import RequestError
+from dr.core.text import exact_moment_of, moment_of, rfc3339_of
 from dr.core.wal_names import lsn as lsn_text
+from dr.core.wal_names import position_of
+
+_LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
+_FIRST_XID = 3  # FirstNormalTransactionId in PostgreSQL's transam.h
+_LONGEST_NAME = 63  # MAXFNAMELEN - 1
+_32_BITS = 2**32
 
 LATEST = "latest"
 """In place of a target, where a recovery to the end of the archived WAL is written down."""
 
 
-@dataclass(frozen=True)
-class RecoveryTarget:
-    """Where to stop: exactly one of ``time``, ``lsn``, ``xid``, ``name`` and ``immediate``.
-
-    ``time`` is aware and in UTC; ``lsn`` is a position in the WAL, in bytes; ``xid`` a transaction; ``name`` a restore
-    point; ``immediate`` stops as soon as the base backup is consistent. The rest says how to get there: from
-    ``backup_id`` (None: CloudNativePG's choice), along ``timeline`` (None: the latest), and with ``exclusive`` without
-    the transaction at the target itself, which is kept otherwise (PostgreSQL manual, "Recovery Target").
+@dataclass(frozen=True, kw_only=True)
+class _Target(ABC):
+    """Where to stop, and how to get there: from ``backup_id`` (None: CloudNativePG's choice), along ``timeline`` (None:
+    the latest).
     """
 
-    time: datetime | None = None
-    lsn: int | None = None
-    xid: int | None = None
-    name: str | None = None
-    immediate: bool = False
+    field: ClassVar[str]
+    """In the ``recoveryTarget`` of a Cluster (CloudNativePG's ``cluster_types.go``)."""
+    option: ClassVar[str]
+    """Of the command line."""
+    needs_backup_id: ClassVar[bool]
+    """Whether it does not tell which base backup comes before it (``validateRecoveryTarget`` in
+    ``cluster_webhook.go``)."""
+
     backup_id: str | None = None
     timeline: int | None = None
-    exclusive: bool = False
 
     @classmethod
-    def parse(cls, text: str, *, now: datetime) -> "RecoveryTarget":
-        """A time with a zone. Raises RequestError when it is malformed, has no zone, or lies after ``now``."""
-        return cls(read_time(text, now=now))
+    @abstractmethod
+    def parse(cls, text: str, /, *, now: datetime) -> Self:
+        """What the option says. Raises RequestError."""
 
     @property
-    def rfc3339(self) -> str:
-        """The time in the form to send: RFC 3339 with an explicit offset, which CloudNativePG normalises for
-        PostgreSQL. Empty for a target that is no time.
+    @abstractmethod
+    def value(self) -> str | Literal[True]:
+        """What the field and the option have; True for a flag."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """For people; times in UTC."""
+
+    @abstractmethod
+    def begins_from(self, end: datetime, end_lsn: int, /) -> bool:
+        """Whether CloudNativePG takes a base backup that ended there (barman-cloud's ``catalog.go``)."""
+
+    @abstractmethod
+    def reached_by(self, reason: str) -> bool:
+        """Whether PostgreSQL stopped because of this target, and at or behind it. ``reason`` is that of a timeline's
+        history file (``getRecoveryStopReason`` in ``xlogrecovery.c``).
         """
-        if self.time is None:
-            return ""
-        return self.time.isoformat(timespec="microseconds" if self.time.microsecond else "seconds")
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The ``recoveryTarget`` of a Cluster (CloudNativePG's ``cluster_types.go``)."""
-        fields = {
-            "targetTime": self.rfc3339,
-            "targetLSN": "" if self.lsn is None else lsn_text(self.lsn),
-            "targetXID": "" if self.xid is None else str(self.xid),
-            "targetName": self.name,
-            "targetImmediate": self.immediate,
-            "backupID": self.backup_id,
-            "targetTLI": "" if self.timeline is None else str(self.timeline),
-            "exclusive": self.exclusive,
-        }
-        return {key: value for key, value in fields.items() if value}
+        """The ``recoveryTarget`` of a Cluster."""
+        rest = {"backupID": self.backup_id, "targetTLI": self._timeline, "exclusive": self._exclusive}
+        return {self.field: self.value, **{key: value for key, value in rest.items() if value}}
 
     @property
     def options(self) -> list[str]:
         """The words of the command line that ask for this target."""
-        told = {
-            "--target-time": self.rfc3339,
-            "--target-lsn": "" if self.lsn is None else lsn_text(self.lsn),
-            "--target-xid": "" if self.xid is None else str(self.xid),
-            "--target-name": self.name,
-            "--backup-id": self.backup_id,
-            "--timeline": "" if self.timeline is None else str(self.timeline),
-        }
-        flags = {"--target-immediate": self.immediate, "--exclusive": self.exclusive}
-        words = [word for option, value in told.items() if value for word in (option, value)]
+        values = {self.option: self.value, "--backup-id": self.backup_id, "--timeline": self._timeline}
+        flags = {self.option: self.value is True, "--exclusive": self._exclusive}
+        words = [word for option, value in values.items() if isinstance(value, str) for word in (option, value)]
         return [*words, *(flag for flag, on in flags.items() if on)]
-
-    def __str__(self) -> str:
-        """For people; times in UTC."""
-        if self.time is not None:
-            return f"{self.time.isoformat(sep=' ', timespec='auto').removesuffix('+00:00')} UTC"
-        if self.lsn is not None:
-            return f"LSN {lsn_text(self.lsn)}"
-        if self.xid is not None:
-            return f"transaction {self.xid}"
-        if self.name is not None:
-            return f"restore point {self.name!r}"
-        return f"the end of base backup {self.backup_id}" if self.backup_id else "the end of the base backup"
 
     @property
     def how(self) -> str:
-        """What the rest says, for people: which timeline, and whether the target itself is kept."""
-        by_commit = self.name is None and not self.immediate
-        kept = "exclusive" if self.exclusive else "inclusive"
-        timeline = f"timeline {self.timeline}" if self.timeline else ""
-        return ", ".join(part for part in (kept if by_commit else "", timeline) if part)
+        """How to get there, for people: which timeline, and whether the target itself is kept."""
+        return f"timeline {self.timeline}" if self.timeline else ""
+
+    @property
+    def _timeline(self) -> str | None:
+        return str(self.timeline) if self.timeline else None
+
+    @property
+    def _exclusive(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CommitTarget(_Target):
+    """A target among commits: with ``exclusive`` without the transaction at the target itself, which is kept otherwise
+    (PostgreSQL manual, "Recovery Target").
+    """
+
+    exclusive: bool = False
+
+    @property
+    def how(self) -> str:
+        """How to get there, for people: which timeline, and whether the target itself is kept."""
+        return ", ".join(part for part in ("exclusive" if self.exclusive else "inclusive", super().how) if part)
+
+    @property
+    def _exclusive(self) -> bool:
+        return self.exclusive
+
+
+@dataclass(frozen=True)
+class TimeTarget(_CommitTarget):
+    """The moment ``time``, aware and in UTC."""
+
+    field = "targetTime"
+    option = "--target-time"
+    needs_backup_id = False
+
+    time: datetime
+
+    @classmethod
+    def parse(cls, text: str, /, *, now: datetime) -> Self:
+        """A time with a zone. Raises RequestError when it is malformed, has no zone, or lies after ``now``."""
+        return cls(read_time(text, now=now))
+
+    @property
+    def value(self) -> str:
+        """RFC 3339 with an explicit offset, which CloudNativePG normalises for PostgreSQL."""
+        return rfc3339_of(self.time)
+
+    def __str__(self) -> str:
+        """For people."""
+        return exact_moment_of(self.time)
+
+    def begins_from(self, end: datetime, _: int, /) -> bool:
+        """One that had ended by then."""
+        return end <= self.time
+
+    def reached_by(self, reason: str) -> bool:
+        """By the time of the commit that PostgreSQL stopped at."""
+        moment = written_time(reason.strip().partition(" ")[2])
+        return moment is not None and (moment >= self.time if self.exclusive else moment > self.time)
+
+
+@dataclass(frozen=True)
+class LsnTarget(_CommitTarget):
+    """The position ``lsn`` in the WAL, in bytes."""
+
+    field = "targetLSN"
+    option = "--target-lsn"
+    needs_backup_id = False
+
+    lsn: int
+
+    @classmethod
+    def parse(cls, text: str, /, **_: object) -> Self:
+        """A position as PostgreSQL writes it. Raises RequestError."""
+        if not _LSN.fullmatch(text.strip()):
+            raise RequestError(
+                "target-lsn-malformed",
+                f"{cls.option} {text!r} is no position in the WAL",
+                f"write it as PostgreSQL does, as in {cls.option} 0/3000028",
+            )
+        return cls(position_of(text.strip()))
+
+    @property
+    def value(self) -> str:
+        """As PostgreSQL writes it."""
+        return lsn_text(self.lsn)
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"LSN {self.value}"
+
+    def begins_from(self, _: datetime, end_lsn: int, /) -> bool:
+        """One that had ended before it: barman-cloud compares by "less"."""
+        return end_lsn < self.lsn
+
+    def reached_by(self, reason: str) -> bool:
+        """By the position that PostgreSQL stopped at."""
+        position = re.fullmatch(r"(?:before|after) LSN ([0-9A-F]+/[0-9A-F]+)", reason.strip())
+        return position is not None and position_of(position[1]) >= self.lsn
+
+
+@dataclass(frozen=True)
+class XidTarget(_CommitTarget):
+    """The transaction ``xid``."""
+
+    field = "targetXID"
+    option = "--target-xid"
+    needs_backup_id = True
+
+    xid: int
+
+    @classmethod
+    def parse(cls, text: str, /, **_: object) -> Self:
+        """A transaction's ID without its epoch. Raises RequestError."""
+        number = int(text) if re.fullmatch(r"[0-9]{1,20}", text) else -1
+        if number >= _32_BITS:
+            raise RequestError(
+                "target-xid-malformed",
+                f"{cls.option} {text} has an epoch: PostgreSQL's recovery takes the lower 32 bits alone",
+                f"give {cls.option} {number % _32_BITS}, if it is of the epoch that the base backup is of",
+            )
+        if number < _FIRST_XID:
+            raise RequestError(
+                "target-xid-malformed",
+                f"{cls.option} {text!r} is no transaction's ID",
+                f"give a number from {_FIRST_XID} to {_32_BITS - 1}, such as pg_current_xact_id() returned",
+            )
+        return cls(number)
+
+    @property
+    def value(self) -> str:
+        """In decimal."""
+        return str(self.xid)
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"transaction {self.xid}"
+
+    def begins_from(self, _: datetime, __: int, /) -> bool:
+        """Any: nothing tells which ones are before it."""
+        return True
+
+    def reached_by(self, reason: str) -> bool:
+        """By its number."""
+        return re.fullmatch(rf"(before|after) transaction {self.xid}", reason.strip()) is not None
+
+
+@dataclass(frozen=True)
+class NameTarget(_Target):
+    """The restore point ``name``."""
+
+    field = "targetName"
+    option = "--target-name"
+    needs_backup_id = True
+
+    name: str
+
+    @classmethod
+    def parse(cls, text: str, /, **_: object) -> Self:
+        """A restore point's name. Raises RequestError."""
+        if not text or len(text.encode()) > _LONGEST_NAME or re.search(r"[\x00-\x1f\x7f]", text):
+            raise RequestError(
+                "target-name-malformed",
+                f"{cls.option} {text!r} cannot be a restore point's name",
+                f"give the one that pg_create_restore_point() got: 1 to {_LONGEST_NAME} bytes, no control characters",
+            )
+        return cls(text)
+
+    @property
+    def value(self) -> str:
+        """The name."""
+        return self.name
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"restore point {self.name!r}"
+
+    def begins_from(self, _: datetime, __: int, /) -> bool:
+        """Any: nothing tells which ones are before it."""
+        return True
+
+    def reached_by(self, reason: str) -> bool:
+        """By its name."""
+        return reason.strip() == f'at restore point "{self.name}"'
+
+
+@dataclass(frozen=True)
+class ImmediateTarget(_Target):
+    """As soon as the base backup is consistent."""
+
+    field = "targetImmediate"
+    option = "--target-immediate"
+    needs_backup_id = True
+
+    @classmethod
+    def parse(cls, _: str, /, **__: object) -> Self:
+        """A flag has no text."""
+        return cls()
+
+    @property
+    def value(self) -> Literal[True]:
+        """A flag."""
+        return True
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"the end of base backup {self.backup_id}" if self.backup_id else "the end of the base backup"
+
+    def begins_from(self, _: datetime, __: int, /) -> bool:
+        """Any: it is the end of the one that is named."""
+        return True
+
+    def reached_by(self, reason: str) -> bool:
+        """As PostgreSQL says it."""
+        return reason.strip() == "reached consistency"
+
+
+RecoveryTarget: TypeAlias = TimeTarget | LsnTarget | XidTarget | NameTarget | ImmediateTarget
+"""Where to stop. What each kind means is in its class; where else they differ, ``assert_never`` has mypy find a kind
+that was forgotten.
+"""
+
+
+def time_of(target: RecoveryTarget | None) -> datetime | None:
+    """The moment of ``target``, aware UTC; None for one that is no time."""
+    match target:
+        case TimeTarget():
+            return target.time
+        case LsnTarget() | XidTarget() | NameTarget() | ImmediateTarget() | None:
+            return None
+        case _:
+            assert_never(target)
 
 
 def written(target: RecoveryTarget | None) -> str:
     """A target as it is written down: a plain time as it is sent, other fields by their names, or ``latest`` for None,
     the end of the archived WAL.
     """
-    if target is None:
-        return LATEST
-    fields = target.manifest
-    first = fields.pop("targetTime", "")
-    rest = [f"{key}={str(value).lower() if value is True else value}" for key, value in fields.items()]
-    return ", ".join([*([first] if first else []), *rest])
+    return LATEST if target is None else _fields(target.manifest)
+
+
+def written_fields(manifest: Mapping[str, Any]) -> str:
+    """The ``recoveryTarget`` of a manifest, written so; without the base backup, which says where it begins and not
+    where it stops. Empty where nothing but that is in it.
+    """
+    return _fields({key: value for key, value in manifest.items() if key != "backupID"})
+
+
+def _fields(manifest: Mapping[str, Any]) -> str:
+    first = [str(manifest[TimeTarget.field])] if TimeTarget.field in manifest else []
+    rest = ((key, value) for key, value in manifest.items() if key != TimeTarget.field)
+    return ", ".join([*first, *(f"{key}={'true' if value is True else value}" for key, value in rest)])
 
 
 def written_time(text: str | None) -> datetime | None:
@@ -141,7 +368,7 @@ class LaterCommits:
             return "no transaction" if self.complete else "no transaction in the WAL that is still on the server"
         least = "" if self.complete else "at least "
         plural = "" if self.count == 1 else "s"
-        return f"{least}{self.count:,} transaction{plural}, the last at {RecoveryTarget(self.last)}"
+        return f"{least}{self.count:,} transaction{plural}, the last at {exact_moment_of(self.last)}"
 
 
 _EXAMPLE = "2026-04-27T09:55:00Z"
@@ -178,7 +405,7 @@ def read_time(text: str, *, now: datetime) -> datetime:
     if utc > now:
         raise RequestError(
             "target-time-in-the-future",
-            f"--target-time {text!r} is {utc:%Y-%m-%d %H:%M:%S} UTC, and now it is {now:%Y-%m-%d %H:%M:%S} UTC",
+            f"--target-time {text!r} is {moment_of(utc)}, and now it is {moment_of(now)}",
             "give the moment just before the damage; it has to lie in the past (is the zone right?)",
         )
     return utc

@@ -5,18 +5,25 @@ transaction or "immediate" without a base backup's ID, and values that are none.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from dr.core.errors import RequestError
-from dr.core.target import AUTO, NEVER, NEWEST, RecoveryTarget
-from dr.core.wal_names import position_of
+from dr.core.target import (
+    AUTO,
+    NEVER,
+    NEWEST,
+    ImmediateTarget,
+    LsnTarget,
+    NameTarget,
+    RecoveryTarget,
+    TimeTarget,
+    XidTarget,
+)
 
-_LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
 _BACKUP_ID = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]*")
-_FIRST_XID = 3  # FirstNormalTransactionId in PostgreSQL's transam.h
-_LONGEST_NAME = 63  # MAXFNAMELEN - 1
 _32_BITS = 2**32
 
 
@@ -42,23 +49,40 @@ class TargetOptions:
                 f"--backup-id and --snapshot {snapshot} are given: each says what to begin from",
                 "keep one of them",
             )
-        found = RecoveryTarget(
-            time=None if self.target_time is None else RecoveryTarget.parse(self.target_time, now=now).time,
-            lsn=None if self.target_lsn is None else _lsn(self.target_lsn),
-            xid=None if self.target_xid is None else _xid(self.target_xid),
-            name=None if self.target_name is None else _name(self.target_name),
-            immediate=self.target_immediate,
+        ((kind, text),) = self._targets.items()
+        found = kind.parse(text, now=now)
+        found = replace(
+            found,
             backup_id=None if self.backup_id is None else _backup_id(self.backup_id),
             timeline=None if self.timeline is None else _timeline(self.timeline),
-            exclusive=self.exclusive,
         )
-        self._check_modifiers(base_named=self.backup_id is not None or snapshot not in {AUTO, NEVER, NEWEST})
-        return found
+        if found.needs_backup_id and self.backup_id is None and snapshot in {AUTO, NEVER, NEWEST}:
+            raise RequestError(
+                "target-needs-backup-id",
+                f"{found.option} does not tell which base backup comes before it, so CloudNativePG wants one to be "
+                "named",
+                "add --backup-id; python -m dr window lists them; or --snapshot with the name of a Backup",
+            )
+        match found:
+            case TimeTarget() | LsnTarget() | XidTarget():
+                return replace(found, exclusive=self.exclusive)
+            case NameTarget() | ImmediateTarget() if self.exclusive:
+                raise RequestError(
+                    "exclusive-without-effect",
+                    f"--exclusive means nothing with {found.option}: PostgreSQL heeds it for a time, an LSN or a "
+                    "transaction",
+                    "leave --exclusive out",
+                )
+            case NameTarget() | ImmediateTarget():
+                return found
+            case _:
+                assert_never(found)
 
     def check_alone(self, option: str) -> None:
         """Raise RequestError where anything is given that contradicts ``option``, which is a target by itself."""
         modifiers = {"--backup-id": self.backup_id, "--timeline": self.timeline, "--exclusive": self.exclusive or None}
-        given = [*self._targets, *(name for name, value in modifiers.items() if value is not None)]
+        given = [kind.option for kind in self._targets]
+        given += [name for name, value in modifiers.items() if value is not None]
         if given:
             raise RequestError(
                 "targets-exclude-each-other",
@@ -67,19 +91,19 @@ class TargetOptions:
             )
 
     @property
-    def _targets(self) -> list[str]:
-        """The options that are targets, of those given."""
-        values = {
-            "--target-time": self.target_time,
-            "--target-lsn": self.target_lsn,
-            "--target-xid": self.target_xid,
-            "--target-name": self.target_name,
+    def _targets(self) -> Mapping[type[RecoveryTarget], str]:
+        """The kinds of target that are given, each with its text."""
+        values: dict[type[RecoveryTarget], str | None] = {
+            TimeTarget: self.target_time,
+            LsnTarget: self.target_lsn,
+            XidTarget: self.target_xid,
+            NameTarget: self.target_name,
+            ImmediateTarget: "" if self.target_immediate else None,
         }
-        given = [option for option, value in values.items() if value is not None]
-        return [*given, *(["--target-immediate"] if self.target_immediate else [])]
+        return {kind: text for kind, text in values.items() if text is not None}
 
     def _check_number(self) -> None:
-        given = self._targets
+        given = [kind.option for kind in self._targets]
         if not given:
             raise RequestError(
                 "target-missing",
@@ -93,58 +117,6 @@ class TargetOptions:
                 f"{' and '.join(given)} are given: a recovery stops at one target",
                 "keep one of them",
             )
-
-    def _check_modifiers(self, *, base_named: bool) -> None:
-        (given,) = self._targets
-        if given in {"--target-xid", "--target-name", "--target-immediate"} and not base_named:
-            raise RequestError(
-                "target-needs-backup-id",
-                f"{given} does not tell which base backup comes before it, so CloudNativePG wants one to be named",
-                "add --backup-id; python -m dr window lists them; or --snapshot with the name of a Backup",
-            )
-        if self.exclusive and given in {"--target-name", "--target-immediate"}:
-            raise RequestError(
-                "exclusive-without-effect",
-                f"--exclusive means nothing with {given}: PostgreSQL heeds it for a time, an LSN or a transaction",
-                "leave --exclusive out",
-            )
-
-
-def _lsn(text: str) -> int:
-    if not _LSN.fullmatch(text.strip()):
-        raise RequestError(
-            "target-lsn-malformed",
-            f"--target-lsn {text!r} is no position in the WAL",
-            "write it as PostgreSQL does, as in --target-lsn 0/3000028",
-        )
-    return position_of(text.strip())
-
-
-def _xid(text: str) -> int:
-    number = int(text) if re.fullmatch(r"[0-9]{1,20}", text) else -1
-    if number >= _32_BITS:
-        raise RequestError(
-            "target-xid-malformed",
-            f"--target-xid {text} has an epoch: PostgreSQL's recovery takes the lower 32 bits alone",
-            f"give --target-xid {number % _32_BITS}, if it is of the epoch that the base backup is of",
-        )
-    if number < _FIRST_XID:
-        raise RequestError(
-            "target-xid-malformed",
-            f"--target-xid {text!r} is no transaction's ID",
-            f"give a number from {_FIRST_XID} to {_32_BITS - 1}, such as pg_current_xact_id() returned",
-        )
-    return number
-
-
-def _name(text: str) -> str:
-    if not text or len(text.encode()) > _LONGEST_NAME or re.search(r"[\x00-\x1f\x7f]", text):
-        raise RequestError(
-            "target-name-malformed",
-            f"--target-name {text!r} cannot be a restore point's name",
-            f"give the one that pg_create_restore_point() got: 1 to {_LONGEST_NAME} bytes, no control characters",
-        )
-    return text
 
 
 def _backup_id(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from dr.cnpg.cluster import cluster_behind
 from dr.config.environment import Environment, RecoveryWish
-from dr.core.target import LATEST, RecoveryTarget
+from dr.core.target import LATEST, TimeTarget
 from dr.run.record import Record
 
 
@@ -44,11 +44,11 @@ class WishSeen:
     back: bool = False
 
     @property
-    def target(self) -> RecoveryTarget | None:
+    def target(self) -> TimeTarget | None:
         """The target that is asked for; None for the end of the WAL, or where nothing is."""
         if self.wish is None or self.wish.target_time == LATEST:
             return None
-        return RecoveryTarget(datetime.fromisoformat(self.wish.target_time))
+        return TimeTarget(datetime.fromisoformat(self.wish.target_time))
 
     def __str__(self) -> str:
         """For people."""

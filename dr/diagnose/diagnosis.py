@@ -16,6 +16,7 @@ from dr.diagnose.failure_table import (
     ARCHIVE,
     BUCKET,
     CLUSTER_DESTROYED,
+    CONTROL_PLANE,
     DATA_CORRUPTION,
     NODE_NOT_READY,
     POD_CRASH,
@@ -26,7 +27,7 @@ from dr.diagnose.failure_table import (
     THIS_MACHINE,
     Row,
 )
-from dr.diagnose.symptoms import GONE, Incident, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
+from dr.diagnose.symptoms import GONE, KUBERNETES_PARTS, Incident, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
 
 RECENT = timedelta(minutes=10)
 """How long ago a container may have ended for it to be told."""
@@ -57,18 +58,24 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What was found, the worst first; ``notes`` are what was seen, or not seen, beside it."""
+    """What was found, the worst first; ``notes`` are what was seen, or not seen, besides. ``looked`` are the parts that
+    were seen, ``blind`` those that were not: of these nothing is known, good or bad.
+    """
 
     environment: Environment
     seen_at: datetime
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    looked: tuple[str, ...]
+    blind: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
         """The diagnosis as plain values."""
         return {
             "environment": self.environment.name,
             "seenAt": self.seen_at.isoformat(),
+            "looked": list(self.looked),
+            "notSeen": list(self.blind),
             "findings": [
                 {
                     "row": finding.row.key,
@@ -90,12 +97,26 @@ class Diagnosis:
 def diagnose(environment: Environment, seen: Symptoms) -> Diagnosis:
     """Which rows of the failure table these symptoms are."""
     found = list(_Rules(environment, seen).findings())
+    parts = dict(_parts(environment, seen))
     return Diagnosis(
         environment=environment,
         seen_at=seen.seen_at,
         findings=tuple(sorted(found, key=lambda finding: ROWS.index(finding.row))),
         notes=tuple(_notes(environment, seen)),
+        looked=tuple(part for part, known in parts.items() if known),
+        blind=tuple(part for part, known in parts.items() if not known),
     )
+
+
+def _parts(environment: Environment, seen: Symptoms) -> Iterator[tuple[str, bool]]:
+    """Each part, and whether it was seen: a bucket that Google says is not there was."""
+    kubernetes = seen.kubernetes
+    blind = KUBERNETES_PARTS if isinstance(kubernetes, Silence) else kubernetes.blind
+    for part in KUBERNETES_PARTS:
+        yield part, part not in blind
+    yield "the bucket", seen.bucket is None or seen.bucket.code == "bucket-missing"
+    yield "the application", bool(environment.smoke_test_url)
+    yield "Google's status page", not isinstance(seen.incidents, Silence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +145,13 @@ class _Rules:
         kubernetes, bucket = self._seen.kubernetes, self._seen.bucket
         api_silent = isinstance(kubernetes, Silence) and kubernetes.code in _UNANSWERED
         bucket_silent = bucket is not None and bucket.code in _UNANSWERED
-        if api_silent and bucket_silent and isinstance(self._seen.incidents, Silence):
+        # A login that fails here is no answer of Google's.
+        reached = bucket is None or bucket.code in {"bucket-missing", "bucket-forbidden", "archive-empty"}
+        if api_silent and not reached and isinstance(self._seen.incidents, Silence) and not self._seen.gke:
             yield Finding(
                 row=THIS_MACHINE,
-                seen="neither the Kubernetes API, nor the bucket, nor Google's status page can be reached from here",
+                seen="neither the Kubernetes API, nor the bucket, nor Google's status page was reached from here"
+                + ("" if bucket_silent or bucket is None else f": {bucket.cause}"),
                 command=self._say.dr("diagnose"),
                 unless="mend this machine's network or VPN, or go to another one, and look again",
                 proven=False,
@@ -153,12 +177,22 @@ class _Rules:
             seen="; ".join(
                 [*([f"Google reports for {self._seen.region}: {told}"] if told else []), *([broken] * both_silent)]
             ),
-            command=self._say.dr("full-rebuild --region REGION --dry-run"),
-            unless="if it cannot be waited for: what another region needs is told by the dry run; docs/rebuild.md",
+            command=self._say.dr("full-rebuild --region REGION --dry-run" if going_on else "diagnose"),
+            unless="if it cannot be waited for: what another region needs is told by the dry run; docs/rebuild.md"
+            if going_on
+            else "Google reports nothing for it yet: look again, here and on another network",
             proven=bool(going_on) and both_silent,
         )
 
     def _no_kubernetes(self, silence: Silence, *, both_silent: bool) -> Finding:
+        if silence.code == "api-error":
+            return Finding(
+                row=CONTROL_PLANE,
+                seen=silence.cause,
+                command=self._say.kubectl("get --raw /readyz?verbose"),
+                unless="if it goes on for more than 15 minutes: Google's support; it says nothing about the database",
+                proven=False,
+            )
         if silence.code not in _UNANSWERED:
             return self._blind(silence)
         if self._seen.gke and self._seen.gke != GONE:
@@ -179,11 +213,11 @@ class _Rules:
             )
         also = "" if both_silent else "; the network works: the bucket or Google's status page answers"
         return Finding(
-            row=CLUSTER_DESTROYED,
-            seen=f"{silence.cause}{also}",
-            command=self._say.dr("full-rebuild --dry-run"),
-            unless="that it does not answer is no proof that it is gone (a VPN, an upgrade of its control plane): "
-            "the dry run looks what is left, and changes nothing",
+            row=THIS_MACHINE,
+            seen=f"{silence.cause}{also}; whether the GKE cluster is there was not found out",
+            command=f"gcloud container clusters list --project {self._environment.gcp_project}",
+            unless="no answer is no proof that it is gone: a VPN, an authorized network, an upgrade of its control "
+            f"plane. Where that list does not have it: {self._say.dr('full-rebuild --dry-run')}",
             proven=False,
         )
 
@@ -197,7 +231,7 @@ class _Rules:
         )
 
     def _no_bucket(self, silence: Silence) -> Finding:
-        if silence.code == "bucket-forbidden":
+        if silence.code in {"bucket-forbidden", "google-credentials"}:
             return self._blind(silence)
         gone = silence.code == "bucket-missing"
         unless = (

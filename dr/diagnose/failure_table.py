@@ -77,6 +77,13 @@ ARCHIVE = Row(
     downtime="none, while the volume has room",
     of_the_runbook=False,
 )
+CONTROL_PLANE = Row(
+    key="control-plane",
+    scenario="Kubernetes API ill",
+    recovers="by itself: GKE repairs its control plane. What runs goes on; what fails meanwhile is not started again",
+    downtime="none, while nothing else fails",
+    of_the_runbook=False,
+)
 THIS_MACHINE = Row(
     key="this-machine",
     scenario="Not seen from this machine",
@@ -92,6 +99,7 @@ ROWS = (
     TABLE_DROP,
     ARCHIVE,
     BUCKET,
+    CONTROL_PLANE,
     NODE_NOT_READY,
     SPOT_PREEMPTION,
     POD_CRASH,

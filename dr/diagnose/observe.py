@@ -16,7 +16,17 @@ from dr.config.environment import BackupPlace, Environment
 from dr.config.infrastructure import Platform
 from dr.core.errors import AccessError
 from dr.diagnose.diagnosis import Diagnosis, diagnose
-from dr.diagnose.symptoms import GONE, ClustersSeen, Incident, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
+from dr.diagnose.symptoms import (
+    GONE,
+    KUBERNETES_PARTS,
+    ClustersSeen,
+    Incident,
+    KubernetesSeen,
+    NodeSeen,
+    PodSeen,
+    Silence,
+    Symptoms,
+)
 from dr.infra.google import GoogleApi
 from dr.kube import workloads
 from dr.kube.api import KubernetesApi
@@ -96,31 +106,35 @@ def _region(seen: KubernetesSeen | Silence) -> str:
 def _kubernetes(environment: Environment) -> KubernetesSeen:
     """What the environment's cluster says. Raises AccessError when it cannot be asked at all."""
     api = KubernetesApi(environment.kubernetes, seconds=_SECONDS)
-    namespace, unseen = environment.namespace, list[str]()
+    namespace, unseen = environment.namespace, dict[str, AccessError]()
+    service, nodes_seen, clusters_seen, pods_seen, record_seen = KUBERNETES_PARTS
 
-    def part(look_at: Callable[[], T], without: T) -> T:
+    def part(name: str, look_at: Callable[[], T], without: T) -> T:
         """One part; where this user may not look at it, the others are worth having all the same."""
         try:
             return look_at()
         except AccessError as error:
-            if error.code not in {"forbidden", "api-error", "record-unreadable"}:
+            if error.code not in {"forbidden", "api-error", "record-unreadable", "answer-odd"}:
                 raise
-            unseen.append(error.cause)
+            unseen[name] = error
             return without
 
     # The first question decides whether the API answers; a dead one is met once.
-    external_name = part(lambda: workloads.external_name(api, namespace, environment.service), None)
-    nodes = part(lambda: list_nodes(api), tuple[NodeSeen, ...]())
-    clusters = part(lambda: _clusters(api, namespace), ClustersSeen(looked=False))
-    pods = part(lambda: _pods(api, environment), tuple[PodSeen, ...]())
-    record = part(lambda: RecordStore(api, namespace, environment.name, user="").read(), None)
+    external_name = part(service, lambda: workloads.external_name(api, namespace, environment.service), None)
+    nodes = part(nodes_seen, lambda: list_nodes(api), tuple[NodeSeen, ...]())
+    clusters = part(clusters_seen, lambda: _clusters(api, namespace), ClustersSeen(looked=False))
+    pods = part(pods_seen, lambda: _pods(api, environment), tuple[PodSeen, ...]())
+    record = part(record_seen, lambda: RecordStore(api, namespace, environment.name, user="").read(), None)
+    if len(unseen) == len(KUBERNETES_PARTS):
+        raise next(iter(unseen.values()))
     return KubernetesSeen(
         nodes=nodes,
         pods=pods,
         clusters=clusters,
         serving=cluster_behind(external_name or "", namespace),
         unfinished=record.unfinished if isinstance(record, Record) else None,
-        unseen=tuple(unseen),
+        unseen=tuple(error.cause for error in unseen.values()),
+        blind=tuple(unseen),
     )
 
 
@@ -170,8 +184,7 @@ def with_last_words(api: KubernetesApi, pod: PodSeen) -> PodSeen:
 
 
 def _items(api: KubernetesApi, what: str, call: Any, *args: str, **options: str) -> list[Mapping[str, Any]]:
-    """As plain values: the client's typed objects refuse what a newer server may say."""
-    found: list[Mapping[str, Any]] = api.ask(what, call, *args, _preload_content=False, **options).json()["items"]
+    found: list[Mapping[str, Any]] = api.ask_plain(what, call, *args, **options)["items"]
     return found
 
 

@@ -136,7 +136,7 @@ class ClustersSeen:
 @dataclass(frozen=True, kw_only=True)
 class KubernetesSeen:
     """What the environment's cluster says. ``serving`` is the Cluster behind the Service, empty when it is none of
-    ours; ``unseen`` tells what could not be looked at, and why.
+    ours; ``unseen`` tells what could not be looked at, and why, ``blind`` which parts that were.
     """
 
     nodes: tuple[NodeSeen, ...]
@@ -145,6 +145,11 @@ class KubernetesSeen:
     serving: str
     unfinished: OperationEntry | None
     unseen: tuple[str, ...] = ()
+    blind: tuple[str, ...] = ()
+
+
+KUBERNETES_PARTS = ("the Service", "the nodes", "the Clusters", "the pods", "the record")
+"""What is looked at through the Kubernetes API."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,15 +3,22 @@
 from rich.text import Text
 
 from dr.cli.console import out
-from dr.core.target import RecoveryTarget
+from dr.core.text import exact_moment_of
 from dr.diagnose.diagnosis import Diagnosis, Finding
 
 
 def show_diagnosis(diagnosis: Diagnosis) -> None:
     """Each row of the failure table that applies, the worst first."""
-    out.print(Text(f"{diagnosis.environment.name}, seen at {RecoveryTarget(diagnosis.seen_at)}"), soft_wrap=True)
-    if not diagnosis.findings:
+    out.print(Text(f"{diagnosis.environment.name}, seen at {exact_moment_of(diagnosis.seen_at)}"), soft_wrap=True)
+    if diagnosis.looked:
+        out.print(Text(f"looked at: {', '.join(diagnosis.looked)}"), soft_wrap=True)
+    if diagnosis.blind:
+        out.print(Text(f"NOT SEEN: {', '.join(diagnosis.blind)}", style="bold yellow"), soft_wrap=True)
+    if not diagnosis.findings and not diagnosis.blind:
         out.print(Text("Nothing of the failure table is seen.", style="bold green"))
+    elif not diagnosis.findings:
+        words = "Nothing of the failure table is seen in what was looked at; of the rest nothing is known."
+        out.print(Text(words, style="bold yellow"), soft_wrap=True)
     for finding in diagnosis.findings:
         out.print()
         sure = "" if finding.proven else ", perhaps"

@@ -39,7 +39,7 @@ def command(
     from dr.cli.wiring import open_journal, open_session
     from dr.config.load import load_environment
     from dr.core.errors import RequestError
-    from dr.core.target import RecoveryTarget
+    from dr.core.target import TimeTarget
     from dr.drill.observe import request_for
     from dr.drill.plan import OPERATION
     from dr.drill.run import Drill, decide
@@ -55,25 +55,20 @@ def command(
         )
     signals.interrupt_on_sigterm()
     found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
-    target = RecoveryTarget.parse(target_time, now=utc_now()) if target_time is not None else None
+    target = TimeTarget.parse(target_time, now=utc_now()) if target_time is not None else None
     session = open_session(found, context)
     with console.waiting("looking at the cluster and the backups", quiet=as_json):
         request = request_for(session, target=target, source=source, random=by_lot, quick=quick, draw=secrets.randbelow)
-        decision = decide(session, request)
-    if console.planned_only(decision.plan, dry_run=dry_run, as_json=as_json):
+        journal = open_journal(session, OPERATION, recorded=False)
+        drill = Drill(decide(session, request))
+    if console.planned_only(drill.plan, dry_run=dry_run, as_json=as_json):
         return
     evidence = Evidence()
-    with signals.stopping(session.stop), reporter_for(decision.plan, quiet=as_json) as reporter:
-        report = Drill(
-            session=session,
-            decision=decision,
-            journal=open_journal(session, OPERATION, recorded=False),
-            reporter=reporter,
-            evidence=evidence,
-        ).run()
+    with signals.stopping(session.stop), reporter_for(drill.plan, quiet=as_json) as reporter:
+        report = drill.run(session=session, journal=journal, reporter=reporter, evidence=evidence)
     kept_at = str(evidence.kept_at or "")
     if as_json:
         click.echo(json.dumps({**report.as_json(), "report": kept_at}, indent=2))
     else:
         show_drill(report)
-        console.show_kept(kept_at)
+    console.show_kept("" if as_json else kept_at, not_kept=evidence.not_kept, unwritten=journal.unwritten)

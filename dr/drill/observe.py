@@ -15,8 +15,8 @@ from dr.cnpg.recovered import named_by
 from dr.cnpg.scratches import list_scratches
 from dr.config.names import DRILL, scratch_name
 from dr.core.errors import AccessError
-from dr.core.history import Holder
-from dr.core.target import LaterCommits, RecoveryTarget
+from dr.core.history import Holder, LeaseSeen
+from dr.core.target import LaterCommits, RecoveryTarget, time_of
 from dr.drill.plan import DrillRequest, DrillSituation, random_target
 from dr.engine.processes import known_dead
 from dr.kube import workloads
@@ -60,7 +60,10 @@ def observe_drill(session: Session, request: DrillRequest) -> DrillSituation:
     source = source or (with_object_store(api, stand_in.cluster) if stand_in else None)
     archive, catalogue = archive_for(environment.backup, _server_name(source, request.source), request.target)
     classes = {name for name in (source.storage_classes if source else ()) if name}
-    orphans = tuple(scratch.name for scratch in list_scratches(api, namespace, DRILL, environment=environment.name))
+    leads_to = _external_name(session)
+    left = list_scratches(api, namespace, DRILL, environment=environment.name)
+    serving = cluster_behind(leads_to or "", namespace)
+    orphans = tuple(scratch.name for scratch in left if scratch.name != serving)
     clusters = tuple(sorted(cluster.name for cluster in list_clusters(api, namespace)))
     return DrillSituation(
         recovery=Situation(
@@ -68,7 +71,7 @@ def observe_drill(session: Session, request: DrillRequest) -> DrillSituation:
             source=source,
             recovered=None,
             other_clusters=clusters,
-            external_name=_external_name(session),
+            external_name=leads_to,
             workloads={},
             recovered_gave_up=False,
             app_secret_exists=True,
@@ -92,11 +95,28 @@ def observe_drill(session: Session, request: DrillRequest) -> DrillSituation:
 
 
 def at_work(session: Session) -> str:
-    """Who has an operation under way on the environment, by its lease; empty when nobody has. Raises AccessError."""
+    """Who has an operation under way on the environment, by its lease; empty when nobody has. Raises AccessError.
+
+    A lease that has expired by our clock is watched for as long as it lasts: its holder's clock may be another one.
+    """
+    seen = others_lease(session)
+    if seen is None or not seen.expired(session.clock()):
+        return seen.holder if seen else ""
+    session.stop.wait(seen.duration.total_seconds())
+    again = others_lease(session)
+    return again.holder if again and renewed_since(again, seen) else ""
+
+
+def others_lease(session: Session) -> LeaseSeen | None:
+    """The environment's lease, where somebody holds it who is not known to be dead. Raises AccessError."""
     seen = session.lease.read()
-    if seen is None or seen.expired(session.clock()) or known_dead(Holder.parse(seen.holder)):
-        return ""
-    return seen.holder
+    held = seen is not None and seen.holder and not known_dead(Holder.parse(seen.holder))
+    return seen if held else None
+
+
+def renewed_since(seen: LeaseSeen, before: LeaseSeen | None) -> bool:
+    """Whether the lease was renewed since it was seen as ``before``: its holder is alive, whatever the clocks say."""
+    return before is not None and seen.renewed != before.renewed
 
 
 def _server_name(source: ClusterSnapshot | None, name: str) -> str:
@@ -109,9 +129,10 @@ def _external_name(session: Session) -> str | None:
 
 
 def _later(session: Session, source: ClusterSnapshot | None, request: DrillRequest) -> LaterCommits | None:
-    if source is None or source.primary is None or request.target is None or request.target.time is None:
+    since = time_of(request.target)
+    if source is None or source.primary is None or since is None:
         return None
-    return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=request.target.time)
+    return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=since)
 
 
 def _missing_secrets(session: Session, source: ClusterSnapshot | None) -> tuple[str, ...]:

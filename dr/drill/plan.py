@@ -6,7 +6,7 @@ end of the WAL has lost is what a disaster at that moment would have lost.
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dr.archive.contents import Archive, BaseBackup
@@ -20,8 +20,8 @@ from dr.cnpg.scratch import derive_scratch_cluster, warnings_of_scratch
 from dr.config.environment import Environment
 from dr.config.names import DRILL
 from dr.core.errors import Problem, RefusedError
-from dr.core.plan import Plan, Step
-from dr.core.target import LaterCommits, RecoveryTarget
+from dr.core.target import LaterCommits, LsnTarget, RecoveryTarget
+from dr.core.text import exact_moment_of, mebibytes_of
 from dr.recovery.preconditions import preconditions
 from dr.recovery.situation import RecoveryRequest, Situation
 
@@ -75,6 +75,7 @@ class DrillDecision:
     recovery has to end, None where not known.
     """
 
+    environment: Environment = field(repr=False)
     request: DrillRequest
     source: ClusterSnapshot
     base: BaseBackup
@@ -85,7 +86,8 @@ class DrillDecision:
     fetching: Fetching | None
     later: LaterCommits | None
     promise: Promise | None
-    plan: Plan
+    facts: Mapping[str, str]
+    warnings: tuple[str, ...]
 
     @property
     def scratch_name(self) -> str:
@@ -93,7 +95,7 @@ class DrillDecision:
         return str(self.scratch["metadata"]["name"])
 
 
-def random_target(archive: Archive | None, draw: Callable[[int], int]) -> RecoveryTarget | None:
+def random_target(archive: Archive | None, draw: Callable[[int], int]) -> LsnTarget | None:
     """A position that the archive can surely reach, by lot: ``draw(n)`` gives one of 0 to n-1. None where there is but
     one, the end.
 
@@ -105,7 +107,7 @@ def random_target(archive: Archive | None, draw: Callable[[int], int]) -> Recove
         return None
     window = usual[-1]
     first, last = window.backups[0].end_lsn + 1, window.end.lsn - archive.segment_size
-    return RecoveryTarget(lsn=first + draw(last - first)) if last > first else None
+    return LsnTarget(first + draw(last - first)) if last > first else None
 
 
 def decide_drill(environment: Environment, request: DrillRequest, situation: DrillSituation) -> DrillDecision:
@@ -128,6 +130,7 @@ def decide_drill(environment: Environment, request: DrillRequest, situation: Dri
     )
     to_the_end = request.target is None
     return DrillDecision(
+        environment=environment,
         request=request,
         source=source,
         base=base,
@@ -138,15 +141,10 @@ def decide_drill(environment: Environment, request: DrillRequest, situation: Dri
         fetching=fetching_for(manifest, recovery.archive, base, to_the_end=to_the_end),
         later=recovery.later,
         promise=promise_of(recovery.archive, base, request.target),
-        plan=Plan(
-            operation=OPERATION,
-            environment=environment.name,
-            facts=_facts(environment, request, situation, base),
-            warnings=(
-                *_warnings(environment, request, situation, base),
-                *not_waited_for(manifest, to_the_end=to_the_end),
-            ),
-            steps=tuple(_steps(environment, request, situation, base)),
+        facts=_facts(environment, request, situation, base),
+        warnings=(
+            *_warnings(environment, request, situation, base),
+            *not_waited_for(manifest, to_the_end=to_the_end),
         ),
     )
 
@@ -182,7 +180,7 @@ def problems_of_drill(environment: Environment, request: DrillRequest, situation
 def _facts(
     environment: Environment, request: DrillRequest, situation: DrillSituation, base: BaseBackup
 ) -> dict[str, str]:
-    size = f", {base.size / 2**20:,.0f} MiB" if base.size else ""
+    size = f", {mebibytes_of(base.size)}" if base.size else ""
     lot = ", chosen by lot" if request.random else ""
     gone = situation.recovery.stands_in
     return {
@@ -190,7 +188,7 @@ def _facts(
         "Target": f"{request.target or 'the end of the archived WAL'}{lot}",
         "Source": f"{environment.namespace}/{request.source}, "
         + (f"which is gone: known by {gone}" if gone else "which is only read from"),
-        "Base backup": f"{base.backup_id}, ended {RecoveryTarget(base.end)}{size}",
+        "Base backup": f"{base.backup_id}, ended {exact_moment_of(base.end)}{size}",
         "Scratch": f"{environment.namespace}/{situation.name}, one instance, no traffic, archives nothing, deleted in "
         "any case",
         "Limit": f"{environment.timeouts.recovery_minutes:g} min from creation to healthy",
@@ -206,50 +204,9 @@ def _warnings(
         live = recovery.source.system_id if recovery.source else ""
         yield from warnings_of_wal(recovery.archive, base, request.target, seen_at=recovery.seen_at, live=live)
     if recovery.source is not None:
-        names = {"namespace": environment.namespace, "name": situation.name}
-        yield from identity_warning(recovery.source.spec, project=environment.gcp_project, **names)
+        yield from identity_warning(
+            recovery.source, namespace=environment.namespace, name=situation.name, project=environment.gcp_project
+        )
         yield from warnings_of_scratch(recovery.source)
     if recovery.database_time is None:
         yield "The source's primary does not answer: what would have been lost, and its rows, cannot be compared."
-
-
-def _steps(
-    environment: Environment, request: DrillRequest, situation: DrillSituation, base: BaseBackup
-) -> Iterator[Step]:
-    kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)} -n {environment.namespace}"
-    if situation.orphans:
-        yield Step(
-            key="orphans",
-            done_when="nothing that they owned is left",
-            title="Clear away",
-            detail=f"what earlier drills have left: {', '.join(situation.orphans)}",
-        )
-    yield Step(
-        key="recover",
-        done_when="CloudNativePG calls the scratch Cluster healthy",
-        title="Recover",
-        detail=f"the scratch Cluster {situation.name} from base backup {base.backup_id} and WAL up to "
-        + ("the target" if request.target else "its end"),
-        undo=(f"{kubectl} delete cluster {situation.name}",),
-    )
-    yield Step(
-        key="verify",
-        done_when="every question was answered",
-        title="Verify",
-        detail=", ".join(
-            [*(query.name for query in environment.verification), "out of recovery", "where the recovery ended"]
-        ),
-    )
-    heavy = "" if request.quick else ", every page and index (amcheck)"
-    yield Step(
-        key="examine",
-        done_when="nothing is missing or damaged",
-        title="Examine",
-        detail=f"rows against the live database, extensions, what was lost{heavy}, and that nothing else was touched",
-    )
-    yield Step(
-        key="remove-scratch",
-        done_when="nothing that it owned is left",
-        title="Tidy up",
-        detail=f"delete the scratch Cluster {situation.name}, with its volume and Secrets",
-    )

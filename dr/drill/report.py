@@ -2,30 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from dr.config.environment import Environment
 from dr.core.target import written
 from dr.drill.plan import OPERATION, DrillDecision
+from dr.reports.course import Course
 from dr.reports.document import DataLoss, FindingLine, RecoveryTime
 
 
 @dataclass(frozen=True, kw_only=True)
-class DrillReport:
+class DrillReport(Course):
     """A drill that passed. Times are aware UTC, durations in seconds; ``kept_in_cluster`` says that its report is in
     the environment's cluster too.
     """
 
     decision: DrillDecision
-    environment: Environment
-    started: datetime
-    seconds: float
-    steps: tuple[tuple[str, float, str], ...]
     findings: tuple[FindingLine, ...]
     rto: RecoveryTime | None
     rpo: DataLoss | None
-    journal: str
 
     def as_json(self) -> Mapping[str, Any]:
         """The report as plain values."""
@@ -42,7 +36,7 @@ class DrillReport:
             "seconds": round(self.seconds, 2),
             "rto": self.rto.model_dump(mode="json", by_alias=True) if self.rto else None,
             "rpo": self.rpo.model_dump(mode="json", by_alias=True) if self.rpo else None,
-            "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
+            "steps": self.steps_as_json(),
             "verification": [finding.model_dump(mode="json", by_alias=True) for finding in self.findings],
             "journal": self.journal,
         }

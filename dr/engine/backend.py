@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 import platformdirs
 
 from dr.config.stack_file import PROJECT
-from dr.core.errors import EngineError
+from dr.core.errors import AccessError, EngineError
 from dr.core.history import Holder
 from dr.engine.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine
 
@@ -23,6 +24,31 @@ def state_folder() -> Path:
     """The folder for what this tool keeps on this machine: ``$DR_STATE_DIR``, or the user's state folder."""
     given = os.environ.get(STATE_FOLDER_VARIABLE)
     return Path(given).expanduser() if given else platformdirs.user_state_path(PROJECT)
+
+
+_ROOM = 2**20
+"""What there has to be room for, in bytes: a journal and a report are smaller."""
+
+
+def check_folder(folder: Path) -> None:
+    """See that ``folder`` can be written, or made: in it, or in the nearest of its parents that is there. Leaves
+    nothing behind. Raises AccessError ``state-folder-unusable``.
+    """
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(bytes(_ROOM))
+    except OSError as error:
+        raise folder_unusable(folder, error) from error
+
+
+def folder_unusable(place: Path, error: OSError) -> AccessError:
+    """The error for a folder or file of this machine that cannot be written."""
+    return AccessError(
+        "state-folder-unusable",
+        f"{place}, where this machine keeps what was done, cannot be written: {error.strerror or error}",
+        f"make room there, or see to its permissions; or name another folder with {STATE_FOLDER_VARIABLE}",
+    )
 
 
 class Kept(Protocol):
@@ -67,13 +93,18 @@ class Backend:
 
     def check_passphrase(self, variables: Mapping[str, str]) -> None:
         """Raise EngineError unless the secrets provider has what it needs. An empty passphrase counts as one."""
-        if self.secrets_provider == "passphrase" and not any(name in variables for name in PASSPHRASE_VARIABLES):
+        if self.secrets_provider != "passphrase":
+            return
+        given = next((name for name in PASSPHRASE_VARIABLES if name in variables), None)
+        if given is None:
             raise EngineError(
                 "passphrase-missing",
                 f"the state of {self.stack} is sealed with a passphrase, and none is given",
                 f"export {PASSPHRASE_VARIABLES[1]}=/path/to/file, or {PASSPHRASE_VARIABLES[0]}; "
                 "or configure secretsProvider: gcpkms://...",
             )
+        if given == PASSPHRASE_VARIABLES[1]:
+            _check_readable(Path(variables[given]), self.stack)
 
     def check_unlocked(self, *, take_over: bool = False) -> None:
         """Raise EngineError ``state-locked`` when another run holds the stack, naming it.
@@ -104,6 +135,17 @@ class Backend:
         if self.folder is None:
             return []
         return sorted((self.folder / ".pulumi" / "locks" / "organization" / PROJECT / self.stack).glob("*.json"))
+
+
+def _check_readable(file: Path, stack: str) -> None:
+    try:
+        file.read_bytes()
+    except OSError as error:
+        raise EngineError(
+            "passphrase-missing",
+            f"the passphrase of {stack} is in {file}, which cannot be read: {error.strerror}",
+            f"see to the file that {PASSPHRASE_VARIABLES[1]} names",
+        ) from error
 
 
 def locked_error(stack: str, holder: str) -> EngineError:

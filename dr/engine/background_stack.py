@@ -14,12 +14,13 @@ from concurrent.futures import Future
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from dr.core.errors import DrError, EngineError
 from dr.engine.backend import Backend, state_folder
 from dr.engine.changes import Changes
 from dr.engine.command import Installation
+from dr.engine.plugins import see_plugin
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack
@@ -27,10 +28,15 @@ if TYPE_CHECKING:
     from dr.engine.command import InterruptibleCommand
 
 _GRACE_SECONDS = 60
+_OPEN_SECONDS = 90.0
+"""How long to wait for a state to be opened: a bucket's is, within seconds."""
 
 
 class BackgroundStack(ABC):
     """What every stack of this tool can do; a subclass has the program, and what starts it."""
+
+    providers: ClassVar[tuple[str, ...]] = ("kubernetes",)
+    """The providers that its program needs a plugin of."""
 
     def __init__(self, backend: Backend, installed: Installation) -> None:
         self.backend = backend
@@ -41,6 +47,43 @@ class BackgroundStack(ABC):
     def versions(self) -> dict[str, str]:
         """Of the program that runs it."""
         return {"Pulumi": str(self._installed.version)}
+
+    def check(self, seconds: float = _OPEN_SECONDS) -> None:
+        """See that a run would get what it needs: the providers' plugins, which are installed where they are missing,
+        and the state, its secrets opened. Makes no stack. Raises EngineError; ``state-unreadable`` after ``seconds``
+        too.
+        """
+        for provider in self.providers:
+            see_plugin(self._installed.program, provider)
+        opened = in_background(self._see_state)
+        try:
+            opened.result(seconds)
+        except TimeoutError:
+            self._command.kill()
+            raise self._unreadable(f"there is no answer within {seconds:.0f} s") from None
+
+    def _see_state(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="dr-look-") as folder:
+            try:
+                stack = self._existing(Path(folder))
+                if stack is not None:
+                    from dr.engine.workspace import resources_held
+
+                    # An export has the secrets in plain text, so it is one only with the right passphrase.
+                    resources_held(self._command, stack)
+            except EngineError as error:
+                if error.code != "engine-failed":
+                    raise
+                raise self._unreadable(error.cause) from error
+            except ValueError as error:
+                raise self._unreadable(f"it is no JSON: {error}") from error
+
+    def _unreadable(self, why: str) -> EngineError:
+        return EngineError(
+            "state-unreadable",
+            f"the state of {self.backend.stack} in {self.backend.url} cannot be read: {why}",
+            f"see that `pulumi stack ls` works with PULUMI_BACKEND_URL={self.backend.url}",
+        )
 
     def prepare(self) -> None:
         """Open the stack in the background, making it if it is new. Takes seconds that nobody has to wait for."""

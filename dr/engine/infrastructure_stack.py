@@ -23,6 +23,8 @@ class InfrastructureStack(BackgroundStack):
     preview of the same ``imports`` first.
     """
 
+    providers = ("gcp",)
+
     def __init__(self, part: Part, installed: Installation) -> None:
         super().__init__(Backend.of(part), installed)
         self.part = part

@@ -47,7 +47,7 @@ def command(
         raise click.UsageError("give --target-time, or --before-drop, and only one of them")
 
     def ask(environment: "Environment") -> Asked:
-        from dr.core.target import RecoveryTarget
+        from dr.core.target import TimeTarget
         from dr.extract.observe import request_for
         from dr.extract.preconditions import OPERATION
         from dr.extract.run import Extract, decide
@@ -56,7 +56,7 @@ def command(
         from dr.run.session import utc_now
 
         name = TableName.parse(table)
-        target = RecoveryTarget.parse(target_time, now=utc_now()) if target_time is not None else None
+        target = TimeTarget.parse(target_time, now=utc_now()) if target_time is not None else None
 
         def look(session: "Session") -> Agreed:
             request = request_for(
@@ -70,12 +70,13 @@ def command(
                 seal=not skip_seal,
             )
             decision = decide(session, request)
+            operation = Extract(decision)
             adds = f"puts {request.final} of {request.target} into {decision.live.name} of {environment.name}"
             return Agreed(
-                plan=decision.plan,
+                plan=operation.plan,
                 name=decision.live.name,
                 consequence=adds,
-                run=lambda tools: Extract(tools, decision).run(),
+                run=operation.run,
                 show=show_extraction,
             )
 

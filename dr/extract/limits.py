@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dr.core.errors import VerificationError
+from dr.core.text import bytes_of
 from dr.extract.preconditions import ExtractRequest
 from dr.extract.table_facts import TableFacts
 
@@ -23,14 +24,6 @@ class Rooms:
 
     data: Mapping[str, Room]
     wal: Room
-
-
-def size_of(count: int) -> str:
-    """A number of bytes for people."""
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count >= size:
-            return f"{count / size:,.1f} {unit}"
-    return f"{count} bytes"
 
 
 def hold_room(request: ExtractRequest, facts: TableFacts, rooms: Rooms, *, live: str) -> None:
@@ -53,8 +46,8 @@ def hold_room(request: ExtractRequest, facts: TableFacts, rooms: Rooms, *, live:
         what += ["the WAL"] if rooms.wal.device == device else []
         raise VerificationError(
             "no-room-for-table",
-            f"{request.table} has {size_of(facts.size)}, and the volume of {live} for {' and '.join(what)} has "
-            f"{size_of(free[device])} left, of which {size_of(count)} should be free",
+            f"{request.table} has {bytes_of(facts.size)}, and the volume of {live} for {' and '.join(what)} has "
+            f"{bytes_of(free[device])} left, of which {bytes_of(count)} should be free",
             "enlarge the live Cluster's storage.size, walStorage.size or the tablespace's, and repeat the command: it "
             "goes on with the scratch Cluster",
         )

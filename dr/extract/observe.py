@@ -9,12 +9,11 @@ from dr.cnpg.scratch import is_scratch_for, loaded_by
 from dr.cnpg.scratches import list_scratches
 from dr.config.names import scratch_name
 from dr.core.errors import AccessError
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
 from dr.extract.preconditions import ExtractRequest, ExtractSituation
 from dr.extract.statements import QUALIFIED, ask_prepared
 from dr.extract.table_facts import LiveSeen, Prepared, TableFacts, ask_live
 from dr.kube import workloads
-from dr.postgres import table_argument
 from dr.postgres.psql import Psql
 from dr.postgres.table_name import TableName
 from dr.recovery.observe import observe, read_manifest
@@ -29,7 +28,7 @@ def request_for(
     session: Session,
     *,
     table: TableName,
-    target: RecoveryTarget | None,
+    target: TimeTarget | None,
     source: str | None,
     source_manifest: str | None,
     swap: bool,
@@ -43,10 +42,10 @@ def request_for(
     found = source or source_of(environment, serving=_serving(session), record=record)
     drop = None
     if target is None:
-        drop = find_drop(session, found, table_argument.TableName(table.schema, table.table))
+        drop = find_drop(session, found, table)
         target = drop.moment
         # A table that was renamed and then dropped is there under its last name.
-        table = TableName(drop.called.schema, drop.called.name) if drop.called else table
+        table = drop.called or table
     return ExtractRequest(
         table=table,
         target=target,

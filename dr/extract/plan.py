@@ -5,9 +5,8 @@ It is what a dropped or damaged table usually needs: what was written since in o
 stopped.
 """
 
-import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dr.archive.contents import BaseBackup
@@ -19,13 +18,11 @@ from dr.cnpg.recovered import identity_warning
 from dr.cnpg.scratch import derive_scratch_cluster, warnings_of_scratch
 from dr.config.environment import Environment
 from dr.core.errors import RefusedError
-from dr.core.plan import Plan, Step
 from dr.core.target import AUTO
 from dr.core.target_options import skew_warning
+from dr.core.text import bytes_of
 from dr.extract.differences import undone_by_swap
-from dr.extract.limits import size_of
 from dr.extract.preconditions import (
-    OPERATION,
     ExtractRequest,
     ExtractSituation,
     has_its_place,
@@ -33,29 +30,33 @@ from dr.extract.preconditions import (
     warnings_of_live,
 )
 from dr.extract.table_facts import TableFacts
-from dr.postgres.table_name import identifier
 from dr.recovery.plan import seal_warning
 from dr.recovery.situation import RecoveryBase, base_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractDecision:
-    """All that was decided. ``seals`` says whether the source's WAL is sealed first; ``clears`` that the scratch
+    """All that was decided. ``present`` says that the table is in the live database now; ``begins_from`` what
+    ``base`` is taken from; ``seals`` whether the source's WAL is sealed first; ``clears`` that the scratch
     Cluster of an earlier run failed for good and is made anew; ``placed`` that only tidying up is left;
     ``fetching`` how WAL is fetched, None where barman is left alone; ``promise`` where the recovery has to end, None
     where not known; ``agreed`` what a swap undoes besides the rows, as far as the plan tells it.
     """
 
+    environment: Environment = field(repr=False)
     request: ExtractRequest
     source: ClusterSnapshot
     live: ClusterSnapshot
+    present: bool
     base: BaseBackup
+    begins_from: str
     scratch: Mapping[str, Any]
     fetching: Fetching | None
     seals: bool
     clears: bool
     placed: bool
-    plan: Plan
+    facts: Mapping[str, str]
+    warnings: tuple[str, ...]
     promise: Promise | None = None
     agreed: tuple[str, ...] = ()
 
@@ -90,24 +91,21 @@ def decide_extraction(
     placed = has_its_place(environment, request, situation)
     healthy = recovery.recovered is not None and recovery.recovered.healthy
     seals = request.seal and not recovery.primary_down and not healthy
-    plan = Plan(
-        operation=OPERATION,
-        environment=environment.name,
-        facts=_facts(environment, request, situation, found, live, placed=placed),
-        warnings=tuple(_warnings(environment, request, situation, found, segments, placed=placed)),
-        steps=tuple(_steps(environment, request, situation, live, found, seals=seals, placed=placed)),
-    )
     return ExtractDecision(
+        environment=environment,
         request=request,
         source=source,
         live=live,
+        present=situation.live_seen is not None and situation.live_seen.table is not None,
         base=base,
+        begins_from=str(found),
         scratch=manifest,
         fetching=fetching_for(manifest, found.archive, base, to_the_end=False) if anew else None,
         seals=seals,
         clears=recovery.recovered_gave_up,
         placed=placed,
-        plan=plan,
+        facts=_facts(environment, request, situation, found, live, placed=placed),
+        warnings=tuple(_warnings(environment, request, situation, found, segments, placed=placed)),
         promise=promise_of(found.archive, base, request.target),
         agreed=undone_by_swap(request, situation),
     )
@@ -115,7 +113,7 @@ def decide_extraction(
 
 def amount_of(table: TableFacts) -> str:
     """How much is in a table, for people; PostgreSQL knows about how many rows once it has looked (``ANALYZE``)."""
-    return (f"about {table.rows:,} rows, " if table.rows else "") + size_of(table.size)
+    return (f"about {table.rows:,} rows, " if table.rows else "") + bytes_of(table.size)
 
 
 def _facts(
@@ -176,8 +174,12 @@ def _warnings(
         yield from warnings_of_wal(base.archive, base.backup, request.target, seen_at=recovery.seen_at, live=live)
     if recovery.source is not None:
         yield from one_by_one(recovery.source, segments, context=environment.kubernetes.context)
-        names = {"namespace": environment.namespace, "name": situation.scratch_name}
-        yield from identity_warning(recovery.source.spec, project=environment.gcp_project, **names)
+        yield from identity_warning(
+            recovery.source,
+            namespace=environment.namespace,
+            name=situation.scratch_name,
+            project=environment.gcp_project,
+        )
         yield from warnings_of_scratch(recovery.source)
     if request.swap and seen and seen.table:
         yield (
@@ -197,92 +199,3 @@ def _warnings(
     )
     for name in situation.left:
         yield f"There is a scratch Cluster of another extraction, {name}: kubectl delete cluster {name}"
-
-
-def _steps(
-    environment: Environment,
-    request: ExtractRequest,
-    situation: ExtractSituation,
-    live: ClusterSnapshot,
-    base: RecoveryBase,
-    *,
-    seals: bool,
-    placed: bool,
-) -> Iterator[Step]:
-    kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)} -n {environment.namespace}"
-    psql = f"{kubectl} exec {live.primary} -c postgres -- psql -d {shlex.quote(live.database)} -c "
-    scratch, recovery = situation.scratch_name, situation.recovery
-    if not placed:
-        if seals:
-            yield Step(
-                key="seal-wal",
-                done_when="PostgreSQL reports the segment as archived",
-                title="Seal the WAL",
-                detail=f"one commit on {recovery.source.primary if recovery.source else ''}, a new WAL segment, and "
-                "the old one in the archive; no writer is stopped",
-            )
-        yield Step(
-            key="recover",
-            done_when="CloudNativePG calls the scratch Cluster healthy",
-            title="Recover",
-            detail=f"the scratch Cluster {scratch} from {base} and WAL up to the target",
-            undo=(f"{kubectl} delete cluster {scratch}",),
-        )
-        yield Step(
-            key="find",
-            done_when="the table is there, and there is room for it",
-            title="Find it",
-            detail=f"{request.table} in {scratch}: rows, size, what depends on it",
-        )
-        yield Step(
-            key="load",
-            done_when="the transaction is committed",
-            title="Load",
-            detail=f"pg_dump from {scratch} into the schema {request.staging} of {live.name}, in one transaction",
-            undo=(psql + shlex.quote(f"DROP SCHEMA IF EXISTS {request.staging} CASCADE"),),
-        )
-        yield Step(
-            key="verify",
-            done_when="both sides give the same answer",
-            title="Verify",
-            detail="the rows that were loaded are those of the scratch Cluster",
-        )
-        yield _place(request, situation, psql)
-    if request.swap:
-        yield Step(
-            key="settle", title="Settle", detail="check foreign keys, fill materialized views; what fails is reported"
-        )
-    if request.keep_scratch:
-        yield Step(
-            key="put-back",
-            done_when="the table is where it was",
-            title="Leave it in order",
-            detail=f"in the scratch Cluster {scratch}, which is kept, {request.table} goes back to where it was",
-        )
-    else:
-        yield Step(
-            key="remove-scratch",
-            done_when="nothing that it owned is left",
-            title="Tidy up",
-            detail=f"delete the scratch Cluster {scratch}, with its volume and Secrets",
-        )
-
-
-def _place(request: ExtractRequest, situation: ExtractSituation, psql: str) -> Step:
-    if not request.swap:
-        schema, table = identifier(request.recovered.schema), identifier(request.recovered.table)
-        return Step(
-            key="place",
-            done_when="the transaction is committed",
-            title="Give it its name",
-            detail=f"{request.recovered}, with indexes and sequences to match",
-            undo=(psql + shlex.quote(f"DROP TABLE IF EXISTS {schema}.{table}"),),
-        )
-    seen = situation.live_seen
-    kept = f"{request.table} becomes {request.kept}, and " if seen and seen.table else ""
-    return Step(
-        key="place",
-        done_when="the transaction is committed",
-        title="Swap it in",
-        detail=f"in one transaction: {kept}the recovered table becomes {request.table}",
-    )

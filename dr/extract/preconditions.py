@@ -12,7 +12,7 @@ from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.cluster_copy import StandIn
 from dr.config.environment import Environment
 from dr.core.errors import Problem
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
 from dr.extract.table_facts import LiveSeen, TableFacts
 from dr.postgres.table_name import TableName, kept_as, recovered_as, staging_schema
 from dr.recovery.preconditions import preconditions
@@ -33,7 +33,7 @@ class ExtractRequest:
     """
 
     table: TableName
-    target: RecoveryTarget
+    target: TimeTarget
     source: str
     source_given: bool = False
     swap: bool = False
@@ -65,7 +65,7 @@ class ExtractRequest:
     def command(self, environment: Environment) -> str:
         """The command line that asks for this again."""
         parts = [f"python -m dr {OPERATION}", "--env", environment.name, "--table", shlex.quote(str(self.table))]
-        parts += ["--target-time", self.target.rfc3339]
+        parts += ["--target-time", self.target.value]
         if self.source_given:
             parts += ["--source", self.source]
         if self.stand_in is not None:

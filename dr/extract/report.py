@@ -3,12 +3,11 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from dr.config.environment import Environment
 from dr.extract.plan import ExtractDecision
 from dr.extract.preconditions import OPERATION
+from dr.reports.course import Course
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +30,11 @@ class Extracted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExtractReport:
+class ExtractReport(Course):
     """A finished extraction. Times are aware UTC, durations in seconds."""
 
     decision: ExtractDecision
-    environment: Environment
-    started: datetime
-    seconds: float
     extracted: Extracted
-    steps: tuple[tuple[str, float, str], ...]
-    journal: str
 
     @property
     def scratch_commands(self) -> list[str]:
@@ -64,7 +58,7 @@ class ExtractReport:
             "environment": self.environment.name,
             "result": "extracted",
             "table": str(decision.request.table),
-            "target": decision.request.target.rfc3339,
+            "target": decision.request.target.value,
             "cluster": decision.live.name,
             "recoveredTable": str(decision.request.final),
             "keptTable": done.kept or None,
@@ -80,6 +74,6 @@ class ExtractReport:
             "seconds": round(self.seconds, 2),
             "recoverSeconds": round(done.recover_seconds, 2),
             "loadSeconds": round(done.load_seconds, 2),
-            "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
+            "steps": self.steps_as_json(),
             "journal": self.journal,
         }

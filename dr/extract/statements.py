@@ -11,9 +11,10 @@ they mean what bears that name when they are run again.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
 from dr.extract.table_facts import ForeignKey, Part, Prepared, TableFacts, View
-from dr.postgres.table_name import STAGING_PREFIX, TableName, all_suffixed, identifier, literal, stamp
+from dr.postgres.sql import identifier, literal
+from dr.postgres.table_name import STAGING_PREFIX, TableName, all_suffixed, stamp
 
 LOCK_SECONDS = 3
 """How long a transaction waits for locks, all in all: whoever wants the table queues behind us meanwhile."""
@@ -153,9 +154,7 @@ def set_persistence(staging: str, persistence: str) -> str:
     )
 
 
-def beside(
-    table: TableName, target: RecoveryTarget, staging: str, loaded: TableFacts, *, owner: str | None = None
-) -> str:
+def beside(table: TableName, target: TimeTarget, staging: str, loaded: TableFacts, *, owner: str | None = None) -> str:
     """Give the loaded table its place beside the present one, under the name with the target. With an ``owner`` it is
     theirs, and nobody else has a right to it.
     """
@@ -178,7 +177,7 @@ class Swap:
     """
 
     table: TableName
-    target: RecoveryTarget
+    target: TimeTarget
     staging: str
     loaded: TableFacts
     existing: TableFacts | None

@@ -15,7 +15,7 @@ from dr.extract.limits import Room, Rooms
 from dr.extract.statements import NO_EVENT_TRIGGERS, own_path, set_persistence
 from dr.kube.api import KubernetesApi
 from dr.postgres.psql import Psql
-from dr.postgres.table_name import literal
+from dr.postgres.sql import conninfo, literal
 from dr.traffic.name_check import pod_of
 
 _DAY = 24 * 3600.0
@@ -75,12 +75,12 @@ class TableReceiver:
         Raises AccessError when the programs cannot be reached.
         """
         host = f"{source.name}-rw.{source.namespace}.svc"
-        conninfo = f"host={host} dbname={_quoted(database)} user=postgres sslmode=require connect_timeout=10"
-        receiver = f"dbname={_quoted(self._database)} application_name={self._name}"
+        sender = conninfo(host=host, dbname=database, user="postgres", sslmode="require", connect_timeout=10)
+        receiver = conninfo(dbname=self._database, application_name=self._name)
         persistence = (f"{set_persistence(schema, wanted)};" for wanted in ("UNLOGGED", "LOGGED"))
         words = [f"{NO_EVENT_TRIGGERS};", f"{own_path(path_of)};" if path_of else "", *persistence]
         ran = pod_of(self._api, self._namespace, self._primary).run(
-            ["bash", "-c", _COPY, "copy", conninfo, schema, receiver, *words],
+            ["bash", "-c", _COPY, "copy", sender, schema, receiver, *words],
             what=f"load the table in {self._namespace}/{self._primary}",
             limit=_DAY,
             stop=stop,
@@ -164,9 +164,3 @@ def dump_definition(api: KubernetesApi, cluster: ClusterSnapshot, database: str,
     if ran.code != 0:
         raise AccessError("sql-failed", f"could not {what}: {ran.errors.strip()}", "repeat the command: it goes on")
     return ran.output
-
-
-def _quoted(value: str) -> str:
-    """A value of a connection string (PostgreSQL manual, "Connection Strings")."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from dr.postgres.table_name import TableName, literal
+from dr.postgres.sql import literal
+from dr.postgres.table_name import TableName
 
 PLAIN, PARTITIONED = "r", "p"
 """``pg_class.relkind`` of the tables that can be extracted."""

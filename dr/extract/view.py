@@ -6,7 +6,7 @@ from dataclasses import replace
 from rich.text import Text
 
 from dr.cli.console import out
-from dr.extract.limits import size_of
+from dr.core.text import bytes_of
 from dr.extract.report import ExtractReport
 
 
@@ -22,7 +22,7 @@ def show_extraction(report: ExtractReport) -> None:
         soft_wrap=True,
     )
     if done.rows is not None:
-        size = f", {size_of(done.size)}" if done.size is not None else ""
+        size = f", {bytes_of(done.size)}" if done.size is not None else ""
         out.print(Text(f"  {done.rows:,} rows{size}, the same as in the scratch Cluster by {done.compared}"))
     if done.kept:
         out.print(Text(f"  the former one is {done.kept}: drop it when nobody needs it any more"), soft_wrap=True)

@@ -42,14 +42,15 @@ def command(checkout: str | None, branch: str, push: bool, **common: Any) -> Non
 
         def look(session: "Session") -> Agreed:
             decision = decide(session, request)
+            operation = Finalize(decision)
             goes = ", ".join(cluster.name for cluster in decision.deleted) or "nothing"
             consequence = f"deletes {goes} of {environment.name}, for good"
             return Agreed(
-                plan=decision.plan,
+                plan=operation.plan,
                 name=decision.to_type,
                 consequence="writes a branch, and deletes nothing yet" if decision.proposal else consequence,
                 by_name=not decision.proposal,
-                run=lambda tools: Finalize(tools=tools, decision=decision).run(),
+                run=operation.run,
                 show=show_finalize,
             )
 

@@ -4,7 +4,6 @@ Argo CD would apply Git's manifests the moment it is let go. To a custom resourc
 are replaced as a whole (kubectl's apply does the same); so that is what is tried, as a dry run.
 """
 
-import time
 from collections.abc import Collection, Iterator, Mapping
 from threading import Event
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import GROUP, PLURAL, VERSION, list_objects
 from dr.cnpg.recovered import app_secret_name
-from dr.core.errors import AccessError
+from dr.core.errors import StepFailedError
+from dr.core.waiting import poll
 from dr.finalize.dependants import Dependant, Kinds, strings_in
 from dr.kube.api import KubernetesApi
 from dr.kube.objects import MANAGED_BY, identity
@@ -51,23 +51,22 @@ def list_unclear(api: KubernetesApi, namespace: str, clusters: Collection[str], 
 
 
 def delete_dependant(api: KubernetesApi, one: Dependant, plural: str, *, limit: float, stop: Event) -> None:
-    """Delete the object and wait until it is gone. ``limit`` is in seconds; then AccessError ``dependant-not-gone``."""
+    """Delete the object and wait until it is gone. ``limit`` is in seconds.
+
+    Raises StepFailedError ``dependant-not-gone`` at the limit.
+    """
     where = (GROUP, VERSION, one.namespace, plural, one.name)
     body = {"preconditions": {"uid": one.uid}}
     api.find(f"delete the {one}", api.custom.delete_namespaced_custom_object, *where, body=body)
-
-    deadline = time.monotonic() + limit
-    while not stop.is_set():
+    for _ in poll(limit, stop=stop, what=f"the {one} to go"):
         now = api.find(f"read the {one}", api.custom.get_namespaced_custom_object, *where)
         if now is None or now["metadata"]["uid"] != one.uid:
             return
-        if time.monotonic() > deadline:
-            raise AccessError(
-                "dependant-not-gone",
-                f"the {one} is still there {limit:.0f} s after its deletion",
-                f"see what holds it: kubectl describe {one.kind.lower()} {one.name} -n {one.namespace}",
-            )
-        stop.wait(0.2)
+    raise StepFailedError(
+        "dependant-not-gone",
+        f"the {one} is still there {limit:.0f} s after its deletion",
+        f"see what holds it: kubectl describe {one.kind.lower()} {one.name} -n {one.namespace}",
+    )
 
 
 def create(api: KubernetesApi, manifest: Mapping[str, Any], plural: str) -> None:
@@ -129,12 +128,10 @@ def delete_leftovers(api: KubernetesApi, namespace: str, cluster: str) -> None:
 def _secrets_of(api: KubernetesApi, namespace: str, clusters: Collection[ClusterSnapshot]) -> set[str]:
     """The Secrets that are deleted with ``clusters``: those they own, and those that this tool made for them."""
     owners = {cluster.uid for cluster in clusters}
-    listed = api.ask(
-        f"list the Secrets in {namespace}", api.core.list_namespaced_secret, namespace, _preload_content=False
-    )
+    listed = api.ask_plain(f"list the Secrets in {namespace}", api.core.list_namespaced_secret, namespace)
     owned = {
         raw["metadata"]["name"]
-        for raw in listed.json()["items"]
+        for raw in listed["items"]
         if any(owner["uid"] in owners for owner in raw["metadata"].get("ownerReferences") or ())
     }
     return owned | {app_secret_name(cluster.name) for cluster in clusters}
@@ -152,8 +149,8 @@ def _possible_users(
         "CronJob": api.batch.list_namespaced_cron_job,
     }
     for kind, call in typed.items():
-        answer = api.ask(f"list the {kind}s in {namespace}", call, namespace, _preload_content=False)
-        for raw in answer.json()["items"]:
+        answer = api.ask_plain(f"list the {kind}s in {namespace}", call, namespace)
+        for raw in answer["items"]:
             yield kind, raw
     for kind, plural in kinds.items():
         for raw in list_objects(api, namespace, plural):
@@ -182,7 +179,7 @@ def would_change(api: KubernetesApi, manifest: Mapping[str, Any], *, namespace: 
 
 
 def _plain(api: KubernetesApi, what: str, call: Any, *args: Any, **options: Any) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = api.ask(what, call, *args, _preload_content=False, **options).json()
+    found: Mapping[str, Any] = api.ask_plain(what, call, *args, **options)
     return found
 
 

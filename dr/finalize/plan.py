@@ -7,17 +7,15 @@ Where Argo CD manages the Cluster, Git comes first and people have to merge the 
 it, and the same command goes on once Argo CD has seen it merged.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dr.cnpg.cluster import ClusterSnapshot, read_write_host
 from dr.config.environment import Environment
 from dr.core.errors import RefusedError
-from dr.core.plan import Plan, Step
 from dr.finalize.dependants import Dependant, successors, unmade
 from dr.finalize.preconditions import (
-    OPERATION,
     FinalizeRequest,
     FinalizeSituation,
     GitSeen,
@@ -33,9 +31,11 @@ class FinalizeDecision:
     """All that was decided. ``proposal`` says that only Git is written; ``formers`` are the names of all Clusters that
     were replaced, ``deleted`` those to delete; ``retired`` are the dependants to delete, ``wanted`` the manifests of
     those to make, ``plurals`` those of their kinds; ``expected`` are the differences from Git that this settles;
-    ``message`` is the commit's.
+    ``message`` is the commit's; ``backed_up`` says that the Cluster has a base backup of its own, ``managed`` that Argo
+    CD manages it.
     """
 
+    environment: Environment = field(repr=False)
     request: FinalizeRequest
     canonical: ClusterSnapshot
     proposal: bool
@@ -47,7 +47,10 @@ class FinalizeDecision:
     git: GitSeen | None
     expected: frozenset[str]
     message: str
-    plan: Plan = field(repr=False)
+    backed_up: bool
+    managed: bool
+    facts: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def awaited(self) -> tuple[Dependant, ...]:
@@ -97,6 +100,7 @@ def decide_finalization(
         held=situation.record.held,
     )
     decision = FinalizeDecision(
+        environment=environment,
         request=request,
         canonical=serving,
         proposal=proposal,
@@ -108,19 +112,10 @@ def decide_finalization(
         git=git,
         expected=expected_differences(environment, situation),
         message=_message(environment, serving, formers, git),
-        plan=Plan(operation=OPERATION, environment=environment.name, facts={}, steps=()),
+        backed_up=bool(situation.own_backup),
+        managed=bool(situation.argocd),
     )
-    steps = _proposal_steps(decision) if proposal else _steps(environment, decision, situation)
-    return replace(
-        decision,
-        plan=Plan(
-            operation=OPERATION,
-            environment=environment.name,
-            facts=_facts(environment, decision, situation),
-            warnings=tuple(_warnings(decision)),
-            steps=tuple(steps),
-        ),
-    )
+    return replace(decision, facts=_facts(environment, decision, situation), warnings=tuple(_warnings(decision)))
 
 
 def _facts(environment: Environment, decision: FinalizeDecision, situation: FinalizeSituation) -> dict[str, str]:
@@ -137,6 +132,8 @@ def _facts(environment: Environment, decision: FinalizeDecision, situation: Fina
             facts[f"Change {number}"] = change
     goes = ", ".join(cluster.name for cluster in decision.deleted) or "nothing is left of them"
     facts["Deleted later" if decision.proposal else "Deleted for good"] = f"{goes}, with volumes and Secrets"
+    for name, commits in situation.left_behind.items():
+        facts[f"Only in {name}"] = f"{commits}" if commits else "could not be counted: none of its instances runs"
     facts["Kept"] = "all that lies in the bucket"
     return facts
 
@@ -160,95 +157,6 @@ def _warnings(decision: FinalizeDecision) -> Iterator[str]:
     if decision.deleted and not decision.proposal:
         names = ", ".join(cluster.name for cluster in decision.deleted)
         yield f"There is no way back from this: {names} and what was never recovered from it will be gone."
-
-
-def _propose_step(decision: FinalizeDecision, git: GitSeen) -> Step:
-    pushed = ", and push it" if decision.request.push else ""
-    return Step(
-        key="propose",
-        done_when="the branch has the commit",
-        title="Change Git",
-        detail=f"commit {', '.join(file.path for file in git.rewriting.files)} on branch {git.branch}{pushed}",
-        undo=(f"git -C {git.root} branch -D {git.branch}",),
-    )
-
-
-def _proposal_steps(decision: FinalizeDecision) -> Iterator[Step]:
-    if decision.git:
-        yield _propose_step(decision, decision.git)
-
-
-def _steps(environment: Environment, decision: FinalizeDecision, situation: FinalizeSituation) -> Iterator[Step]:
-    canonical, git = decision.canonical, decision.git
-    if not situation.own_backup:
-        yield Step(
-            key="back-up",
-            done_when="CloudNativePG calls the base backup completed",
-            title="Back it up",
-            detail=f"take a first base backup of {canonical.name} into its archive",
-        )
-    yield Step(
-        key="prove",
-        done_when="each of these was seen again",
-        title="Prove it",
-        detail=f"{canonical.name} serves, is healthy, archives, and has a base backup in the bucket",
-    )
-    if git and git.rewriting.files:
-        yield _propose_step(decision, git)
-    late = decision.wanted_late
-    if decision.retired or decision.wanted:
-        early = [one for one in decision.retired if one not in decision.awaited]
-        now = [one for one in decision.wanted if one not in late]
-        first = "see that the API server takes all that has to be created"
-        yield Step(
-            key="carry-over",
-            done_when="the old ones are gone and the new ones there",
-            title="Carry over",
-            detail=f"{first}; {_replacing(early, now, canonical.name)}" if early or now else first,
-        )
-    if decision.deleted:
-        yield Step(
-            key="delete-old",
-            done_when="the Clusters and their volumes are gone",
-            title="Delete the old",
-            detail=f"see once more that nobody uses their Secrets, then delete {_names(decision)} with their volumes",
-        )
-    if decision.awaited:
-        yield Step(
-            key="carry-over-late",
-            done_when="the old ones are gone and the new ones there",
-            title="Carry over the rest",
-            detail=f"{_replacing(decision.awaited, late, canonical.name)}: only without their Cluster can they be gone",
-        )
-    yield Step(
-        key="hand-over",
-        done_when="the state holds the stack and its provider, and nothing else",
-        title="Hand over",
-        detail="take the recovered Clusters and the Service out of Pulumi's state; nothing of them is touched",
-    )
-    if situation.argocd:
-        yield Step(
-            key="release-argocd",
-            done_when="the settings are as they were",
-            title="Give it back",
-            detail="let Argo CD manage again what was paused, and see all in sync and healthy",
-        )
-    yield Step(
-        key="close",
-        done_when="the record says so",
-        title="Close",
-        detail=f"clear away what the old leaves without an owner; {canonical.name} is the Cluster of "
-        f"{environment.name} now",
-    )
-
-
-def _replacing(retired: Collection[Dependant], wanted: Collection[Mapping[str, Any]], cluster: str) -> str:
-    gone, made = ", ".join(map(str, retired)), ", ".join(" ".join(identity(one)) for one in wanted)
-    return f"make {made or 'nothing'} for {cluster}" + (f" in place of {gone}" if gone else "")
-
-
-def _names(decision: FinalizeDecision) -> str:
-    return ", ".join(cluster.name for cluster in decision.deleted)
 
 
 def _message(

@@ -2,11 +2,12 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.config.environment import Environment
 from dr.core.errors import Problem
+from dr.core.target import LaterCommits
 from dr.finalize.dependants import GROUP, Dependant
 from dr.gitops.argocd import Manager
 from dr.gitops.manifests import Rewriting, cluster_of
@@ -64,7 +65,8 @@ class FinalizeSituation:
     ``dependants`` belong to one of all these, and ``plurals`` are the kinds that such objects may have; ``unclear`` are
     objects of other kinds that name one of ``former``; ``secret_users`` tell who uses what would be deleted;
     ``own_backup`` is a base backup of ``serving`` in its own archive, empty when there is none; ``out_of_sync`` is what
-    Argo CD says differs from Git.
+    Argo CD says differs from Git; ``left_behind`` has, by the name of a Cluster that goes, what was committed there and
+    is not in ``serving``, None where that could not be counted.
     """
 
     external_name: str | None
@@ -82,6 +84,7 @@ class FinalizeSituation:
     git: GitSeen | None = None
     still_held: tuple[str, ...] = ()
     unclear: tuple[str, ...] = ()
+    left_behind: Mapping[str, LaterCommits | None] = field(default_factory=dict)
 
 
 def finalization_problems(

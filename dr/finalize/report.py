@@ -3,24 +3,18 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from dr.config.environment import Environment
 from dr.finalize.plan import FinalizeDecision
 from dr.finalize.preconditions import OPERATION
+from dr.reports.course import Course
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinalizeReport:
+class FinalizeReport(Course):
     """A finished finalize, or its first half: the change to Git. Times are aware UTC, durations in seconds."""
 
     decision: FinalizeDecision
-    environment: Environment
-    started: datetime
-    seconds: float
-    steps: tuple[tuple[str, float, str], ...]
-    journal: str
 
     @property
     def next_commands(self) -> list[str]:
@@ -43,7 +37,7 @@ class FinalizeReport:
             "branch": git.branch if git and git.rewriting.files else None,
             "started": self.started.isoformat(),
             "seconds": round(self.seconds, 2),
-            "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
+            "steps": self.steps_as_json(),
             "next": self.next_commands,
             "journal": self.journal,
         }

@@ -1,318 +1,79 @@
 """Making the recovered Cluster the canonical one: Git, what depends on it, the old Cluster's end, Argo CD's return."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-from dr.archive.reader import find_archive
-from dr.archive.window import unusable
-from dr.cnpg.backups import take_first_backup
-from dr.cnpg.cluster import ClusterSnapshot, cluster_behind, read_write_host
-from dr.cnpg.clusters import delete_cluster, find_cluster
-from dr.cnpg.fencing import is_silent
-from dr.core.errors import AccessError, VerificationError
-from dr.finalize import dependants_api
-from dr.finalize.dependants import Dependant
-from dr.finalize.dependants_api import would_change
-from dr.finalize.plan import FinalizeDecision, decide_finalization, former_names
-from dr.finalize.preconditions import FinalizeRequest, FinalizeSituation, GitSeen
+from dr.core.plan import Step
+from dr.finalize.observe import observe_finalization
+from dr.finalize.plan import FinalizeDecision, decide_finalization
+from dr.finalize.preconditions import FinalizeRequest
 from dr.finalize.report import FinalizeReport
-from dr.gitops import argocd_api
-from dr.gitops.argocd import Manager
-from dr.gitops.argocd_pause import hand_back, managers
-from dr.gitops.checkout import Checkout, revision_of, source_of
-from dr.gitops.manifests import Canonical, Rewriting, rewrite
-from dr.kube import workloads
-from dr.kube.objects import identity
-from dr.kube.pod_exec import GONE
-from dr.postgres.psql import Psql
-from dr.run.operation import Course, Tools, run_operation
+from dr.finalize.steps import (
+    BackUp,
+    CarryOver,
+    CarryOverLate,
+    Close,
+    DeleteOld,
+    Finalizing,
+    HandOver,
+    Propose,
+    Prove,
+    ReleaseArgoCd,
+)
+from dr.reports.course import Course
+from dr.run.operation import Tools, run_operation
 from dr.run.record import Record
 from dr.run.session import Session
-from dr.traffic.writers import list_self_starters
-
-_DELETE_SECONDS = 300
-_DEPENDANT_SECONDS = 60
-_STATE_SECONDS = 120
-_CLIENTS = """SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'
-AND pid <> pg_backend_pid() AND NOT (usename = 'postgres' AND client_addr IS NULL)"""
-"""But for this question itself, and the instance manager's own sessions through the socket."""
-_COMPARED_KINDS = ("Cluster", "Service")
-"""What is changed where it stands; everything else that the manifests have is made anew from them."""
 
 
 def decide(session: Session, request: FinalizeRequest) -> FinalizeDecision:
     """Look, and decide. Changes nothing, but has Argo CD compare with Git anew. Raises RefusedError, RequestError or
     AccessError.
     """
-    return decide_finalization(session.environment, request, _observe(session, request))
+    return decide_finalization(session.environment, request, observe_finalization(session, request))
 
 
-def _observe(session: Session, request: FinalizeRequest) -> FinalizeSituation:
-    environment, api = session.environment, session.api
-    namespace, writers = environment.namespace, environment.workloads
-    record = _record(session)
-    external_name = workloads.external_name(api, namespace, environment.service)
-    pointed_to = cluster_behind(external_name or "", namespace)
-    serving = find_cluster(api, namespace, pointed_to) if pointed_to else None
-    names = former_names(environment, record, pointed_to) if serving else ()
-    former = _still_there(session, names)
-    managing = _compared(session, managers(session, clusters=[*names, pointed_to]))
-    kinds = dependants_api.read_kinds(api)
-    return FinalizeSituation(
-        external_name=external_name,
-        serving=serving,
-        former=former,
-        writable=_writable(session, former, record),
-        dependants=dependants_api.list_dependants(api, namespace, {*names, pointed_to}, kinds),
-        plurals=kinds.plurals,
-        unclear=dependants_api.list_unclear(api, namespace, names, kinds),
-        secret_users=dependants_api.secret_users(api, namespace, former, kinds.plurals),
-        own_backup=_own_backup(session, serving) if serving else "",
-        workloads={name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
-        still_held=_still_held(session, record, serving=pointed_to),
-        record=record,
-        argocd=managing,
-        out_of_sync=tuple(sorted({resource for manager in managing for resource in manager.out_of_sync})),
-        git=_git(session, request, serving, names, managing) if serving else None,
-    )
+class Finalize(Finalizing):
+    """One finalize that was decided."""
 
+    def steps(self) -> Iterator[Step]:
+        """Nothing goes before what takes its place is proven. A proposal is the change to Git, and no more."""
+        decision, git = self.decision, self.decision.git
+        if not decision.backed_up and not decision.proposal:
+            yield BackUp(self)
+        if not decision.proposal:
+            yield Prove(self)
+        if git and git.rewriting.files:
+            yield Propose(self, git)
+        if decision.proposal:
+            return
+        if decision.retired or decision.wanted:
+            yield CarryOver(self)
+        if decision.deleted:
+            yield DeleteOld(self)
+        if decision.awaited:
+            yield CarryOverLate(self)
+        yield HandOver(self)
+        if decision.managed:
+            yield ReleaseArgoCd(self)
+        yield Close(self)
 
-def _record(session: Session) -> Record:
-    return session.records.read() or Record(updated=session.clock(), updated_by=session.holder.operator)
-
-
-def _still_there(session: Session, names: Collection[str]) -> tuple[ClusterSnapshot, ...]:
-    found = (find_cluster(session.api, session.environment.namespace, name) for name in names)
-    return tuple(cluster for cluster in found if cluster)
-
-
-def _writable(session: Session, former: Collection[ClusterSnapshot], record: Record) -> tuple[str, ...]:
-    """Those of the Clusters ``former`` that may have what nobody looked at: all that are not seen silent, but for a
-    recovered one to which the traffic never was and no client is connected.
-    """
-    environment = session.environment
-    left = {cluster_behind(host, environment.namespace) for host in record.came_from}
-    served = {record.canonical or environment.source_cluster, *left}
-    found = [cluster for cluster in former if not is_silent(session.api, cluster)]
-    return tuple(cluster.name for cluster in found if cluster.name in served or _has_clients(session, cluster))
-
-
-def _has_clients(session: Session, cluster: ClusterSnapshot) -> bool:
-    """Whether clients are connected; True where that could not be asked."""
-    if cluster.primary is None:
-        return False
-    psql = Psql(session.api, namespace=cluster.namespace, pod=cluster.primary, database="postgres")
-    try:
-        return psql.ask(_CLIENTS) != ["0"]
-    except AccessError as error:
-        return error.code not in GONE
-
-
-def _still_held(session: Session, record: Record, *, serving: str) -> tuple[str, ...]:
-    """What this tool holds and nobody would let go: all but the Poolers of the Clusters that go."""
-    if not record.held:
-        return ()
-    found = list_self_starters(session.api, session.environment, {serving} if serving else ())
-    return tuple(str(one) for one in found if one.held and str(one) in record.held)
-
-
-def _compared(session: Session, found: Collection[Manager]) -> tuple[Manager, ...]:
-    """The managers as they are after a new comparison with Git: what was merged a moment ago has to be seen."""
-    now = (argocd_api.compare(session.api, manager, stop=session.stop) for manager in found)
-    return tuple(manager for manager in now if manager)
-
-
-def _own_backup(session: Session, serving: ClusterSnapshot) -> str:
-    """The newest base backup in the Cluster's own archive that can be recovered from, by what the bucket holds."""
-    if serving.server_name is None:
-        return ""
-    archive, _ = find_archive(session.environment.backup, serving.server_name)
-    usable = [backup for backup in archive.backups if backup not in unusable(archive)] if archive else []
-    return usable[-1].backup_id if usable else ""
-
-
-def _git(
-    session: Session,
-    request: FinalizeRequest,
-    serving: ClusterSnapshot,
-    formers: Collection[str],
-    managing: Collection[Manager],
-) -> GitSeen | None:
-    place = session.environment.git
-    if place is None or not request.checkout:
-        return None
-    checkout = Checkout(Path(request.checkout).expanduser())
-    source = source_of(place, managing)
-    branch = request.branch or f"postgres-dr/{session.environment.name}-{serving.name}"
-    repository = (source.repository if source else place.repository) or ""
-    if repository and not checkout.is_of(repository):
-        nothing = Rewriting(files=(), changes=(), documents=(), mentions=())
-        return GitSeen(root=str(checkout.root), revision="", branch=branch, rewriting=nothing, stranger=repository)
-    revision = revision_of(checkout, source)
-    rewriting = rewrite(checkout.read(place.manifests, revision), _canonical(session, serving, formers))
-    compared = [document for document in rewriting.documents if document["kind"] in _COMPARED_KINDS]
-    namespace = session.environment.namespace
-    return GitSeen(
-        root=str(checkout.root),
-        revision=revision,
-        branch=branch,
-        rewriting=rewriting,
-        dirty=checkout.dirty(place.manifests),
-        differences=tuple(
-            difference
-            for document in compared
-            for difference in would_change(session.api, document, namespace=namespace)
-        ),
-    )
-
-
-def _canonical(session: Session, serving: ClusterSnapshot, formers: Collection[str]) -> Canonical:
-    certificates = serving.spec.get("certificates") or {}
-    return Canonical(
-        name=serving.name,
-        namespace=serving.namespace,
-        server_name=serving.server_name or serving.name,
-        host=read_write_host(serving),
-        service=session.environment.service,
-        alt_dns_names=tuple(certificates.get("serverAltDNSNames") or ()),
-        former=tuple(formers),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finalize:
-    """One finalize that was agreed to."""
-
-    tools: Tools
-    decision: FinalizeDecision
-
-    @property
-    def _session(self) -> Session:
-        return self.tools.session
-
-    def run(self) -> FinalizeReport:
+    def run(self, tools: Tools) -> FinalizeReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
-        session, decision = self._session, self.decision
-        doing: dict[str, Callable[[], str]] = {
-            "back-up": self._back_up,
-            "prove": self._prove,
-            "propose": self._propose,
-            "carry-over": self._carry_over,
-            "delete-old": self._delete_old,
-            "carry-over-late": self._carry_over_late,
-            "hand-over": self._hand_over,
-            "release-argocd": self._release,
-            "close": self._close,
-        }
+        self.tools, self.session, decision = tools, tools.session, self.decision
 
         def report(course: Course) -> FinalizeReport:
             return FinalizeReport(
                 decision=decision,
-                environment=session.environment,
-                started=course.started,
-                seconds=course.seconds,
-                steps=course.steps,
-                journal=course.journal,
+                **vars(course),
             )
 
         def at_end(record: Record) -> Record:
             return record if decision.proposal else record.closed(decision.canonical.name)
 
-        evidence = self.tools.evidence
-        evidence.kept.append(f"{decision.canonical.name}, the Cluster of {session.environment.name} from now on")
+        evidence = tools.evidence
+        evidence.kept.append(f"{decision.canonical.name}, the Cluster of {self.environment.name} from now on")
         if not decision.proposal:
             evidence.lost += [f"{cluster.name}, deleted with its volumes" for cluster in decision.deleted]
-        evidence.versions |= self.tools.stack.versions
-        go_on = decision.request.command(session.environment)
-        return run_operation(self.tools, decision.plan, doing, go_on=go_on, report=report, at_end=at_end)
-
-    def _back_up(self) -> str:
-        session, say = self._session, self.tools.reporter.progress
-        return take_first_backup(session.api, self.decision.canonical, stop=session.stop, say=say)
-
-    def _prove(self) -> str:
-        """Look again, at the last moment. Raises VerificationError ``not-proven``."""
-        session, canonical = self._session, self.decision.canonical
-        environment = session.environment
-        now = find_cluster(session.api, canonical.namespace, canonical.name)
-        points_to = workloads.external_name(session.api, environment.namespace, environment.service)
-        backup = _own_backup(session, canonical)
-        deleted, plurals = self.decision.deleted, self.decision.plurals
-        users = dependants_api.secret_users(session.api, environment.namespace, deleted, plurals)
-        former = _still_there(session, [cluster.name for cluster in deleted])
-        faults = [
-            *([] if now and now.healthy else [f"{canonical.name} is not healthy"]),
-            *([] if now and now.archiving.working else [f"{canonical.name} does not archive"]),
-            *([] if points_to == read_write_host(canonical) else [f"{environment.service} points to {points_to}"]),
-            *([] if backup else [f"the bucket has no base backup of {canonical.name}"]),
-            *(f"{name} can take writes" for name in _writable(session, former, _record(session))),
-            *users,
-        ]
-        if faults:
-            raise VerificationError(
-                "not-proven",
-                f"nothing is deleted: {'; '.join(faults)}",
-                "mend it and repeat the command: it goes on where it stopped",
-            )
-        return f"serves, healthy, archives, base backup {backup}"
-
-    def _propose(self) -> str:
-        git = self.decision.git
-        if git is None:
-            return "no Git"
-        checkout = Checkout(Path(git.root))
-        commit = checkout.branch(
-            git.branch, base=git.revision, files=git.rewriting.files, message=self.decision.message
-        )
-        pushed = f", pushed to {checkout.push(git.branch, remote_of=None)}" if self.decision.request.push else ""
-        return f"commit {commit[:12]} on branch {git.branch}{pushed}"
-
-    def _carry_over(self) -> str:
-        decision, session = self.decision, self._session
-        session.records.change(lambda record: record.carrying(decision.wanted), now=session.clock())
-        for manifest in decision.wanted:
-            dependants_api.try_to_create(session.api, manifest, decision.plurals[manifest["kind"]])
-        awaited, late = decision.awaited, decision.wanted_late
-        return self._replace(
-            [one for one in decision.retired if one not in awaited],
-            [manifest for manifest in decision.wanted if manifest not in late],
-        )
-
-    def _carry_over_late(self) -> str:
-        return self._replace(self.decision.awaited, self.decision.wanted_late)
-
-    def _replace(self, retired: Collection[Dependant], wanted: Collection[Mapping[str, Any]]) -> str:
-        session, plurals = self._session, self.decision.plurals
-        for one in retired:
-            plural = plurals[one.kind]
-            dependants_api.delete_dependant(session.api, one, plural, limit=_DEPENDANT_SECONDS, stop=session.stop)
-        for manifest in wanted:
-            dependants_api.create(session.api, manifest, plurals[manifest["kind"]])
-        made = ", ".join(" ".join(identity(manifest)) for manifest in wanted)
-        return f"{made or 'nothing more'} made, {len(retired)} retired"
-
-    def _delete_old(self) -> str:
-        session = self._session
-        for cluster in self.decision.deleted:
-            # Each time: the one before may have taken minutes to go.
-            self._prove()
-            delete_cluster(session.api, cluster, limit=_DELETE_SECONDS, stop=session.stop)
-        return f"{', '.join(cluster.name for cluster in self.decision.deleted)} gone, with volumes"
-
-    def _hand_over(self) -> str:
-        self.tools.stack.forget()
-        self.tools.stack.result(_STATE_SECONDS)
-        return "the recovery stack holds nothing any more"
-
-    def _release(self) -> str:
-        session = self._session
-        found = managers(session, clusters=[self.decision.canonical.name])
-        return hand_back(session, found, self.decision.expected)
-
-    def _close(self) -> str:
-        session, canonical = self._session, self.decision.canonical
-        for name in self.decision.formers:
-            dependants_api.delete_leftovers(session.api, session.environment.namespace, name)
-        return f"{canonical.name} is the Cluster of {session.environment.name}"
+        evidence.versions |= tools.stack.versions
+        go_on = decision.request.command(self.environment)
+        return run_operation(tools, self.plan, go_on=go_on, report=report, at_end=at_end)

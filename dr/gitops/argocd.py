@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from dr.core.plan import Step
 from dr.kube.objects import ObjectKey, Workload
 
 APPLICATION, APPLICATION_SET = "Application", "ApplicationSet"
@@ -172,17 +171,6 @@ def _owner(metadata: Mapping[str, Any]) -> tuple[str, str, str] | None:
 
 def _key(resource: Mapping[str, Any]) -> ObjectKey:
     return ObjectKey(resource.get("group") or "", resource["kind"], resource.get("namespace") or "", resource["name"])
-
-
-def pause_step(managers: Collection[Manager]) -> Iterator[Step]:
-    """The step that pauses ``managers``; none where nothing manages the touched objects or all is paused already."""
-    if any(not manager.paused for manager in managers):
-        yield Step(
-            key="pause-argocd",
-            done_when="none of them syncs, and the pause has stayed",
-            title="Keep Argo CD away",
-            detail=f"pause {', '.join(str(manager) for manager in managers if not manager.paused)}, see that it holds",
-        )
 
 
 def argocd_warnings(workloads: Collection[Workload | None], managers: Collection[Manager]) -> Iterator[str]:

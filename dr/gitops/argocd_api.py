@@ -1,11 +1,12 @@
 """Argo CD's Applications and ApplicationSets, as plain custom resources: no Argo CD API server or login is needed."""
 
-import time
+import math
 from collections.abc import Mapping, Sequence
 from threading import Event
 from typing import Any
 
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, StepFailedError
+from dr.core.waiting import poll
 from dr.gitops.argocd import APPLICATION, APPLICATION_SET, REFRESH, Manager
 from dr.kube.api import KubernetesApi
 
@@ -65,18 +66,15 @@ def compare(api: KubernetesApi, manager: Manager, *, stop: Event) -> Manager | N
     """
     if manager.kind == APPLICATION:
         patch(api, manager, {"metadata": {"annotations": {REFRESH: "normal"}}})
-    deadline = time.monotonic() + _REFRESH_SECONDS
-    while True:
+    for _ in poll(_REFRESH_SECONDS, stop=stop, what=f"Argo CD to compare the {manager} with Git"):
         now = read(api, manager)
-        if now is None or not now.refreshing or stop.is_set():
+        if now is None or not now.refreshing:
             return now
-        if time.monotonic() > deadline:
-            raise AccessError(
-                "argocd-does-not-answer",
-                f"Argo CD has not compared the {manager} with Git within {_REFRESH_SECONDS} s",
-                "is its application-controller running? Its settings stay as they are until it does",
-            )
-        stop.wait(0.25)
+    raise StepFailedError(
+        "argocd-does-not-answer",
+        f"Argo CD has not compared the {manager} with Git within {_REFRESH_SECONDS} s",
+        "is its application-controller running? Its settings stay as they are until it does",
+    )
 
 
 def read(api: KubernetesApi, manager: Manager) -> Manager | None:
@@ -98,54 +96,48 @@ def await_quiet(api: KubernetesApi, managers: Sequence[Manager], *, hold: float,
 
     It has to stay for ``hold`` seconds.
 
-    Raises AccessError ``pause-did-not-hold``, or ``sync-does-not-end`` after ``limit`` seconds; returns early when
-    ``stop`` is set.
+    Raises StepFailedError ``pause-did-not-hold``, or ``sync-does-not-end`` after ``limit`` seconds.
     """
-    deadline = time.monotonic() + limit
     quiet_since: float | None = None
-    while not stop.is_set():
+    for elapsed in poll(math.inf, stop=stop, what="Argo CD to end its syncs"):
         now = [found for manager in managers if (found := read(api, manager))]
         if undone := [str(manager) for manager in now if not manager.paused]:
-            raise AccessError(
+            raise StepFailedError(
                 "pause-did-not-hold",
                 f"the pause of {', '.join(undone)} was undone at once: something else manages it",
                 "find what owns it (another Argo CD? a script?), pause that, and repeat the command",
             )
         syncing = [str(manager) for manager in now if manager.syncing or manager.refreshing]
-        quiet_since = None if syncing else quiet_since or time.monotonic()
-        if quiet_since and time.monotonic() - quiet_since >= hold:
+        quiet_since = None if syncing else elapsed if quiet_since is None else quiet_since
+        if quiet_since is not None and elapsed - quiet_since >= hold:
             return
-        if syncing and time.monotonic() > deadline:
-            raise AccessError(
+        if syncing and elapsed > limit:
+            raise StepFailedError(
                 "sync-does-not-end",
                 f"Argo CD is still at work on {', '.join(syncing)} after {limit:.0f} s",
                 "end it (argocd app terminate-op), and repeat the command",
             )
-        stop.wait(0.25)
 
 
 def await_at_rest(api: KubernetesApi, managers: Sequence[Manager], *, limit: float, stop: Event) -> None:
     """Wait until those of ``managers`` that sync by themselves are in sync with Git, healthy, and at nothing.
 
-    Raises AccessError ``argocd-not-at-rest`` after ``limit`` seconds; returns early when ``stop`` is set.
+    Raises StepFailedError ``argocd-not-at-rest`` after ``limit`` seconds.
     """
     for manager in managers:
         compare(api, manager, stop=stop)
-    deadline = time.monotonic() + limit
-    while not stop.is_set():
+    for _ in poll(limit, stop=stop, what="Argo CD to bring everything in sync"):
         now = [found for manager in managers if (found := read(api, manager)) and not found.paused]
         waiting = [found for found in now if not found.at_rest or found.syncing or found.refreshing]
         if not waiting:
             return
-        if time.monotonic() > deadline:
-            about = [f"{found} ({', '.join(found.out_of_sync) or 'not healthy'})" for found in waiting]
-            about += [window for found in waiting for window in _sync_windows(api, found)]
-            raise AccessError(
-                "argocd-not-at-rest",
-                f"Argo CD has not brought everything in sync within {limit:.0f} s: {'; '.join(dict.fromkeys(about))}",
-                "look at its Applications; repeat the command when they are in sync and healthy",
-            )
-        stop.wait(0.25)
+    about = [f"{found} ({', '.join(found.out_of_sync) or 'not healthy'})" for found in waiting]
+    about += [window for found in waiting for window in _sync_windows(api, found)]
+    raise StepFailedError(
+        "argocd-not-at-rest",
+        f"Argo CD has not brought everything in sync within {limit:.0f} s: {'; '.join(dict.fromkeys(about))}",
+        "look at its Applications; repeat the command when they are in sync and healthy",
+    )
 
 
 def _sync_windows(api: KubernetesApi, manager: Manager) -> list[str]:

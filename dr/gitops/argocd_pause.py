@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 
 from dr.config.environment import Environment
-from dr.core.errors import AccessError
+from dr.core.errors import StepFailedError
 from dr.gitops import argocd_api
 from dr.gitops.argocd import Manager, managers_of
 from dr.kube.objects import ObjectKey
@@ -36,7 +36,7 @@ def managers(
 def pause(session: Session, found: Sequence[Manager]) -> str:
     """Pause ``found``, owners first, and see that it holds. What was set before is remembered first.
 
-    Raises AccessError ``pause-did-not-hold`` or ``sync-does-not-end``.
+    Raises StepFailedError ``pause-did-not-hold`` or ``sync-does-not-end``.
     """
     session.records.change(
         lambda record: record.with_paused({str(manager): manager.setting for manager in found if not manager.paused}),
@@ -66,12 +66,12 @@ def release(session: Session) -> str:
 def hand_back(session: Session, found: Sequence[Manager], expected: Collection[str]) -> str:
     """As :func:`release`, for when Git has been changed: then see ``found`` in sync and healthy.
 
-    ``expected`` are the differences that are to be settled by that. Raises AccessError ``git-disagrees`` or
+    ``expected`` are the differences that are to be settled by that. Raises StepFailedError ``git-disagrees`` or
     ``argocd-not-at-rest``.
     """
     paused = _paused(session)
     if differs := sorted(set(_differences(session, paused)) - set(expected)):
-        raise AccessError(
+        raise StepFailedError(
             "git-disagrees",
             f"Git and the cluster do not agree: {', '.join(differs)}; Argo CD stays paused",
             "make them agree, in Git or in the cluster, and repeat the command",

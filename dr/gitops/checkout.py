@@ -15,7 +15,7 @@ from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
 from dr.config.environment import GitPlace
-from dr.core.errors import AccessError, Problem, RefusedError, RequestError
+from dr.core.errors import AccessError, Problem, RefusedError, RequestError, StepFailedError
 from dr.gitops.argocd import GitSource, Manager
 from dr.gitops.manifests import ManifestFile
 
@@ -33,7 +33,7 @@ class _GitError(Exception):
 class Checkout:
     """The working tree that ``path`` is in.
 
-    Raises RequestError ``checkout-missing``, AccessError ``git-missing``. Every method raises AccessError
+    Raises RequestError ``checkout-missing``, StepFailedError ``git-missing``. Every method raises StepFailedError
     ``git-failed`` when Git fails for a reason of its own.
     """
 
@@ -157,7 +157,7 @@ class Checkout:
     def push(self, name: str, *, remote_of: str | None) -> str:
         """Push the branch ``name`` to the remote of the repository ``remote_of``, or by default to ``origin``.
 
-        Returns the remote's URL, without credentials. Raises AccessError ``git-push-failed``.
+        Returns the remote's URL, without credentials. Raises StepFailedError ``git-push-failed``.
         """
         names = self._remotes_of(remote_of) if remote_of else list(self._urls)
         if not names:
@@ -274,7 +274,7 @@ class Checkout:
 
 @contextlib.contextmanager
 def _failing() -> Iterator[None]:
-    """A failure of Git in here is AccessError ``git-failed``."""
+    """A failure of Git in here is StepFailedError ``git-failed``."""
     try:
         yield
     except _GitError as error:
@@ -292,8 +292,8 @@ def _library() -> ModuleType:
     return git
 
 
-def _git_missing() -> AccessError:
-    return AccessError("git-missing", "there is no program git", "install Git, or put it into PATH")
+def _git_missing() -> StepFailedError:
+    return StepFailedError("git-missing", "there is no program git", "install Git, or put it into PATH")
 
 
 def _no_checkout(path: Path, why: str) -> RequestError:
@@ -307,12 +307,12 @@ def _branch_exists(name: str, how: str) -> RequestError:
     return RequestError("branch-exists", f"the branch {name} exists already, {how}", remedy)
 
 
-def _git_failed(error: _GitError) -> AccessError:
-    return AccessError("git-failed", f"Git failed: {error}", "mend that, and repeat the command")
+def _git_failed(error: _GitError) -> StepFailedError:
+    return StepFailedError("git-failed", f"Git failed: {error}", "mend that, and repeat the command")
 
 
-def _push_failed(name: str, why: str) -> AccessError:
-    return AccessError(
+def _push_failed(name: str, why: str) -> StepFailedError:
+    return StepFailedError(
         "git-push-failed",
         f"the branch {name} cannot be pushed: {why}",
         f"the branch is there: push it yourself (git push origin {name})",

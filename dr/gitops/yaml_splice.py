@@ -2,9 +2,9 @@
 
 Positions are those of the parser's marks, in characters. Nothing here knows what the values mean.
 
-What people keep in Git has comments, aligned columns and quotes of their own. A writer of YAML lays all of that anew
-(ruamel.yaml, which keeps most, still joins flow mappings of several lines, folds scalars and takes aligned spaces out),
-and the change that matters drowns in the diff. So the parser is asked only where a value stands, and the text is
+What people keep in Git has comments, aligned columns and quotes of their own. A YAML writer lays them out in its own
+way, and the change that matters drowns in the diff (measured with ruamel.yaml in
+docs/adr/0007-manifests-are-spliced.md). So the parser is asked only where a value stands, and the text is
 changed there. What came of it is read again and has to say exactly what was meant, or nothing is returned.
 """
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from dr.cnpg.cluster import cluster_behind
 from dr.config.environment import Override, Rule
-from dr.core.target import RecoveryTarget, written_time
+from dr.core.target import written_time
+from dr.core.text import exact_moment_of
 from dr.engine.changes import Change, Changes, Op
 
 _DAY = 86400
@@ -381,7 +382,7 @@ def _outside(time: datetime | None, reach: tuple[Reach, ...] | None, blind: str)
     if any(one.start <= time and (one.until is None or time <= one.until) for one in reach):
         return ""
     told = ", ".join(
-        f"{RecoveryTarget(one.start)} to {RecoveryTarget(one.until) if one.until else 'its end'}" for one in reach
+        f"{exact_moment_of(one.start)} to {exact_moment_of(one.until) if one.until else 'its end'}" for one in reach
     )
     return f"the window is {told}"
 

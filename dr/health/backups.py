@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from dr.config.health import HealthSettings
-from dr.core.target import RecoveryTarget
-from dr.core.text import spoken
+from dr.core.text import exact_moment_of, mebibytes_of, spoken
 from dr.health.check import Check, State, Unseen, graded
 from dr.health.snapshot import ArchiveSeen, BackupObjects, BackupRun, HealthSnapshot
 
-_COMPLETED, _FAILED = "completed", "failed"
+_COMPLETED = "completed"
+_UNDER_WAY = {"", "pending", "started", "running", "finalizing"}
+_FAILED = {"failed", "walArchivingFailing", "invalid backup definition"}
+"""The phases of a Backup (CloudNativePG's ``backup_types.go``)."""
 _MUCH_TOO_LONG = timedelta(hours=6)
 """A base backup that still runs."""
 _OVERDUE = timedelta(minutes=15)
@@ -91,7 +93,7 @@ def _size(seen: ArchiveSeen, snapshot: HealthSnapshot, settings: HealthSettings)
         return Check(name=name, state=State.OK, seen=told, values=values)
     usual = median(before)
     ratio = sizes[-1] / usual
-    told = f"the newest has {_mib(sizes[-1])}, those before it {_mib(usual)}"
+    told = f"the newest has {mebibytes_of(sizes[-1])}, those before it {mebibytes_of(usual)}"
     if 1 / settings.size_ratio <= ratio <= settings.size_ratio:
         return Check(name=name, state=State.OK, seen=told, values=values)
     return Check(
@@ -103,28 +105,41 @@ def _size(seen: ArchiveSeen, snapshot: HealthSnapshot, settings: HealthSettings)
     )
 
 
-def _mib(size: float) -> str:
-    return f"{size / 2**20:,.0f} MiB"
-
-
 def _runs(snapshot: HealthSnapshot) -> Check:
     name, seen = "backup-runs", snapshot.backups
     if isinstance(seen, Unseen):
         return seen.as_check(name)
-    failed = [run for run in seen.runs if run.phase == _FAILED]
-    values = {"backups_failed_total": len(failed)}
     if not seen.runs:
-        return Check(name=name, state=State.OK, seen="there are no Backup objects", values=values)
-    newest = seen.runs[-1]
-    if newest.phase == _FAILED:
+        return Check(name=name, state=State.OK, seen="there are no Backup objects", values={"backups_failed_total": 0})
+    # A volume snapshot that succeeds says nothing about the bucket, and the other way round.
+    into_bucket, snapshots = ([run for run in seen.runs if run.in_bucket is kind] for kind in (True, False))
+    found = [_newest(runs, snapshot.seen_at) for runs in (into_bucket, snapshots) if runs]
+    return max(found, key=lambda check: check.state)
+
+
+def _newest(runs: list[BackupRun], now: datetime) -> Check:
+    """The newest of ``runs``, of which there is one at least."""
+    name, newest = "backup-runs", runs[-1]
+    what = "Backup" if newest.in_bucket else "Backup as a volume snapshot"
+    failed = [run for run in runs if run.phase in _FAILED]
+    values = {"backups_failed_total": len(failed)}
+    if newest.phase in _FAILED:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"the newest Backup, {newest.name}, failed: {newest.error or 'it does not say why'}",
-            remedy=f"kubectl describe backup {newest.name}; mend the cause, and take one: kubectl cnpg backup",
+            seen=f"the newest {what}, {newest.name}, is {newest.phase}: {newest.error or 'it does not say why'}",
+            remedy=f"kubectl describe backup {newest.name}; remove the cause, and take one: kubectl cnpg backup",
             values=values,
         )
-    running = snapshot.seen_at - newest.created
+    if newest.phase not in {_COMPLETED, *_UNDER_WAY}:
+        return Check(
+            name=name,
+            state=State.WARNING,
+            seen=f"the newest {what}, {newest.name}, is in a phase that is not known here: {newest.phase}",
+            remedy=f"kubectl describe backup {newest.name}",
+            values=values,
+        )
+    running = now - newest.created
     if newest.phase != _COMPLETED and running > _MUCH_TOO_LONG:
         return Check(
             name=name,
@@ -133,7 +148,7 @@ def _runs(snapshot: HealthSnapshot) -> Check:
             remedy=f"kubectl describe backup {newest.name}; delete it if it hangs, and take another",
             values=values,
         )
-    told = f"the newest, {newest.name}, is {newest.phase or 'not begun'}"
+    told = f"the newest {what}, {newest.name}, is {newest.phase or 'not begun'}"
     return Check(name=name, state=State.OK, seen=told + _earlier(failed), values=values)
 
 
@@ -163,6 +178,14 @@ def _schedule(snapshot: HealthSnapshot) -> Check:
             remedy=f"kubectl patch scheduledbackup {seen.schedules[0].name} --type merge -p "
             """'{"spec":{"suspend":false}}'""",
         )
+    if not any(schedule.in_bucket for schedule in active):
+        names = ", ".join(schedule.name for schedule in active)
+        return Check(
+            name=name,
+            state=State.WARNING,
+            seen=f"ScheduledBackup {names} makes volume snapshots only: no base backup comes into the bucket by itself",
+            remedy="declare one more, of method barmanObjectStore or plugin, in Git too",
+        )
     late = [one for one in active if one.next_at and snapshot.seen_at - one.next_at > _OVERDUE]
     if late:
         since = spoken(snapshot.seen_at - late[0].next_at) if late[0].next_at else ""
@@ -173,7 +196,7 @@ def _schedule(snapshot: HealthSnapshot) -> Check:
             remedy="does the operator run? See the check operator, and its log",
         )
     coming = min((one.next_at for one in active if one.next_at), default=None)
-    told = f"the next at {RecoveryTarget(coming)}" if coming else f"{active[0].schedule}"
+    told = f"the next at {exact_moment_of(coming)}" if coming else f"{active[0].schedule}"
     return Check(name=name, state=State.OK, seen=told)
 
 
@@ -194,8 +217,8 @@ def _claims(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"{serving.cluster.name} claims a base backup at {RecoveryTarget(claimed)}; the newest in the bucket "
-            f"{f'ended at {RecoveryTarget(newest)}' if newest else 'is none'}",
+            seen=f"{serving.cluster.name} claims a base backup at {exact_moment_of(claimed)}; the newest in the bucket "
+            f"{f'ended at {exact_moment_of(newest)}' if newest else 'is none'}",
             remedy=remedy,
         )
     since = snapshot.seen_at - timedelta(days=settings.retention_days)

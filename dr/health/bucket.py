@@ -57,11 +57,11 @@ def _retention(snapshot: HealthSnapshot, environment: Environment) -> Check:
     wanted = environment.health.retention_days
     prefix = f"{environment.backup.path}/"
     rules = [rule for rule in bucket.deletes if _applies(rule, prefix)]
-    age = min((rule.age_days for rule in rules), default=None)
+    certain = [rule.age_days for rule in rules if rule.age_days is not None and not rule.condition]
+    perhaps = [rule for rule in rules if rule.condition and (rule.age_days is None or rule.age_days < wanted)]
+    age = min(certain, default=None)
     policy = "" if isinstance(serving, Unseen) else serving.retention_policy
-    told = (
-        f"the bucket deletes after {age} days" if age is not None else "the bucket has no lifecycle rule that deletes"
-    )
+    told = f"the bucket deletes after {age} days" if age is not None else "the bucket deletes nothing by age alone"
     told += f", CloudNativePG after {policy}" if policy else ", CloudNativePG never"
     values = {} if age is None else {"bucket_lifecycle_age_seconds": age * 86400}
     short = [days for days in (age, _days(policy)) if days is not None and days < wanted]
@@ -74,7 +74,30 @@ def _retention(snapshot: HealthSnapshot, environment: Environment) -> Check:
             "or correct health.retentionDays",
             values=values,
         )
+    if perhaps:
+        return Check(
+            name=name,
+            state=State.CRITICAL if any(rule.age_days is not None for rule in perhaps) else State.WARNING,
+            seen=f"{told}. A lifecycle rule may delete what has to be kept for {wanted} days: "
+            + "; ".join(map(_in_words, perhaps)),
+            remedy="do base backups or WAL fulfil that? All that barman writes has the bucket's default storage class. "
+            "Narrow the rule, or lengthen it",
+            values=values,
+        )
+    if policy and _days(policy) is None:
+        return Check(
+            name=name,
+            state=State.WARNING,
+            seen=f"{told}, which is no retention policy that is known",
+            remedy="write it as 30d, 4w or 1m",
+            values=values,
+        )
     return Check(name=name, state=State.OK, seen=told, values=values)
+
+
+def _in_words(rule: DeleteRule) -> str:
+    age = "" if rule.age_days is None else f"after {rule.age_days} days, "
+    return f"{age}where {rule.condition}"
 
 
 def _applies(rule: DeleteRule, prefix: str) -> bool:

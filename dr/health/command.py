@@ -110,7 +110,7 @@ def command(
     look = _looker(folder, environment, context)
     if watch:
         stop = Event()
-        with signals.stopping(stop):
+        with signals.stopping(stop, looking=True):
             show = partial(_show, as_json=as_json, prometheus=prometheus, verbose=verbose, lines=True)
             code = watch_health(look, show, interval=interval, stop=stop)
     else:

@@ -9,7 +9,7 @@ from dr.config.environment import Environment
 from dr.config.health import CHECKS
 from dr.health.backups import checks_of_backups
 from dr.health.bucket import checks_of_bucket
-from dr.health.check import Check, State, worst
+from dr.health.check import Check, State, Unseen, worst
 from dr.health.cluster import checks_of_cluster
 from dr.health.rto import RtoOutlook, checks_of_rto, outlook
 from dr.health.snapshot import HealthSnapshot
@@ -86,6 +86,16 @@ def as_json(found: tuple[Health, ...]) -> Mapping[str, Any]:
     }
 
 
+def _engine(snapshot: HealthSnapshot) -> Check:
+    """Whether a run from this machine would get what it needs of Pulumi."""
+    seen = snapshot.engine
+    if not isinstance(seen, Unseen):
+        return Check(name="engine", state=State.OK, seen=seen)
+    if seen.code == "no-answer":
+        return seen.as_check("engine")
+    return Check(name="engine", state=State.WARNING, seen=seen.why, remedy=seen.remedy)
+
+
 def _checks(environment: Environment, snapshot: HealthSnapshot) -> Iterator[Check]:
     settings = environment.health
     yield from checks_of_cluster(snapshot, environment)
@@ -94,4 +104,5 @@ def _checks(environment: Environment, snapshot: HealthSnapshot) -> Iterator[Chec
     yield from checks_of_backups(snapshot, settings)
     yield from checks_of_bucket(snapshot, environment)
     yield from checks_of_versions(snapshot, settings)
+    yield _engine(snapshot)
     yield from checks_of_rto(snapshot, environment)

@@ -17,7 +17,9 @@ from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.scratches import list_scratches
 from dr.config.environment import BackupPlace, Environment
 from dr.config.names import DRILL, EXTRACTION
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, EngineError
+from dr.engine.command import find_pulumi
+from dr.engine.recovery_stack import RecoveryStack
 from dr.gitops.argocd import managers_of
 from dr.gitops.argocd_api import list_managers
 from dr.gitops.argocd_pause import touched_by
@@ -80,6 +82,7 @@ def observe(
     record = _of(session, "the record", lambda seen: seen.records.read())
     scratches = _of(session, "the scratch Clusters", lambda seen: _scratches(seen.api, environment))
     drills = _of(session, "the reports of drills", lambda seen: read_reports(journal, lambda: seen.drills).documents)
+    engine = Look("Pulumi", lambda: see_engine(environment))
     # Whose backups and whose database: that is known only when the Cluster is.
     found = _of(session, "the Kubernetes API", lambda seen: _find(seen.api, environment))(until)
     serving = found if isinstance(found, Unseen) else found.serving
@@ -116,6 +119,7 @@ def observe(
         record=record(until),
         scratches=scratches(until),
         coefficients=coefficients_of(_kept(drills(until), journal)),
+        engine=engine.result(until),
         own_ends={} if isinstance(session, Unseen) else own_ends(session.api),
         seen_at=clock(),
     )
@@ -169,7 +173,7 @@ class Look(Generic[T]):
     def _run(self) -> None:
         try:
             self._seen.append(self._call())
-        except AccessError as error:
+        except (AccessError, EngineError) as error:
             self._seen.append(Unseen(code=error.code, why=error.cause, remedy=error.remedy))
         except Exception as error:  # noqa: BLE001 - raised again where it is waited for
             self._fault.append(error)
@@ -188,11 +192,29 @@ class Look(Generic[T]):
         )
 
 
+def see_engine(environment: Environment) -> str:
+    """What there is of Pulumi on this machine. One without the program is none that recovers, and nothing is wrong with
+    that. Raises EngineError for what a run would lack.
+    """
+    try:
+        installed = find_pulumi()
+    except EngineError as error:
+        if error.code == "pulumi-missing":
+            return "not looked at: there is no pulumi on this machine, so that nothing is recovered from it"
+        raise
+    stack = RecoveryStack(environment, installed)
+    stack.backend.check_passphrase(os.environ)
+    stack.check(LOOK_SECONDS)
+    return f"pulumi {installed.version}; the state of {environment.name} can be opened"
+
+
 _SECONDS = 10
 _DESCRIPTION = "backup.info"
 _ENDPOINT = "GOOGLE_STORAGE_CUSTOM_ENDPOINT"
 """The variable by which Google's Pulumi provider is led to another server; it ends with the API's version."""
-_BY_AGE = {"age", "matchesPrefix"}
+_BY_AGE = {"age", "matchesPrefix", "isLive"}
+_NOT_CURRENT = {"daysSinceNoncurrentTime", "noncurrentTimeBefore", "numNewerVersions"}
+"""Conditions that only an object fulfils which is not the newest of its name."""
 
 
 def read_bucket(place: BackupPlace) -> BucketFacts:
@@ -203,13 +225,20 @@ def read_bucket(place: BackupPlace) -> BucketFacts:
 
 
 def delete_rules(rules: Any) -> Iterator[DeleteRule]:
-    """Those of a bucket's lifecycle rules that delete what is current, by nothing but its age and its name."""
+    """Those of a bucket's lifecycle rules that may delete what is current. All conditions of a rule have to hold
+    (https://cloud.google.com/storage/docs/lifecycle): what it asks for besides age and prefix is told with it.
+    """
     for rule in rules:
-        condition = rule.get("condition") or {}
-        applies = {key for key, value in condition.items() if value not in (None, "ANY") or key in _BY_AGE}
-        live = condition.get("isLive") is not False
-        if rule["action"]["type"] == "Delete" and "age" in condition and live and applies - {"isLive"} <= _BY_AGE:
-            yield DeleteRule(age_days=int(condition["age"]), prefixes=tuple(condition.get("matchesPrefix") or ()))
+        condition = {key: value for key, value in (rule.get("condition") or {}).items() if value not in (None, "ANY")}
+        live = condition.get("isLive") is not False and not any(condition.get(key) for key in _NOT_CURRENT)
+        if rule["action"]["type"] != "Delete" or not live:
+            continue
+        more = {key: value for key, value in condition.items() if key not in _BY_AGE | _NOT_CURRENT}
+        yield DeleteRule(
+            age_days=int(condition["age"]) if "age" in condition else None,
+            prefixes=tuple(condition.get("matchesPrefix") or ()),
+            condition=", ".join(f"{key} {value}" for key, value in sorted(more.items())),
+        )
 
 
 def base_backup_bytes(place: BackupPlace, server_name: str) -> Mapping[str, int]:

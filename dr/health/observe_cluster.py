@@ -43,7 +43,8 @@ from dr.health.snapshot import (
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import PodExec
 from dr.kube.workloads import external_name
-from dr.postgres.psql import CONTAINER, Psql, literal
+from dr.postgres.psql import CONTAINER, Psql
+from dr.postgres.sql import literal
 
 _GOOGLE_ACCOUNT = "iam.gke.io/gcp-service-account"
 """The annotation by which a service account stands for one of Google's (Workload Identity of GKE)."""
@@ -186,6 +187,7 @@ def _run(raw: Mapping[str, Any]) -> BackupRun:
         backup_id="" if raw["spec"].get("method") == _SNAPSHOT else status.get("backupId") or "",
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         ended=_backups_time(status.get("stoppedAt")),
+        in_bucket=raw["spec"].get("method") != _SNAPSHOT,
     )
 
 
@@ -196,6 +198,7 @@ def _schedule(raw: Mapping[str, Any]) -> Schedule:
         schedule=spec["schedule"],
         suspended=bool(spec.get("suspend")),
         next_at=_backups_time(status.get("nextScheduleTime")),
+        in_bucket=spec.get("method") != _SNAPSHOT,
     )
 
 
@@ -209,9 +212,8 @@ _OPERATOR, _PLUGIN = "cloudnative-pg", "plugin-barman-cloud"
 
 def find_operators(api: KubernetesApi, namespace: str, *, plugin_used: bool) -> Operators:
     """What is there of both. Raises AccessError."""
-    found = api.ask(
-        f"list the Deployments in {namespace}", api.apps.list_namespaced_deployment, namespace, _preload_content=False
-    ).json()["items"]
+    what = f"list the Deployments in {namespace}"
+    found = api.ask_plain(what, api.apps.list_namespaced_deployment, namespace)["items"]
     return Operators(
         operator=_program(found, _OPERATOR),
         plugin=_program(found, _PLUGIN),

@@ -119,10 +119,14 @@ class ArchiveSeen:
 
 @dataclass(frozen=True, kw_only=True)
 class DeleteRule:
-    """A lifecycle rule of the bucket that deletes objects ``age_days`` old, below ``prefixes`` (everywhere without)."""
+    """A lifecycle rule of the bucket that deletes objects ``age_days`` old, below ``prefixes`` (everywhere without).
 
-    age_days: int
+    ``condition`` is what it asks for besides, in Cloud Storage's words; ``age_days`` is None where it is not by age.
+    """
+
+    age_days: int | None
     prefixes: tuple[str, ...] = ()
+    condition: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +139,9 @@ class BucketFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class BackupRun:
-    """A ``Backup`` object; ``backup_id`` is that in the bucket, empty while there is none, or for ever."""
+    """A ``Backup`` object; ``backup_id`` is that in the bucket, empty while there is none. ``in_bucket`` is False for a
+    volume snapshot, which never comes there.
+    """
 
     name: str
     phase: str
@@ -143,16 +149,18 @@ class BackupRun:
     backup_id: str
     created: datetime
     ended: datetime | None
+    in_bucket: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """A ``ScheduledBackup``."""
+    """A ``ScheduledBackup``; ``in_bucket`` is False for one that makes volume snapshots."""
 
     name: str
     schedule: str
     suspended: bool
     next_at: datetime | None
+    in_bucket: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +207,7 @@ class HealthSnapshot:
 
     ``objects`` are the bytes of each base backup's own objects in the bucket, without its description; ``scratches``
     the Clusters that a drill or an extract of this environment has made for itself; ``own_ends`` when the credentials
-    of this very check end.
+    of this very check end; ``engine`` is what was seen of Pulumi on this machine.
     """
 
     seen_at: datetime
@@ -215,6 +223,7 @@ class HealthSnapshot:
     argocd: tuple[Manager, ...] | Unseen
     record: Record | Unseen | None
     scratches: tuple[ClusterSnapshot, ...] | Unseen
+    engine: str | Unseen
     own_ends: Mapping[str, datetime] = field(default_factory=dict)
     coefficients: Coefficients = field(default_factory=Coefficients)
 

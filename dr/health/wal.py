@@ -6,13 +6,10 @@ from datetime import datetime
 from dr.archive.databases import systems
 from dr.archive.window import Hole, holes, missing, settled, unusable, windows
 from dr.config.health import HealthSettings
-from dr.core.target import RecoveryTarget
-from dr.core.text import spoken
-from dr.core.wal_names import is_segment, number_of
+from dr.core.text import bytes_of, exact_moment_of, spoken
+from dr.core.wal_names import is_history, is_segment, number_of
 from dr.health.check import Check, State, Unseen, graded, worst
 from dr.health.snapshot import ArchiveSeen, DatabaseFacts, HealthSnapshot, ServingCluster
-
-_MIB = 2**20
 
 
 def checks_of_wal(snapshot: HealthSnapshot, settings: HealthSettings) -> Iterator[Check]:
@@ -48,7 +45,7 @@ def _archiving(snapshot: HealthSnapshot) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"PostgreSQL's last attempt failed: {database.last_failed} at {_time(database.last_failed_at)}",
+            seen=f"PostgreSQL's last attempt failed: {database.last_failed} at {_moment(database.last_failed_at)}",
             remedy=f"kubectl logs {serving.cluster.primary} {where} | grep wal-archive; credentials, bucket, network?",
         )
     if said.working is None:
@@ -71,7 +68,8 @@ def _lag(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     name, database = "wal-lag", snapshot.database
     if isinstance(database, Unseen):
         return database.as_check(name)
-    if not is_segment(database.last_archived) or database.last_archived_at is None:
+    after_failover = is_history(database.last_archived)
+    if not (is_segment(database.last_archived) or after_failover) or database.last_archived_at is None:
         return Check(
             name=name,
             state=State.WARNING,
@@ -79,7 +77,11 @@ def _lag(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
             remedy="see the check archiving; a switch of the WAL shows whether it works: python -m dr mark",
         )
     size = database.segment_size
-    behind = max(0, database.position - (number_of(database.last_archived, size) + 1) * size)
+    # A history file is archived first on a new timeline; no segment of it has been full yet.
+    archived = database.position // size * size
+    if not after_failover:
+        archived = (number_of(database.last_archived, size) + 1) * size
+    behind = max(0, database.position - archived)
     age = (database.now - database.last_archived_at).total_seconds()
     waited = (database.now - database.waiting_since).total_seconds() if database.waiting_since else 0.0
     # A segment that is not full is closed by archive_timeout, and not at all when nothing was written.
@@ -92,7 +94,7 @@ def _lag(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     return Check(
         name=name,
         state=state,
-        seen=f"{database.last_archived} was archived {spoken(age)} ago; {behind / _MIB:.1f} MiB were written since, "
+        seen=f"{database.last_archived} was archived {spoken(age)} ago; {bytes_of(behind)} were written since, "
         f"{_waiting(database.waiting, waited)}",
         remedy="see the check archiving; a full disk is next" if state is not State.OK else "",
         values={
@@ -171,8 +173,8 @@ def _window(seen: ArchiveSeen, snapshot: HealthSnapshot) -> Check:
     values = {"window_start_timestamp_seconds": last.start.timestamp()}
     if last.end.archived:
         values["window_end_timestamp_seconds"] = last.end.archived.timestamp()
-    until = RecoveryTarget(last.end.archived) if last.end.archived else last.end.segment
-    told = f"from {RecoveryTarget(last.start)} to {until}"
+    until = exact_moment_of(last.end.archived) if last.end.archived else last.end.segment
+    told = f"from {exact_moment_of(last.start)} to {until}"
     newest = seen.archive.backups[-1]
     if newest in unusable(seen.archive):
         return Check(
@@ -212,5 +214,5 @@ def _place(serving: ServingCluster) -> str:
     return serving.cluster.store.url if serving.cluster.store else "this"
 
 
-def _time(time: datetime | None) -> str:
-    return str(RecoveryTarget(time)) if time else "an unknown time"
+def _moment(time: datetime | None) -> str:
+    return exact_moment_of(time) if time else "an unknown time"

@@ -6,13 +6,15 @@ Here they become the tool's own errors, each with what to do about it.
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from functools import cached_property
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import urllib3
-from kubernetes import client, config
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.kube_config import KubeConfigMerger
@@ -20,9 +22,19 @@ from yaml import YAMLError
 
 from dr.config.environment import KubernetesAccess
 from dr.core.errors import AccessError
+from dr.kube.login import Loader
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
+_TIMES = 2
+"""How much longer than one try everything may take: a server that sends a byte a second never keeps a read waiting."""
+_LIST: Mapping[str, type] = {"items": list}
+_OBJECT: Mapping[str, type] = {"metadata": dict, "items": list, "kind": str, "status": dict}
+_VERSION: Mapping[str, type] = {"gitVersion": str}
+"""What an answer has at least one of."""
+_TEXTS = {"str", "file", None}
+"""What an answer is read as that is no object."""
+_SHOWN = 120
 _HELD_CERTIFICATE = {"client-certificate", "client-certificate-data"}
 
 
@@ -39,22 +51,26 @@ class KubernetesApi:
         self.context = access.context
         self._file = access.kubeconfig
         self._seconds = seconds
+        self._whole = _TIMES * sum(seconds)
         self._client = self.new_client()
 
     def new_client(self) -> Any:
         """A client of its own, for calls that cannot share one (exec swaps the client's request function)."""
-        files = _files_with_context(self._file, self.context)
+        files, made = _files_with_context(self._file, self.context), client.Configuration()
         try:
-            made = config.new_client_from_config(config_file=files, context=self.context)
+            Loader(files, self.context).load_and_set(made)
         except (ConfigException, OSError, ValueError) as error:
-            raise AccessError(
-                "kubeconfig-unusable",
-                f"the kubeconfig's context {self.context!r} cannot be used: {error}",
-                "log in again, or write the context anew (gcloud container clusters get-credentials)",
-            ) from error
+            raise self._unusable(error) from error
         # The default retries three times with waits: a dead API server would take half a minute to be called dead.
-        made.configuration.retries = urllib3.Retry(total=1, backoff_factor=0.2)
-        return client.ApiClient(configuration=made.configuration)
+        made.retries = urllib3.Retry(total=1, backoff_factor=0.2)
+        return _Client(configuration=made)
+
+    def _unusable(self, error: Exception) -> AccessError:
+        return AccessError(
+            "kubeconfig-unusable",
+            f"the kubeconfig's context {self.context!r} cannot be used: {error}",
+            "log in again, or write the context anew (gcloud container clusters get-credentials)",
+        )
 
     @property
     def lasting_credentials(self) -> tuple[str, str]:
@@ -112,12 +128,16 @@ class KubernetesApi:
 
     def ask(self, what: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Make a call of this connection, and explain its failure. ``what`` says what was wanted: "read the Service
-        x".
+        x". Raises AccessError: ``answer-odd`` for what is no answer of an API server, as a proxy's page.
         """
         try:
-            return call(*args, _request_timeout=self._seconds, **options)
+            return _checked(call, _within(self._whole, lambda: call(*args, _request_timeout=self._seconds, **options)))
         except ApiException as error:
             raise self.explained(error, what) from error
+        except ConfigException as error:
+            raise self._unusable(error) from error
+        except OddAnswerError as error:
+            raise self.odd(error, what) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self.unreachable(error, what) from error
 
@@ -130,19 +150,51 @@ class KubernetesApi:
                 return None
             raise
 
+    def ask_plain(self, what: str, call: Callable[..., Any], *args: Any, **options: Any) -> Mapping[str, Any]:
+        """As :meth:`ask`, with plain values for the answer: the client's typed objects refuse what a newer server may
+        say.
+        """
+        answer = self.ask(what, call, *args, _preload_content=False, **options)
+        try:
+            return _understood(answer.data, _LIST if _lists(call) else _OBJECT)
+        except OddAnswerError as error:
+            raise self.odd(error, what) from error
+
+    def odd(self, error: Exception, what: str) -> AccessError:
+        """The error for an answer that no API server gives."""
+        return AccessError(
+            "answer-odd",
+            f"could not {what}: {self.server} (context {self.context!r}) does not answer as an API server: {error}",
+            "is there a proxy or a login page in between? Look with kubectl get --raw /version",
+        )
+
     def read_path(self, what: str, path: str) -> Any:
         """The JSON document at ``path`` of the API server, where its client has no call for it. Raises AccessError."""
-        answer = self.ask(
+        return self.ask_plain(
             what,
             self._client.call_api,
             path,
             "GET",
             header_params={"Accept": "application/json"},
             auth_settings=["BearerToken"],
-            _preload_content=False,
             _return_http_data_only=True,
         )
-        return answer.json()
+
+    def may(self, what: str, verb: str, resource: str, namespace: str) -> bool:
+        """Whether the user of this connection may do ``verb`` with ``resource`` ("pods/exec") of the core group.
+
+        Every user may ask that of itself, unless an administrator has taken it away; True then. Raises AccessError.
+        """
+        name, _, part = resource.partition("/")
+        asked = {"namespace": namespace, "verb": verb, "resource": name, "subresource": part}
+        reviews = client.AuthorizationV1Api(self._client)
+        try:
+            found = self.ask(what, reviews.create_self_subject_access_review, {"spec": {"resourceAttributes": asked}})
+        except AccessError as error:
+            if error.code in {"forbidden", "api-group-missing"}:
+                return True
+            raise
+        return bool(found.status.allowed)
 
     def unreachable(self, error: Exception, what: str) -> AccessError:
         """The error for an API server that does not answer."""
@@ -151,7 +203,7 @@ class KubernetesApi:
             "api-unreachable",
             f"could not {what}: the Kubernetes API server {self.server} (context {self.context!r}) "
             f"cannot be reached: {reason}",
-            "check the network or VPN, and that the cluster exists; if it is gone, a full rebuild is what you want",
+            "check the network or VPN; python -m dr diagnose asks Google whether the cluster is there",
         )
 
     def explained(self, error: ApiException, what: str) -> AccessError:
@@ -181,6 +233,67 @@ class KubernetesApi:
                     "install the CloudNativePG operator and its CRDs, or wait until Argo CD has done so",
                 )
         return AccessError("api-error", f"could not {what}: {error.status} {_message(error)}", "repeat the command")
+
+
+class OddAnswerError(Exception):
+    """An answer that no API server gives."""
+
+
+class _Client(client.ApiClient):  # type: ignore[misc] # the client has no types
+    """A client that looks at an answer before it makes an object of it."""
+
+    def deserialize(self, response: Any, response_type: Any) -> Any:
+        if response_type in _TEXTS:
+            return super().deserialize(response, response_type)
+        listed = str(response_type).endswith("List")
+        _understood(response.data, _VERSION if response_type == "VersionInfo" else _LIST if listed else _OBJECT)
+        try:
+            return super().deserialize(response, response_type)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise OddAnswerError(f"{type(error).__name__}: {error}") from error
+
+
+def _checked(call: Callable[..., Any], answer: Any) -> Any:
+    """The answer, which has items where ``call`` asks for a list. Raises OddAnswerError."""
+    if isinstance(answer, dict) and _lists(call) and not isinstance(answer.get("items"), list):
+        raise OddAnswerError(f"it is no list: {json.dumps(answer, default=str)[:_SHOWN]}")
+    return answer
+
+
+def _lists(call: Callable[..., Any]) -> bool:
+    """Whether a method of the client asks for a list."""
+    return getattr(call, "__name__", "").startswith("list_")
+
+
+def _understood(data: str | bytes, wanted: Mapping[str, type]) -> Mapping[str, Any]:
+    """The object that an answer is, which has one of ``wanted`` at least. Raises OddAnswerError."""
+    try:
+        found = json.loads(data)
+    except ValueError:
+        text = data.decode(errors="replace") if isinstance(data, bytes) else data
+        raise OddAnswerError(f"it is no JSON: {' '.join(text.split())[:_SHOWN]!r}") from None
+    if not isinstance(found, dict) or not any(isinstance(found.get(key), kind) for key, kind in wanted.items()):
+        raise OddAnswerError(f"it is no {'list' if wanted is _LIST else 'object'}: {json.dumps(found)[:_SHOWN]}")
+    return found
+
+
+def _within(seconds: float, work: Callable[[], Any]) -> Any:
+    """What ``work`` returns or raises; TimeoutError where it takes longer, and then it is left to itself."""
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True, name="kubernetes").start()
+    try:
+        return future.result(seconds)
+    except TimeoutError:
+        if future.done():
+            raise
+        raise TimeoutError(f"no whole answer within {seconds:.0f} s") from None
 
 
 def _files_with_context(file: str | None, context: str) -> str:

@@ -1,16 +1,12 @@
 """How much may be put into the scratch space of a Cluster's pods, so that none is evicted for it. Pure."""
 
-import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
+
+from kubernetes.utils.quantity import parse_quantity
 
 _SHARE = 4
 """A quarter of what is allowed: CloudNativePG's own program, its sockets and its logs lie there too."""
-_QUANTITY = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)(m|[kMGTPE]|[KMGTPE]i)?")
-_UNITS = {"m": Decimal("0.001")}
-_UNITS |= {unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", start=1)}
-_UNITS |= {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)}
 
 
 def scratch_room(spec: Mapping[str, Any]) -> int | None:
@@ -27,5 +23,7 @@ def scratch_room(spec: Mapping[str, Any]) -> int | None:
 
 def _bytes_of(quantity: object) -> int:
     """Of a Kubernetes quantity, such as ``512Mi``. 0 for what is none: Kubernetes has let no such thing in."""
-    found = _QUANTITY.fullmatch(str(quantity))
-    return int(Decimal(found[1]) * _UNITS.get(found[2] or "", Decimal(1))) if found else 0
+    try:
+        return int(parse_quantity(quantity))
+    except ValueError:
+        return 0

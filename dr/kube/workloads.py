@@ -1,11 +1,11 @@
 """The Deployments that write to the database, and the Services and Secrets around it."""
 
-import time
 from collections.abc import Mapping, Sequence
 from threading import Event
 from typing import Any
 
-from dr.core.errors import AccessError
+from dr.core.errors import StepFailedError
+from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
 from dr.kube.objects import MANAGED_BY, Workload
 
@@ -47,45 +47,41 @@ def await_stopped(
 ) -> None:
     """Wait until no pod of the Deployments is left, terminating ones included: one of those can still write.
 
-    ``selectors`` maps a Deployment's name to its pod selector; ``limit`` is in seconds. Raises AccessError
-    ``writers-still-running`` at the limit; returns early when ``stop`` is set.
+    ``selectors`` maps a Deployment's name to its pod selector; ``limit`` is in seconds. Raises StepFailedError
+    ``writers-still-running`` at the limit.
     """
-    deadline = time.monotonic() + limit
     left = dict(selectors)
-    while left and not stop.is_set():
+    for _ in poll(limit, stop=stop, what=f"the pods of {', '.join(sorted(left))} to end", every=0.1):
         for name, selector in tuple(left.items()):
             pods = api.ask(
                 f"list the pods of {namespace}/{name}", api.core.list_namespaced_pod, namespace, label_selector=selector
             ).items
             if not any(pod.status.phase in {"Pending", "Running", "Unknown"} for pod in pods):
                 del left[name]
-        if left and time.monotonic() > deadline:
-            raise AccessError(
-                "writers-still-running",
-                f"pods of {', '.join(sorted(left))} still run {limit:.0f} s after scaling to 0; what scales them back?",
-                f"look: kubectl get deployment,hpa,pods -n {namespace}; pause what manages them (Argo CD?) and repeat",
-            )
-        if left:
-            stop.wait(0.1)
+        if not left:
+            return
+    raise StepFailedError(
+        "writers-still-running",
+        f"pods of {', '.join(sorted(left))} still run {limit:.0f} s after scaling to 0; what scales them back?",
+        f"look: kubectl get deployment,hpa,pods -n {namespace}; pause what manages them (Argo CD?) and repeat",
+    )
 
 
 def await_ready(api: KubernetesApi, namespace: str, names: Sequence[str], *, limit: float, stop: Event) -> None:
     """Wait until every Deployment has rolled out: all wanted pods are of the newest template and available.
 
-    ``limit`` is in seconds. Raises AccessError ``writers-not-ready`` at the limit; returns early when ``stop`` is set.
+    ``limit`` is in seconds. Raises StepFailedError ``writers-not-ready`` at the limit.
     """
-    deadline = time.monotonic() + limit
     left = list(names)
-    while left and not stop.is_set():
+    for _ in poll(limit, stop=stop, what=f"{', '.join(names)} to become ready"):
         left = [name for name in left if not _rolled_out(api, namespace, name)]
-        if left and time.monotonic() > deadline:
-            raise AccessError(
-                "writers-not-ready",
-                f"{', '.join(left)} in {namespace} did not become ready within {limit:.0f} s",
-                f"look: kubectl get pods -n {namespace}; kubectl logs -n {namespace} deployment/{left[0]}",
-            )
-        if left:
-            stop.wait(0.2)
+        if not left:
+            return
+    raise StepFailedError(
+        "writers-not-ready",
+        f"{', '.join(left)} in {namespace} did not become ready within {limit:.0f} s",
+        f"look: kubectl get pods -n {namespace}; kubectl logs -n {namespace} deployment/{left[0]}",
+    )
 
 
 def _rolled_out(api: KubernetesApi, namespace: str, name: str) -> bool:
@@ -115,16 +111,16 @@ def read_secret(api: KubernetesApi, namespace: str, name: str) -> Mapping[str, s
 def copy_credentials(api: KubernetesApi, namespace: str, *, source: str, name: str) -> bool:
     """Make the Secret ``name`` with the user name and password of ``source``; False when it was there already.
 
-    The type and the two keys are what CloudNativePG wants of ``bootstrap.recovery.secret``. Raises AccessError when the
-    source Secret is not there.
+    The type and the two keys are what CloudNativePG wants of ``bootstrap.recovery.secret``. Raises StepFailedError when
+    the source Secret is not there, or lacks one of the keys.
     """
     data = read_secret(api, namespace, source)
     if data is None:
-        raise AccessError(
+        raise StepFailedError(
             "secret-missing", f"there is no Secret {namespace}/{source}", "restore the Secret of the database's owner"
         )
     if missing := [key for key in _CREDENTIALS if key not in data]:
-        raise AccessError(
+        raise StepFailedError(
             "secret-incomplete",
             f"the Secret {namespace}/{source} has no {' and no '.join(missing)}",
             "add what is missing, and repeat the command",

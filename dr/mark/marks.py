@@ -8,6 +8,7 @@ from typing import Any
 from dr.archive.contents import Catalogue
 from dr.cnpg.cluster import ClusterSnapshot, problems_of_archive
 from dr.core.errors import Problem, RequestError
+from dr.core.text import moment_of
 from dr.run.record import Mark
 
 KEPT = 100
@@ -62,7 +63,7 @@ def problems_of_mark(
     if used is not None:
         yield Problem(
             code="mark-exists",
-            cause=f"there is a restore point {name} in {used.cluster} already, of {used.made:%Y-%m-%d %H:%M:%S} UTC",
+            cause=f"there is a restore point {name} in {used.cluster} already, of {moment_of(used.made)}",
             remedy="give another name: a recovery stops at the first restore point of a name that it meets",
         )
     if source is None or source.primary is None:

@@ -5,23 +5,26 @@ recovery or switchover would be one in a database that is being left.
 """
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dr.archive.reader import read_catalogue
 from dr.archive.seal import seal_wal
 from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.clusters import find_cluster
-from dr.core.errors import AccessError, RefusedError, Stopped
-from dr.core.plan import Step
+from dr.core.errors import AccessError, RefusedError, StepFailedError, Stopped
+from dr.core.plan import StepTaken
 from dr.kube import workloads
 from dr.mark.marks import Marks, check_mark_name, problems_of_mark, with_mark
-from dr.postgres.psql import Psql, literal
+from dr.postgres.psql import Psql
+from dr.postgres.sql import literal
 from dr.run.lease import held
 from dr.run.record import Mark, Record, source_of
 from dr.run.session import Session
 
 _MAKE = "SELECT point, pg_walfile_name(point) FROM pg_create_restore_point({name}) AS point"
-_MADE = Step(key="restore-point", title="Restore point", detail="one record in the WAL")
-_SEAL = Step(key="seal-wal", title="Seal the WAL", detail="the restore point's segment in the archive")
+_MADE = StepTaken(key="restore-point", title="Restore point")
+_SEAL = StepTaken(key="seal-wal", title="Seal the WAL")
 
 
 def list_marks(session: Session) -> Marks:
@@ -32,7 +35,8 @@ def list_marks(session: Session) -> Marks:
 def make_mark(session: Session, name: str) -> Marks:
     """Make a restore point ``name`` in the serving Cluster, archive it, and return it alone.
 
-    Safe to repeat: one that was made and not archived is archived. Raises RequestError, RefusedError, AccessError.
+    Safe to repeat: one that was made and not archived is archived. Raises RequestError, RefusedError, AccessError,
+    StepFailedError.
     """
     check_mark_name(name)
     with held(session.lease, session.holder, take_over=session.take_over, clock=session.clock, stop=session.stop):
@@ -58,10 +62,11 @@ def make_mark(session: Session, name: str) -> Marks:
                 made=session.clock(),
                 made_by=session.holder.operator,
             )
+        with _made(session, name):
             _remember(session, mark)
-        _seal(session, psql, mark)
-        mark = mark.model_copy(update={"archived": True})
-        _remember(session, mark)
+            seal_wal(psql, stop=session.stop, say=lambda _: None)
+            mark = mark.model_copy(update={"archived": True})
+            _remember(session, mark)
         return Marks(environment=environment.name, serving=serving, marks=(mark,))
 
 
@@ -85,14 +90,16 @@ def _remember(session: Session, mark: Mark) -> None:
     session.records.change(change, now=session.clock())
 
 
-def _seal(session: Session, psql: Psql, mark: Mark) -> None:
+@contextmanager
+def _made(session: Session, name: str) -> Iterator[None]:
+    """What fails within the context says that the restore point was made."""
     try:
-        seal_wal(psql, stop=session.stop, say=lambda _: None)
-    except AccessError as error:
+        yield
+    except (AccessError, StepFailedError) as error:
         error.stopped = Stopped(
             at=_SEAL,
             done=(_MADE,),
-            go_on=f"python -m dr mark {shlex.quote(mark.name)} --env {session.environment.name}",
+            go_on=f"python -m dr mark {shlex.quote(name)} --env {session.environment.name}",
             journal=f"ConfigMap {session.environment.namespace}/{session.records.name}",
         )
         raise

@@ -3,6 +3,7 @@
 from rich.text import Text
 
 from dr.cli.console import out
+from dr.core.text import moment_of
 from dr.mark.marks import Marks
 
 
@@ -21,5 +22,5 @@ def show_marks(marks: Marks) -> None:
         out.print(Text(f"No restore point was made in {marks.environment} yet: python -m dr mark NAME"))
     for mark in marks.marks:
         state = "" if mark.archived else "  not archived: give the command that made it again"
-        out.print(Text.assemble((mark.name, "bold"), f"  {mark.made:%Y-%m-%d %H:%M:%S} UTC by {mark.made_by}{state}"))
+        out.print(Text.assemble((mark.name, "bold"), f"  {moment_of(mark.made)} by {mark.made_by}{state}"))
         out.print(Text(f"  {marks.command(mark)}", style="dim"), soft_wrap=True)

@@ -40,8 +40,3 @@ class Psql:
                 f"look at the database: {self._by_hand}",
             )
         return ran.output.splitlines()
-
-
-def literal(text: str) -> str:
-    """``text`` as a string in SQL."""
-    return "'" + text.replace("'", "''") + "'"

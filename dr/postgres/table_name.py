@@ -4,17 +4,24 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 
 from dr.core.errors import RequestError
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
+from dr.postgres.sql import identifier
 
 IDENTIFIER_BYTES = 63
 """The longest identifier, in bytes of UTF-8: ``NAMEDATALEN - 1`` (PostgreSQL manual, "Identifiers and Key Words")."""
 
 STAGING_PREFIX = "postgres_dr_"
 
-_PART = r'(?:[A-Za-z_][A-Za-z0-9_$]*|"(?:[^"\x00]|"")+")'
+# As ident_start, ident_cont and xd of PostgreSQL's scan.l: whatever is not ASCII is a letter there.
+_LETTER = r"A-Za-z_\x80-\ud7ff\ue000-\U0010ffff"
+_PART = rf'(?:[{_LETTER}][{_LETTER}0-9$]*|"(?:[^"\x00\ud800-\udfff]|"")+")'
 _NAME = re.compile(rf"(?:({_PART})\.)?({_PART})")
+_SPACE = " \t\n\r\f\v"
+_FOLD = str.maketrans(ascii_uppercase, ascii_lowercase)
+"""ASCII alone: so ``downcase_identifier`` (scansup.c) folds in every multi-byte encoding, such as UTF-8."""
 
 
 @dataclass(frozen=True, order=True)
@@ -25,18 +32,19 @@ class TableName:
     table: str
 
     @classmethod
-    def parse(cls, text: str) -> "TableName":
-        """Read ``schema.table``, or ``table`` for one in ``public``; folded and quoted as in SQL.
+    def parse(cls, text: str, *, option: str = "--table") -> "TableName":
+        """Read ``schema.table``, or ``table`` for one in ``public``, as SQL does: in lower case unless it is quoted.
+        ``option`` is where it was given, for the message.
 
-        Raises RequestError ``table-name-malformed``.
+        Raises RequestError ``table-name-malformed``, also for a name that PostgreSQL would cut off.
         """
-        found = _NAME.fullmatch(text.strip())
+        found = _NAME.fullmatch(text.strip(_SPACE))
         parts = [_unquoted(part) for part in (found[1] or "public", found[2])] if found else []
         if not parts or any(len(part.encode()) > IDENTIFIER_BYTES for part in parts):
             raise RequestError(
                 "table-name-malformed",
-                f"--table {text!r} is no name of a table: schema.table, each at most {IDENTIFIER_BYTES} bytes",
-                "write it as in SQL: --table public.users, or --table 'sales.\"Order\"' where it needs quotes",
+                f"{option} {text!r} is not a valid table name: schema.table, each at most {IDENTIFIER_BYTES} bytes",
+                f"write it as in SQL: {option} public.users, or {option} 'sales.\"Order\"' where it needs quotes",
             )
         return cls(*parts)
 
@@ -50,38 +58,27 @@ class TableName:
         return f"{_shown(self.schema)}.{_shown(self.table)}"
 
 
-def identifier(name: str) -> str:
-    """A name in a statement, quoted."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A string in a statement, whatever ``standard_conforming_strings`` says."""
-    escaped = text.replace("\\", "\\\\").replace("'", "''")
-    return f" E'{escaped}'" if "\\" in text else f"'{escaped}'"
-
-
-def stamp(target: RecoveryTarget) -> str:
+def stamp(target: TimeTarget) -> str:
     """The target in a name: ``20261123t090102z``, in UTC."""
     return f"{target.time:%Y%m%dt%H%M%Sz}"
 
 
-def recovered_as(table: TableName, target: RecoveryTarget) -> TableName:
+def recovered_as(table: TableName, target: TimeTarget) -> TableName:
     """What the table as it was at ``target`` is called beside the present one."""
     return TableName(table.schema, suffixed(table.table, f"_recovered_{stamp(target)}"))
 
 
-def kept_as(table: TableName, target: RecoveryTarget) -> TableName:
+def kept_as(table: TableName, target: TimeTarget) -> TableName:
     """What a table is called after the one of ``target`` took its place."""
     return TableName(table.schema, suffixed(table.table, f"_before_{stamp(target)}"))
 
 
-def staging_schema(table: TableName, target: RecoveryTarget) -> str:
+def staging_schema(table: TableName, target: TimeTarget) -> str:
     """The schema that the table is loaded into before it gets its place.
 
     The same for each try of the same extraction, so that a later one finds what an earlier one left.
     """
-    digest = hashlib.sha256(f"{table.sql} {target.rfc3339}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{table.sql} {target.value}".encode()).hexdigest()
     return f"{STAGING_PREFIX}{digest[:12]}"
 
 
@@ -103,7 +100,7 @@ def all_suffixed(names: Iterable[str], suffix: str) -> Mapping[str, str]:
 
 
 def _unquoted(part: str) -> str:
-    return part[1:-1].replace('""', '"') if part.startswith('"') else part.lower()
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part.translate(_FOLD)
 
 
 def _shown(name: str) -> str:

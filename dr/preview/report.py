@@ -11,8 +11,11 @@ import yaml
 
 from dr.cnpg.cluster import cluster_behind
 from dr.core.errors import DrError, told
+from dr.core.target import written_fields
+from dr.core.text import whole_seconds_of
 from dr.engine.changes import Change, Changes, Op
 from dr.guard.rules import CLUSTER, Danger
+from dr.reports.templates import in_markdown, templates
 from dr.run.record import Record
 
 _VERBS = {
@@ -79,7 +82,7 @@ class PreviewReport:
             return ""
         if any(change.type == CLUSTER and change.op in {Op.CREATE, Op.REPLACE} for change in self.changes.items):
             last = f"{self.seconds:.0f} s the last time" if self.seconds is not None else "never done here yet"
-            return f"the recovery of a Cluster: {last}, and at most {self.limit / 60:g} min"
+            return f"the recovery of a Cluster: {last}, and at most {whole_seconds_of(self.limit)}"
         return "seconds, and what the providers take"
 
     @property
@@ -130,7 +133,7 @@ def _more(change: Change) -> Iterator[str]:
     if change.type == CLUSTER and change.op in {Op.CREATE, Op.REPLACE}:
         recovery: Mapping[str, Any] = change.new("spec.bootstrap.recovery") or {}
         if recovery:
-            target = (recovery.get("recoveryTarget") or {}).get("targetTime") or "the end of its WAL"
+            target = written_fields(recovery.get("recoveryTarget") or {}) or "the end of its WAL"
             yield f"recovered from {recovery.get('source')} to {target}"
     if host := change.new("spec.externalName"):
         before = change.old("spec.externalName")
@@ -168,7 +171,8 @@ _LONGEST_VALUE = 2_000
 
 def as_markdown(report: PreviewReport, *, limit: int = LIMIT) -> str:
     """The report in at most ``limit`` characters. Details go first where there is too much, words last."""
-    head = "\n".join(_head(report))
+    template = templates("dr.preview", escape=_inline).get_template("comment.md.j2")
+    head = template.render(report=report, sign=_SIGNS[report.exit_code]).removesuffix("\n")
     details = list(_details(report))
     left, shown = limit - len(head) - 400, []
     for detail in details:
@@ -184,26 +188,6 @@ def as_markdown(report: PreviewReport, *, limit: int = LIMIT) -> str:
 def failure_as_markdown(environment: str, error: DrError, *, limit: int = LIMIT) -> str:
     """A preview that could not be made."""
     return _cut(f"### ⛔ {environment}: no preview\n\n{_fenced(told(error))}\n", limit)
-
-
-def _head(report: PreviewReport) -> Iterator[str]:
-    yield f"### {_SIGNS[report.exit_code]} {report.environment}: {_inline(report.headline)}\n"
-    for danger in report.dangers:
-        helps = f"What helps: {_inline(danger.remedy)}"
-        yield f"> [!CAUTION]\n> **{danger.rule}**: {_inline(danger.cause)}.\n>\n> {helps}\n"
-    for fault in report.changes.faults:
-        yield f"> [!CAUTION]\n> Pulumi refuses: {_inline(fault)}\n"
-    for overridden in report.overridden:
-        yield f"> [!WARNING]\n> {_inline(overridden)}\n"
-    if report.asked:
-        yield f"The configuration asks for: {_inline(report.asked)}.\n"
-    for sentence in report.words:
-        yield f"- {_inline(sentence)}"
-    yield f"\n**Lost:** {_inline('; '.join(report.lost) or 'nothing')}."
-    if report.takes:
-        yield f"\n**Takes:** {_inline(report.takes)}."
-    for remark in report.changes.remarks:
-        yield f"\n> [!NOTE]\n> {_inline(remark)}"
 
 
 def _details(report: PreviewReport) -> Iterator[str]:
@@ -246,8 +230,7 @@ def _fenced(text: str, language: str = "") -> str:
 
 def _inline(text: str) -> str:
     """Text of which nothing is markup, a mention or a link to an issue, on one line."""
-    escaped = re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
-    return escaped.replace("@", "@\u200b")
+    return in_markdown(text).replace("@", "@\u200b")
 
 
 def _cut(text: str, limit: int) -> str:

@@ -40,6 +40,7 @@ def command(
     from dr.cli.wiring import check_context
     from dr.config.load import load_environment
     from dr.rebuild.plan import RebuildRequest, decide_rebuild
+    from dr.rebuild.run import Rebuild
     from dr.rebuild.setup import open_site
     from dr.rebuild.view import show_rebuild
 
@@ -50,11 +51,11 @@ def command(
     request = RebuildRequest(region=region or "", zone=zone or "", durable=durable or "")
     with console.waiting("looking at the backups, at Google and at the cluster", quiet=as_json):
         site = open_site(found, folder, request, take_over=take_over)
-        decision = decide_rebuild(found, request, site.look())
-    if console.planned_only(decision.plan, dry_run=dry_run, as_json=as_json):
+        rebuild = Rebuild(decide_rebuild(found, request, site.look()))
+    if console.planned_only(rebuild.plan, dry_run=dry_run, as_json=as_json):
         return
     agreement = Agreement(
-        steps=len(decision.plan.steps),
+        steps=len(rebuild.plan.steps),
         environment=found.name,
         name=found.source_cluster,
         consequence=f"builds the platform of {found.name}, stops its writers and moves its traffic",
@@ -62,8 +63,8 @@ def command(
     )
     agree(agreement, as_json=as_json, yes=yes, confirmed=confirmed)
     stop = Event()
-    with signals.stopping(stop), reporter_for(decision.plan, quiet=as_json) as reporter:
-        report = site.run(decision, reporter, stop)
+    with signals.stopping(stop), reporter_for(rebuild.plan, quiet=as_json) as reporter:
+        report = site.run(rebuild, reporter, stop)
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:

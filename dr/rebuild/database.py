@@ -9,7 +9,6 @@ Where the Cluster that Git declares archived to that very folder before, it is t
 archive is another generation's, the same specification stands for that one, with its serverName.
 """
 
-import time
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from dr.cnpg.clusters import find_cluster, gave_up, list_clusters
 from dr.cnpg.fencing import forbid_writing
 from dr.config.names import free_name
 from dr.core.errors import AccessError, RecoveryError, VerificationError
+from dr.core.waiting import poll
 from dr.engine.backend import state_folder
 from dr.kube import workloads
 from dr.postgres.psql import Psql
@@ -76,8 +76,8 @@ def _await(session: Session, watch: Watch) -> tuple[ClusterSnapshot, bool]:
     """The Cluster once it is healthy, has given up, or the time is up; and whether it was kept from writing."""
     environment = session.environment
     limit = environment.timeouts.rebuild_minutes * 60
-    begin, fenced = time.monotonic(), False
-    while True:
+    fenced = False
+    for elapsed in poll(limit, stop=watch.stop, what="the database", every=_LOOK_SECONDS):
         name = environment.source_cluster
         cluster, missing = None, ""
         try:
@@ -90,26 +90,25 @@ def _await(session: Session, watch: Watch) -> tuple[ClusterSnapshot, bool]:
         if cluster and not fenced and cluster.annotations.get(SKIPS_CHECK) == "enabled":
             forbid_writing(session.api, cluster.namespace, cluster.name)
             fenced = True
-        elapsed = time.monotonic() - begin
-        over = elapsed > limit or watch.stop.is_set()
         elsewhere = _elsewhere(session, cluster) if cluster else ""
-        if elsewhere:
-            if over or elapsed > _GIT_SECONDS:
-                raise RecoveryError("git-names-another-bucket", elsewhere, _correct_git(session))
-        elif cluster and (over or (not missing and (fenced or cluster.healthy or gave_up(session.api, cluster)))):
+        if elsewhere and elapsed > _GIT_SECONDS:
+            break
+        if cluster and not elsewhere and not missing and (fenced or cluster.healthy or gave_up(session.api, cluster)):
             return cluster, fenced
-        elif over:
-            raise RecoveryError(
-                "database-missing",
-                f"there is no Cluster {environment.namespace}/{name} {elapsed:.0f} s after CloudNativePG was ready",
-                "does Git declare it? Look at Argo CD's Applications; timeouts.rebuildMinutes is the limit",
-            )
         state = (cluster.phase or "just made") if cluster else "not declared yet"
         waiting = f"{name}: {state}{f'; waiting for {missing}' if missing else ''} ({elapsed:.0f} of {limit:.0f} s)"
         if elsewhere:
             waiting = f"{elsewhere}: waiting until Argo CD has brought another, at most {_GIT_SECONDS} s"
         watch.say(waiting)
-        watch.stop.wait(_LOOK_SECONDS)
+    if elsewhere:
+        raise RecoveryError("git-names-another-bucket", elsewhere, _correct_git(session))
+    if cluster is None:
+        raise RecoveryError(
+            "database-missing",
+            f"there is no Cluster {environment.namespace}/{name} {limit:.0f} s after CloudNativePG was ready",
+            "does Git declare it? Look at Argo CD's Applications; timeouts.rebuildMinutes is the limit",
+        )
+    return cluster, fenced
 
 
 def _elsewhere(session: Session, cluster: ClusterSnapshot) -> str:

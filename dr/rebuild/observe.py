@@ -215,12 +215,11 @@ def missing_of_cnpg(api: KubernetesApi) -> str:
     )
     if crd is None or not _holds(crd, "Established"):
         return f"the CRD {_CRD}"
-    answer = api.ask(
+    answer = api.ask_plain(
         "list CloudNativePG's Deployments",
         api.apps.list_deployment_for_all_namespaces,
         label_selector=_OPERATOR,
-        _preload_content=False,
-    ).json()
+    )
     if not any(_holds(deployment, "Available") for deployment in answer["items"]):
         return "CloudNativePG's operator"
     return ""

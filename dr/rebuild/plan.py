@@ -1,4 +1,4 @@
-"""A full rebuild, decided: what survives, what is made anew, in which steps. Pure; the doing is in operations.
+"""A full rebuild, decided: what survives, what is made anew. Pure.
 
 Each step looks before it acts, so that the same command is the first run, the resumed one, and the one that finds
 nothing to do.
@@ -6,35 +6,19 @@ nothing to do.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from dr.archive.survivors import Survivor
 from dr.archive.wal_needed import warnings_of_wal
 from dr.config.environment import Environment
 from dr.core.errors import Problem, RefusedError
-from dr.core.history import Estimate, OperationEntry, estimate
-from dr.core.plan import Plan, Step
+from dr.core.history import OperationEntry
+from dr.core.text import about_seconds_of
 
 OPERATION = "full-rebuild"
 
 _NOTHING_COMES = datetime.max.replace(tzinfo=UTC)
 """What a lost database has not archived, it never will: a hole in its archive is there to stay, however new."""
-
-EXPERIENCE: Mapping[str, float] = {
-    "survivors": 5,
-    "durable": 60,
-    "platform": 15 * 60,
-    "kubeconfig": 5,
-    "argocd": 3 * 60,
-    "operator": 3 * 60,
-    "database": 3 * 60,
-    "recover": 10 * 60,
-    "switchover": 2 * 60,
-    "smoke-test": 30,
-}
-"""Seconds, for a platform that was never rebuilt: of GKE's, 5 to 8 minutes are the control plane's, the rest network,
-NAT and two node pools; the recovery's are the runbook's. docs/rebuild.md has the sum.
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +61,16 @@ class RebuildSituation:
 
 @dataclass(frozen=True, kw_only=True)
 class RebuildDecision:
-    """All that was decided; ``source`` is the archive to recover from."""
+    """All that was decided; ``source`` is the archive to recover from, ``history`` are the rebuilds that were tried
+    before.
+    """
 
+    environment: Environment = field(repr=False)
     request: RebuildRequest
     source: Survivor
-    estimate: Estimate
-    plan: Plan = field(repr=False)
+    history: tuple[OperationEntry, ...] = field(repr=False)
+    facts: Mapping[str, str]
+    warnings: tuple[str, ...]
 
 
 def decide_rebuild(environment: Environment, request: RebuildRequest, situation: RebuildSituation) -> RebuildDecision:
@@ -101,25 +89,18 @@ def decide_rebuild(environment: Environment, request: RebuildRequest, situation:
     if problems:
         raise RefusedError(problems)
     source = situation.survivors[0]
-    steps = tuple(_steps(environment, request, source))
-    expected = estimate([step.key for step in steps], situation.history, experience=EXPERIENCE)
     return RebuildDecision(
+        environment=environment,
         request=request,
         source=source,
-        estimate=expected,
-        plan=Plan(
-            operation=OPERATION,
-            environment=environment.name,
-            facts=_facts(environment, situation, source, expected),
-            steps=steps,
-            warnings=tuple(_warnings(environment, situation, source)),
-        ),
+        history=situation.history,
+        facts=_facts(environment, situation, source),
+        warnings=tuple(_warnings(environment, situation, source)),
     )
 
 
-def _facts(
-    environment: Environment, situation: RebuildSituation, source: Survivor, expected: Estimate
-) -> dict[str, str]:
+def _facts(environment: Environment, situation: RebuildSituation, source: Survivor) -> dict[str, str]:
+    limit = about_seconds_of(60 * environment.timeouts.rebuild_minutes)
     return {
         "Environment": f"{environment.name} (context {environment.kubernetes.context})",
         "Cluster now": situation.cluster,
@@ -127,22 +108,9 @@ def _facts(
         "Durable stack": situation.durable,
         "Platform stack": situation.platform,
         "Argo CD": situation.argocd,
-        "Database": f"at most {_minutes(timedelta(minutes=environment.timeouts.rebuild_minutes))} for the Cluster that "
-        "Git declares; recovered from the archive unless it proves to be restored already",
-        "Expected": f"{_minutes(expected.total)}, {_known(expected)}",
+        "Database": f"at most {limit} for the Cluster that Git declares; recovered from "
+        "the archive unless it proves to be restored already",
     }
-
-
-def _known(expected: Estimate) -> str:
-    measured, all_steps = len(expected.measured), len(expected.seconds)
-    if not measured:
-        return "by experience: this was never done here"
-    return f"{measured} of {all_steps} steps as they took before, the others by experience"
-
-
-def _minutes(duration: timedelta) -> str:
-    seconds = int(duration.total_seconds())
-    return f"{seconds} s" if seconds < 120 else f"{round(seconds / 60)} min"
 
 
 def _warnings(environment: Environment, situation: RebuildSituation, source: Survivor) -> Iterator[str]:
@@ -158,69 +126,3 @@ def _warnings(environment: Environment, situation: RebuildSituation, source: Sur
     base = source.window.backups[-1]
     yield from warnings_of_wal(source.archive, base, None, seen_at=_NOTHING_COMES, live="")
     yield from situation.warnings
-
-
-def _steps(environment: Environment, request: RebuildRequest, source: Survivor) -> Iterator[Step]:
-    yield Step(
-        key="survivors",
-        title="Look at what survives",
-        detail=f"the bucket {environment.backup.bucket} and the archive {source.server_name} in it",
-        done_when="a base backup that can be used is there",
-    )
-    yield Step(
-        key="durable",
-        title="Durable stack",
-        detail="bucket and backup account: what exists is adopted, never made anew",
-        done_when="Pulumi has nothing left to change",
-    )
-    where = f" in {request.region}" if request.region else ""
-    yield Step(
-        key="platform",
-        title="Platform stack",
-        detail=f"network, GKE, node pools, Workload Identity{where}",
-        done_when="Pulumi has nothing left to change",
-    )
-    yield Step(
-        key="kubeconfig",
-        title="Credentials",
-        detail=f"a kubeconfig with the context {environment.kubernetes.context} for the new cluster",
-        done_when="its API server answers",
-    )
-    yield Step(
-        key="argocd",
-        title="Argo CD",
-        detail="its chart, the repository's credentials, and the root Application",
-        done_when="the root Application is there",
-    )
-    yield Step(
-        key="operator",
-        title="Operator",
-        detail="Argo CD brings the platform's own applications; CloudNativePG's CRD and operator are waited for",
-        done_when="the CRD is established and the operator is available",
-    )
-    yield Step(
-        key="database",
-        title="Database",
-        detail="the Cluster that Git declares, and whether its data are those of the backups",
-        done_when="it is known: restored, or bootstrapped fresh",
-    )
-    yield Step(
-        key="recover",
-        title="Recover",
-        detail=f"as python -m dr latest does, from the archive {source.server_name}; not if it is restored already",
-        done_when="the recovered Cluster is verified",
-    )
-    yield Step(
-        key="switchover",
-        title="Switchover",
-        detail="as python -m dr switchover does",
-        done_when="the Service points to the recovered Cluster",
-        undo=(f"python -m dr rollback --env {environment.name}",),
-    )
-    if environment.smoke_test_url:
-        yield Step(
-            key="smoke-test",
-            title="Smoke test",
-            detail=f"{environment.smoke_test_url} answers 200",
-            done_when="it does",
-        )

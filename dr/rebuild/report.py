@@ -2,31 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
-from dr.config.environment import Environment
+from dr.core.history import Estimate
 from dr.rebuild.origin import Judgement
-from dr.rebuild.plan import RebuildDecision
+from dr.rebuild.plan import OPERATION, RebuildDecision
+from dr.reports.course import Course
 
 
 @dataclass(frozen=True, kw_only=True)
-class RebuildReport:
+class RebuildReport(Course):
     """A finished rebuild. ``started`` is aware UTC; ``seconds`` runs from the operator's yes to the end; ``origin`` is
     what the database that Git brought up was judged to be; ``serving`` is the Cluster that serves now;
     ``stack_file`` is where the file of a stack in another region was kept, for Git.
     """
 
-    environment: Environment
     decision: RebuildDecision
-    started: datetime
-    seconds: float
-    steps: tuple[tuple[str, float, str], ...]
+    estimate: Estimate
     origin: Judgement
     serving: str
     smoke: str
-    journal: str
     stack_file: str = ""
 
     @property
@@ -57,17 +53,17 @@ class RebuildReport:
     def as_json(self) -> Mapping[str, Any]:
         """The report as plain values."""
         return {
-            "operation": self.decision.plan.operation,
+            "operation": OPERATION,
             "environment": self.environment.name,
             "started": self.started.isoformat(),
             "seconds": round(self.seconds, 3),
-            "expectedSeconds": round(self.decision.estimate.total.total_seconds(), 3),
+            "expectedSeconds": round(self.estimate.total.total_seconds(), 3),
             "restoredFrom": self.decision.source.server_name,
             "origin": str(self.origin.origin),
             "evidence": list(self.origin.evidence),
             "serving": self.serving,
             "smokeTest": self.smoke,
-            "steps": [{"key": key, "seconds": round(took, 3), "fact": fact} for key, took, fact in self.steps],
+            "steps": self.steps_as_json(3),
             "next": self.next_commands,
             "stackFile": self.stack_file or None,
             "toWrite": self.to_write,

@@ -10,14 +10,14 @@ from dr.config.environment import Environment, KubernetesAccess
 from dr.config.infrastructure import ROOT, Infrastructure, Platform
 from dr.config.load import argocd_of, infrastructure_of, load_infrastructure
 from dr.core.history import Holder
-from dr.engine.backend import Backend, state_folder
+from dr.engine.backend import Backend, check_folder, state_folder
 from dr.engine.command import find_pulumi
 from dr.engine.processes import this_process
 from dr.infra.credentials import cluster_endpoint, read_credentials, write_kubeconfig
 from dr.kube.api import KubernetesApi
 from dr.rebuild.layers import ArgoCdLayer, InfrastructureLayer, Layers, Stage
 from dr.rebuild.observe import Move, observe
-from dr.rebuild.plan import OPERATION, RebuildDecision, RebuildRequest, RebuildSituation
+from dr.rebuild.plan import OPERATION, RebuildRequest, RebuildSituation
 from dr.rebuild.report import RebuildReport
 from dr.rebuild.run import Rebuild
 from dr.rebuild.store import RebuildLease, RebuildRecords, rebuild_records
@@ -47,7 +47,7 @@ class Site:
         """What is there now."""
         return observe(self.environment, self.layers, self.records, self.move)
 
-    def run(self, decision: RebuildDecision, reporter: Reporter, stop: Event) -> RebuildReport:
+    def run(self, rebuild: Rebuild, reporter: Reporter, stop: Event) -> RebuildReport:
         """Do what was agreed to. Raises a DrError."""
         environment, me = self.environment, this_process()
         path = journal_of(environment.name)
@@ -68,7 +68,7 @@ class Site:
             known=_last_answers(path, environment),
             moved=self.platform if self.move else None,
         )
-        return Rebuild(stage, decision).run()
+        return rebuild.run(stage)
 
     def _connect(self, me: Holder, stop: Event) -> Session:
         """A session on the cluster that the platform stack holds, by a kubeconfig of its own.
@@ -96,6 +96,7 @@ def open_site(environment: Environment, folder: Path, request: RebuildRequest, *
     """What the rebuild of ``environment`` works with; nothing of it is touched yet. Raises ConfigError, EngineError
     when Pulumi could not run, AccessError when the repository's credentials cannot be read.
     """
+    check_folder(journal_of(environment.name).parent)
     environment = _with_durable(environment, folder, request.durable)
     found = infrastructure_of(environment, folder)
     platform = _platform(found, request)

@@ -5,12 +5,13 @@ from rich.table import Table
 from rich.text import Text
 
 from dr.cli.console import out
+from dr.core.text import seconds_of
 from dr.rebuild.report import RebuildReport
 
 
 def show_rebuild(report: RebuildReport) -> None:
     """What came of it, and what is left to do."""
-    said = f"{report.environment.name} in {report.seconds / 60:.1f} min: {report.serving} serves"
+    said = f"{report.environment.name} in {seconds_of(report.seconds)}: {report.serving} serves"
     out.print(Text.assemble(("\nRebuilt ", "bold green"), said), soft_wrap=True)
     steps = Table.grid(padding=(0, 2))
     steps.add_column(no_wrap=True)

@@ -9,10 +9,12 @@ import click
 
 from dr.cli.operate import Agreed, Asked, operate, operation_options
 from dr.cli.options import options
+from dr.core.errors import DrError
 from dr.switchover.command import move
 
 if TYPE_CHECKING:
     from dr.config.environment import Environment
+    from dr.core.errors import Stopped
     from dr.core.target_options import TargetOptions
     from dr.run.session import Session
 
@@ -66,7 +68,7 @@ def recover(
 
     def ask(environment: "Environment") -> Asked:
         from dr.config.names import check_cluster_name
-        from dr.postgres.table_argument import TableName
+        from dr.postgres.table_name import TableName
         from dr.recovery.run import Recovery, Wanted, decide
         from dr.recovery.view import show_report
         from dr.run.session import utc_now
@@ -82,17 +84,18 @@ def recover(
             switchover=switchover,
             snapshot=snapshot,
             source_manifest=str(Path(source_manifest).resolve()) if source_manifest else None,
-            expects=TableName.parse(expect_table) if expect_table is not None else None,
-            before_drop=TableName.parse(before_drop) if before_drop is not None else None,
+            expects=TableName.parse(expect_table, option="--expect-table") if expect_table is not None else None,
+            before_drop=TableName.parse(before_drop, option="--before-drop") if before_drop is not None else None,
         )
 
         def look(session: "Session") -> Agreed:
             decision = decide(session, wanted)
+            operation = Recovery(decision)
             return Agreed(
-                plan=decision.plan,
+                plan=operation.plan,
                 name=decision.cluster.name,
                 consequence=f"stops the writers of {environment.name}",
-                run=lambda tools: Recovery(tools, decision).run(),
+                run=operation.run,
                 show=show_report,
             )
 
@@ -101,9 +104,26 @@ def recover(
     recovered = operate(ask, **common, last=not switchover)
     if switchover and recovered is not None:
         told = dict(recovered.as_json())
-        moved = move(back=False, recovered_name=told["cluster"], hibernate_old=False, **common, last=False)
+        try:
+            moved = move(back=False, recovered_name=told["cluster"], hibernate_old=False, **common, last=False)
+        except DrError as error:
+            error.stopped = error.stopped or _recovered_only(told, common["environment"])
+            raise
         if common["as_json"] and moved is not None:
             click.echo(json.dumps({**told, "switchover": moved.as_json()}, indent=2))
+
+
+def _recovered_only(told: dict[str, Any], environment: str) -> "Stopped":
+    """Where things stand when the recovery is done and the switchover was not begun."""
+    from dr.core.errors import Stopped
+    from dr.core.plan import StepTaken
+
+    return Stopped(
+        at=StepTaken(key="switchover", title="Move the traffic"),
+        done=(StepTaken(key="recovery", title=f"Recover into {told['cluster']}"),),
+        go_on=f"python -m dr switchover --env {environment} --recovered-name {told['cluster']}",
+        journal=told["journal"],
+    )
 
 
 @options("pitr")

@@ -18,14 +18,17 @@ from dr.cnpg.recovered import named_by
 from dr.cnpg.volumes import list_snapshot_backups
 from dr.config.environment import BackupPlace
 from dr.core.errors import AccessError, RequestError
-from dr.core.target import LaterCommits, RecoveryTarget
+from dr.core.target import LaterCommits, RecoveryTarget, time_of
 from dr.gitops.argocd_pause import managers
 from dr.kube import workloads
 from dr.kube.pod_exec import GONE
+from dr.postgres.clients import Client
 from dr.postgres.commits import commits_after
+from dr.postgres.outside import OUTSIDE, Outside, read_outside
 from dr.postgres.psql import Psql
 from dr.recovery.situation import RecoveryRequest, Situation
 from dr.run.session import Session
+from dr.traffic.clients import other_clients
 from dr.traffic.writers import list_self_starters
 
 _DATABASE_SECONDS = 10
@@ -46,8 +49,14 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
         archive = pool.submit(_archive, environment.backup, server_name, request.target)
         database = pool.submit(ask_clock, session, source)
         later = pool.submit(_later, session, source, request)
+        outside = pool.submit(_ask_outside, session, source, request)
         around = pool.submit(_around, session, request.recovered_name, source)
         asked = database.result()
+        seen = _in_order(archive, around)
+        clients: tuple[Client, ...] | None = ()
+        if source is not None and not asked.down and not request.trial:
+            writers = seen["workloads"].values()
+            clients = other_clients(session, source, workloads=writers, held=seen["self_starters"])
         return Situation(
             seen_at=session.clock(),
             source=source,
@@ -56,7 +65,9 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
             primary_down=asked.down,
             later=later.result(),
             stands_in=stand_in.origin if stand_in else "",
-            **_in_order(archive, around),
+            clients=clients,
+            outside=outside.result(),
+            **seen,
         )
 
 
@@ -101,12 +112,26 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
     }
 
 
+def _ask_outside(session: Session, source: ClusterSnapshot | None, request: RecoveryRequest) -> Outside | None:
+    if request.trial:
+        return Outside()  # a scratch Cluster is quiet whatever there is
+    if source is None or source.primary is None:
+        return None
+    psql = Psql(session.api, namespace=source.namespace, pod=source.primary, database="postgres")
+    try:
+        (answer,) = psql.ask(OUTSIDE, limit=_DATABASE_SECONDS)
+        return read_outside(answer)
+    except (AccessError, ValueError):
+        return None
+
+
 def _later(session: Session, source: ClusterSnapshot | None, request: RecoveryRequest) -> LaterCommits | None:
     if request.drop is not None:
         return request.drop.left_out
-    if source is None or source.primary is None or request.target is None or request.target.time is None:
+    since = time_of(request.target)
+    if source is None or source.primary is None or since is None:
         return None
-    return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=request.target.time)
+    return commits_after(session.api, namespace=source.namespace, pod=source.primary, since=since)
 
 
 @dataclass(frozen=True, kw_only=True)

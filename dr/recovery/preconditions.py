@@ -11,9 +11,10 @@ from dr.archive.wal_needed import REFUSALS, problems_of_wal
 from dr.archive.window import problems_of_base, problems_of_end
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, problems_of_archive
 from dr.config.environment import Environment, Rule
-from dr.config.names import free_name
+from dr.config.names import SNAPSHOT_NAME_LIMIT, free_name, recovered_name_fault
 from dr.core.errors import Problem
-from dr.core.target import RecoveryTarget, written
+from dr.core.target import time_of, written
+from dr.core.text import exact_moment_of
 from dr.recovery.situation import RecoveryRequest, Situation, base_of, problems_of_snapshot
 from dr.traffic.writer_steps import problems_around
 
@@ -32,6 +33,13 @@ def preconditions(environment: Environment, request: RecoveryRequest, situation:
         return
     yield from _problems_of_source(environment, request, situation, source)
     yield from _problems_of_target(request, situation)
+    fault = recovered_name_fault(name, limit=SNAPSHOT_NAME_LIMIT)
+    if fault and base_of(request.target, request.snapshot, situation).snapshot:
+        yield Problem(
+            code="name-impossible",
+            cause=f"the recovered cluster's name {name!r} {fault}, from volume snapshots",
+            remedy="give a shorter one with --recovered-name, or recover from the object store: --snapshot never",
+        )
     if name == source.name:
         yield Problem(
             code="name-is-the-source",
@@ -105,12 +113,12 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
         yield from found
         if not found and (not alive or not (request.seal or request.insists)):
             yield from problems_of_end(archive, backup, request.target, alive=alive)
-    time = request.target.time if request.target else None
+    time = time_of(request.target)
     if time is not None and situation.database_time is not None and time > situation.database_time:
         yield Problem(
             code="target-after-database-clock",
             cause=f"the target {request.target} is later than the database's own clock, "
-            f"{RecoveryTarget(situation.database_time)}",
+            f"{exact_moment_of(situation.database_time)}",
             remedy="wait until the database's clock has passed it, or give an earlier target; then mend the clocks",
         )
 

@@ -3,16 +3,15 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from dr.config.environment import Environment
 from dr.recovery.plan import RecoveryDecision
+from dr.reports.course import Course
 from dr.traffic.writer_steps import scale_commands
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecoveryReport:
+class RecoveryReport(Course):
     """A finished point-in-time recovery. Times are aware UTC, durations in seconds.
 
     ``seconds`` runs from the operator's yes to the end; ``cluster_seconds`` is CloudNativePG's own part of it, from the
@@ -20,13 +19,8 @@ class RecoveryReport:
     """
 
     decision: RecoveryDecision
-    environment: Environment
-    started: datetime
-    seconds: float
     cluster_seconds: float
-    steps: tuple[tuple[str, float, str], ...]
     findings: tuple[tuple[str, str, bool | None], ...]
-    journal: str
 
     @property
     def next_commands(self) -> list[str]:
@@ -73,7 +67,7 @@ class RecoveryReport:
             "started": self.started.isoformat(),
             "seconds": round(self.seconds, 2),
             "clusterSeconds": round(self.cluster_seconds, 2),
-            "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
+            "steps": self.steps_as_json(),
             "verification": [{"name": name, "value": value, "passed": passed} for name, value, passed in self.findings],
             "next": self.next_commands,
             "byHand": self.by_hand,

@@ -7,7 +7,7 @@ runs beside.
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from threading import Event
-from typing import Any
+from typing import Any, Protocol
 
 from dr.archive.promise import Promise
 from dr.cnpg import clusters as cnpg
@@ -17,9 +17,10 @@ from dr.cnpg.fetch_ahead_program import bring_program, make_as_declared, remove_
 from dr.cnpg.progress import RecoveryProgress
 from dr.cnpg.recovered import RecoveredCluster
 from dr.cnpg.recovery_watch import RecoveryWatch
-from dr.cnpg.scratches import delete_scratch, make_scratch
+from dr.cnpg.scratches import check_unserved, delete_scratch, make_scratch
 from dr.config.names import EXTRACTION, Purpose
 from dr.core.errors import VerificationError
+from dr.core.plan import Phase, StepOf
 from dr.core.target import RecoveryTarget
 from dr.postgres.psql import Psql
 from dr.recovery.verify import verify_end
@@ -130,13 +131,39 @@ class Scratch:
 
     def remove(self, stop: Event | None = None) -> str:
         """Delete it, and see that nothing of it is left; ``stop`` in place of the session's, which may be set."""
+        service = self._session.environment.service
+        check_unserved(self._session.api, self._namespace, self._name, service)
         remove_program(self._session.api, self._namespace, self._name)
         deleted = delete_scratch(
             self._session.api,
             self._namespace,
             self._name,
+            service=service,
             limit=_GONE_SECONDS,
             stop=stop or self._session.stop,
             purpose=self._purpose,
         )
         return f"{self._name} is gone, with volume and Secrets" if deleted else f"{self._name} was gone"
+
+
+class HasScratch(Protocol):
+    """An operation with a scratch Cluster."""
+
+    scratch: Scratch
+
+
+class RemoveScratch(StepOf[HasScratch]):
+    """``name`` is the scratch Cluster's."""
+
+    key, title, phase = "remove-scratch", "Tidy up", Phase.CLEAN_UP
+    done_when = "nothing that it owned is left"
+
+    def __init__(self, op: HasScratch, name: str) -> None:
+        super().__init__(op)
+        self._name = name
+
+    def detail(self) -> str:
+        return f"delete the scratch Cluster {self._name}, with its volume and Secrets"
+
+    def run(self) -> str:
+        return self.op.scratch.remove()

@@ -2,7 +2,7 @@
 
 from dr.archive.seal import Sealed, seal_wal
 from dr.cnpg.cluster import ClusterSnapshot
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, StepFailedError
 from dr.postgres.psql import Psql
 from dr.run.runner import Reporter
 from dr.run.session import Session
@@ -11,12 +11,12 @@ from dr.run.session import Session
 def seal_source(session: Session, reporter: Reporter, source: ClusterSnapshot) -> Sealed:
     """As :func:`seal_wal`. A failure says what goes on without it: a person decides that, not a time limit.
 
-    Raises AccessError.
+    Raises what it raises.
     """
     psql = Psql(session.api, namespace=source.namespace, pod=source.primary or "", database="postgres")
     try:
         return seal_wal(psql, stop=session.stop, say=reporter.progress)
-    except AccessError as error:
+    except (AccessError, StepFailedError) as error:
         if error.code != "exec-interrupted":
             error.remedy += "; or, if the primary is dead for certain, --skip-seal: what was not archived is lost then"
         raise

@@ -6,8 +6,9 @@ WAL from its begin on. CloudNativePG itself chooses among the base backups in th
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from dr.archive.contents import Archive, BaseBackup, Catalogue
 from dr.archive.snapshots import SnapshotBackup
@@ -18,11 +19,25 @@ from dr.cnpg.cluster_copy import StandIn
 from dr.config.environment import Environment
 from dr.config.names import check_cluster_name
 from dr.core.errors import Problem
-from dr.core.target import AUTO, NEVER, NEWEST, LaterCommits, RecoveryTarget
+from dr.core.target import (
+    AUTO,
+    NEVER,
+    NEWEST,
+    ImmediateTarget,
+    LaterCommits,
+    LsnTarget,
+    NameTarget,
+    RecoveryTarget,
+    TimeTarget,
+    XidTarget,
+)
+from dr.core.text import exact_moment_of, mebibytes_of
 from dr.core.wal_names import lsn, number_of
 from dr.gitops.argocd import Manager
 from dr.kube.objects import Workload
-from dr.postgres.table_argument import TableName
+from dr.postgres.clients import Client
+from dr.postgres.outside import Outside
+from dr.postgres.table_name import TableName
 from dr.run.record import Record
 from dr.traffic.writer_steps import SelfStarter
 
@@ -40,8 +55,10 @@ class Situation:
     known against it; ``volume_refusal`` is why a volume such as the source's would be refused, empty when it would not;
     ``later`` are the transactions committed after the target, None when unknown;
     ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first;
-    ``self_starters`` is what would write, or wake writers, by itself; ``archive`` is all that the bucket holds of the
-    source; ``snapshots`` are its backups by volume snapshots, oldest first, None where the cluster knows none such.
+    ``self_starters`` is what would write, or wake writers, by itself; ``clients`` are those connected to the source
+    whom no step stops, and ``outside`` is what acts on the outside in it, each None where that could not be asked;
+    ``archive`` is all that the bucket holds of the source; ``snapshots`` are its backups by volume snapshots, oldest
+    first, None where the cluster knows none such.
     """
 
     seen_at: datetime
@@ -58,6 +75,8 @@ class Situation:
     later: LaterCommits | None = None
     argocd: tuple[Manager, ...] = ()
     self_starters: tuple[SelfStarter, ...] = ()
+    clients: tuple[Client, ...] | None = ()
+    outside: Outside | None = field(default_factory=Outside)
     missing_secrets: tuple[str, ...] = ()
     stands_in: str = ""
     database_time: datetime | None
@@ -145,9 +164,9 @@ class RecoveryBase:
         """When it ended and how large it is, too."""
         if self.backup is None:
             return "none"
-        size = f", {self.backup.size / 2**20:,.0f} MiB" if self.backup.size else ""
+        size = f", {mebibytes_of(self.backup.size)}" if self.backup.size else ""
         name = str(self) if self.snapshot else self.backup.backup_id
-        return f"{name}, ended {RecoveryTarget(self.backup.end)}{size}"
+        return f"{name}, ended {exact_moment_of(self.backup.end)}{size}"
 
 
 def base_of(target: RecoveryTarget | None, wanted: str, situation: Situation) -> RecoveryBase:
@@ -219,13 +238,19 @@ def _fault(snapshot: SnapshotBackup, target: RecoveryTarget | None, situation: S
         return "no WAL is archived that could be replayed on it"
     if snapshot.major and source.major and snapshot.major != source.major:
         return f"it is of PostgreSQL {snapshot.major}, and {source.name} runs {source.major}"
-    if target is not None and target.time is not None and snapshot.end > target.time:
-        return f"it ended at {RecoveryTarget(snapshot.end)}, after the target"
-    if target is not None and target.lsn is not None:
-        if snapshot.end_lsn is None:
-            return "where it ended in the WAL is not known, as its Backup is gone, and so not whether before the target"
-        if snapshot.end_lsn >= target.lsn:
-            return f"it ended at LSN {lsn(snapshot.end_lsn)}, not before the target"
+    match target:
+        case TimeTarget() if snapshot.end > target.time:
+            return f"it ended at {exact_moment_of(snapshot.end)}, after the target"
+        case LsnTarget():
+            if snapshot.end_lsn is None:
+                why = "as its Backup is gone, and so not whether before the target"
+                return f"where it ended in the WAL is not known, {why}"
+            if snapshot.end_lsn >= target.lsn:
+                return f"it ended at LSN {lsn(snapshot.end_lsn)}, not before the target"
+        case TimeTarget() | XidTarget() | NameTarget() | ImmediateTarget() | None:
+            pass
+        case _:
+            assert_never(target)
     backup = snapshot.as_base(archive.segment_size)
     whole = _with(archive, backup)
     if backup in unusable(whole):

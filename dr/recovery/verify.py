@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
-from dr.archive.promise import Promise, stopped_because_of
+from dr.archive.promise import Promise
 from dr.archive.seal import ask_history
 from dr.config.environment import Environment, VerificationQuery
 from dr.core.errors import AccessError, VerificationError
-from dr.core.target import LaterCommits, RecoveryTarget
+from dr.core.target import ImmediateTarget, LaterCommits, LsnTarget, NameTarget, RecoveryTarget, TimeTarget, XidTarget
+from dr.core.text import exact_moment_of
 from dr.core.wal_names import lsn
-from dr.postgres.psql import Psql, literal
-from dr.postgres.table_argument import TableName
+from dr.postgres.psql import Psql
+from dr.postgres.sql import literal
+from dr.postgres.table_name import TableName
 from dr.reports.document import DataLoss
 
 _COUNT_SECONDS = 20
@@ -93,12 +96,14 @@ def verify_last_commit(
     """
     if last_commit is None:
         return Finding(name="last transaction", value="none replayed after the base backup", passed=None)
-    kept = None
-    if target is not None and target.time is not None:
-        kept = last_commit < target.time if target.exclusive else last_commit <= target.time
-    elif expected == last_commit:
-        kept = True
-    return Finding(name="last transaction", value=str(RecoveryTarget(last_commit)), passed=kept)
+    match target:
+        case TimeTarget():
+            kept: bool | None = last_commit < target.time if target.exclusive else last_commit <= target.time
+        case LsnTarget() | XidTarget() | NameTarget() | ImmediateTarget() | None:
+            kept = True if expected == last_commit else None
+        case _:
+            assert_never(target)
+    return Finding(name="last transaction", value=exact_moment_of(last_commit), passed=kept)
 
 
 def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | None) -> Finding:
@@ -123,7 +128,7 @@ def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | Non
         value = f"LSN {lsn(reached.lsn)} of timeline {reached.parent}; the recovery had to reach {promise}"
         return _ended_early(name, value + (short if ends else ""))
     if target is not None:
-        stop = next((end for end in ends if stopped_because_of(target, end)), None)
+        stop = next((end for end in ends if target.reached_by(end.reason)), None)
         told = stop or ends[-1]
         value = f"LSN {lsn(told.lsn)}, {told.reason.strip()}"
         return Finding(name=name, value=value, passed=stop is not None, remedy=_NOT_THE_TARGET)

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from dr.cnpg.cluster import ClusterSnapshot
@@ -17,6 +18,9 @@ from dr.run.session import Session
 
 _TICK_SECONDS = 0.5
 _SILENCE_SECONDS = 10
+_NOTHING_SECONDS = 30
+"""After which CloudNativePG has made a Job and its pod where it can."""
+_BEFORE_ITS_POD = {Stage.CREATING, Stage.WAITING}
 
 
 class RecoveryWait:
@@ -49,6 +53,7 @@ class RecoveryWait:
         self._at_limit = at_limit
         self._remedies = remedies or {}
         self._asked_about_volumes = False
+        self._something_came = False
 
     @property
     def healthy(self) -> ClusterSnapshot:
@@ -74,6 +79,8 @@ class RecoveryWait:
             self.look()
             if elapsed > _SILENCE_SECONDS:
                 self._ask_about_volumes()
+            if elapsed > _NOTHING_SECONDS:
+                self._say_that_nothing_comes()
             self._reporter.recovery(self.progress, elapsed=elapsed, limit=limit)
             self._give_up_if_hopeless()
             if self.progress.stage is not Stage.HEALTHY:
@@ -88,7 +95,9 @@ class RecoveryWait:
             self.progress = before.after(seen)
             if isinstance(seen, ClusterSnapshot):
                 self.seen = seen
-            elif isinstance(seen, LogSeen):
+            else:
+                self._something_came = True
+            if isinstance(seen, LogSeen):
                 self._log.append(f"{seen.pod} {seen.line}")
             if self.progress.stage is not before.stage:
                 self._marks.append(Mark(self.progress.stage, self._moment(seen)))
@@ -100,6 +109,18 @@ class RecoveryWait:
         written = moment_of(seen.line) if isinstance(seen, LogSeen) else None
         earliest = self._marks[-1].at if self._marks else now
         return written if written is not None and earliest <= written <= now else now
+
+    def _say_that_nothing_comes(self) -> None:
+        """Where CloudNativePG cannot make what a Cluster needs, it says so in its own log only: in no event."""
+        if self._something_came or self.progress.waiting_for or self.progress.stage not in _BEFORE_ITS_POD:
+            return
+        namespace = self._session.environment.health.operator_namespace
+        context = self._session.environment.kubernetes.context
+        self.progress = replace(
+            self.progress,
+            waiting_for="nothing was created for it: no pod, no event; the operator's log says why (kubectl --context "
+            f"{context} logs -n {namespace} -l app.kubernetes.io/name=cloudnative-pg --tail 200)",
+        )
 
     def _ask_about_volumes(self) -> None:
         """Once, when the Cluster is there and nothing comes of it: CloudNativePG tells nobody of a refused volume."""

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from dr.core.errors import AccessError
-from dr.reports.phases import Phase
+from dr.core.plan import Phase
 
 SCHEMA_VERSION = 1
 SCHEMA_ID = f"postgres-dr/report/{SCHEMA_VERSION}"

@@ -7,26 +7,10 @@ who wants to be faster can do something about, each in another place.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from dr.cnpg.progress import Stage
 from dr.core.history import StepEntry
-
-
-class Phase(StrEnum):
-    """The phases, in the order in which they are shown. The values are those of the published report."""
-
-    PREPARATION = "preparation"
-    ENGINE = "engine"
-    KUBERNETES = "kubernetes"
-    BASE_BACKUP = "baseBackup"
-    WAL_REPLAY = "walReplay"
-    VERIFICATION = "verification"
-    WAITING = "waiting"
-    TRAFFIC = "traffic"
-    CLEAN_UP = "cleanUp"
-    OTHER = "other"
-
+from dr.core.plan import RECOVER, Phase, Step
 
 TITLES: Mapping[Phase, str] = {
     Phase.PREPARATION: "Preparation",
@@ -45,23 +29,6 @@ TITLES: Mapping[Phase, str] = {
 SEEN = 0.05
 """From how many seconds on a phase is worth a word."""
 
-RECOVER = "recover"
-"""The key of the step that waits for a Cluster to recover, in every operation that has one."""
-
-_STEPS = {
-    **dict.fromkeys(
-        ("orphans", "remember", "pause-argocd", "hold", "stop-writers", "seal-wal", "credentials", "clear"),
-        Phase.PREPARATION,
-    ),
-    RECOVER: Phase.KUBERNETES,
-    **dict.fromkeys(("verify", "examine"), Phase.VERIFICATION),
-    "settle": Phase.ENGINE,
-    **dict.fromkeys(
-        ("fence", "unfence", "switch", "reach", "start-workloads", "let-go", "release-argocd", "smoke-test"),
-        Phase.TRAFFIC,
-    ),
-    **dict.fromkeys(("remove-scratch", "put-back"), Phase.CLEAN_UP),
-}
 _STAGES = {
     Stage.CREATING: Phase.KUBERNETES,
     Stage.WAITING: Phase.KUBERNETES,
@@ -93,19 +60,19 @@ class Span:
 
 def spans(
     began: datetime,
-    steps: Sequence[tuple[StepEntry, str]],
+    steps: Sequence[tuple[StepEntry, Step]],
     marks: Sequence[Mark],
     *,
     until: datetime,
     by_engine: bool,
 ) -> tuple[Span, ...]:
-    """All of the time from ``began`` to ``until``, without gaps. ``steps`` come with their titles.
+    """All of the time from ``began`` to ``until``, without gaps. ``steps`` come with the plan's.
 
     ``by_engine`` says that Pulumi makes the Cluster, so that the time until it is there is the engine's.
     """
     found: list[Span] = []
     at = began
-    for step, title in steps:
+    for step, planned in steps:
         if step.started > at:
             # Before the first step and between two: the lease, the state's lock, the record.
             phase = Phase.ENGINE if by_engine else Phase.PREPARATION
@@ -115,7 +82,7 @@ def spans(
         if step.key == RECOVER and marks:
             found += _of_recovery(step.key, step.started, at, marks, by_engine=by_engine)
         else:
-            found.append(_span(_STEPS.get(step.key, Phase.OTHER), title, step.key, step.started, at))
+            found.append(_span(planned.phase, planned.title, step.key, step.started, at))
     return tuple(found)
 
 

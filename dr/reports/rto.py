@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
 
+from dr.core.plan import Phase
 from dr.reports.document import ReportDocument
-from dr.reports.phases import Phase
 
 GIB = 2**30
 

@@ -13,9 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from dr.core.errors import AccessError, DrError, FaultError, InterruptedOperationError
+from dr.core.errors import DrError, FaultError, InterruptedOperationError
 from dr.core.history import OperationEntry, Outcome
 from dr.core.plan import Plan, Step
+from dr.engine.backend import folder_unusable
 from dr.run.record import Record
 
 _LAST_TRIES = 5
@@ -38,6 +39,9 @@ class Records(Protocol):
 class Journal:
     """The journal of one operation. ``common`` stands in every line; times are aware UTC. ``records`` is None for one
     that is no part of the environment's history: a drill, which nobody goes on with.
+
+    Once begun, it raises nothing: a disk that is full, or an API server that does not answer, must neither end an
+    operation nor hide where it stands. What could not be written is in ``unwritten``.
     """
 
     path: Path
@@ -45,6 +49,8 @@ class Journal:
     records: Records | None
     user: str
     _entry: OperationEntry | None = field(default=None, init=False)
+    _lost: str = field(default="", init=False)
+    _not_recorded: str = field(default="", init=False)
 
     @property
     def entry(self) -> OperationEntry | None:
@@ -52,7 +58,7 @@ class Journal:
         return self._entry
 
     def begin(self, plan: Plan, go_on: str, at: datetime) -> None:
-        """An agreed plan begins; ``go_on`` continues it. Raises AccessError where the record cannot be written."""
+        """An agreed plan begins; ``go_on`` continues it. Raises AccessError where it cannot be written down."""
         self._entry = OperationEntry(
             id=f"{at:%Y%m%dT%H%M%S.%f}Z-{plan.operation}",
             operation=plan.operation,
@@ -61,8 +67,18 @@ class Journal:
             facts=plan.facts,
             started=at,
         )
-        self._line("operation-started", at, plan=plan.as_json())
+        try:
+            self._append("operation-started", at, plan=plan.as_json())
+        except OSError as error:
+            raise folder_unusable(self.path, error) from error
         self._keep(self._entry, at)
+
+    @property
+    def unwritten(self) -> str:
+        """What of it could not be written, and why; empty where it is complete. What the record lacks for a while is
+        no lack: a later change writes the whole entry.
+        """
+        return "; ".join(filter(None, (self._lost, self._not_recorded)))
 
     def step_started(self, step: Step, at: datetime) -> None:
         """A step begins."""
@@ -102,6 +118,12 @@ class Journal:
         self._line(event, at, **details)
 
     def _line(self, event: str, at: datetime, **details: object) -> None:
+        try:
+            self._append(event, at, **details)
+        except OSError as error:
+            self._lost = self._lost or f"{self.path} could not be written from {at:%H:%M:%S} UTC on: {error.strerror}"
+
+    def _append(self, event: str, at: datetime, **details: object) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = {"at": at.isoformat(), "event": event, **self.common, **details}
         with self.path.open("a", encoding="utf-8") as file:
@@ -124,9 +146,12 @@ class Journal:
         self._entry = change(self._entry)
         try:
             self._keep(self._entry, at, also)
-        except AccessError as error:
-            self._line("record-not-written", at, code=error.code, cause=error.cause)
+        except Exception as error:  # noqa: BLE001 - whatever it is, where things stand is told all the same
+            cause = error.cause if isinstance(error, DrError) else f"{type(error).__name__}: {error}"
+            self._line("record-not-written", at, cause=cause)
+            self._not_recorded = f"the record does not have how the operation went on: {cause}"
             return False
+        self._not_recorded = ""
         return True
 
     def _keep(self, entry: OperationEntry, at: datetime, also: Callable[[Record], Record] = unchanged) -> None:

@@ -1,19 +1,21 @@
 """What all operations have in common: the lease, the engine that is never left behind, the journal, the steps."""
 
 import time
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from dr.config.environment import Environment
 from dr.core.errors import DrError
-from dr.core.plan import Plan
+from dr.core.plan import Plan, Step
 from dr.engine.recovery_stack import RecoveryStack
+from dr.reports.course import Course
 from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
 from dr.run.record import Record
 from dr.run.report_keeping import Evidence, keep_report
-from dr.run.runner import Action, Reporter, StepResult, run_actions
+from dr.run.runner import Reporter, after_steps, run_steps
 from dr.run.session import Session
 
 
@@ -38,31 +40,53 @@ class Report(Protocol):
 R = TypeVar("R", bound=Report)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Course:
-    """How an operation went. ``started`` is aware UTC; ``seconds`` runs from the operator's yes to the end."""
-
-    results: list[StepResult]
-    started: datetime
-    seconds: float
-    journal: str
+class Decision(Protocol):
+    """What every operation has decided, besides what its own steps need; ``facts`` and ``warnings`` are the plan's."""
 
     @property
-    def steps(self) -> tuple[tuple[str, float, str], ...]:
-        """Each step's key, its seconds, and what it did or found."""
-        return tuple((result.step.key, result.seconds, result.fact) for result in self.results)
+    def environment(self) -> Environment:
+        """Where."""
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the operator should recognise."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before agreeing."""
+
+
+class Operation(ABC):
+    """One operation that was decided: its plan, what its steps share, and how it is run. ``session`` is there from
+    when it runs.
+    """
+
+    session: Session
+
+    def __init__(self, name: str, decision: Decision) -> None:
+        self.environment = decision.environment
+        self.plan = Plan(
+            operation=name,
+            environment=self.environment.name,
+            facts=decision.facts,
+            warnings=decision.warnings,
+            steps=tuple(self.steps()),
+        )
+
+    @abstractmethod
+    def steps(self) -> Iterator[Step]:
+        """What it will do, in order."""
 
 
 def run_operation(
     tools: Tools,
     plan: Plan,
-    doing: Mapping[str, Callable[[], str]],
     *,
     go_on: str,
     report: Callable[[Course], R],
     at_end: Callable[[Record], Record] = unchanged,
 ) -> R:
-    """Do all steps of an agreed plan; ``doing`` has how, by the steps' keys, and ``go_on`` is the command to continue.
+    """Do all steps of an agreed plan; ``go_on`` is the command to continue.
 
     ``report`` makes of its course what is written down and returned. ``at_end`` changes the record in the write that
     says that it is done: killed in between, it would be resumed with a record that has ended. Raises RefusedError when
@@ -81,8 +105,8 @@ def run_operation(
             tools.stack.backend.clear_locks(take_over=session.take_over)
             tools.stack.prepare()
             tools.journal.begin(plan, go_on, session.clock())
-            results = run_actions(
-                [Action(step=step, do=doing[step.key]) for step in plan.steps],
+            results = run_steps(
+                plan.steps,
                 reporter=tools.reporter,
                 journal=tools.journal,
                 clock=session.clock,
@@ -97,10 +121,16 @@ def run_operation(
         finally:
             tools.stack.interrupt()
         # The end is written down while nobody else can have begun.
-        course = Course(
-            results=results, started=started, seconds=time.monotonic() - begin, journal=str(tools.journal.path)
-        )
-        made = report(course)
-        tools.journal.done(made.as_json(), session.clock(), at_end=at_end)
-        keep_report(session.environment, plan, tools.journal, tools.evidence, result=made.as_json())
-        return made
+        with after_steps(plan.steps, tools.journal, go_on):
+            made = report(
+                Course(
+                    environment=session.environment,
+                    started=started,
+                    seconds=time.monotonic() - begin,
+                    steps=results,
+                    journal=str(tools.journal.path),
+                )
+            )
+            tools.journal.done(made.as_json(), session.clock(), at_end=at_end)
+            keep_report(session.environment, plan, tools.journal, tools.evidence, result=made.as_json())
+            return made

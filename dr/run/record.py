@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict
 from dr.archive.promise import Promise
 from dr.cnpg.recovered import RecoveredCluster
 from dr.config.environment import Environment
-from dr.config.names import free_name
+from dr.config.names import free_name, possible_names
+from dr.core.errors import Problem, RefusedError
 from dr.core.history import OperationEntry, Outcome, with_entry
 from dr.kube.objects import identity
 from dr.stacks.declaration import Declaration
@@ -233,13 +234,35 @@ class Record(BaseModel):
         return next((recovery.cluster for recovery in self.recoveries if recovery.cluster.name == name), None)
 
 
+_GENERATIONS = 99
+
+
 def source_of(environment: Environment, *, serving: str, record: Record | None) -> str:
-    """The Cluster to recover from: the one that serves, if it is one of ours, else the one that the last finalize made
-    the environment's own, else the configured one.
+    """The Cluster to recover from: the one that ``serving`` names, as the Service leads to it; where it leads to none,
+    the one that the last finalize made the environment's own, else the configured one.
+
+    The record may be gone, or the Service moved by hand: what is told by them is not needed where a name is one that
+    this tool gives. Raises RefusedError ``source-unknown`` where another Cluster serves than this environment has.
     """
-    recovered = {recovery.cluster.name for recovery in record.recoveries} if record else set()
     canonical = (record.canonical if record else "") or environment.source_cluster
-    return serving if serving in recovered else canonical
+    if not serving:
+        return canonical
+    recovered = {recovery.cluster.name for recovery in record.recoveries} if record else set()
+    source = environment.source_cluster
+    given = possible_names(source, environment.recovered_cluster, generations=_GENERATIONS)[: _GENERATIONS + 1]
+    if serving in {canonical, source, *recovered, *given}:
+        return serving
+    raise RefusedError(
+        [
+            Problem(
+                code="source-unknown",
+                cause=f"the Service {environment.service} leads to the Cluster {serving}, which is neither configured "
+                "nor known as a recovered one, so which data is wanted is not known",
+                remedy=f"is it the one? Then --source {serving}, or sourceCluster: {serving} in "
+                f"Pulumi.{environment.name}.yaml; else --source {canonical}",
+            )
+        ]
+    )
 
 
 def recovered_last(environment: Environment, record: Record | None) -> str:

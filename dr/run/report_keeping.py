@@ -29,8 +29,7 @@ from dr.reports.document import (
     SpanLine,
     StepLine,
 )
-from dr.reports.markdown import markdown
-from dr.reports.page import page
+from dr.reports.page import markdown, page
 from dr.reports.phases import Mark, Span, spans, split, whole_incident
 from dr.reports.trend import Trend, trend_of
 from dr.run.journal import Journal
@@ -44,7 +43,7 @@ class Evidence:
     """Filled in while the steps run. ``until`` is the step with whose end the RTO ends, empty where there is none;
     ``by_engine`` says that Pulumi makes the Cluster that recovers; ``base`` is of the archive ``server_name``, and
     ``base_bytes`` is how much of it there was to fetch; ``since`` is the report of the recovery that a switchover moves
-    the traffic to; ``kept_at`` is where the report was kept.
+    the traffic to; ``kept_at`` is where the report was kept, ``not_kept`` why it was not.
     """
 
     until: str = ""
@@ -64,6 +63,7 @@ class Evidence:
     links: list[Link] = field(default_factory=list)
     since: ReportDocument | None = None
     kept_at: Path | None = None
+    not_kept: str = ""
 
     def begins_from(self, base: BaseBackup, source: ClusterSnapshot, *, until: str) -> None:
         """What a recovery goes through: from ``base`` of ``source``, to the end of the step ``until``."""
@@ -98,23 +98,27 @@ def keep_report(
     error: DrError | None = None,
     trend: Callable[[ReportDocument], Trend] | None = None,
 ) -> ReportDocument | None:
-    """Keep the report of the operation that ``journal`` has just ended; None where none has. A disk that is full fails
-    no recovery: it is noted in the journal. ``trend`` has what the page is to show of drills, with this one.
+    """Keep the report of the operation that ``journal`` has just ended; None where none has, or where it failed.
+
+    A report that fails ends no operation, and hides no other failure: ``evidence.not_kept`` says why there is none.
+    ``trend`` has what the page is to show of drills, with this one.
     """
     entry = journal.entry
     if entry is None or entry.ended is None:
         return None
-    _measure_base(environment, evidence)
-    document = document_of(environment, plan, entry, evidence, journal, result=result or {}, error=error)
-    others = {PAGE: page(document, trend(document) if trend else None), MARKDOWN: markdown(document)}
-    if evidence.log:
-        others[LOG] = "\n".join(evidence.log) + "\n"
+    document = None
     try:
+        _measure_base(environment, evidence)
+        document = document_of(environment, plan, entry, evidence, journal, result=result or {}, error=error)
+        others = {PAGE: page(document, trend(document) if trend else None), MARKDOWN: markdown(document)}
+        if evidence.log:
+            others[LOG] = "\n".join(evidence.log) + "\n"
         files = ReportFiles.beside(journal.path)
         files.keep(document, others)
         evidence.kept_at = files.path(document.id, PAGE)
-    except OSError as failure:
-        journal.note("report-not-kept", entry.ended, cause=str(failure))
+    except Exception as failure:  # noqa: BLE001 - the operation and its own failure are what matters
+        evidence.not_kept = f"{type(failure).__name__}: {failure}"
+        journal.note("report-not-kept", entry.ended, cause=evidence.not_kept)
     return document
 
 
@@ -130,9 +134,9 @@ def document_of(
 ) -> ReportDocument:
     """The document of an operation that has ended."""
     ended = entry.ended or entry.started
-    titles = {step.key: step.title for step in plan.steps}
-    told = [(step, titles.get(step.key, step.key)) for step in entry.steps]
-    found = spans(entry.started, told, evidence.marks, until=ended, by_engine=evidence.by_engine)
+    planned = {step.key: step for step in plan.steps}
+    done = [(step, planned[step.key]) for step in entry.steps]
+    found = spans(entry.started, done, evidence.marks, until=ended, by_engine=evidence.by_engine)
     files = ReportFiles.beside(journal.path)
     log = [Link(what="Recovery log", where=files.path(entry.id, LOG).name)] if evidence.log else []
     return ReportDocument(
@@ -151,12 +155,12 @@ def document_of(
         steps=tuple(
             StepLine(
                 key=step.key,
-                title=title,
+                title=planned.title,
                 started=step.started,
                 seconds=round((step.ended - step.started).total_seconds(), 3) if step.ended else None,
                 fact=step.fact,
             )
-            for step, title in told
+            for step, planned in done
         ),
         spans=tuple(
             SpanLine(phase=one.phase, what=one.what, step=one.step, started=one.started, seconds=round(one.seconds, 3))

@@ -1,15 +1,15 @@
 """Running a plan: each step in turn, reported, timed and journalled, with where things stand when one fails."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from threading import Event
 from typing import Protocol
 
 from dr.cnpg.progress import RecoveryProgress
 from dr.core.errors import DrError, FaultError, InterruptedOperationError, Stopped
-from dr.core.plan import Step
+from dr.core.plan import Step, StepTaken
 from dr.run.journal import Journal
 
 
@@ -32,52 +32,55 @@ class Reporter(Protocol):
 _GO_ON_OR_UNDO = "go on, or undo what was done; see below"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Action:
-    """A step and how to do it. ``do`` is safe to repeat, and returns in a few words what it did or found."""
-
-    step: Step
-    do: Callable[[], str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepResult:
-    """A finished step; ``started`` is aware UTC, ``seconds`` how long it took."""
-
-    step: Step
-    fact: str
-    started: datetime
-    seconds: float
-
-
-def run_actions(
-    actions: Sequence[Action],
+def run_steps(
+    steps: Sequence[Step],
     *,
     reporter: Reporter,
     journal: Journal,
     clock: Callable[[], datetime],
     stop: Event,
     go_on: str,
-) -> list[StepResult]:
-    """Run the actions in order. ``go_on`` is the command that continues after a stop.
+) -> tuple[tuple[str, float, str], ...]:
+    """Run the steps in order, and return each one's key, its seconds, and what it did or found.
+
+    ``go_on`` is the command that continues after a stop.
 
     Raises what a step raises, and InterruptedOperationError when ``stop`` is set before or during one; the error's
     ``stopped`` says what had been done.
     """
-    done: list[StepResult] = []
-    for action in actions:
+    done: list[tuple[str, float, str]] = []
+    for step in steps:
         try:
-            done.append(_run(action, reporter, journal, clock, stop))
+            done.append((step.key, *_run(step, reporter, journal, clock, stop)))
         except Exception as failure:
             error = _explained(failure, stop)
-            error.stopped = Stopped(
-                at=action.step, done=tuple(result.step for result in done), go_on=go_on, journal=str(journal.path)
-            )
-            journal.failed(action.step, error, failure, clock())
+            journal.failed(step, error, failure, clock())
+            error.stopped = _stood(step.taken, steps[: len(done)], journal, go_on)
             if error is failure:
                 raise
             raise error from failure
-    return done
+    return tuple(done)
+
+
+_END = StepTaken(key="end", title="The end")
+
+
+@contextmanager
+def after_steps(steps: Sequence[Step], journal: Journal, go_on: str) -> Iterator[None]:
+    """What fails within the context, after the last of ``steps``, says too where things stand. Raises DrError."""
+    try:
+        yield
+    except Exception as failure:
+        error = _explained(failure, Event())
+        error.stopped = error.stopped or _stood(_END, steps, journal, go_on)
+        if error is failure:
+            raise
+        raise error from failure
+
+
+def _stood(at: StepTaken, done: Sequence[Step], journal: Journal, go_on: str) -> Stopped:
+    taken = tuple(step.taken for step in done)
+    return Stopped(at=at, done=taken, go_on=go_on, journal=str(journal.path), unwritten=journal.unwritten)
 
 
 def _explained(error: Exception, stop: Event) -> DrError:
@@ -92,18 +95,18 @@ def _explained(error: Exception, stop: Event) -> DrError:
 
 
 def _run(
-    action: Action, reporter: Reporter, journal: Journal, clock: Callable[[], datetime], stop: Event
-) -> StepResult:
-    _check(stop, f"stopped before the step {action.step.title!r}")
-    started, begin = clock(), time.monotonic()
-    journal.step_started(action.step, started)
-    reporter.step_started(action.step)
-    fact = action.do()
-    _check(stop, f"stopped in the step {action.step.title!r}")
+    step: Step, reporter: Reporter, journal: Journal, clock: Callable[[], datetime], stop: Event
+) -> tuple[float, str]:
+    _check(stop, f"stopped before the step {step.title!r}")
+    begin = time.monotonic()
+    journal.step_started(step, clock())
+    reporter.step_started(step)
+    fact = step.run()
+    _check(stop, f"stopped in the step {step.title!r}")
     seconds = time.monotonic() - begin
-    journal.step_done(action.step, fact, seconds, clock())
-    reporter.step_done(action.step, fact, seconds)
-    return StepResult(step=action.step, fact=fact, started=started, seconds=seconds)
+    journal.step_done(step, fact, seconds, clock())
+    reporter.step_done(step, fact, seconds)
+    return seconds, fact
 
 
 def _check(stop: Event, cause: str) -> None:

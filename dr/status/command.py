@@ -1,7 +1,6 @@
 """``dr status`` and ``dr resume``: where an environment stands, and going on with what was stopped."""
 
 import json
-import shlex
 from pathlib import Path
 from typing import cast
 
@@ -44,17 +43,19 @@ def resume(
 ) -> None:
     """Go on with the operation on this environment that was stopped, or whose process died.
 
-    It is the command that was given then: what it has done already is looked at and not done twice.
+    It is the command that was given then, and its plan is agreed to again: what it has done already is looked at and
+    not done twice.
     """
     from dr.cli import console
     from dr.cli.wiring import open_session
     from dr.config.load import load_environment
     from dr.rebuild.store import rebuild_records
     from dr.status.observe import rebuild_to_resume, to_resume
+    from dr.status.resumption import words_of
 
     found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
     entry = rebuild_to_resume(rebuild_records(found)) or to_resume(open_session(found, context))
-    words = shlex.split(entry.go_on.removeprefix("python -m dr "))
+    words = words_of(entry, found.name)
     given = {"--config-dir": config_dir, "--context": context, "--confirm": confirmed}
     words += [part for option, value in given.items() if value for part in (option, value)]
     words += [option for option, on in (("--yes", yes), ("--take-over", take_over), ("--json", as_json)) if on]

@@ -5,6 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dr.cli.console import out
+from dr.core.text import moment_of
 from dr.status.advice import Status
 
 
@@ -35,7 +36,7 @@ def show_status(status: Status) -> None:
         facts.add_row("", Text("At work", style="bold"), Text(status.at_work, style="yellow"))
     out.print(Panel(facts, title=f"{status.environment.name}", title_align="left"))
     if last := status.last:
-        when = f"{last.started:%Y-%m-%d %H:%M:%S} UTC"
+        when = moment_of(last.started)
         out.print(f"Last: {last.operation} by {last.user}, {when}, [bold]{last.outcome}[/]")
         for step in last.steps:
             mark = ("  done  ", "green") if step.ended else ("  begun ", "yellow")

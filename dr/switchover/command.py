@@ -32,11 +32,12 @@ def move(*, back: bool, recovered_name: str | None, hibernate_old: bool, **commo
 
         def look(session: "Session") -> Agreed:
             decision = decide(session, request)
+            operation = Move(decision)
             return Agreed(
-                plan=decision.plan,
+                plan=operation.plan,
                 name=decision.reached.name,
                 consequence=f"stops the writers of {environment.name}",
-                run=lambda tools: Move(tools, decision).run(),
+                run=operation.run,
                 show=show_move,
             )
 

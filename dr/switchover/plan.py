@@ -11,21 +11,12 @@ from datetime import datetime
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, read_write_host
 from dr.config.environment import Environment
 from dr.core.errors import Problem, RefusedError
-from dr.core.plan import Plan, Step
 from dr.core.target import LaterCommits
-from dr.gitops.argocd import Manager, argocd_warnings, pause_step
+from dr.gitops.argocd import Manager, argocd_warnings
 from dr.kube.objects import Workload
+from dr.postgres.clients import Client, named
 from dr.run.record import Record
-from dr.traffic.writer_steps import (
-    SelfStarter,
-    hold_step,
-    problems_around,
-    release_step,
-    scale_commands,
-    stop_step,
-    to_release,
-    with_counts,
-)
+from dr.traffic.writer_steps import SelfStarter, problems_around, to_release, with_counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +60,7 @@ class TrafficSituation:
     later: LaterCommits | None
     argocd: tuple[Manager, ...] = ()
     self_starters: tuple[SelfStarter, ...] = ()
+    clients: tuple[Client, ...] | None = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +70,7 @@ class MoveDecision:
     that stay behind, None where they could not be counted.
     """
 
+    environment: Environment = field(repr=False)
     request: MoveRequest
     reached: ClusterSnapshot
     fence: ClusterSnapshot | None
@@ -87,7 +80,8 @@ class MoveDecision:
     argocd: tuple[Manager, ...]
     held: tuple[SelfStarter, ...]
     released: tuple[SelfStarter, ...]
-    plan: Plan = field(repr=False)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     later: LaterCommits | None = None
 
     @property
@@ -108,6 +102,7 @@ def decide_move(environment: Environment, request: MoveRequest, situation: Traff
     held = tuple(one for one in situation.self_starters if one.cluster in {"", fence.name if fence else ""})
     remembered = {**situation.record.held, **{str(one): one.setting for one in held if not one.held}}
     decision = MoveDecision(
+        environment=environment,
         request=request,
         reached=reached,
         fence=fence,
@@ -118,17 +113,11 @@ def decide_move(environment: Environment, request: MoveRequest, situation: Traff
         held=held,
         released=to_release(situation.self_starters, remembered, serving=reached.name),
         later=situation.later,
-        plan=Plan(operation=request.operation, environment=environment.name, facts={}, steps=()),
     )
     return replace(
         decision,
-        plan=Plan(
-            operation=request.operation,
-            environment=environment.name,
-            facts=_facts(environment, decision, situation),
-            warnings=tuple(_warnings(decision, situation)),
-            steps=tuple(_steps(environment, decision)),
-        ),
+        facts=_facts(environment, decision, situation),
+        warnings=tuple(_warnings(decision, situation)),
     )
 
 
@@ -219,83 +208,21 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
             f"{pooler} leads to {pooler.cluster} and stays paused: a Pooler's Cluster cannot be changed. Its clients "
             "wait until it is made anew for the other one, which finalize does."
         )
+    if decision.fence and decision.before == decision.host:
+        yield (
+            f"The Service points to {decision.reached.name} already, and {decision.fence.name}, which it was recovered "
+            "from, was not seen to be kept from writing: it is now."
+        )
     if decision.fence and situation.later is None:
         yield f"What was committed in {decision.fence.name} meanwhile could not be counted; it stays there."
+    if decision.fence and situation.clients:
+        yield (
+            f"Also connected to {decision.fence.name}: {named(situation.clients)}. The fence disconnects them; what "
+            "they commit until then stays there."
+        )
     if situation.later and situation.later.count and decision.request.back and decision.fence:
         yield (
             f"What was written to {decision.fence.name} since the switchover does not come along: it stays there, "
             "where it can be read after the fence is lifted."
         )
     yield from argocd_warnings(situation.workloads.values(), situation.argocd)
-
-
-def _steps(environment: Environment, decision: MoveDecision) -> Iterator[Step]:
-    request, reached, fence = decision.request, decision.reached, decision.fence
-    back = () if request.back else (f"python -m dr rollback --env {environment.name}",)
-    yield Step(
-        key="remember",
-        done_when="the record is written",
-        title="Remember",
-        detail=f"replica counts and where the Service points, in ConfigMap "
-        f"{environment.namespace}/postgres-dr-{environment.name}",
-    )
-    yield from pause_step(decision.argocd)
-    yield from hold_step(decision.held)
-    yield stop_step(environment, decision.workloads, undo=back)
-    if fence:
-        how = "hibernate" if request.hibernate else "fence"
-        yield Step(
-            key="fence",
-            done_when="none of its instances serves any more",
-            title="Keep the old one still",
-            detail=f"{how} {fence.name}, so that nothing is written there unseen",
-            undo=back,
-        )
-    yield Step(
-        key="unfence",
-        done_when="CloudNativePG calls it healthy, and it serves",
-        title="Let it write",
-        detail=f"see that {reached.name} is not fenced and is healthy",
-    )
-    yield Step(
-        key="switch",
-        done_when="the Service was read again and points there",
-        title="Switch",
-        detail=f"Pulumi declares the externalName of {environment.service}: {decision.host}",
-        undo=back,
-    )
-    yield Step(
-        key="reach",
-        done_when="both were seen from a pod",
-        title="Reach it",
-        detail="see from inside the cluster that the name has moved, and log in by it with the workloads' password",
-    )
-    yield Step(
-        key="start-workloads",
-        done_when="every pod is of the newest template and available",
-        title="Start the workloads",
-        detail=", ".join(f"{workload.name} {workload.return_to}" for workload in decision.workloads) + ", and wait",
-        undo=tuple(scale_commands(environment, decision.workloads, replicas=0)),
-    )
-    yield from release_step(decision.released)
-    if request.back and decision.argocd:
-        yield Step(
-            key="release-argocd",
-            done_when="the settings are as they were",
-            title="Give it back",
-            detail="let Argo CD manage again what was paused, if Git agrees with the cluster",
-        )
-    if environment.smoke_test_url:
-        yield Step(
-            key="smoke-test",
-            done_when="it has answered",
-            title="Smoke test",
-            detail=f"{environment.smoke_test_url} answers 200",
-        )
-    if not request.back:
-        yield Step(
-            key="back-up",
-            done_when="CloudNativePG calls the base backup completed",
-            title="Back it up",
-            detail=f"take a first base backup of {reached.name}, without which it could not be recovered itself",
-        )

@@ -2,26 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from dr.config.environment import Environment
+from dr.reports.course import Course
 from dr.switchover.plan import MoveDecision
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoveReport:
+class MoveReport(Course):
     """A finished switchover or rollback. Times are aware UTC, durations in seconds; ``smoke`` is what the smoke test
     answered, empty where there is none.
     """
 
     decision: MoveDecision
-    environment: Environment
-    started: datetime
-    seconds: float
-    steps: tuple[tuple[str, float, str], ...]
     smoke: str
-    journal: str
 
     @property
     def next_commands(self) -> list[str]:
@@ -43,7 +37,7 @@ class MoveReport:
             "fenced": decision.fence.name if decision.fence else None,
             "started": self.started.isoformat(),
             "seconds": round(self.seconds, 2),
-            "steps": [{"key": key, "seconds": round(seconds, 2), "fact": fact} for key, seconds, fact in self.steps],
+            "steps": self.steps_as_json(),
             "smokeTest": self.smoke,
             "next": self.next_commands,
             "journal": self.journal,

@@ -3,16 +3,17 @@ works.
 """
 
 import base64
-import time
 from collections.abc import Mapping
 from threading import Event
 
 import requests
 
-from dr.core.errors import AccessError, VerificationError
+from dr.core.errors import StepFailedError, VerificationError
+from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import PodExec
 from dr.postgres.psql import CONTAINER
+from dr.postgres.sql import conninfo
 
 _EXEC_SECONDS = 20
 _REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf")
@@ -24,42 +25,39 @@ _LOGIN = 'IFS= read -r PGPASSWORD; export PGPASSWORD; exec psql "$@"'
 
 
 def await_same_address(pod: PodExec, alias: str, host: str, *, limit: float, stop: Event) -> str:
-    """Wait until ``alias`` leads to the address of ``host``, as seen from inside ``pod``. Returns the address.
+    """Wait until ``alias`` leads to the addresses of ``host``, as seen from inside ``pod``. Returns them, of whatever
+    family they are.
 
-    ``limit`` is in seconds. Raises AccessError ``name-not-moved`` at the limit; returns early when ``stop`` is set.
+    ``limit`` is in seconds. Raises StepFailedError ``name-not-moved`` at the limit.
     """
-    deadline = time.monotonic() + limit
-    while True:
-        wanted, found = _address(pod, host), _address(pod, alias)
-        if (wanted and wanted == found) or stop.is_set():
+    for _ in poll(limit, stop=stop, what=f"{alias} to lead to {host}", every=0.5):
+        wanted, found = _addresses(pod, host), _addresses(pod, alias)
+        if wanted and wanted == found:
             return found
-        if time.monotonic() > deadline:
-            raise AccessError(
-                "name-not-moved",
-                f"inside the cluster {alias} still leads to {found or 'nowhere'} {limit:.0f} s after the change, "
-                f"and not to {wanted or 'an address'}, which is {host}",
-                "something put the Service back (Argo CD?), or the cluster's DNS caches for long: look at the Service",
-            )
-        stop.wait(0.5)
+    raise StepFailedError(
+        "name-not-moved",
+        f"inside the cluster {alias} still leads to {found or 'nowhere'} {limit:.0f} s after the change, "
+        f"and not to {wanted or 'an address'}, which is {host}",
+        "something put the Service back (Argo CD?), or the cluster's DNS caches for long: look at the Service",
+    )
 
 
 def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str], limit: float, stop: Event) -> str:
     """Log in at ``host`` with the user and password of ``secret`` (base64, as Kubernetes keeps it), over TLS.
 
     Returns the address of the server that answered, which is waited for up to ``limit`` seconds. Raises
-    VerificationError ``login-failed``: at once where PostgreSQL refuses, else at the limit or when ``stop`` is set.
+    VerificationError ``login-failed``: at once where PostgreSQL refuses, else at the limit.
     """
     try:
         user, password = (base64.b64decode(secret[key]).decode() for key in ("username", "password"))
     except KeyError as error:
-        raise AccessError(
+        raise StepFailedError(
             "secret-incomplete",
             f"the Secret of the recovered database's owner has no {error.args[0]}",
             "add what is missing, and repeat the command",
         ) from error
-    settings = f"host={host} dbname={_quoted(database)} user={_quoted(user)} sslmode=require connect_timeout=10"
-    deadline = time.monotonic() + limit
-    while True:
+    settings = conninfo(host=host, dbname=database, user=user, sslmode="require", connect_timeout=10)
+    for _ in poll(limit, stop=stop, what=f"a login at {host}", every=0.5):
         ran = pod.run(
             ["sh", "-c", _LOGIN, "psql", "-XqAt", "-d", settings, "-c", "SELECT host(inet_server_addr())"],
             what=f"log in at {host}",
@@ -68,19 +66,13 @@ def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str],
         )
         if ran.code == 0:
             return ran.output.strip()
-        if any(word in ran.errors for word in _REFUSALS) or time.monotonic() > deadline or stop.is_set():
-            raise VerificationError(
-                "login-failed",
-                f"the workloads' user {user} cannot log in at {host}: {ran.errors.strip()}",
-                "do not start the workloads; compare the Secret with the one of the recovered cluster, or go back",
-            )
-        stop.wait(0.5)
-
-
-def _quoted(value: str) -> str:
-    """A value of a connection string (PostgreSQL manual, "Connection Strings")."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+        if any(word in ran.errors for word in _REFUSALS):
+            break
+    raise VerificationError(
+        "login-failed",
+        f"the workloads' user {user} cannot log in at {host}: {ran.errors.strip()}",
+        "do not start the workloads; compare the Secret with the one of the recovered cluster, or go back",
+    )
 
 
 def pod_of(api: KubernetesApi, namespace: str, pod: str) -> PodExec:
@@ -88,10 +80,11 @@ def pod_of(api: KubernetesApi, namespace: str, pod: str) -> PodExec:
     return PodExec(api, namespace=namespace, pod=pod, container=CONTAINER)
 
 
-def _address(pod: PodExec, name: str) -> str:
-    """The first address of ``name``, empty when it has none."""
-    ran = pod.run(["getent", "ahostsv4", name], what=f"look up {name}", limit=_EXEC_SECONDS)
-    return ran.output.split()[0] if ran.code == 0 and ran.output.strip() else ""
+def _addresses(pod: PodExec, name: str) -> str:
+    """The addresses of ``name``, IPv4 and IPv6, in one order; empty when it has none."""
+    ran = pod.run(["getent", "ahosts", name], what=f"look up {name}", limit=_EXEC_SECONDS)
+    found = {line.split()[0] for line in ran.output.splitlines() if line.strip()} if ran.code == 0 else set()
+    return ", ".join(sorted(found))
 
 
 _ANSWER_SECONDS = 10
@@ -101,16 +94,13 @@ def await_ok(url: str, *, limit: float, stop: Event, remedy: str) -> str:
     """Ask ``url`` until it answers 200, as an application takes a moment to find its new database.
 
     Returns what it answered, in a line. ``limit`` is in seconds. Raises VerificationError ``smoke-test-failed`` at the
-    limit, with ``remedy``; returns early when ``stop`` is set.
+    limit, with ``remedy``.
     """
-    deadline = time.monotonic() + limit
-    while True:
+    for _ in poll(limit, stop=stop, what=f"{url} to answer 200", every=1):
         said = ask(url, seconds=_ANSWER_SECONDS)
-        if said.startswith("200") or stop.is_set():
+        if said.startswith("200"):
             return said
-        if time.monotonic() > deadline:
-            raise VerificationError("smoke-test-failed", f"{url} answers {said} after {limit:.0f} s", remedy)
-        stop.wait(1)
+    raise VerificationError("smoke-test-failed", f"{url} answers {said} after {limit:.0f} s", remedy)
 
 
 def ask(url: str, *, seconds: float) -> str:

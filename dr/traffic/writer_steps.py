@@ -12,7 +12,6 @@ from typing import Any
 
 from dr.config.environment import Environment
 from dr.core.errors import Problem
-from dr.core.plan import Step
 from dr.kube.objects import ObjectKey, Workload
 from dr.run.record import Record
 
@@ -26,18 +25,6 @@ def with_counts(
         if workload:
             count = workload.replicas or remembered.get(workload.name) or environment.workloads.replicas
             yield replace(workload, return_to=count)
-
-
-def stop_step(environment: Environment, workloads: Sequence[Workload], *, undo: Sequence[str]) -> Step:
-    """The step that stops the writers."""
-    names = ", ".join(workload.name for workload in workloads)
-    return Step(
-        key="stop-writers",
-        done_when="no pod of them is left, terminating ones included",
-        title="Stop the writers",
-        detail=f"scale {names} in {environment.workloads.namespace} to 0 and wait until their pods are gone",
-        undo=tuple(undo),
-    )
 
 
 def scale_commands(
@@ -80,7 +67,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     POOLER: ("spec", "pgbouncer", "paused"),
 }
 _HELD: Mapping[str, Any] = {CRON_JOB: True, JOB: True, AUTOSCALER: 1, POOLER: True}
-_WORDS = {CRON_JOB: "suspend", JOB: "suspend", AUTOSCALER: "keep from 0 replicas", POOLER: "pause"}
+WORDS: Mapping[str, str] = {CRON_JOB: "suspend", JOB: "suspend", AUTOSCALER: "keep from 0 replicas", POOLER: "pause"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,25 +133,3 @@ def to_release(
     to a Cluster that takes no writes.
     """
     return tuple(one for one in found if str(one) in remembered and one.cluster in {"", serving})
-
-
-def hold_step(found: Collection[SelfStarter]) -> Iterator[Step]:
-    """The step that holds ``found``; none where nothing is there to hold."""
-    if starting := [one for one in found if not one.held]:
-        yield Step(
-            key="hold",
-            done_when="each is set so, and no pod of their Jobs is left",
-            title="Hold what starts by itself",
-            detail=", ".join(f"{_WORDS[one.kind]} {one}" for one in starting),
-        )
-
-
-def release_step(released: Collection[SelfStarter]) -> Iterator[Step]:
-    """The step that lets ``released`` go; none where nothing was held."""
-    if released:
-        yield Step(
-            key="let-go",
-            done_when="each is set as it was",
-            title="Let them start again",
-            detail=f"as before: {', '.join(str(one) for one in released)}",
-        )

@@ -5,7 +5,7 @@ from typing import Any
 
 from dr.cnpg.clusters import GROUP, VERSION, list_objects
 from dr.config.environment import Environment
-from dr.core.errors import AccessError
+from dr.core.errors import StepFailedError
 from dr.kube import workloads
 from dr.kube.api import KubernetesApi
 from dr.kube.objects import Workload
@@ -18,7 +18,10 @@ _START_SECONDS = 300
 
 
 def stop_writers(session: Session, writers: Sequence[Workload]) -> str:
-    """Scale the Deployments to 0 and wait until their pods are gone. Raises AccessError ``writers-still-running``."""
+    """Scale the Deployments to 0 and wait until their pods are gone.
+
+    Raises StepFailedError ``writers-still-running``.
+    """
     namespace = session.environment.workloads.namespace
     for workload in writers:
         if workload.replicas:
@@ -29,11 +32,11 @@ def stop_writers(session: Session, writers: Sequence[Workload]) -> str:
 
 
 def check_stopped(session: Session, writers: Sequence[Workload]) -> None:
-    """See that nothing has started the writers again. Raises AccessError ``writers-came-back``."""
+    """See that nothing has started the writers again. Raises StepFailedError ``writers-came-back``."""
     namespace = session.environment.workloads.namespace
     now = [workloads.read_deployment(session.api, namespace, workload.name) for workload in writers]
     if back := [f"{found.name} {found.replicas}" for found in now if found and found.replicas]:
-        raise AccessError(
+        raise StepFailedError(
             "writers-came-back",
             f"the workloads were started again by somebody else: {', '.join(back)}; what they have written meanwhile "
             "is in the database they write to, and nowhere else",
@@ -43,7 +46,7 @@ def check_stopped(session: Session, writers: Sequence[Workload]) -> None:
 
 
 def start_writers(session: Session, writers: Sequence[Workload]) -> str:
-    """Scale the Deployments to the counts to return to and wait until all pods are ready. Raises AccessError
+    """Scale the Deployments to the counts to return to and wait until all pods are ready. Raises StepFailedError
     ``writers-not-ready``.
     """
     namespace = session.environment.workloads.namespace
@@ -113,8 +116,8 @@ def set_field(api: KubernetesApi, one: SelfStarter, patch: Mapping[str, Any]) ->
 
 def _items(api: KubernetesApi, what: str, call: Any, namespace: str) -> list[Mapping[str, Any]]:
     """The objects as plain values, as the API server sends them."""
-    answer = api.ask(what, call, namespace, _preload_content=False)
-    found: list[Mapping[str, Any]] = answer.json()["items"]
+    answer = api.ask_plain(what, call, namespace)
+    found: list[Mapping[str, Any]] = answer["items"]
     return found
 
 
@@ -155,7 +158,7 @@ def _poolers(api: KubernetesApi, namespace: str, clusters: Collection[str]) -> t
 def hold(session: Session, found: Sequence[SelfStarter]) -> str:
     """Hold ``found``, and what its CronJobs have started meanwhile; wait until no pod of their Jobs is left.
 
-    What was set before is remembered first. Raises AccessError ``writers-still-running``.
+    What was set before is remembered first. Raises StepFailedError ``writers-still-running``.
     """
     _hold(session, [one for one in found if not one.held])
     # A CronJob may have fired between the look and its suspension.

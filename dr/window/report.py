@@ -8,7 +8,7 @@ from typing import Any
 from dr.archive.contents import Archive
 from dr.archive.databases import strangers, systems
 from dr.archive.window import End, Hole, Window, holes, unusable, windows
-from dr.core.target import RecoveryTarget
+from dr.core.text import exact_moment_of
 from dr.core.wal_names import is_segment, lsn
 
 
@@ -125,9 +125,9 @@ def meaning(hole: Hole) -> str:
     """What a hole means for targets, in a sentence."""
     if not hole.needed:
         return "no base backup before it needs them"
-    since = f"from {RecoveryTarget(hole.before)}" if hole.before else "from the hole"
+    since = f"from {exact_moment_of(hole.before)}" if hole.before else "from the hole"
     if hole.resumes:
-        until = f"until base backup {hole.resumes.backup_id} ended, {RecoveryTarget(hole.resumes.end)}"
+        until = f"until base backup {hole.resumes.backup_id} ended, {exact_moment_of(hole.resumes.end)}"
         return f"no target {since} {until}, can be reached"
     return f"no target {since} on can be reached: take a base backup now"
 

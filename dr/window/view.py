@@ -11,7 +11,7 @@ from dr.archive.databases import several
 from dr.archive.window import Hole, Window, holes, unusable, windows
 from dr.archive.window import missing as missing_in
 from dr.cli.console import out
-from dr.core.target import RecoveryTarget
+from dr.core.text import exact_moment_of, mebibytes_of
 from dr.core.wal_names import is_segment, lsn
 from dr.window.report import WindowReport, meaning
 from dr.window.timeline_chart import LEGEND, picture
@@ -21,7 +21,7 @@ _WIDEST = 120
 
 def show_window(report: WindowReport) -> None:
     """Every archive, one after the other."""
-    out.print(Text(f"What {report.place} can give back, seen at {RecoveryTarget(report.seen_at)}"), soft_wrap=True)
+    out.print(Text(f"What {report.place} can give back, seen at {exact_moment_of(report.seen_at)}"), soft_wrap=True)
     if report.silence:
         out.print(Text(f"! Which archive serves is not known: {report.silence}", style="yellow"), soft_wrap=True)
     for archive in report.archives:
@@ -58,9 +58,9 @@ def _print_window(window: Window) -> None:
     grid.add_column(overflow="fold")
     first, end = window.backups[0], window.end
     time = end.last_commit or end.archived
-    until = str(RecoveryTarget(time)) if time else "not known"
+    until = exact_moment_of(time) if time else "not known"
     fact = "the last commit" if end.last_commit else f"{end.segment} archived"
-    grid.add_row("from", Text(str(RecoveryTarget(window.start)), style="bold green"), f"{first.backup_id} ended")
+    grid.add_row("from", Text(exact_moment_of(window.start), style="bold green"), f"{first.backup_id} ended")
     grid.add_row("to", Text(until, style="bold green"), fact)
     told = f", only with {window.options}" if window.options else ""
     out.print(Text(f"  Recoverable on timeline {window.timeline}{told}"), soft_wrap=True)
@@ -108,7 +108,7 @@ def _print_backups(archive: Archive) -> None:
             backup.backup_id,
             f"{backup.end:%Y-%m-%d %H:%M:%S}",
             f"{(backup.end - backup.begin).total_seconds():,.0f} s",
-            "" if backup.size is None else f"{backup.size / 2**20:,.0f} MiB",
+            "" if backup.size is None else mebibytes_of(backup.size),
             str(backup.timeline),
             f"{lsn(backup.begin_lsn)} {lsn(backup.end_lsn)}",
         )

@@ -11,7 +11,7 @@ from dr.archive.survivors import survivors
 from dr.archive.wal_validity import FirstPage, with_pages
 from dr.archive.window import holes, unusable, windows
 from dr.core.errors import RefusedError
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
 from dr.core.wal_names import name_of
 from dr.health.check import State
 from dr.recovery.situation import Situation
@@ -107,15 +107,15 @@ def test_wal_of_a_database_without_base_backups_is_as_damaged() -> None:
 
 def test_a_target_in_the_days_of_the_old_one_is_refused_where_its_wal_is_gone() -> None:
     with pytest.raises(RefusedError) as refused:
-        a_decision(_situation(_archive()), target=RecoveryTarget(at(200)))
+        a_decision(_situation(_archive()), target=TimeTarget(at(200)))
     assert refused.value.code == "wal-missing"
     assert "base backup backup-3 cannot be used" in refused.value.cause
     assert "is an archive of 2 databases" in refused.value.cause
 
 
 def test_a_plan_says_that_there_are_two_and_which_is_recovered() -> None:
-    plan = a_decision(_situation(_archive(read=True)), target=RecoveryTarget(at(60) + LATER)).plan
-    (warning,) = plan.warnings
+    decision = a_decision(_situation(_archive(read=True)), target=TimeTarget(at(60) + LATER))
+    (warning,) = decision.warnings
     assert f"2 databases, by their system identifiers: {SYSTEM} (base backups from backup-3 on)" in warning
     assert f"This recovery is of {NEW_SYSTEM}." in warning
 
@@ -123,7 +123,7 @@ def test_a_plan_says_that_there_are_two_and_which_is_recovered() -> None:
 def test_a_plan_says_that_the_source_is_another_database_today() -> None:
     found = archive(OLD, files=wal(range(1, 41)))
     situation = replace(_situation(found), source=replace(a_source(), system_id=NEW_SYSTEM))
-    (warning,) = a_decision(situation, target=RecoveryTarget(at(200))).plan.warnings
+    (warning,) = a_decision(situation, target=TimeTarget(at(200))).warnings
     assert f"The source runs another database today, by its system identifier, {NEW_SYSTEM}" in warning
 
 

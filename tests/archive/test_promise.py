@@ -7,9 +7,9 @@ from threading import Event
 import pytest
 
 from dr.archive.contents import Switch
-from dr.archive.promise import Promise, promise_of, read_history, stopped_because_of
+from dr.archive.promise import Promise, promise_of, read_history
 from dr.core.errors import AccessError, VerificationError
-from dr.core.target import RecoveryTarget
+from dr.core.target import ImmediateTarget, LsnTarget, NameTarget, RecoveryTarget, XidTarget
 from dr.postgres.psql import Psql
 from dr.recovery.verify import Finding, judge, verify_end
 from tests.support.archives import SEGMENT, archive, backup, switch, wal
@@ -70,7 +70,7 @@ def test_a_failover_behind_the_last_archived_segment_is_no_more_than_was_archive
 
 def test_what_a_target_promises_is_the_target() -> None:
     found = archive(backup(2), files=wal(range(2, 8)))
-    wanted = RecoveryTarget(lsn=4 * SEGMENT)
+    wanted = LsnTarget(4 * SEGMENT)
     by_lsn = promise_of(found, backup(2), wanted)
     without_it = promise_of(found, backup(2), replace(wanted, exclusive=True))
     by_time = promise_of(found, backup(2), TARGET)
@@ -141,7 +141,7 @@ def test_an_api_server_that_does_not_answer_is_no_finding() -> None:
 
 AFTER = f"{TARGET_TIME + timedelta(seconds=1):%Y-%m-%d %H:%M:%S.%f}+00"
 AT = f"{TARGET_TIME:%Y-%m-%d %H:%M:%S}+00"
-LSN = RecoveryTarget(lsn=0x7000028)
+LSN = LsnTarget(0x7000028)
 
 
 @pytest.mark.parametrize(
@@ -156,20 +156,20 @@ LSN = RecoveryTarget(lsn=0x7000028)
         (LSN, "before LSN 0/7000060", True),
         (LSN, "after LSN 0/6FFFFF0", False),
         (LSN, NO_TARGET, False),
-        (RecoveryTarget(xid=742), "after transaction 742", True),
-        (RecoveryTarget(xid=742), "before transaction 742", True),
-        (RecoveryTarget(xid=742), "after transaction 7421", False),
-        (RecoveryTarget(name="before 42"), 'at restore point "before 42"', True),
-        (RecoveryTarget(name="before 42"), 'at restore point "before 43"', False),
-        (RecoveryTarget(immediate=True, backup_id="b"), "reached consistency", True),
-        (RecoveryTarget(immediate=True, backup_id="b"), NO_TARGET, False),
+        (XidTarget(742), "after transaction 742", True),
+        (XidTarget(742), "before transaction 742", True),
+        (XidTarget(742), "after transaction 7421", False),
+        (NameTarget("before 42"), 'at restore point "before 42"', True),
+        (NameTarget("before 42"), 'at restore point "before 43"', False),
+        (ImmediateTarget(backup_id="b"), "reached consistency", True),
+        (ImmediateTarget(backup_id="b"), NO_TARGET, False),
     ],
 )
 def test_a_target_was_met_only_where_postgresql_stopped_because_of_it(
     target: RecoveryTarget, reason: str, because: bool
 ) -> None:
     end = Switch(parent=1, lsn=0x7000060, reason=f"{reason}\n")
-    assert stopped_because_of(target, end) is because
+    assert target.reached_by(end.reason) is because
     finding = _ended(f"1\t0/7000060\t{reason}\n\n", replace_lsn(0x7000028), target)
     assert (finding.name, finding.passed) == ("stopped at the target", because)
 

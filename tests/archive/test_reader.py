@@ -211,7 +211,7 @@ def test_a_server_name_that_is_not_there_is_told_with_those_that_are(store: Obje
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(404, "bucket-missing"), (403, "bucket-forbidden"), (401, "bucket-forbidden"), (503, "bucket-unreachable")],
+    [(404, "bucket-missing"), (403, "bucket-forbidden"), (401, "google-credentials"), (503, "bucket-unreachable")],
 )
 def test_a_refusal_is_told_by_its_kind_without_trying_again(store: ObjectStoreDouble, status: int, code: str) -> None:
     store.on(LISTING, {"error": {"code": status, "message": "no"}}, status=status)

@@ -75,7 +75,7 @@ def test_an_empty_bucket_has_an_empty_catalogue(store: ObjectStoreDouble) -> Non
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(404, "bucket-missing"), (403, "bucket-forbidden"), (401, "bucket-forbidden"), (503, "bucket-unreachable")],
+    [(404, "bucket-missing"), (403, "bucket-forbidden"), (401, "google-credentials"), (503, "bucket-unreachable")],
 )
 def test_a_refusal_is_told_by_its_kind_without_trying_again(store: ObjectStoreDouble, status: int, code: str) -> None:
     store.on(LISTING, {"error": {"code": status, "message": "no"}}, status=status)
@@ -112,7 +112,7 @@ def test_a_store_that_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPat
 def test_missing_credentials_are_told_with_how_to_log_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nowhere.json"))
     refused = _failure()
-    assert refused.code == "bucket-forbidden"
+    assert refused.code == "google-credentials"
     assert "application-default login" in refused.remedy
 
 

@@ -12,7 +12,7 @@ from dr.archive.wal_validity import FirstPage, in_order, needed, sample, with_pa
 from dr.archive.window import holes, unusable, windows
 from dr.cnpg.cluster import TARGET_ANNOTATION
 from dr.core.errors import Problem, RefusedError
-from dr.core.target import RecoveryTarget
+from dr.core.target import ImmediateTarget, LsnTarget, RecoveryTarget, TimeTarget, XidTarget
 from dr.core.wal_names import name_of
 from dr.recovery.preconditions import preconditions
 from dr.recovery.situation import Situation
@@ -55,11 +55,11 @@ class TestWhatIsNeeded:
         ("target", "last"),
         [
             (None, 20),
-            (RecoveryTarget(xid=9, backup_id="backup-3"), 20),
-            (RecoveryTarget(lsn=8 * SEGMENT + 1), 8),
-            (RecoveryTarget(at(80)), 9),
-            (RecoveryTarget(at(9999)), 20),
-            (RecoveryTarget(immediate=True, backup_id="backup-3"), 4),
+            (XidTarget(9, backup_id="backup-3"), 20),
+            (LsnTarget(8 * SEGMENT + 1), 8),
+            (TimeTarget(at(80)), 9),
+            (TimeTarget(at(9999)), 20),
+            (ImmediateTarget(backup_id="backup-3"), 4),
         ],
         ids=str,
     )
@@ -147,7 +147,7 @@ class TestWhatARecoveryIsTold:
         (problem,) = _problems(archive(BASE, files=WHOLE.files, damaged={_name(number): CUT}))
         assert problem.code == "wal-unreadable"
         assert f"WAL segment {_name(number)} cannot be replayed: {CUT}" in problem.cause
-        assert f"what was committed after {RecoveryTarget(at(10 * number - 10))} would not be in it" in problem.cause
+        assert f"what was committed after {TimeTarget(at(10 * number - 10))} would not be in it" in problem.cause
 
     def test_who_insists_gets_what_comes_before_it_and_is_promised_no_more(self) -> None:
         found = archive(BASE, files=WHOLE.files, damaged={_name(9): CUT})
@@ -165,10 +165,8 @@ class TestWhatARecoveryIsTold:
 
     def test_a_target_behind_it_is_refused_at_once_and_one_before_is_not(self) -> None:
         found = archive(BASE, files=WHOLE.files, damaged={_name(9): CUT})
-        assert [problem.code for problem in _problems(found, RecoveryTarget(at(100)), insists=True)] == [
-            "wal-unreadable"
-        ]
-        assert _problems(found, RecoveryTarget(at(60))) == []
+        assert [problem.code for problem in _problems(found, TimeTarget(at(100)), insists=True)] == ["wal-unreadable"]
+        assert _problems(found, TimeTarget(at(60))) == []
 
     def test_several_that_are_missing_or_damaged_are_one_hole(self) -> None:
         files = wal({*range(1, 21)} - {8, 10})
@@ -184,7 +182,7 @@ class TestWhatARecoveryIsTold:
         assert (problem.code, problem.remedy) == ("bucket-forbidden", "log in")
         assert f"(1 WAL segment, such as {_name(9)}): it does not let this user in" in problem.cause
         # AND not where it is not needed
-        assert _problems(found, RecoveryTarget(at(60))) == []
+        assert _problems(found, TimeTarget(at(60))) == []
 
     def test_what_was_not_looked_into_is_said_and_never_as_fine(self) -> None:
         found = replace(WHOLE, read=dict.fromkeys(map(_name, range(11, 21)), ""))
@@ -213,7 +211,7 @@ def test_a_recovery_that_is_under_way_is_not_asked_again() -> None:
 class TestABaseBackupWithoutItsWal:
     """O6: ``window`` and ``pitr`` judge alike."""
 
-    @pytest.mark.parametrize("target", [None, RecoveryTarget(at(200))], ids=str)
+    @pytest.mark.parametrize("target", [None, TimeTarget(at(200))], ids=str)
     @pytest.mark.parametrize("alive", [True, False])
     def test_it_is_refused(self, target: RecoveryTarget | None, alive: bool) -> None:
         found = archive(BASE, files={})
@@ -239,4 +237,4 @@ class TestABaseBackupWithoutItsWal:
         found = archive(BASE, files=files, histories={2: (switch(1, 2.5),)})
         (problem,) = _problems(found)
         assert (problem.code, problem.remedy) == ("backup-off-timeline", "with pitr: --timeline 1")
-        assert _problems(found, RecoveryTarget(at(60), timeline=1)) == []
+        assert _problems(found, TimeTarget(at(60), timeline=1)) == []

@@ -7,7 +7,7 @@ import pytest
 from dr.archive.contents import Catalogue, IncompleteBackup
 from dr.archive.window import problems_of_base
 from dr.core.errors import Problem
-from dr.core.target import RecoveryTarget
+from dr.core.target import ImmediateTarget, LsnTarget, NameTarget, RecoveryTarget, TimeTarget, XidTarget
 from tests.support.archives import archive, at, backup, switch, wal
 
 FIRST, SECOND, THIRD = backup(3), backup(10), backup(20, timeline=2)
@@ -18,22 +18,22 @@ MOMENT = timedelta(microseconds=1)
 @pytest.mark.parametrize(
     ("target", "taken"),
     [
-        (RecoveryTarget(SECOND.end), SECOND),
-        (RecoveryTarget(SECOND.end - MOMENT), FIRST),
-        (RecoveryTarget(at(9999)), THIRD),
-        (RecoveryTarget(at(9999), timeline=1), SECOND),
-        (RecoveryTarget(at(9999), backup_id="backup-3"), FIRST),
-        (RecoveryTarget(lsn=SECOND.end_lsn + 1), SECOND),
-        (RecoveryTarget(lsn=SECOND.end_lsn), FIRST),  # barman-cloud compares by "less"
-        (RecoveryTarget(lsn=THIRD.end_lsn + 1), THIRD),
-        (RecoveryTarget(lsn=THIRD.end_lsn + 1, timeline=1), SECOND),
-        (RecoveryTarget(lsn=THIRD.end_lsn + 1, backup_id="backup-10", timeline=2), SECOND),
-        (RecoveryTarget(SECOND.end, backup_id="backup-10"), SECOND),
-        (RecoveryTarget(lsn=SECOND.end_lsn, backup_id="backup-10"), SECOND),
-        (RecoveryTarget(xid=742, backup_id="backup-10"), SECOND),
-        (RecoveryTarget(name="x", backup_id="backup-20"), THIRD),
-        (RecoveryTarget(immediate=True, backup_id="backup-3"), FIRST),
-        (RecoveryTarget(immediate=True, backup_id="backup-3", timeline=7), FIRST),
+        (TimeTarget(SECOND.end), SECOND),
+        (TimeTarget(SECOND.end - MOMENT), FIRST),
+        (TimeTarget(at(9999)), THIRD),
+        (TimeTarget(at(9999), timeline=1), SECOND),
+        (TimeTarget(at(9999), backup_id="backup-3"), FIRST),
+        (LsnTarget(SECOND.end_lsn + 1), SECOND),
+        (LsnTarget(SECOND.end_lsn), FIRST),  # barman-cloud compares by "less"
+        (LsnTarget(THIRD.end_lsn + 1), THIRD),
+        (LsnTarget(THIRD.end_lsn + 1, timeline=1), SECOND),
+        (LsnTarget(THIRD.end_lsn + 1, backup_id="backup-10", timeline=2), SECOND),
+        (TimeTarget(SECOND.end, backup_id="backup-10"), SECOND),
+        (LsnTarget(SECOND.end_lsn, backup_id="backup-10"), SECOND),
+        (XidTarget(742, backup_id="backup-10"), SECOND),
+        (NameTarget("x", backup_id="backup-20"), THIRD),
+        (ImmediateTarget(backup_id="backup-3"), FIRST),
+        (ImmediateTarget(backup_id="backup-3", timeline=7), FIRST),
     ],
     ids=str,
 )
@@ -51,15 +51,15 @@ def _problem(target: RecoveryTarget) -> Problem:
 @pytest.mark.parametrize(
     ("target", "code", "told"),
     [
-        (RecoveryTarget(FIRST.end - MOMENT), "target-before-first-backup", "2026-04-20 00:30:00 UTC"),
-        (RecoveryTarget(lsn=FIRST.end_lsn), "target-before-first-backup", "LSN 0/3000138"),
-        (RecoveryTarget(THIRD.end - MOMENT, timeline=2), "target-before-first-backup", "2026-04-20 03:20:00 UTC"),
-        (RecoveryTarget(at(9999), timeline=3), "no-backup-on-timeline", "timeline 3"),
-        (RecoveryTarget(lsn=1, timeline=3), "no-backup-on-timeline", "timeline 3"),
-        (RecoveryTarget(xid=742, backup_id="nobody"), "backup-missing", "nobody"),
-        (RecoveryTarget(at(9999), backup_id="nobody"), "backup-missing", "nobody"),
-        (RecoveryTarget(SECOND.end - MOMENT, backup_id="backup-10"), "backup-after-target", "backup-10"),
-        (RecoveryTarget(lsn=SECOND.end_lsn - 1, backup_id="backup-10"), "backup-after-target", "LSN 0/A000138"),
+        (TimeTarget(FIRST.end - MOMENT), "target-before-first-backup", "2026-04-20 00:30:00 UTC"),
+        (LsnTarget(FIRST.end_lsn), "target-before-first-backup", "LSN 0/3000138"),
+        (TimeTarget(THIRD.end - MOMENT, timeline=2), "target-before-first-backup", "2026-04-20 03:20:00 UTC"),
+        (TimeTarget(at(9999), timeline=3), "no-backup-on-timeline", "timeline 3"),
+        (LsnTarget(1, timeline=3), "no-backup-on-timeline", "timeline 3"),
+        (XidTarget(742, backup_id="nobody"), "backup-missing", "nobody"),
+        (TimeTarget(at(9999), backup_id="nobody"), "backup-missing", "nobody"),
+        (TimeTarget(SECOND.end - MOMENT, backup_id="backup-10"), "backup-after-target", "backup-10"),
+        (LsnTarget(SECOND.end_lsn - 1, backup_id="backup-10"), "backup-after-target", "LSN 0/A000138"),
     ],
     ids=str,
 )
@@ -71,31 +71,31 @@ def test_a_target_without_a_base_is_told_with_why(target: RecoveryTarget, code: 
 
 def test_what_is_offered_instead_is_taken() -> None:
     # GIVEN the remedy of a target before the first base backup
-    remedy = _problem(RecoveryTarget(FIRST.end - MOMENT)).remedy
+    remedy = _problem(TimeTarget(FIRST.end - MOMENT)).remedy
     # THEN the moment that it names is reached
-    assert RecoveryTarget.parse(remedy.split()[4], now=at(9999)).time == FIRST.end
-    assert CATALOGUE.base_for(RecoveryTarget(FIRST.end)) == FIRST
+    assert TimeTarget.parse(remedy.split()[4], now=at(9999)).time == FIRST.end
+    assert CATALOGUE.base_for(TimeTarget(FIRST.end)) == FIRST
 
 
 def test_an_unknown_backup_is_told_with_those_that_are_there_newest_first() -> None:
-    remedy = _problem(RecoveryTarget(immediate=True, backup_id="nobody")).remedy
+    remedy = _problem(ImmediateTarget(backup_id="nobody")).remedy
     assert "backup-20, backup-10, backup-3" in remedy
 
 
 def test_a_timeline_that_does_not_exist_is_told_from_one_without_a_base_backup() -> None:
     found = archive(FIRST, THIRD, files=wal(range(1, 30)), histories={2: (switch(1, 15.5),), 3: (switch(2, 22.5),)})
-    (missing,) = problems_of_base(CATALOGUE, RecoveryTarget(at(9999), timeline=4, backup_id="backup-3"), found)
+    (missing,) = problems_of_base(CATALOGUE, TimeTarget(at(9999), timeline=4, backup_id="backup-3"), found)
     assert (missing.code, "give one of: 1, 2, 3" in missing.remedy) == ("timeline-missing", True)
-    (without,) = problems_of_base(CATALOGUE, RecoveryTarget(at(9999), timeline=3), found)
+    (without,) = problems_of_base(CATALOGUE, TimeTarget(at(9999), timeline=3), found)
     assert without.code == "no-backup-on-timeline"
 
 
 def test_a_base_backup_that_runs_or_failed_is_told_from_one_that_is_not_there() -> None:
     running = IncompleteBackup(backup_id="backup-25", why="no backup.info: it runs still, or was broken off")
     found = archive(FIRST, files=wal(range(1, 30)), incomplete=(running,))
-    (problem,) = problems_of_base(CATALOGUE, RecoveryTarget(at(9999), backup_id="backup-25"), found)
+    (problem,) = problems_of_base(CATALOGUE, TimeTarget(at(9999), backup_id="backup-25"), found)
     assert problem.code == "backup-incomplete"
     assert "it runs still" in problem.cause
     assert "backup-20, backup-10, backup-3" in problem.remedy
-    (other,) = problems_of_base(CATALOGUE, RecoveryTarget(at(9999), backup_id="nobody"), found)
+    (other,) = problems_of_base(CATALOGUE, TimeTarget(at(9999), backup_id="nobody"), found)
     assert other.code == "backup-missing"

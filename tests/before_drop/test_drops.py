@@ -9,7 +9,7 @@ from dr.archive.wal_lines import WalView, read_changes, read_commit
 from dr.before_drop.drops import CatalogView, Ending, as_drop, candidates, doubtful, drop_unknown, endings
 from dr.before_drop.heap_page import CatalogRow, classes
 from dr.core.target import written
-from dr.postgres.table_argument import TableName
+from dr.postgres.table_name import TableName
 from tests.support.pages import CHANGES, COMMITS, DATABASE, PAGE, PAGE_NUMBER, PUBLIC
 
 READ = [read_commit(line, number=number) for number, line in enumerate(COMMITS, start=10)]

@@ -15,7 +15,7 @@ from dr.core.history import Holder
 from dr.core.wal_names import name_of
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran
-from dr.postgres.table_argument import TableName
+from dr.postgres.table_name import TableName
 from dr.run.session import Session
 from tests.support.archives import SEGMENT, put_wal, wal
 from tests.support.builders import NOW, a_source, an_environment

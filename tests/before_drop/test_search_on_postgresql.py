@@ -9,7 +9,7 @@ from dr.before_drop import search
 from dr.before_drop.drops import Drop
 from dr.core.errors import RefusedError
 from dr.kube.api import KubernetesApi
-from dr.postgres.table_argument import TableName
+from dr.postgres.table_name import TableName
 from dr.run.session import Session
 from tests.support.builders import NOW, a_holder, a_source, an_environment
 from tests.support.doubles import in_pods

@@ -16,6 +16,7 @@ from dr.cnpg.progress import RecoveryProgress, Stage
 from dr.core.errors import DrError, RecoveryError, Stopped
 from dr.core.history import Outcome
 from dr.core.plan import Plan
+from dr.recovery.run import Recovery
 from dr.status.advice import Status
 from dr.status.view import show_status
 from dr.switchover.report import MoveReport
@@ -45,8 +46,8 @@ LONG = "kubectl --context acme-prod scale deployment/" + "a" * 120
 def _stopped() -> DrError:
     error = RecoveryError("recovery-timeout", "not healthy within [1200] s", "see what it waits for")
     error.stopped = Stopped(
-        at=a_step("recover", "undo recover"),
-        done=(a_step("remember"), a_step("stop-writers", LONG)),
+        at=a_step("recover", "undo recover").taken,
+        done=(a_step("remember").taken, a_step("stop-writers", LONG).taken),
         go_on="python -m dr pitr --continue",
         journal="/state/journal/prod.jsonl",
     )
@@ -80,6 +81,7 @@ def test_a_stopped_operation_as_json() -> None:
         "goOn": "python -m dr pitr --continue",
         "journal": "/state/journal/prod.jsonl",
         "report": "",
+        "unwritten": "",
     }
 
 
@@ -193,7 +195,7 @@ def test_waiting_is_described_with_what_for() -> None:
 
 
 def test_without_a_terminal_each_change_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    plan = a_decision().plan
+    plan = Recovery(a_decision()).plan
     with reporter_for(plan, quiet=False) as reporter:
         reporter.step_started(plan.steps[0])
         for elapsed in (1.0, 1.5, 2.0):
@@ -207,7 +209,7 @@ def test_without_a_terminal_each_change_is_one_line(capsys: pytest.CaptureFixtur
 
 
 def test_with_json_nothing_is_said_meanwhile(capsys: pytest.CaptureFixture[str]) -> None:
-    plan = a_decision().plan
+    plan = Recovery(a_decision()).plan
     with reporter_for(plan, quiet=True) as reporter:
         reporter.step_started(plan.steps[0])
         reporter.recovery(RecoveryProgress(), elapsed=1, limit=2)

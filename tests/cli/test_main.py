@@ -3,12 +3,15 @@
 import io
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from dr.cli.operate import Agreement, agree
+from dr.cli.signals import stopping
 from dr.core.errors import DeclinedError, RequestError
 from dr.main import run
 from tests.support.doubles import Wire, closed_port, kube_status, nothing_changed, write_environment
@@ -219,3 +222,53 @@ def test_the_help_has_the_whole_sentence_of_each_command(capsys: pytest.CaptureF
     said = " ".join(capsys.readouterr().out.split())
     assert "Make the recovered Cluster the canonical one, and delete the old one." in said
     assert "..." not in said.partition("When something is broken:")[2]
+
+
+def test_a_state_folder_that_cannot_be_written_refuses_a_dry_run_too(
+    place: Path, wire: Wire, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """O1."""
+    (place / "a-file").write_text("")
+    monkeypatch.setenv("DR_STATE_DIR", str(place / "a-file" / "state"))
+    assert _pitr(place, "--dry-run", "--json") == 5
+    assert [problem["code"] for problem in _json(capsys)["problems"]] == ["state-folder-unusable"]
+    assert nothing_changed(wire)
+
+
+@pytest.mark.parametrize(("begun", "told"), [(True, "not known"), (False, "Nothing was changed.")])
+@pytest.mark.parametrize("failure", [KeyError("odd"), KeyboardInterrupt()])
+def test_nothing_was_changed_is_said_only_where_no_change_was_begun(
+    begun: bool, told: str, failure: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """O1."""
+
+    def command(**_: object) -> None:
+        with stopping(Event()) if begun else nullcontext():
+            pass
+        raise failure
+
+    monkeypatch.setattr("dr.window.command.command.callback", command)
+    run(["window", "--env", "prod"])
+    err = capsys.readouterr().err
+    assert told in err
+    assert ("Nothing was changed" in err) is not begun
+
+
+def test_a_switchover_that_is_refused_after_its_recovery_says_that_it_was_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """O1."""
+
+    class Told:
+        def as_json(self) -> dict[str, str]:
+            return {"cluster": "postgres-prod-recovered", "journal": "/state/journal/prod.jsonl"}
+
+    def move(**_: object) -> None:
+        raise DeclinedError("declined", "not agreed to", "do")
+
+    monkeypatch.setattr("dr.recovery.command.operate", lambda *_, **__: Told())
+    monkeypatch.setattr("dr.recovery.command.move", move)
+    assert run(["pitr", "--env", "prod", *TARGET, "--switchover"]) == 9
+    err = capsys.readouterr().err
+    assert "Nothing was changed." not in err
+    assert "done  Recover into postgres-prod-recovered" in err

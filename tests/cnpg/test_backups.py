@@ -6,7 +6,7 @@ import pytest
 
 from dr.cnpg.backups import take_first_backup
 from dr.cnpg.cluster import ClusterSnapshot
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, StepFailedError
 from dr.kube.api import KubernetesApi
 from tests.support.builders import a_plugin_source, a_recovered, a_source, object_of
 from tests.support.doubles import Impatient, Wire, kube_status
@@ -74,7 +74,7 @@ def test_one_that_fails_or_does_not_end_is_told(
     wire: Wire, api: KubernetesApi, status: dict[str, str], why: str
 ) -> None:
     wire.on(FIRST, _backup(**status))
-    with pytest.raises(AccessError, match=why) as failed:
+    with pytest.raises(StepFailedError, match=why) as failed:
         _take(api)
     assert failed.value.code == "backup-failed"
 

@@ -11,6 +11,7 @@ from dr.cnpg.cluster_copy import copy_of, from_copy
 from dr.core.errors import RequestError
 from dr.recovery.observe import read_manifest
 from dr.recovery.preconditions import preconditions
+from dr.recovery.run import Recovery
 from tests.support.builders import NOW, a_decision, a_request, a_situation, a_source, an_environment, cluster_object
 
 
@@ -39,8 +40,8 @@ def test_the_recovered_cluster_is_the_same_as_from_the_cluster_itself() -> None:
     gone = a_situation(source=stand_in.cluster, database_time=None, stands_in=stand_in.origin)
     decision = a_decision(gone)
     assert decision.cluster.manifest["spec"] == a_decision().cluster.manifest["spec"]
-    assert decision.plan.facts["Source"].startswith("data/postgres-prod, which is gone: known by its copy of")
-    assert "seal-wal" not in [step.key for step in decision.plan.steps]
+    assert decision.facts["Source"].startswith("data/postgres-prod, which is gone: known by its copy of")
+    assert "seal-wal" not in [step.key for step in Recovery(decision).plan.steps]
 
 
 def test_a_copy_of_an_image_that_only_the_operator_knew_names_it() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from dr.cnpg.cluster import UNRECOVERABLE_PHASE
 from dr.cnpg.clusters import delete_given_up, find_cluster, gave_up, list_clusters
-from dr.core.errors import AccessError
+from dr.core.errors import StepFailedError
 from dr.kube.api import KubernetesApi
 from tests.support.builders import cluster_object
 from tests.support.doubles import Asked, Wire, kube_status
@@ -107,6 +107,6 @@ def test_what_does_not_go_away_is_told(wire: Wire, api: KubernetesApi, left: str
         wire.__class__ = _Deleting
     wire.on(f"{CLUSTERS}/new", {}, method="DELETE")
     wire.on(VOLUMES, {"items": [{"metadata": {"name": "new-1"}}] if left == "volume" else []})
-    with pytest.raises(AccessError) as refused:
+    with pytest.raises(StepFailedError) as refused:
         _delete(api)
     assert refused.value.code == "cluster-not-gone"

@@ -5,7 +5,7 @@ from threading import Event
 import pytest
 
 from dr.cnpg.fencing import fence, unfence
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, InterruptedOperationError, StepFailedError
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran
 from tests.support.builders import cluster_object
@@ -97,7 +97,7 @@ def test_it_is_waited_for_until_the_last_instance_is_silent(cluster: _Cluster, a
 def test_an_instance_that_may_still_write_is_not_let_pass(cluster: _Cluster, api: KubernetesApi, state: Ran) -> None:
     cluster.becomes(SILENT)
     cluster.states["postgres-prod-2"] = state
-    with pytest.raises(AccessError) as failed:
+    with pytest.raises(StepFailedError) as failed:
         _fence(api, Event(), limit=0)
     assert failed.value.code == "still-serving"
     assert "postgres-prod-2" in failed.value.cause
@@ -124,7 +124,7 @@ def test_an_instance_that_could_not_be_asked_is_not_silent(
     """E5: a node that is cut off goes on serving whoever is connected."""
     cluster.becomes(SILENT)
     cluster.states[f"{NAME}-1"] = answer
-    with pytest.raises(AccessError) as failed:
+    with pytest.raises(StepFailedError) as failed:
         _fence(api, Event(), limit=0)
     assert failed.value.code == "fence-not-seen"
     assert "postgres-prod-1" in failed.value.cause
@@ -135,7 +135,7 @@ def test_a_pod_whose_node_does_not_report_is_asked(cluster: _Cluster, api: Kuber
     """E5: its phase is Unknown."""
     cluster.becomes(CUT_OFF["the node"])
     cluster.phases(Unknown=[f"{NAME}-1"])
-    with pytest.raises(AccessError) as failed:
+    with pytest.raises(StepFailedError) as failed:
         _fence(api, Event(), limit=0)
     assert failed.value.code == "fence-not-seen"
 
@@ -148,7 +148,8 @@ def test_pods_that_have_ended_are_not_asked(cluster: _Cluster, api: KubernetesAp
 
 def test_waiting_for_stillness_ends_when_told_to_stop(cluster: _Cluster, api: KubernetesApi) -> None:
     stop = Impatient(lambda _: stop.set())
-    _fence(api, stop)
+    with pytest.raises(InterruptedOperationError, match=f"data/{NAME} to stop serving"):
+        _fence(api, stop)
     assert len(stop.waited) == 1
 
 
@@ -182,7 +183,7 @@ def test_a_server_that_answers_in_a_cluster_that_is_not_healthy_is_waited_for(
 
 def test_a_cluster_that_does_not_come_back_is_told_with_its_phase(cluster: _Cluster, api: KubernetesApi) -> None:
     cluster.unhealthy()
-    with pytest.raises(AccessError) as failed:
+    with pytest.raises(StepFailedError) as failed:
         _unfence(api, Event(), limit=0)
     assert failed.value.code == "not-serving"
     assert "Waiting for the instances to become active" in failed.value.cause
@@ -191,7 +192,8 @@ def test_a_cluster_that_does_not_come_back_is_told_with_its_phase(cluster: _Clus
 def test_waiting_for_health_ends_when_told_to_stop(cluster: _Cluster, api: KubernetesApi) -> None:
     cluster.unhealthy()
     stop = Impatient(lambda _: stop.set())
-    _unfence(api, stop)
+    with pytest.raises(InterruptedOperationError, match=f"data/{NAME} to be healthy"):
+        _unfence(api, stop)
     assert len(stop.waited) == 1
 
 
@@ -200,5 +202,5 @@ def test_an_instance_that_could_not_be_asked_is_not_taken_for_silent(
     cluster: _Cluster, api: KubernetesApi, code: str
 ) -> None:
     cluster.becomes(AccessError(code, "could not ask", "do"))
-    with pytest.raises(AccessError):
+    with pytest.raises(StepFailedError):
         _fence(api, Event(), limit=0)

@@ -25,6 +25,7 @@ from dr.cnpg.recovered import RecoveredCluster
 from dr.kube.api import KubernetesApi
 from dr.recovery import scratch
 from dr.recovery.plan import RecoveryDecision
+from dr.recovery.run import Recovery
 from dr.run.report_keeping import Evidence
 from tests.support.archives import archive, backup, switch, wal
 from tests.support.builders import (
@@ -104,6 +105,8 @@ def test_what_is_fetched_ahead_is_limited_in_bytes(size: int) -> None:
         ({"resources": {"limits": {"ephemeral-storage": "100Gi", "memory": "1Gi"}}}, 16),
         ({"ephemeralVolumesSizeLimit": {"temporaryData": "256Mi", "shm": "64Mi"}}, 4),
         ({"ephemeralVolumesSizeLimit": {"temporaryData": "100Mi"}}, 1),
+        ({"ephemeralVolumesSizeLimit": {"temporaryData": "512e6"}}, 7),
+        ({"ephemeralVolumesSizeLimit": {"temporaryData": "no quantity"}}, 1),
         ({"ephemeralVolumesSizeLimit": {"temporaryData": "1Gi"}, "resources": {"limits": {"ephemeral-storage": 0}}}, 1),
     ],
 )
@@ -113,10 +116,10 @@ def test_what_is_fetched_ahead_stays_within_the_limits_of_the_pod(spec: dict[str
 
 
 def test_the_plan_says_how_much_there_is_and_that_it_is_fetched_ahead() -> None:
-    plan = _decision(30).plan
+    plan = Recovery(_decision(30)).plan
     assert plan.facts["Base backup"].endswith("up to 30 WAL segments to replay")
     (step,) = [step for step in plan.steps if step.key == "recover"]
-    assert step.detail.endswith("fetched ahead")
+    assert step.detail().endswith("fetched ahead")
 
 
 def test_a_cluster_that_is_there_already_goes_on_with_what_it_has() -> None:
@@ -165,14 +168,14 @@ def test_a_source_with_the_plugin_is_recovered_without_it() -> None:
     for latest in (False, True):
         decision = _decision(source=a_plugin_source(), latest=latest)
         assert decision.fetching is None
-        assert any("taken for the end of the WAL" in warning for warning in decision.plan.warnings) is latest
+        assert any("taken for the end of the WAL" in warning for warning in decision.warnings) is latest
 
 
 def _one_by_one(count: int, **wal_of_store: Any) -> list[str]:
     source = a_source(**by_plugin()).with_object_store(
         {**STORE_CONFIGURATION, **({"wal": wal_of_store} if wal_of_store else {})}
     )
-    return [line for line in _decision(count, source=source).plan.warnings if "one after the other" in line]
+    return [line for line in _decision(count, source=source).warnings if "one after the other" in line]
 
 
 def test_that_the_plugin_fetches_one_after_the_other_is_told_with_what_helps() -> None:

@@ -226,7 +226,7 @@ def test_from_volume_snapshots_the_wal_still_comes_from_the_object_store(source:
         "tablespaceStorage": {"cold": {**reference, "name": "nightly-tbs-cold"}},
     }
     # CloudNativePG's webhook refuses a backupID beside them.
-    assert recovery["recoveryTarget"] == {"targetTime": TARGET.rfc3339}
+    assert recovery["recoveryTarget"] == {"targetTime": TARGET.value}
     assert spec == plain
 
 

@@ -1,6 +1,11 @@
 """What of a source's specification is adapted, or looked at, for another Cluster's name."""
 
+from typing import Any
+
+import pytest
+
 from dr.cnpg.recovered import identity_warning, named_by, probed_often, rescheduled
+from tests.support.builders import BUCKET, a_source
 
 ACCOUNT = "postgres@acme-project.iam.gserviceaccount.com"
 
@@ -46,20 +51,32 @@ def test_every_secret_that_a_specification_needs_is_named() -> None:
     assert named_by({"instances": 1}, {}) == ()
 
 
-def test_a_service_account_that_nobody_has_bound_is_warned_of_with_the_command() -> None:
-    spec = {"serviceAccountTemplate": {"metadata": {"annotations": {"iam.gke.io/gcp-service-account": ACCOUNT}}}}
-    (warning,) = identity_warning(spec, namespace="data", name="new", project="acme-project")
+_ANNOTATED = {"metadata": {"annotations": {"iam.gke.io/gcp-service-account": ACCOUNT}}}
+
+
+@pytest.mark.parametrize(
+    "spec", [{"serviceAccountTemplate": _ANNOTATED}, {"inheritedMetadata": _ANNOTATED["metadata"]}], ids=str
+)
+def test_a_service_account_that_nobody_has_bound_is_warned_of_with_the_command(spec: dict[str, Any]) -> None:
+    """E22."""
+    (warning,) = identity_warning(a_source(**spec), namespace="data", name="new", project="acme-project")
     assert f"add-iam-policy-binding {ACCOUNT} --project acme-project" in warning
     assert "'serviceAccount:acme-project.svc.id.goog[data/new]'" in warning
 
 
-def test_one_that_is_given_by_name_is_bound_already() -> None:
-    spec = {
-        "serviceAccountName": "postgres",
-        "serviceAccountTemplate": {"metadata": {"annotations": {"iam.gke.io/gcp-service-account": ACCOUNT}}},
-    }
-    assert list(identity_warning(spec, namespace="data", name="new", project="p")) == []
-    assert list(identity_warning({}, namespace="data", name="new", project="p")) == []
+@pytest.mark.parametrize(("writes", "role"), [(True, "objectAdmin"), (False, "objectViewer")])
+def test_without_a_google_account_the_kubernetes_one_itself_has_to_be_let_in(writes: bool, role: str) -> None:
+    """E22."""
+    (warning,) = identity_warning(a_source(), namespace="data", name="new", project="acme-project", writes=writes)
+    assert f"gcloud storage buckets add-iam-policy-binding gs://{BUCKET} --role roles/storage.{role}" in warning
+    assert "workloadIdentityPools/acme-project.svc.id.goog/subject/ns/data/sa/new" in warning
+
+
+def test_one_that_is_given_by_name_or_not_used_is_bound_already() -> None:
+    named = a_source(serviceAccountName="postgres", serviceAccountTemplate=_ANNOTATED)
+    keyed = a_source(backup={"barmanObjectStore": {"destinationPath": "gs://b/prod", "googleCredentials": {}}})
+    for source in (named, keyed):
+        assert list(identity_warning(source, namespace="data", name="new", project="p")) == []
 
 
 def test_the_recovered_pods_are_looked_at_every_second_unless_the_source_says_how_often() -> None:

@@ -12,7 +12,7 @@ from dr.cnpg.scratch import (
     loaded_by,
     warnings_of_scratch,
 )
-from dr.config.names import CLUSTER_NAME_LIMIT, scratch_name
+from dr.config.names import CLUSTER_NAME_LIMIT, SNAPSHOT_NAME_LIMIT, scratch_name
 from tests.support.builders import NOW, TARGET, a_plugin_source, a_source, cluster_object
 
 NOISY: dict[str, Any] = {
@@ -41,7 +41,7 @@ def scratch_of(**spec: Any) -> dict[str, Any]:
 
 def test_it_reads_the_sources_archive_up_to_the_target_and_writes_none() -> None:
     spec = scratch_of()["spec"]
-    assert spec["bootstrap"]["recovery"]["recoveryTarget"] == {"targetTime": TARGET.rfc3339}
+    assert spec["bootstrap"]["recovery"]["recoveryTarget"] == {"targetTime": TARGET.value}
     assert spec["externalClusters"][0]["barmanObjectStore"]["serverName"] == "postgres-prod"
     assert "backup" not in spec
     assert "plugins" not in spec
@@ -86,7 +86,7 @@ def test_its_passwords_are_its_own_and_go_with_it() -> None:
 def test_it_is_found_again_by_its_label_and_by_what_it_is_of() -> None:
     metadata = scratch_of()["metadata"]
     assert metadata["labels"][SCRATCH_LABEL] == "true"
-    assert metadata["annotations"] == {TARGET_ANNOTATION: TARGET.rfc3339, SOURCE_ANNOTATION: "postgres-prod"}
+    assert metadata["annotations"] == {TARGET_ANNOTATION: TARGET.value, SOURCE_ANNOTATION: "postgres-prod"}
     raw = cluster_object("postgres-prod-scratch")
     raw["metadata"]["annotations"] = {**metadata["annotations"], "postgres-dr/loaded-postgres_dr_1": "16400"}
     seen = ClusterSnapshot.from_object(raw)
@@ -104,7 +104,7 @@ def test_its_name_has_a_number_where_it_is_taken_and_is_never_too_long() -> None
     assert scratch_name("postgres-prod", frozenset()) == "postgres-prod-scratch"
     assert scratch_name("postgres-prod", frozenset({"postgres-prod-scratch"})) == "postgres-prod-scratch-2"
     long = scratch_name("p" * CLUSTER_NAME_LIMIT, frozenset())
-    assert len(long) == CLUSTER_NAME_LIMIT
+    assert len(long) == SNAPSHOT_NAME_LIMIT
     assert long.endswith("-scratch")
 
 

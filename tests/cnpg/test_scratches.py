@@ -10,7 +10,7 @@ from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.scratch import derive_scratch_cluster
 from dr.cnpg.scratches import delete_scratch, list_scratches, make_scratch, note_loaded, superuser_password
 from dr.config.names import DRILL
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, StepFailedError
 from dr.kube.api import KubernetesApi
 from tests.support.builders import TARGET, a_source, cluster_object
 from tests.support.doubles import Impatient, Wire, kube_status
@@ -18,6 +18,7 @@ from tests.support.doubles import Impatient, Wire, kube_status
 NAME = "postgres-prod-scratch"
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
 CORE = "/api/v1/namespaces/data"
+SERVICE = "prod-postgres"
 LEFTOVERS = ("persistentvolumeclaims", "secrets", "pods")
 
 
@@ -25,6 +26,7 @@ def gone(wire: Wire) -> None:
     """Neither the Cluster nor anything of it is there."""
     wire.on(f"{CLUSTERS}/{NAME}", kube_status(404, "not found", name=NAME), status=404)
     wire.on(CLUSTERS, {"items": []})
+    wire.on(f"{CORE}/services/{SERVICE}", kube_status(404, "not found", name=SERVICE), status=404)
     for kind in LEFTOVERS:
         wire.on(f"{CORE}/{kind}", {"items": []})
 
@@ -69,7 +71,7 @@ def test_one_is_made_once(wire: Wire, api: KubernetesApi) -> None:
 def test_none_is_made_on_the_volume_of_an_earlier_one(wire: Wire, api: KubernetesApi) -> None:
     gone(wire)
     wire.on(f"{CORE}/persistentvolumeclaims", {"items": [{"metadata": {"name": f"{NAME}-1"}}]})
-    with pytest.raises(AccessError) as failed:
+    with pytest.raises(StepFailedError) as failed:
         make_scratch(api, manifest(), limit=0, stop=Impatient())
     assert failed.value.code == "cluster-not-gone"
     assert wire.received("POST") == []
@@ -85,7 +87,7 @@ def test_it_is_gone_when_all_that_it_owned_is_gone(wire: Wire, api: KubernetesAp
         wire.on(f"{CORE}/{kind}", {"items": [{"metadata": {"name": "left"}}]})
     waits = Impatient(lambda _: wire.on(f"{CORE}/{kind}", {"items": []}))
     # WHEN
-    assert delete_scratch(api, "data", NAME, limit=60, stop=waits)
+    assert delete_scratch(api, "data", NAME, service=SERVICE, limit=60, stop=waits)
     # THEN just this one was deleted, and what it owned was waited for
     (deleted,) = wire.received("DELETE")
     assert deleted.path == f"{CLUSTERS}/{NAME}"
@@ -96,7 +98,18 @@ def test_it_is_gone_when_all_that_it_owned_is_gone(wire: Wire, api: KubernetesAp
 def test_a_cluster_without_the_mark_is_left_alone_whatever_its_name(wire: Wire, api: KubernetesApi) -> None:
     gone(wire)
     wire.on(f"{CLUSTERS}/{NAME}", cluster_object(NAME))
-    assert not delete_scratch(api, "data", NAME, limit=1, stop=Event())
+    assert not delete_scratch(api, "data", NAME, service=SERVICE, limit=1, stop=Event())
+    assert wire.received("DELETE") == []
+
+
+def test_a_cluster_that_serves_is_left_alone_whatever_its_mark(wire: Wire, api: KubernetesApi) -> None:
+    """E31."""
+    wire.on(CLUSTERS, {"items": [marked()]})
+    host = f"{NAME}-rw.data.svc.cluster.local"
+    wire.on(f"{CORE}/services/{SERVICE}", {"metadata": {}, "spec": {"type": "ExternalName", "externalName": host}})
+    with pytest.raises(AccessError) as refused:
+        delete_scratch(api, "data", NAME, service=SERVICE, limit=1, stop=Event())
+    assert refused.value.code == "scratch-serves"
     assert wire.received("DELETE") == []
 
 

@@ -5,7 +5,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dr.core.errors import RequestError
-from dr.core.target import LATEST, RecoveryTarget, written, written_time
+from dr.core.target import (
+    LATEST,
+    ImmediateTarget,
+    LsnTarget,
+    NameTarget,
+    RecoveryTarget,
+    TimeTarget,
+    XidTarget,
+    written,
+    written_fields,
+    written_time,
+)
 
 NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
 
@@ -35,7 +46,7 @@ NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
     ],
 )
 def test_forms_with_a_zone_are_the_same_moment(text: str) -> None:
-    target = RecoveryTarget.parse(text, now=NOW)
+    target = TimeTarget.parse(text, now=NOW)
     assert target.time == datetime(2026, 4, 27, 9, 55, tzinfo=UTC)
     assert target.time.utcoffset() == timedelta(0)
 
@@ -70,19 +81,19 @@ def test_forms_with_a_zone_are_the_same_moment(text: str) -> None:
 )
 def test_other_forms_are_refused_naming_what_was_given(text: str, code: str) -> None:
     with pytest.raises(RequestError) as refused:
-        RecoveryTarget.parse(text, now=NOW)
+        TimeTarget.parse(text, now=NOW)
     assert refused.value.code == code
     assert repr(text) in refused.value.cause
     assert refused.value.remedy
 
 
 def test_now_itself_is_no_future() -> None:
-    assert RecoveryTarget.parse("2026-04-27T12:00:00Z", now=NOW).time == NOW
+    assert TimeTarget.parse("2026-04-27T12:00:00Z", now=NOW).time == NOW
 
 
 def test_a_future_target_is_told_with_both_times() -> None:
     with pytest.raises(RequestError) as refused:
-        RecoveryTarget.parse("2026-04-27T20:00:00+02:00", now=NOW)
+        TimeTarget.parse("2026-04-27T20:00:00+02:00", now=NOW)
     assert "2026-04-27 18:00:00 UTC" in refused.value.cause
     assert "2026-04-27 12:00:00 UTC" in refused.value.cause
 
@@ -96,44 +107,44 @@ def test_a_future_target_is_told_with_both_times() -> None:
     ],
 )
 def test_what_is_sent_always_has_an_offset_and_loses_no_digit(text: str, sent: str) -> None:
-    assert RecoveryTarget.parse(text, now=NOW).rfc3339 == sent
+    assert TimeTarget.parse(text, now=NOW).value == sent
 
 
 def test_what_is_sent_is_read_back_as_the_same_target() -> None:
-    target = RecoveryTarget(datetime(2026, 4, 27, 9, 55, 0, 1, tzinfo=UTC))
-    assert RecoveryTarget.parse(target.rfc3339, now=NOW) == target
+    target = TimeTarget(datetime(2026, 4, 27, 9, 55, 0, 1, tzinfo=UTC))
+    assert TimeTarget.parse(target.value, now=NOW) == target
 
 
 def test_people_read_it_in_utc() -> None:
-    assert str(RecoveryTarget.parse("2026-04-27T18:55:00+09:00", now=NOW)) == "2026-04-27 09:55:00 UTC"
+    assert str(TimeTarget.parse("2026-04-27T18:55:00+09:00", now=NOW)) == "2026-04-27 09:55:00 UTC"
 
 
 def test_a_time_that_was_shown_twice_is_told_with_both_moments() -> None:
     # GIVEN the hour that came twice when Oslo went back to winter time
     with pytest.raises(RequestError) as refused:
-        RecoveryTarget.parse("2025-10-26 02:30:00 Europe/Oslo", now=NOW)
+        TimeTarget.parse("2025-10-26 02:30:00 Europe/Oslo", now=NOW)
     # THEN
     assert "2025-10-26T00:30:00Z or 2025-10-26T01:30:00Z" in refused.value.remedy
 
 
-ALL = [
-    (RecoveryTarget(NOW), {"targetTime": "2026-04-27T12:00:00+00:00"}, "2026-04-27 12:00:00 UTC", "inclusive"),
-    (RecoveryTarget(lsn=0x1_03000028), {"targetLSN": "1/3000028"}, "LSN 1/3000028", "inclusive"),
-    (RecoveryTarget(lsn=1, timeline=2), {"targetLSN": "0/1", "targetTLI": "2"}, "LSN 0/1", "inclusive, timeline 2"),
+ALL: list[tuple[RecoveryTarget, dict[str, object], str, str]] = [
+    (TimeTarget(NOW), {"targetTime": "2026-04-27T12:00:00+00:00"}, "2026-04-27 12:00:00 UTC", "inclusive"),
+    (LsnTarget(0x1_03000028), {"targetLSN": "1/3000028"}, "LSN 1/3000028", "inclusive"),
+    (LsnTarget(1, timeline=2), {"targetLSN": "0/1", "targetTLI": "2"}, "LSN 0/1", "inclusive, timeline 2"),
     (
-        RecoveryTarget(xid=742, backup_id="b", exclusive=True),
+        XidTarget(742, backup_id="b", exclusive=True),
         {"targetXID": "742", "backupID": "b", "exclusive": True},
         "transaction 742",
         "exclusive",
     ),
     (
-        RecoveryTarget(name="before the migration", backup_id="b"),
+        NameTarget("before the migration", backup_id="b"),
         {"targetName": "before the migration", "backupID": "b"},
         "restore point 'before the migration'",
         "",
     ),
     (
-        RecoveryTarget(immediate=True, backup_id="b", timeline=3),
+        ImmediateTarget(backup_id="b", timeline=3),
         {"targetImmediate": True, "backupID": "b", "targetTLI": "3"},
         "the end of base backup b",
         "timeline 3",
@@ -150,9 +161,8 @@ def test_every_target_has_its_fields_and_its_words(
 
 
 def test_what_is_written_down_tells_every_target_apart() -> None:
-    targets = [target for target, *_ in ALL]
-    others = [RecoveryTarget(NOW, exclusive=True), RecoveryTarget(NOW, timeline=2), RecoveryTarget(NOW, backup_id="b")]
-    told = [written(target) for target in [*targets, *others, None]]
+    others = [TimeTarget(NOW, exclusive=True), TimeTarget(NOW, timeline=2), TimeTarget(NOW, backup_id="b"), None]
+    told = [written(target) for target in [*(target for target, *_ in ALL), *others]]
     assert len(set(told)) == len(told)
 
 
@@ -160,10 +170,10 @@ def test_what_is_written_down_tells_every_target_apart() -> None:
     ("target", "text"),
     [
         (None, LATEST),
-        (RecoveryTarget(NOW), "2026-04-27T12:00:00+00:00"),
-        (RecoveryTarget(NOW, timeline=2, exclusive=True), "2026-04-27T12:00:00+00:00, targetTLI=2, exclusive=true"),
-        (RecoveryTarget(lsn=0x3000028), "targetLSN=0/3000028"),
-        (RecoveryTarget(immediate=True, backup_id="b"), "targetImmediate=true, backupID=b"),
+        (TimeTarget(NOW), "2026-04-27T12:00:00+00:00"),
+        (TimeTarget(NOW, timeline=2, exclusive=True), "2026-04-27T12:00:00+00:00, targetTLI=2, exclusive=true"),
+        (LsnTarget(0x3000028), "targetLSN=0/3000028"),
+        (ImmediateTarget(backup_id="b"), "targetImmediate=true, backupID=b"),
     ],
 )
 def test_a_target_is_written_down(target: RecoveryTarget | None, text: str) -> None:
@@ -171,8 +181,21 @@ def test_a_target_is_written_down(target: RecoveryTarget | None, text: str) -> N
 
 
 def test_the_time_of_what_is_written_down_is_read_back_where_there_is_one() -> None:
-    assert written_time(written(RecoveryTarget(NOW, exclusive=True))) == NOW
-    assert written_time(written(RecoveryTarget(NOW))) == NOW
-    for target in (None, RecoveryTarget(lsn=1), RecoveryTarget(name="2026-04-27T12:00:00+00:00", backup_id="b")):
+    assert written_time(written(TimeTarget(NOW, exclusive=True))) == NOW
+    assert written_time(written(TimeTarget(NOW))) == NOW
+    for target in (None, LsnTarget(1), NameTarget("2026-04-27T12:00:00+00:00", backup_id="b")):
         assert written_time(written(target)) is None
     assert written_time(None) is None
+
+
+@pytest.mark.parametrize(
+    ("manifest", "text"),
+    [
+        ({}, ""),
+        ({"backupID": "b"}, ""),
+        ({"targetTime": "2026-04-27T12:00:00+00:00", "backupID": "b"}, "2026-04-27T12:00:00+00:00"),
+        ({"targetLSN": "0/3000028", "backupID": "b", "exclusive": True}, "targetLSN=0/3000028, exclusive=true"),
+    ],
+)
+def test_where_a_manifest_stops_is_written_so_too(manifest: dict[str, object], text: str) -> None:
+    assert written_fields(manifest) == text

@@ -4,13 +4,14 @@ import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from dr.core.errors import RequestError
-from dr.core.target import RecoveryTarget
+from dr.core.target import LsnTarget, NameTarget, RecoveryTarget, XidTarget
 from dr.core.target_options import TargetOptions
+from dr.recovery.command import pitr
 
 NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
 TARGETS: dict[str, Any] = {
@@ -49,6 +50,17 @@ def _failure(**options: Any) -> RequestError:
         TargetOptions(**options).target(now=NOW)
     assert refused.value.remedy
     return refused.value
+
+
+def test_every_kind_of_target_has_an_option_and_a_field_of_its_own() -> None:
+    kinds = get_args(RecoveryTarget)
+    options = {option for parameter in pitr.params for option in parameter.opts}
+    assert {kind.option for kind in kinds} <= options
+    assert {kind.option.removeprefix("--").replace("-", "_") for kind in kinds} == set(TARGETS)
+    assert {kind.field for kind in kinds} == {
+        "targetTime", "targetLSN", "targetXID", "targetName", "targetImmediate"
+    }  # fmt: skip
+    assert {kind.option.removeprefix("--").replace("-", "_") for kind in kinds if kind.needs_backup_id} == NEED_A_BACKUP
 
 
 def test_every_combination_makes_a_target_or_is_refused_by_name() -> None:
@@ -104,7 +116,7 @@ def test_several_targets_are_named() -> None:
     ],
 )
 def test_an_lsn_is_read(text: str, position: int) -> None:
-    assert TargetOptions(target_lsn=text).target(now=NOW).lsn == position
+    assert TargetOptions(target_lsn=text).target(now=NOW) == LsnTarget(position)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +128,7 @@ def test_what_is_no_lsn_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["3", "742", "4294967295", "00742"])
 def test_a_transaction_is_read(text: str) -> None:
-    assert TargetOptions(target_xid=text, backup_id="b").target(now=NOW).xid == int(text)
+    assert TargetOptions(target_xid=text, backup_id="b").target(now=NOW) == XidTarget(int(text), backup_id="b")
 
 
 @pytest.mark.parametrize("text", ["", "0", "2", "-7", "7.0", "x", "1_000", " 742", "٧٤٢", "9" * 30])
@@ -134,7 +146,7 @@ def test_a_transaction_with_an_epoch_is_refused_with_what_to_give() -> None:
 @pytest.mark.parametrize("text", ["before", "x" * 63, "ü" * 31, "-x", "a 'b' \"c\"", "latest"])
 def test_a_restore_point_is_read_and_asked_for_again(text: str) -> None:
     target = TargetOptions(target_name=text, backup_id="b").target(now=NOW)
-    assert target.name == text
+    assert target == NameTarget(text, backup_id="b")
     assert _again(target) == target
 
 

@@ -1,12 +1,13 @@
 """What ``pulumi up`` by hand does besides declaring, at a double of the Kubernetes API."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dr.core.errors import AccessError, RefusedError
+from dr.core.errors import AccessError, InterruptedOperationError, RefusedError
 from dr.core.history import Outcome
 from dr.desired.pulumi_up import apply, decide
 from dr.kube.api import KubernetesApi
@@ -85,6 +86,22 @@ def test_a_cutover_keeps_the_old_cluster_still_first_and_is_remembered_for_the_w
     assert (again.moved, again.declaration.external_name) == (None, RECOVERED_HOST)
 
 
+def test_a_stop_while_the_old_cluster_still_serves_lets_no_other_write(
+    api: KubernetesApi, wire: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN an old Cluster whose instance does not shut down, and a stop meanwhile
+    in_pods(monkeypatch, lambda _: said(code=0))
+    wire.remember(a_record(a_recovered()).with_verified("postgres-prod-recovered", 7))
+    asked = session(api, targetTime=TIME, cutover=True)
+    stop = Impatient(lambda _: stop.set())
+    # WHEN
+    with pytest.raises(InterruptedOperationError, match="postgres-prod to stop serving"):
+        apply(replace(asked, stop=stop), decide(asked))
+    # THEN the recovered one is not let write, and the Service is not declared to point to it
+    assert wire.did == ["postgres-prod fenced"]
+    assert wire.record.external_name is None
+
+
 def test_taking_the_cutover_back_is_the_way_back(api: KubernetesApi, wire: World) -> None:
     wire.remember(a_record(a_recovered()).with_verified("postgres-prod-recovered", 7))
     there = session(api, targetTime=TIME, cutover=True)
@@ -131,7 +148,7 @@ def test_a_recovery_is_declared_beside_the_others_and_remembered_before_it_is_ma
     apply(asked, decided)
     assert wire.record.recovery("postgres-prod-recovered") is not None
     assert wanted[0].target is not None
-    assert wanted[0].target.rfc3339 == "2026-04-27T09:00:00+00:00"
+    assert wanted[0].target.value == "2026-04-27T09:00:00+00:00"
     assert dict(wire.record.applied) == {"targetTime": "2026-04-27T09:00:00+00:00", "cutover": None}
 
 

@@ -30,7 +30,7 @@ def test_without_a_wish_there_is_nothing_to_do() -> None:
 def test_the_time_is_read_in_any_form_that_the_command_line_takes() -> None:
     environment = asking(target="2026-04-27 11:55 Europe/Oslo")
     assert environment.recovery is not None
-    assert environment.recovery.target_time == TARGET.rfc3339
+    assert environment.recovery.target_time == TARGET.value
     assert asking(target="latest").recovery is not None
 
 
@@ -91,5 +91,5 @@ def test_a_wish_that_was_taken_out_undoes_nothing() -> None:
 
 def test_it_is_told_for_people() -> None:
     assert str(read_wish(asking(cutover=True), None, set())) == (
-        f"recovery to {TARGET.rfc3339}, with the traffic: not applied yet"
+        f"recovery to {TARGET.value}, with the traffic: not applied yet"
     )

@@ -94,5 +94,32 @@ def test_what_this_user_may_not_see_is_a_note_and_the_rest_is_told(
     assert found["notes"] == ["could not list the nodes: nodes is forbidden"]
 
 
+@pytest.mark.parametrize(
+    ("status", "row"), [(500, "control-plane"), (503, "control-plane"), (403, "this-machine"), (200, "this-machine")]
+)
+def test_an_api_that_answers_nothing_is_no_all_clear(
+    well: Path, wire: Wire, capsys: pytest.CaptureFixture[str], status: int, row: str
+) -> None:
+    """O3."""
+    for (method, path), _ in list(wire.answers.items()):
+        if path.startswith("/api"):
+            body = b"<html>" if status == 200 else kube_status(status, "etcdserver: request timed out")
+            wire.on(path, body, status=status, method=method)
+    assert [finding["row"] for finding in _json(well, capsys)["findings"]] == [row]
+    _diagnose(well)
+    told = capsys.readouterr().out
+    assert "NOT SEEN: the Service, the nodes, the Clusters, the pods, the record" in told
+    assert "Nothing of the failure table is seen." not in told
+
+
+def test_what_this_user_may_not_see_is_no_all_clear(well: Path, wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:
+    """O3."""
+    wire.on("/api/v1/nodes", kube_status(403, "nodes is forbidden"), status=403)
+    _diagnose(well)
+    told = capsys.readouterr().out
+    assert "NOT SEEN: the nodes" in told
+    assert "of the rest nothing is known" in told
+
+
 def test_another_environments_context_is_refused(well: Path) -> None:
     assert _diagnose(well, "--context", "acme-dev") == 2

@@ -9,7 +9,16 @@ import pytest
 from dr.cnpg.cluster import Archiving
 from dr.diagnose.diagnosis import Diagnosis, diagnose
 from dr.diagnose.failure_table import ROWS
-from dr.diagnose.symptoms import ClustersSeen, Incident, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
+from dr.diagnose.symptoms import (
+    KUBERNETES_PARTS,
+    ClustersSeen,
+    Incident,
+    KubernetesSeen,
+    NodeSeen,
+    PodSeen,
+    Silence,
+    Symptoms,
+)
 from tests.support.builders import NOW, a_source, an_entry, an_environment
 
 REGION = "asia-northeast1"
@@ -136,13 +145,31 @@ def test_pods_whose_node_ended_or_that_find_none_belong_to_the_preemption() -> N
     assert "finds no node: 0/1 nodes are available" in found.findings[1].seen
 
 
-def test_an_api_that_is_silent_alone_may_be_a_destroyed_cluster_and_is_no_proof() -> None:
+def test_an_api_that_is_silent_alone_is_no_proof_and_google_is_to_be_asked() -> None:
+    """O3."""
     found = _diagnose(kubernetes=NO_API)
     (finding,) = found.findings
-    assert (finding.row.key, finding.proven) == ("cluster-destroyed", False)
-    assert finding.command == "python -m dr full-rebuild --env prod --dry-run"
+    assert (finding.row.key, finding.proven) == ("this-machine", False)
+    assert finding.command == "gcloud container clusters list --project acme-project"
     assert "no proof" in finding.unless
     assert "nodes, pods and the database were not looked at" in found.notes
+    assert found.looked == ("the bucket", "the application", "Google's status page")
+    assert set(found.blind) == set(KUBERNETES_PARTS)
+
+
+@pytest.mark.parametrize("code", ["google-credentials", "bucket-unreachable"])
+def test_a_login_that_fails_is_no_answer_of_googles(code: str) -> None:
+    """O3."""
+    found = _diagnose(kubernetes=NO_API, bucket=Silence(code=code, cause="the login fails"), incidents=NO_PAGE)
+    assert {finding.row.key for finding in found.findings} == {"this-machine"}
+    assert not any("full-rebuild" in finding.command for finding in found.findings)
+
+
+def test_an_api_that_answers_with_errors_is_ill_and_says_nothing_of_the_database() -> None:
+    """O3."""
+    found = _diagnose(kubernetes=Silence(code="api-error", cause="500 etcd"))
+    assert _rows(found) == [("control-plane", False)]
+    assert set(found.blind) == set(KUBERNETES_PARTS)
 
 
 def test_google_knows_whether_a_silent_cluster_is_gone() -> None:
@@ -155,13 +182,14 @@ def test_google_knows_whether_a_silent_cluster_is_gone() -> None:
 
 def test_an_api_and_a_bucket_that_are_silent_together_are_a_region() -> None:
     found = _diagnose(kubernetes=NO_API, bucket=NO_BUCKET, incidents=(INCIDENT,))
-    assert _rows(found) == [("region-outage", True), ("cluster-destroyed", False), ("bucket", False)]
+    assert _rows(found) == [("region-outage", True), ("bucket", False), ("this-machine", False)]
     assert found.findings[0].command == "python -m dr full-rebuild --env prod --region REGION --dry-run"
     assert "Elevated errors (Google Kubernetes Engine, Google Cloud Storage)" in found.findings[0].seen
 
 
 def test_without_a_word_of_google_a_region_is_only_likely() -> None:
-    assert _rows(_diagnose(kubernetes=NO_API, bucket=NO_BUCKET))[0] == ("region-outage", False)
+    found = _diagnose(kubernetes=NO_API, bucket=NO_BUCKET).findings[0]
+    assert (found.row.key, found.proven, found.command) == ("region-outage", False, "python -m dr diagnose --env prod")
 
 
 def test_an_incident_in_the_region_is_told_though_everything_answers_and_one_elsewhere_is_not() -> None:
@@ -173,7 +201,7 @@ def test_an_incident_in_the_region_is_told_though_everything_answers_and_one_els
 
 def test_where_the_region_is_not_known_incidents_are_a_note() -> None:
     found = _diagnose(kubernetes=NO_API, incidents=(INCIDENT,), region="")
-    assert _rows(found) == [("cluster-destroyed", False)]
+    assert _rows(found) == [("this-machine", False)]
     assert "Google reports 1 incidents, and the region of prod is not known here" in found.notes
 
 
@@ -227,9 +255,11 @@ def test_without_the_operator_the_platform_is_rebuilt() -> None:
 
 
 def test_what_may_not_be_looked_at_is_no_finding() -> None:
-    seen = _kubernetes(clusters=ClustersSeen(looked=False), unseen=("clusters is forbidden",))
+    """O3."""
+    blind = ("the Clusters",)
+    seen = _kubernetes(clusters=ClustersSeen(looked=False), unseen=("clusters is forbidden",), blind=blind)
     found = _diagnose(kubernetes=seen)
-    assert (found.findings, found.notes) == ((), ("clusters is forbidden",))
+    assert (found.findings, found.notes, found.blind) == ((), ("clusters is forbidden",), blind)
 
 
 def test_a_relation_that_the_application_misses_is_a_dropped_table() -> None:

@@ -62,6 +62,17 @@ def test_what_is_left_of_an_earlier_one_is_in_the_plan_and_its_name_is_used_agai
     assert "postgres-dr/scratch=drill,postgres-dr/environment=prod" in selectors
 
 
+def test_what_is_left_of_an_earlier_one_stays_where_the_service_leads_to_it(drilled: Drilling, wire: Wire) -> None:
+    """E31."""
+    left = cluster_object("postgres-prod-drill")
+    left["metadata"]["labels"] = {"postgres-dr/scratch": "drill", "postgres-dr/environment": "prod"}
+    wire.on(CLUSTERS, {"items": [cluster_object(), left]})
+    host = "postgres-prod-drill-rw.data.svc.cluster.local"
+    wire.on("/api/v1/namespaces/data/services/prod-postgres", {"metadata": {}, "spec": {"externalName": host}})
+    _, document = drilled("--dry-run")
+    assert "orphans" not in [step["key"] for step in document["plan"]["steps"]]
+
+
 def test_while_somebody_is_at_work_it_is_refused(drilled: Drilling, wire: Wire) -> None:
     held = lease_object("bob@ops-2:8", datetime.now(UTC), seconds=3600)
     wire.on(LEASE, held | {"metadata": {"resourceVersion": "1"}})
@@ -72,7 +83,7 @@ def test_while_somebody_is_at_work_it_is_refused(drilled: Drilling, wire: Wire) 
 
 def test_a_lease_that_nobody_renews_any_more_is_no_incident(drilled: Drilling, wire: Wire) -> None:
     long_ago = datetime(2024, 5, 1, tzinfo=UTC)
-    wire.on(LEASE, lease_object("bob@ops-2:8", long_ago) | {"metadata": {"resourceVersion": "1"}})
+    wire.on(LEASE, lease_object("bob@ops-2:8", long_ago, seconds=0) | {"metadata": {"resourceVersion": "1"}})
     assert drilled("--dry-run")[0] == 0
 
 

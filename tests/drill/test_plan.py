@@ -10,8 +10,9 @@ from dr.archive.window import windows
 from dr.cnpg.fetch_ahead import Fetching
 from dr.core.errors import RefusedError
 from dr.core.history import Outcome
-from dr.core.target import RecoveryTarget
+from dr.core.target import LsnTarget, TimeTarget
 from dr.drill.plan import DrillDecision, DrillRequest, DrillSituation, decide_drill, random_target
+from dr.drill.run import Drill
 from tests.support.archives import archive, backup, wal
 from tests.support.builders import (
     NOW,
@@ -61,16 +62,16 @@ def test_a_source_of_the_plugin_is_drilled_by_the_plugin_and_archives_nothing_ei
 
 def test_a_moment_is_sent_with_the_base_backup_that_was_shown() -> None:
     target = decide(a_drill_request(target=TARGET)).scratch["spec"]["bootstrap"]["recovery"]["recoveryTarget"]
-    assert target == {"backupID": "20260427T030000", "targetTime": TARGET.rfc3339}
+    assert target == {"backupID": "20260427T030000", "targetTime": TARGET.value}
 
 
 def test_nothing_is_asked_of_the_source_and_no_writer_is_stopped() -> None:
-    assert [step.key for step in decide().plan.steps] == ["recover", "verify", "examine", "remove-scratch"]
+    assert [step.key for step in Drill(decide()).plan.steps] == ["recover", "verify", "examine", "remove-scratch"]
 
 
 def test_what_earlier_drills_have_left_goes_first() -> None:
-    first = decide(situation=a_drill_situation(orphans=(NAME,))).plan.steps[0]
-    assert (first.key, NAME in first.detail) == ("orphans", True)
+    first = Drill(decide(situation=a_drill_situation(orphans=(NAME,)))).plan.steps[0]
+    assert (first.key, NAME in first.detail()) == ("orphans", True)
 
 
 def test_while_an_operation_is_under_way_there_is_no_drill() -> None:
@@ -90,14 +91,14 @@ def test_after_an_operation_that_is_done_there_may_be_a_drill() -> None:
 
 def test_a_source_that_is_gone_and_a_service_that_is_missing_are_no_obstacle() -> None:
     gone = with_recovery(database_time=None, external_name=None, app_secret_exists=False, stands_in="its copy")
-    plan = decide(situation=gone).plan
+    plan = Drill(decide(situation=gone)).plan
     assert "its copy" in plan.facts["Source"]
     assert any("cannot be compared" in warning for warning in plan.warnings)
 
 
 def test_what_would_stop_a_recovery_stops_a_drill() -> None:
     assert refused(situation=with_recovery(source=None)) == ["source-missing"]
-    assert refused(a_drill_request(target=RecoveryTarget(NOW - timedelta(days=30)))) == ["target-before-first-backup"]
+    assert refused(a_drill_request(target=TimeTarget(NOW - timedelta(days=30)))) == ["target-before-first-backup"]
     failing = a_source(backup=None)
     assert refused(situation=with_recovery(source=failing)) != []
 
@@ -107,7 +108,7 @@ def test_a_target_behind_the_archive_is_refused_as_nothing_is_sealed() -> None:
     held = archive(backup(3), files=wal(range(3, 40)))
     (window,) = windows(held)
     assert window.end.archived is not None
-    late = RecoveryTarget(window.end.archived + timedelta(seconds=1))
+    late = TimeTarget(window.end.archived + timedelta(seconds=1))
     recovery = with_recovery(archive=held, catalogue=_catalogue(held), seen_at=late.time, database_time=None)
     # THEN
     with pytest.raises(RefusedError) as error:
@@ -143,7 +144,7 @@ def test_an_archive_of_one_place_leaves_no_lot() -> None:
     [
         ({}, "--latest"),
         ({"target": TARGET}, "--target-time 2026-04-27T09:55:00+00:00"),
-        ({"target": RecoveryTarget(lsn=7), "random": True}, "--random"),
+        ({"target": LsnTarget(7), "random": True}, "--random"),
         ({"source_given": True, "quick": True}, "--latest --source postgres-prod --quick"),
     ],
 )
@@ -164,4 +165,4 @@ def test_the_plugin_fetches_wal_by_itself() -> None:
     by_plugin = with_recovery(archive=held, catalogue=_catalogue(held), source=a_plugin_source())
     decision = decide(situation=by_plugin)
     assert decision.fetching is None
-    assert any("taken for the end of the WAL" in warning for warning in decision.plan.warnings)
+    assert any("taken for the end of the WAL" in warning for warning in decision.warnings)

@@ -12,7 +12,7 @@ import pytest
 
 from dr.cli.live import reporter_for
 from dr.cnpg.progress import Failure, RecoveryProgress, Stage
-from dr.core.errors import AccessError, DrError, RecoveryError
+from dr.core.errors import DrError, RecoveryError, StepFailedError
 from dr.drill import run as giving_way
 from dr.drill.plan import decide_drill
 from dr.drill.report import DrillReport
@@ -138,7 +138,7 @@ class _Bench:
         def remove(_: Scratch, stop: Event | None = None) -> str:
             self.removed.append(stop)
             if self.fails_to_remove:
-                raise AccessError("cluster-not-gone", "it stays", "see what holds it")
+                raise StepFailedError("cluster-not-gone", "it stays", "see what holds it")
             return f"{NAME} is gone"
 
         self._monkeypatch.setattr(Scratch, "recover", recover)
@@ -150,12 +150,11 @@ class _Bench:
         situation = a_situation(workloads={}, source=a_source(), archive=archived)
         decision = decide_drill(environment, a_drill_request(), a_drill_situation(recovery=situation))
         journal = Journal(path=self._folder / "prod.jsonl", common={}, records=None, user="ann@ops-1")
-        with reporter_for(decision.plan, quiet=True) as reporter, serving(ObjectStoreDouble(bucket=BUCKET)) as store:
+        drill = Drill(decision)
+        with reporter_for(drill.plan, quiet=True) as reporter, serving(ObjectStoreDouble(bucket=BUCKET)) as store:
             self._monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
             store.add_backup("20240501T030000", "2024-05-01 03:00:33+00:00")
-            return Drill(
-                session=session, decision=decision, journal=journal, reporter=reporter, evidence=self.evidence
-            ).run()
+            return drill.run(session=session, journal=journal, reporter=reporter, evidence=self.evidence)
 
     def failure(self, *args: Any, **options: Any) -> DrError:
         with pytest.raises(DrError) as failed:
@@ -307,6 +306,25 @@ def test_it_gives_way_to_whoever_begins_an_operation(bench: _Bench, monkeypatch:
     assert "bob@ops-2:8" in error.cause
     assert len(bench.removed) == 1
     assert bench.report["failed"]["code"] == "gave-way"
+
+
+def test_it_gives_way_to_whoever_renews_the_lease_whatever_the_clocks_say(
+    bench: _Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E30."""
+    monkeypatch.setattr(giving_way, "_LOOK_SECONDS", 0.01)
+
+    def incident() -> None:
+        # An hour behind this machine's clock: expired by that, and renewed all the same.
+        for second in range(int(HANG_SECONDS * 20)):
+            renewed = NOW - timedelta(hours=1) + timedelta(seconds=second)
+            bench.wire.keep(f"{LEASES}/postgres-dr-prod", lease_object("bob@ops-2:8", renewed))
+            if bench.stop.wait(0.05):
+                return
+        raise AssertionError("it did not give way")
+
+    bench.recover = incident
+    assert bench.failure().code == "gave-way"
 
 
 def test_what_cannot_be_tidied_up_is_told_with_the_command(bench: _Bench) -> None:

@@ -56,6 +56,12 @@ class Watched:
         plans = [event["plan"]["steps"] for event in self.events if event["event"] == "operation-started"]
         return [step["key"] for step in plans[0]] if plans else []
 
+    def await_(self, condition: Callable[[], object]) -> bool:
+        """Wait until ``condition``, which is asked after each look at the journal; False when the command ended
+        before.
+        """
+        return self._await(condition)
+
     def finish(self, seconds: float = COMMAND_SECONDS) -> Outcome:
         """Wait for its end."""
         return self.seat.finish(self.process, seconds)

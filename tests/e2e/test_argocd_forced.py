@@ -76,7 +76,7 @@ def disturbed(managed: Seat) -> Outcome:
 
 
 def test_writers_that_a_sync_started_while_recovering_are_found_out(managed: Seat, disturbed: Outcome) -> None:
-    assert (disturbed.code, disturbed.problem_codes) == (5, ["writers-came-back"]), disturbed
+    assert (disturbed.code, disturbed.problem_codes) == (10, ["writers-came-back"]), disturbed
     assert "tomoda-api 2, tomoda-async 2" in disturbed.document["problems"][0]["cause"]
     assert {name: enabled for name, (enabled, _) in settings(managed).items()} == dict.fromkeys(OURS, False)
 
@@ -110,7 +110,7 @@ def test_a_service_that_a_sync_puts_back_is_found_out(managed: Seat, resumed: Ou
     if step == "fence":
         assert disturbed.code == 0, disturbed
     else:
-        assert (disturbed.code, disturbed.problem_codes) == (5, ["service-put-back"]), disturbed
+        assert (disturbed.code, disturbed.problem_codes) == (10, ["service-put-back"]), disturbed
         assert managed.dr("resume", "--env", "dev", "--yes").code == 0
     # AND at its end all is as it has to be
     assert "postgres-dev-recovered-rw" in managed.external_names()

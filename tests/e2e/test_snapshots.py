@@ -14,7 +14,7 @@ import pytest
 from dr.archive.snapshots import SnapshotBackup
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.recovered import derive_recovered_cluster
-from dr.core.target import RecoveryTarget
+from dr.core.target import ImmediateTarget, TimeTarget
 from tests.e2e.operator_seat import Seat
 
 pytestmark = pytest.mark.long
@@ -130,7 +130,7 @@ def test_the_declaration_is_taken_by_the_webhook_and_the_api_server(clean_dev: S
         end_lsn=None,
         major=None,
     )
-    for target in (None, RecoveryTarget(moment), RecoveryTarget(immediate=True)):
+    for target in (None, TimeTarget(moment), ImmediateTarget()):
         derived = derive_recovered_cluster(
             source,
             source.store,

@@ -11,10 +11,10 @@ from dr.core.target import LaterCommits
 from dr.extract import observe as extract_observe
 from dr.extract.plan import ExtractDecision, decide_extraction
 from dr.extract.report import Extracted, ExtractReport
+from dr.extract.run import Extract
 from dr.extract.view import show_extraction
 from dr.kube.api import KubernetesApi
 from dr.main import run
-from dr.postgres import table_argument
 from dr.postgres.table_name import TableName
 from dr.run.session import Session
 from dr.run.stores import RecordStore
@@ -96,9 +96,9 @@ def test_a_target_is_given_or_found_and_not_both(capsys: pytest.CaptureFixture[s
     assert "only one of them" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("called", [None, table_argument.TableName("shop", "goods_old")])
+@pytest.mark.parametrize("called", [None, TableName("shop", "goods_old")])
 def test_just_before_a_drop_is_found_out(
-    monkeypatch: pytest.MonkeyPatch, api: KubernetesApi, called: table_argument.TableName | None
+    monkeypatch: pytest.MonkeyPatch, api: KubernetesApi, called: TableName | None
 ) -> None:
     # GIVEN
     session = Session(environment=an_environment(), api=api, holder=a_holder(), clock=lambda: NOW)
@@ -113,7 +113,7 @@ def test_just_before_a_drop_is_found_out(
     request = extract_observe.request_for(session, table=TableName("shop", "goods"), target=None, **given)  # type: ignore[arg-type]
     # THEN the target is right before it, the plan says so, and the command to go on names the moment
     assert request.target.time == time - timedelta(microseconds=1)
-    plan = decide_extraction(an_environment(), request, an_extract_situation()).plan
+    plan = Extract(decide_extraction(an_environment(), request, an_extract_situation())).plan
     assert plan.facts["Dropped"].startswith("shop.goods, by transaction 7")
     assert "--target-time 2026-04-27T11:54:59.999999+00:00" in request.command(an_environment())
     # AND X5: what comes back is the table, by the name that it had then

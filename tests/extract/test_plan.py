@@ -10,9 +10,10 @@ from dr.archive.contents import Catalogue
 from dr.cnpg.fetch_ahead import Fetching
 from dr.core.errors import RefusedError
 from dr.core.history import Outcome
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
 from dr.extract.plan import ExtractDecision, decide_extraction
 from dr.extract.preconditions import ExtractSituation
+from dr.extract.run import Extract
 from dr.extract.table_facts import Part, View
 from dr.postgres.table_name import TableName
 from tests.support.archives import archive, at, backup, wal
@@ -45,7 +46,7 @@ def test_much_wal_is_fetched_ahead_where_the_archive_is_an_in_tree_one() -> None
     catalogue = Catalogue(server_name="postgres-prod", backups=long.backups, server_names=frozenset())
     recovery = a_situation(archive=long, catalogue=catalogue)
     situation = an_extract_situation(recovery=recovery, live=a_source())
-    target = RecoveryTarget(at(100))
+    target = TimeTarget(at(100))
 
     ahead = decide(situation, target=target)
     assert ahead.fetching == Fetching(16)
@@ -57,31 +58,31 @@ def test_much_wal_is_fetched_ahead_where_the_archive_is_an_in_tree_one() -> None
 
 
 def keys(decision: ExtractDecision) -> list[str]:
-    return [step.key for step in decision.plan.steps]
+    return [step.key for step in Extract(decision).plan.steps]
 
 
 def test_the_table_is_loaded_beside_and_the_scratch_cluster_goes() -> None:
     decision = decide(an_extract_situation())
     assert keys(decision) == ["seal-wal", "recover", "find", "load", "verify", "place", "remove-scratch"]
-    assert all(step.done_when for step in decision.plan.steps)
-    assert decision.plan.facts["Becomes"] == "public.users_recovered_20260427t095500z"
-    assert "not there" in decision.plan.facts["Live"]
-    assert any("no foreign keys" in warning for warning in decision.plan.warnings)
+    assert all(step.done_when for step in Extract(decision).plan.steps)
+    assert decision.facts["Becomes"] == "public.users_recovered_20260427t095500z"
+    assert "not there" in decision.facts["Live"]
+    assert any("no foreign keys" in warning for warning in decision.warnings)
 
 
 def test_a_swap_says_what_becomes_of_the_present_one() -> None:
     decision = decide(an_extract_situation(live_seen(table=a_table())), swap=True)
     assert keys(decision)[-3:] == ["place", "settle", "remove-scratch"]
-    assert decision.plan.facts["Becomes"] == (
+    assert decision.facts["Becomes"] == (
         "public.users; the present one is kept as public.users_before_20260427t095500z"
     )
-    assert "about 1,000 rows, 1.0 MiB" in decision.plan.facts["Live"]
-    assert any("not merged" in warning for warning in decision.plan.warnings)
+    assert "about 1,000 rows, 1.0 MiB" in decision.facts["Live"]
+    assert any("not merged" in warning for warning in decision.warnings)
 
 
 def test_no_step_touches_a_writer_or_the_traffic() -> None:
     commands = " ".join(
-        command for step in decide(an_extract_situation(), swap=True).plan.steps for command in step.undo
+        command for step in Extract(decide(an_extract_situation(), swap=True)).plan.steps for command in step.undo()
     )
     assert "scale" not in commands
     assert "service" not in commands
@@ -94,7 +95,7 @@ def test_what_only_the_traffic_needs_is_no_reason_to_refuse() -> None:
 def test_the_bucket_has_to_know_the_scratch_clusters_own_service_account() -> None:
     template = {"metadata": {"annotations": {"iam.gke.io/gcp-service-account": "pg@acme"}}}
     decision = decide(an_extract_situation(recovery=a_situation(source=a_source(serviceAccountTemplate=template))))
-    assert any("postgres-prod-scratch" in warning and "pg@acme" in warning for warning in decision.plan.warnings)
+    assert any("postgres-prod-scratch" in warning and "pg@acme" in warning for warning in decision.warnings)
 
 
 def test_a_kept_scratch_cluster_is_not_deleted() -> None:
@@ -106,7 +107,7 @@ def test_a_kept_scratch_cluster_is_not_deleted() -> None:
 def test_a_dead_source_is_recovered_from_without_sealing_while_another_cluster_lives() -> None:
     decision = decide(an_extract_situation(recovery=a_situation(database_time=None), live=a_source()))
     assert "seal-wal" not in keys(decision)
-    assert any("cannot be sealed" in warning for warning in decision.plan.warnings)
+    assert any("cannot be sealed" in warning for warning in decision.warnings)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_the_command_that_goes_on_asks_for_the_same() -> None:
         an_environment()
     )
     assert shlex.split(command)[3:] == [
-        *("extract", "--env", "prod", "--table", "public.users", "--target-time", TARGET.rfc3339),
+        *("extract", "--env", "prod", "--table", "public.users", "--target-time", TARGET.value),
         *("--source", "old", "--swap", "--keep-scratch", "--skip-seal"),
     ]
     quoted = an_extract_request(table=TableName("sales", 'it\'s "$HOME"')).command(an_environment())
@@ -203,7 +204,5 @@ def test_a_scratch_cluster_that_is_there_is_gone_on_with() -> None:
     scratch = as_seen(a_recovered("postgres-prod-scratch"))
     decision = decide(an_extract_situation(recovery=a_situation(recovered=scratch)))
     assert "seal-wal" not in keys(decision)
-    assert any("Going on with the scratch Cluster" in warning for warning in decision.plan.warnings)
-    assert any(
-        "another extraction, old" in warning for warning in decide(an_extract_situation(left=("old",))).plan.warnings
-    )
+    assert any("Going on with the scratch Cluster" in warning for warning in decision.warnings)
+    assert any("another extraction, old" in warning for warning in decide(an_extract_situation(left=("old",))).warnings)

@@ -67,8 +67,15 @@ class _Bench:
         decision = decide_extraction(
             environment, an_extract_request(swap=swap), an_extract_situation(recovery=a_situation(source=a_source()))
         )
-        with reporter_for(decision.plan, quiet=True) as reporter:
-            return Extract(Tools(session=session, stack=stack, journal=journal, reporter=reporter), decision)
+        extraction = Extract(decision)
+        with reporter_for(extraction.plan, quiet=True) as reporter:
+            extraction.begin(Tools(session=session, stack=stack, journal=journal, reporter=reporter))
+        return extraction
+
+
+def do(extraction: Extract, key: str) -> str:
+    (step,) = (step for step in extraction.plan.steps if step.key == key)
+    return step.run()
 
 
 @pytest.fixture
@@ -131,8 +138,8 @@ def failure(step: Callable[[], object]) -> DrError:
 )
 def test_a_table_that_cannot_be_had_is_told_and_the_scratch_cluster_goes(bench: _Bench, there: str, code: str) -> None:
     extraction = bench.extraction(databases(there=there))
-    extraction._recover()
-    error = failure(extraction._find)
+    do(extraction, "recover")
+    error = failure(lambda: do(extraction, "find"))
     assert error.code == code
     assert bench.removed == [SCRATCH]
     assert "is gone" in error.cause
@@ -142,7 +149,8 @@ def test_a_table_that_cannot_be_had_is_told_and_the_scratch_cluster_goes(bench: 
 def test_a_scratch_cluster_that_did_not_come_to_the_target_goes_and_nothing_is_taken_from_it(bench: _Bench) -> None:
     """E1, in an extraction: PostgreSQL promoted, and not because of the target."""
     promoted = "1\tFF/0\tno recovery target specified\n"
-    failed = failure(bench.extraction(databases(history=promoted))._recover)
+    extraction = bench.extraction(databases(history=promoted))
+    failed = failure(lambda: do(extraction, "recover"))
     assert failed.code == "recovery-ended-early"
     assert "gone" in failed.cause
     assert bench.removed == [SCRATCH]
@@ -151,29 +159,29 @@ def test_a_scratch_cluster_that_did_not_come_to_the_target_goes_and_nothing_is_t
 
 def test_a_table_without_room_is_refused_before_a_row_of_it_is_loaded(bench: _Bench) -> None:
     extraction = bench.extraction(databases(room=2**20, staged=""))
-    extraction._recover()
-    error = failure(extraction._find)
+    do(extraction, "recover")
+    error = failure(lambda: do(extraction, "find"))
     assert error.code == "no-room-for-table"
     # The scratch Cluster stays: once there is room, the command goes on with it.
     assert bench.removed == []
 
 
 def test_a_load_that_fails_says_why_in_postgresqls_words(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dr.extract.run.superuser_password", lambda *_, **__: "s")
+    monkeypatch.setattr("dr.extract.steps.superuser_password", lambda *_, **__: "s")
     wrong = said(code=3, errors='ERROR:  type "public.mood" does not exist')
     extraction = bench.extraction(databases(staged="", copy=wrong))
-    extraction._recover()
-    extraction._find()
-    error = failure(extraction._load)
+    do(extraction, "recover")
+    do(extraction, "find")
+    error = failure(lambda: do(extraction, "load"))
     assert error.code == "load-failed"
     assert 'type "public.mood" does not exist' in error.cause
 
 
 def test_a_copy_that_differs_gets_no_place(bench: _Bench) -> None:
     extraction = bench.extraction(databases(digests=("999|7", "1000|7")))
-    extraction._recover()
-    extraction._find()
-    error = failure(extraction._verify)
+    do(extraction, "recover")
+    do(extraction, "find")
+    error = failure(lambda: do(extraction, "verify"))
     assert error.code == "copy-differs"
     assert "999 rows" in error.cause
     assert "1000 rows" in error.cause
@@ -183,10 +191,10 @@ def test_a_place_that_others_hold_is_asked_for_again(bench: _Bench) -> None:
     # GIVEN a table that is locked twice, when it comes to the live database
     answers: Iterator[Ran] = iter([said(), LOCKED, LOCKED, said()])
     extraction = bench.extraction(databases(script=lambda: next(answers)))
-    extraction._recover()
-    extraction._find()
+    do(extraction, "recover")
+    do(extraction, "find")
     # WHEN
-    assert extraction._place() == "public.users_recovered_20260427t095500z"
+    assert do(extraction, "place") == "public.users_recovered_20260427t095500z"
     # THEN the same transaction was tried three times, with a pause for the others
     assert len({ran.standard_input for ran in scripts(bench)[1:]}) == 1
     assert len(scripts(bench)) == 4
@@ -196,24 +204,24 @@ def test_a_place_that_others_hold_is_asked_for_again(bench: _Bench) -> None:
 def test_what_is_locked_for_good_is_left_alone_and_told(bench: _Bench) -> None:
     answers: Iterator[Ran] = iter([said(), *[LOCKED] * 20])
     extraction = bench.extraction(databases(script=lambda: next(answers)))
-    extraction._recover()
-    extraction._find()
-    assert failure(extraction._place).code == "table-locked"
+    do(extraction, "recover")
+    do(extraction, "find")
+    assert failure(lambda: do(extraction, "place")).code == "table-locked"
 
 
 def test_a_transaction_that_fails_for_another_reason_is_not_tried_again(bench: _Bench) -> None:
     answers: Iterator[Ran] = iter([said(), said(code=3, errors="ERROR:  relation exists")])
     extraction = bench.extraction(databases(script=lambda: next(answers)))
-    extraction._recover()
-    extraction._find()
-    assert failure(extraction._place).code == "sql-failed"
+    do(extraction, "recover")
+    do(extraction, "find")
+    assert failure(lambda: do(extraction, "place")).code == "sql-failed"
 
 
 def test_what_could_not_be_brought_back_is_a_fault_of_the_report_and_no_failure(bench: _Bench) -> None:
     told = f"WARNING:  {NOT_DONE}view public.emails: column users.gone does not exist\nSET"
-    extraction = bench.extraction(databases(script=lambda: said(errors=told), staged=a_table().model_dump_json()))
-    extraction._recover()
-    extraction._prepared = Prepared(facts=a_table(), view_statements=())
-    extraction._request = replace(extraction._request, swap=True)
-    extraction._place()
-    assert extraction._done.faults == ("view public.emails: column users.gone does not exist",)
+    answer = databases(script=lambda: said(errors=told), staged=a_table().model_dump_json())
+    extraction = bench.extraction(answer, swap=True)
+    do(extraction, "recover")
+    extraction.prepared = Prepared(facts=a_table(), view_statements=())
+    do(extraction, "place")
+    assert extraction.done.faults == ("view public.emails: column users.gone does not exist",)

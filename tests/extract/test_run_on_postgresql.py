@@ -110,7 +110,7 @@ def test_a_published_table_is_not_swapped(
     live.sql(f"CREATE PUBLICATION p {publication}")
     assert "its place in publication p" in refused(extracting, "users")
     # AND without --swap what is published from then on is told beforehand
-    told = [warning for warning in extracting.decide("users").plan.warnings if warning.startswith("Publication p ")]
+    told = [warning for warning in extracting.decide("users").warnings if warning.startswith("Publication p ")]
     assert len(told) == (0 if "FOR TABLE users" in publication else 1)
 
 
@@ -146,7 +146,7 @@ def test_a_child_of_another_table_is_refused(extracting: Extracting, both: Serve
     with pytest.raises(RefusedError) as error:
         extracting.decide("users", swap=True)
     assert "inherits from another table" in error.value.problems[0].cause
-    assert any("inherits from another table" in warning for warning in extracting.decide("users").plan.warnings)
+    assert any("inherits from another table" in warning for warning in extracting.decide("users").warnings)
     failed = extracting.failure("users")
     assert failed.code == "table-not-supported"
     assert live.sql("SELECT count(*) FROM parent") == "1"
@@ -225,7 +225,7 @@ def test_other_changes_are_undone_only_once_the_plan_has_shown_them(
     assert live.sql("SELECT count(*) FROM users") == "50"
 
     # WHEN it is repeated, its plan shows them
-    warned = [warning for warning in extracting.decide("users", swap=True).plan.warnings if "undoes" in warning]
+    warned = [warning for warning in extracting.decide("users", swap=True).warnings if "undoes" in warning]
     assert [warning.removeprefix("The swap undoes what was changed since the target: ") for warning in warned] == [
         f"{difference}." for difference in differences
     ]
@@ -264,7 +264,7 @@ def test_what_is_kept_is_touched_by_no_foreign_key_of_its_own(
     both.scratch.sql("INSERT INTO users VALUES (1, 1)")
     live.sql("INSERT INTO users VALUES (2, 2), (3, 3)")
     report = extracting.run("users", swap=True)
-    assert any("without foreign key of of public.users" in w for w in report.decision.plan.warnings)
+    assert any("without foreign key of of public.users" in w for w in report.decision.warnings)
     (lost,) = report.extracted.left_out
     assert lost.startswith("foreign key of of public.users: FOREIGN KEY (c) REFERENCES public.customers(id)")
     live.sql("DELETE FROM customers WHERE id > 1")
@@ -277,7 +277,7 @@ def test_large_objects_are_not_lost_silently(extracting: Extracting, both: Serve
     both.both("CREATE TABLE users (id int, body oid, rel oid)", "INSERT INTO users VALUES (1, 77, 1259)")
     both.both("SELECT lo_from_bytea(77, 'hello')")
     live.sql("SELECT lo_unlink(77)")
-    assert any("column body of public.users" in w for w in extracting.decide("users").plan.warnings)
+    assert any("column body of public.users" in w for w in extracting.decide("users").warnings)
     failed = extracting.failure("users", swap=True)
     assert failed.code == "large-objects-left-out"
     assert "by body, and" in failed.cause
@@ -331,7 +331,7 @@ def test_functions_that_find_others_by_search_path_find_them(
 ) -> None:
     """X8. The load failed after the whole recovery, and did so again."""
     both.both(setup, "INSERT INTO users (id, v) VALUES (1, 'a')")
-    assert any("public.f(text)" in warning for warning in extracting.decide("users").plan.warnings)
+    assert any("public.f(text)" in warning for warning in extracting.decide("users").warnings)
     live.sql("DROP TABLE users")
     extracting.run("users", swap=True)
     assert live.sql("SELECT id, v FROM users") == "1|a"
@@ -391,7 +391,7 @@ def test_event_triggers_and_a_read_only_default_stop_nothing(
         "CREATE EVENT TRIGGER audit ON ddl_command_end EXECUTE FUNCTION log()",
     )
     live.sql("DELETE FROM orders", "DELETE FROM users", "ALTER DATABASE shop SET default_transaction_read_only = on")
-    assert any("Event triggers do not run" in w and "audit" in w for w in extracting.decide("users").plan.warnings)
+    assert any("Event triggers do not run" in w and "audit" in w for w in extracting.decide("users").warnings)
     report = extracting.run("users", swap=True)
     assert report.extracted.faults == ()
     assert live.sql("SELECT count(*) FROM users", "SELECT count(*) FROM ddl_log") == "50\n0"
@@ -473,7 +473,7 @@ def test_what_somebody_holds_is_not_waited_for_again_and_again(
 ) -> None:
     """E23. A table that refers to it is under a long report; the swap gives up, and nothing has happened."""
     both.both(USERS, ROWS, "CREATE TABLE orders (u int CONSTRAINT to_users REFERENCES users)")
-    monkeypatch.setattr("dr.extract.run._LOCK_TRIES", 2)
+    monkeypatch.setattr("dr.extract.steps._LOCK_TRIES", 2)
     hold = ["psql", "-XqAt", "-d", "shop", "-c", "BEGIN; LOCK orders IN ACCESS SHARE MODE; SELECT pg_sleep(600)"]
     with subprocess.Popen(hold, env=live.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as holder:
         try:

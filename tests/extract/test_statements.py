@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
 from dr.extract.statements import (
     NOT_DONE,
     Present,
@@ -21,7 +21,7 @@ from dr.extract.table_facts import ForeignKey, Part, Prepared, Sequence, TableFa
 from dr.postgres.table_name import TableName
 from tests.support.extractions import a_table
 
-TARGET = RecoveryTarget(datetime(2026, 11, 23, 9, 1, 2, tzinfo=UTC))
+TARGET = TimeTarget(datetime(2026, 11, 23, 9, 1, 2, tzinfo=UTC))
 USERS = TableName("public", "users")
 STAGING = "postgres_dr_1"
 TO_COUNTRY = ForeignKey(

@@ -29,7 +29,7 @@ def test_the_password_goes_by_standard_input_only(receiver: TableReceiver, monke
     assert ran[0].pod == "postgres-prod-1"
     assert ran[0].standard_input == f"{PASSWORD}\n"
     assert PASSWORD not in " ".join(ran[0].command)
-    assert "sslmode=require" in " ".join(ran[0].command)
+    assert "sslmode='require'" in " ".join(ran[0].command)
 
 
 def _programs(folder: Path, dump: str) -> dict[str, str]:

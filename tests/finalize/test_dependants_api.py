@@ -7,7 +7,7 @@ import pytest
 
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import delete_cluster
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, StepFailedError
 from dr.finalize.dependants import Kinds
 from dr.finalize.dependants_api import (
     create,
@@ -129,7 +129,7 @@ def test_what_does_not_go_is_told(api: KubernetesApi, wire: _World) -> None:
     path = f"{CNPG}/scheduledbackups/{one.name}"
     wire.keep(path, {"metadata": {"name": one.name, "uid": one.uid}, "spec": {}})
     wire.stubborn = path
-    with pytest.raises(AccessError) as failed:
+    with pytest.raises(StepFailedError) as failed:
         delete_dependant(api, one, "scheduledbackups", limit=-1, stop=Impatient())
     assert failed.value.code == "dependant-not-gone"
     wire.stubborn = ""

@@ -10,6 +10,7 @@ from dr.core.errors import RefusedError
 from dr.finalize.dependants import Dependant
 from dr.finalize.plan import FinalizeDecision, decide_finalization, former_names
 from dr.finalize.preconditions import FinalizeRequest, GitSeen
+from dr.finalize.run import Finalize
 from dr.gitops.argocd import Manager
 from tests.support.builders import (
     SOURCE_HOST,
@@ -52,7 +53,7 @@ def refused(**changes: Any) -> list[str]:
 
 
 def keys(decision: FinalizeDecision) -> list[str]:
-    return [step.key for step in decision.plan.steps]
+    return [step.key for step in Finalize(decision).plan.steps]
 
 
 def test_nothing_goes_before_what_replaces_it_is_proven() -> None:
@@ -70,7 +71,7 @@ def test_under_argo_cd_git_comes_first_and_nothing_else() -> None:
     decision = decided(git=UNWRITTEN, argocd=(ARGO,))
     assert decision.proposal
     assert keys(decision) == ["propose"]
-    assert "postgres-prod" in decision.plan.facts["Deleted later"]
+    assert "postgres-prod" in decision.facts["Deleted later"]
 
 
 def test_once_it_is_merged_argo_cd_gets_everything_back() -> None:
@@ -83,7 +84,7 @@ def test_without_argo_cd_git_is_written_on_the_way() -> None:
 
 def test_without_git_it_goes_by_itself_with_a_word_on_it() -> None:
     decision = decide_finalization(an_environment(), FinalizeRequest(), a_finalize_situation())
-    assert any("changed by hand" in warning for warning in decision.plan.warnings)
+    assert any("changed by hand" in warning for warning in decision.warnings)
     assert [one["metadata"]["name"] for one in decision.wanted] == ["postgres-prod-recovered"]
 
 
@@ -147,7 +148,7 @@ def test_what_git_does_not_declare_is_named() -> None:
     )
     decision = decided(git=MERGED, dependants=(a_scheduled_backup(), pooler))
     assert "pool" in [one["metadata"]["name"] for one in decision.wanted]
-    assert any("Pooler pool" in warning and "moved" in warning for warning in decision.plan.warnings)
+    assert any("Pooler pool" in warning and "moved" in warning for warning in decision.warnings)
 
 
 def test_secrets_in_use_are_not_deleted() -> None:
@@ -240,7 +241,7 @@ def test_what_only_the_end_of_its_cluster_releases_comes_after_it() -> None:
     """E16: a hibernated or fenced Cluster has no primary that would take the finalizers away."""
     decision = decided(git=MERGED, dependants=(a_scheduled_backup(), _database(awaited=True)))
     assert keys(decision) == ["prove", "carry-over", "delete-old", "carry-over-late", "hand-over", "close"]
-    details = {step.key: step.detail for step in decision.plan.steps}
+    details = {step.key: step.detail() for step in Finalize(decision).plan.steps}
     assert "Database" not in details["carry-over"]
     assert "make Database reporting for postgres-prod-recovered in place of" in details["carry-over-late"]
     assert [one["kind"] for one in decision.wanted_late] == ["Database"]

@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from dr.finalize import run
+from dr.finalize import steps
 from dr.finalize.dependants import Dependant
 from dr.finalize.plan import FinalizeDecision, decide_finalization
 from dr.finalize.preconditions import FinalizeRequest
 from dr.finalize.run import Finalize
+from dr.finalize.steps import CarryOver, CarryOverLate, DeleteOld
 from dr.kube.api import KubernetesApi
-from dr.run.operation import Tools
 from dr.run.session import Session
 from tests.support.builders import NOW, a_finalize_situation, a_holder, a_scheduled_backup, a_source, an_environment
 from tests.support.doubles import Asked, KubernetesDouble, serving
@@ -48,7 +47,9 @@ def wire(own_home: object) -> Iterator[_World]:
 
 def _finalize(api: KubernetesApi, decision: FinalizeDecision) -> Finalize:
     session = Session(environment=an_environment(), api=api, holder=a_holder(), clock=lambda: NOW)
-    return Finalize(tools=cast("Tools", SimpleNamespace(session=session)), decision=decision)
+    finalize = Finalize(decision)
+    finalize.session = session
+    return finalize
 
 
 def _database() -> Dependant:
@@ -64,10 +65,10 @@ def test_all_is_tried_before_anything_is_deleted(api: KubernetesApi, wire: _Worl
     situation = a_finalize_situation(dependants=(a_scheduled_backup(), _database()))
     decision = decide_finalization(an_environment(), FinalizeRequest(), situation)
     finalize = _finalize(api, decision)
-    assert finalize._carry_over() == "ScheduledBackup postgres-prod-recovered made, 1 retired"
+    assert CarryOver(finalize).run() == "ScheduledBackup postgres-prod-recovered made, 1 retired"
     assert wire.did == ["try scheduledbackups", "try databases", "delete postgres-prod", "create scheduledbackups"]
     wire.did.clear()
-    assert finalize._carry_over_late() == "Database shop made, 1 retired"
+    assert CarryOverLate(finalize).run() == "Database shop made, 1 retired"
     assert wire.did == ["delete shop", "create databases"]
 
 
@@ -76,9 +77,9 @@ def test_each_cluster_is_looked_at_again_right_before_it_goes(
 ) -> None:
     """E9: the first may take minutes to go; a fence can be lifted meanwhile."""
     did: list[str] = []
-    monkeypatch.setattr(Finalize, "_prove", lambda _: did.append("prove"))
-    monkeypatch.setattr(run, "delete_cluster", lambda _, cluster, **__: did.append(cluster.name))
+    monkeypatch.setattr(Finalize, "prove", lambda _: did.append("prove"))
+    monkeypatch.setattr(steps, "delete_cluster", lambda _, cluster, **__: did.append(cluster.name))
     former = (a_source(), replace(a_source(), name="postgres-prod-recovered-1"))
     decision = decide_finalization(an_environment(), FinalizeRequest(), a_finalize_situation(former=former))
-    _finalize(api, decision)._delete_old()
+    DeleteOld(_finalize(api, decision)).run()
     assert did == ["prove", "postgres-prod", "prove", "postgres-prod-recovered-1"]

@@ -6,17 +6,20 @@ from typing import Any
 
 import pytest
 
-from dr.core.errors import AccessError
-from dr.gitops.argocd import Manager, argocd_warnings, managers_of, pause_step
-from dr.gitops.argocd_api import await_at_rest, can_disable, list_managers
+from dr.core.errors import InterruptedOperationError, StepFailedError
+from dr.gitops.argocd import REFRESH, Manager, argocd_warnings, managers_of
+from dr.gitops.argocd_api import await_at_rest, await_quiet, can_disable, compare, list_managers
+from dr.gitops.steps import pause_where_needed
 from dr.kube.api import KubernetesApi
 from dr.kube.objects import ObjectKey
-from tests.support.builders import a_workload
-from tests.support.doubles import Wire
+from dr.switchover.run import Move
+from tests.support.builders import a_move, a_workload
+from tests.support.doubles import Impatient, Wire
 
 API = ObjectKey("apps", "Deployment", "prod", "api")
 AUTOMATED = {"prune": True, "selfHeal": True}
 APPLICATIONS = "/apis/argoproj.io/v1alpha1/applications"
+CHILD = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/child"
 SETS = "/apis/argoproj.io/v1alpha1/applicationsets"
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/applications.argoproj.io"
 
@@ -106,12 +109,13 @@ def test_a_set_is_paused_by_creating_only() -> None:
 
 
 def test_a_plan_has_the_step_only_where_something_would_be_put_back() -> None:
-    assert list(pause_step([])) == []
-    assert list(pause_step([_manager("child", policy={})])) == []
-    (step,) = pause_step([_parent(), _manager("child", policy={})])
+    op = Move(a_move())
+    assert list(pause_where_needed(op, [])) == []
+    assert list(pause_where_needed(op, [_manager("child", policy={})])) == []
+    (step,) = pause_where_needed(op, [_parent(), _manager("child", policy={})])
     assert step.key == "pause-argocd"
-    assert "Application argocd/root" in step.detail
-    assert "child" not in step.detail
+    assert "Application argocd/root" in step.detail()
+    assert "child" not in step.detail()
 
 
 def test_marked_workloads_without_an_application_here_are_warned_of() -> None:
@@ -158,10 +162,57 @@ def test_what_does_not_come_in_sync_is_told_with_the_window_that_may_forbid_it(
     project = {"spec": {"syncWindows": [window]}} if may_read else {"message": "no"}
     wire.on(f"{path}/appprojects/shop", project, status=200 if may_read else 403)
     # WHEN it is waited for
-    with pytest.raises(AccessError) as told:
+    with pytest.raises(StepFailedError) as told:
         await_at_rest(api, [Manager.from_object(raw)], limit=0, stop=Event())
     # THEN both are named, or what is known
     assert told.value.code == "argocd-not-at-rest"
     assert "Application argocd/child (Deployment prod/api)" in told.value.cause
     said = "AppProject shop has a sync window: deny 0 8 * * * for 10h"
     assert (said in told.value.cause) is may_read
+
+
+def _quiet(api: KubernetesApi, raw: dict[str, Any], stop: Event, *, limit: float = 60, hold: float = 0) -> None:
+    await_quiet(api, [Manager.from_object(raw)], hold=hold, limit=limit, stop=stop)
+
+
+@pytest.fixture
+def paused(wire: Wire) -> dict[str, Any]:
+    """A paused Application, as Argo CD keeps it."""
+    raw = _raw("child", policy={})
+    wire.on(CHILD, raw)
+    return raw
+
+
+def test_a_sync_that_is_under_way_is_waited_for(wire: Wire, api: KubernetesApi, paused: dict[str, Any]) -> None:
+    wire.on(CHILD, {**paused, "operation": {"sync": {}}})
+    stop = Impatient(lambda _: wire.on(CHILD, paused))
+    _quiet(api, paused, stop)
+    assert len(stop.waited) == 1
+
+
+def test_a_sync_that_does_not_end_is_told(wire: Wire, api: KubernetesApi, paused: dict[str, Any]) -> None:
+    wire.on(CHILD, {**paused, "operation": {"sync": {}}})
+    with pytest.raises(StepFailedError, match="still at work on Application argocd/child") as failed:
+        _quiet(api, paused, Impatient(), limit=0)
+    assert failed.value.code == "sync-does-not-end"
+
+
+def test_a_pause_that_is_undone_while_it_has_to_hold_is_told(
+    wire: Wire, api: KubernetesApi, paused: dict[str, Any]
+) -> None:
+    automated = {**paused, "spec": {**paused["spec"], "syncPolicy": {"automated": {}}}}
+    stop = Impatient(lambda _: wire.on(CHILD, automated))
+    with pytest.raises(StepFailedError) as failed:
+        _quiet(api, paused, stop, limit=0, hold=60)
+    assert failed.value.code == "pause-did-not-hold"
+
+
+def test_what_argocd_does_not_compare_is_not_taken_as_compared(
+    wire: Wire, api: KubernetesApi, paused: dict[str, Any]
+) -> None:
+    refreshing = {**paused, "metadata": {**paused["metadata"], "annotations": {REFRESH: "normal"}}}
+    wire.on(CHILD, refreshing)
+    wire.on(CHILD, refreshing, method="PATCH")
+    stop = Impatient(lambda _: stop.set())
+    with pytest.raises(InterruptedOperationError):
+        compare(api, Manager.from_object(paused), stop=stop)

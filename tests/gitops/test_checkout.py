@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dr.core.errors import AccessError, RequestError
+from dr.core.errors import AccessError, RequestError, StepFailedError
 from dr.gitops.checkout import Checkout
 from dr.gitops.manifests import ManifestFile
 from tests.support.repositories import commit_at, fails, git
@@ -37,8 +37,8 @@ def test_without_git_it_says_so_before_and_after_it_was_there(clone: Path, monke
     # GIVEN a machine without git, and one from which it went
     code = (
         "from pathlib import Path; from dr.gitops.checkout import Checkout\n"
-        "from dr.core.errors import AccessError\n"
-        "try: Checkout(Path('.'))\nexcept AccessError as error: print(error.code)"
+        "from dr.core.errors import StepFailedError\n"
+        "try: Checkout(Path('.'))\nexcept StepFailedError as error: print(error.code)"
     )
     without = {**os.environ, "PATH": "/nowhere"}
     ended = subprocess.run(
@@ -48,7 +48,7 @@ def test_without_git_it_says_so_before_and_after_it_was_there(clone: Path, monke
     monkeypatch.setenv("PATH", "/nowhere")
     # THEN both are told by the same code
     assert ended.stdout == "git-missing\n"
-    with fails(AccessError, "git-missing"):
+    with fails(StepFailedError, "git-missing"):
         checkout.read("db", "main")
 
 

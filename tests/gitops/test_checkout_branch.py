@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dr.core.errors import AccessError, RequestError
+from dr.core.errors import RequestError, StepFailedError
 from dr.gitops import checkout as module
 from dr.gitops.checkout import Checkout
 from dr.gitops.manifests import ManifestFile
@@ -128,7 +128,7 @@ def test_the_branch_comes_into_being_last(clone: Path) -> None:
     hook.write_text("#!/bin/sh\ntouch asked\nexit 1\n")
     hook.chmod(0o755)
     # WHEN one is made
-    with fails(AccessError, "git-failed"):
+    with fails(StepFailedError, "git-failed"):
         _branch(clone, B)
     # THEN it got as far as that, nothing is left, and it can be made afterwards
     assert [*clone.rglob("asked")]
@@ -139,7 +139,7 @@ def test_the_branch_comes_into_being_last(clone: Path) -> None:
 
 def test_a_repository_that_cannot_be_written_to_is_told(clone: Path) -> None:
     (clone / ".git" / "objects" / git(clone, "rev-parse", "main^{tree}")[:2]).rename(clone / "away")
-    with fails(AccessError, "git-failed"):
+    with fails(StepFailedError, "git-failed"):
         _branch(clone, B)
 
 
@@ -165,7 +165,7 @@ def test_a_push_that_is_refused_is_told_in_the_servers_words(clone: Path, remote
     hook.write_text("#!/bin/sh\necho 'branches are protected here' >&2\nexit 1\n")
     hook.chmod(0o755)
     _branch(clone, B)
-    with pytest.raises(AccessError, match="branches are protected here") as raised:
+    with pytest.raises(StepFailedError, match="branches are protected here") as raised:
         Checkout(clone).push("dr/finalize", remote_of=None)
     assert raised.value.code == "git-push-failed"
 
@@ -174,14 +174,14 @@ def test_a_push_that_is_refused_is_told_in_the_servers_words(clone: Path, remote
 def test_a_push_without_such_a_remote_is_refused(clone: Path, remote_of: str | None) -> None:
     if remote_of is None:
         git(clone, "remote", "remove", "origin")
-    with fails(AccessError, "git-push-failed") as raised:
+    with fails(StepFailedError, "git-push-failed") as raised:
         Checkout(clone).push("main", remote_of=remote_of)
     assert "secret" not in raised.value.cause
 
 
 def test_a_push_neither_asks_nor_shows_a_password(clone: Path) -> None:
     git(clone, "remote", "set-url", "origin", "https://me:secret@127.0.0.1:1/x")
-    with fails(AccessError, "git-push-failed") as raised:
+    with fails(StepFailedError, "git-push-failed") as raised:
         Checkout(clone).push("main", remote_of=None)
     assert "secret" not in f"{raised.value.cause} {raised.value.remedy}"
 
@@ -203,7 +203,7 @@ def test_a_push_that_hangs_is_ended(clone: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Checkout, "_git", limited)
     git(clone, "remote", "set-url", "origin", "git@git.test:org/x")
     # WHEN pushing
-    with fails(AccessError, "git-push-failed") as raised:
+    with fails(StepFailedError, "git-push-failed") as raised:
         Checkout(clone).push("main", remote_of=None)
     # THEN it ends at the limit, and so does the SSH
     assert "Timeout" in raised.value.cause

@@ -106,6 +106,79 @@ def test_the_folder_of_the_archive_is_set_even_where_it_is_the_default() -> None
     )
 
 
+@pytest.mark.parametrize(
+    "style",
+    [
+        "  plugins:\n    - a\n  roles:\n  - b\n",
+        "  snapshot:\n       className: csi\n  other:\n    a: b\n",
+        '  affinity: [ "az" ]\n',
+        "  monitor:\n    - { regex: cluster, action: labeldrop }\n",
+        "  monitor:\n    - {\n      action: labeldrop,\n    }\n",
+        "  store: &nobody_refers_to_it\n    a: b\n",
+        "  store: \n    a: b\n      \n  c: d\n",
+        "  a:   b    # one\n  long:  c  # two\n",
+        "  text: >-\n    folded\n    twice\n",
+    ],
+    ids=[
+        "two indents of sequences",
+        "an odd indent",
+        "spaces in brackets",
+        "spaces in braces",
+        "a flow mapping of several lines",
+        "an anchor without an alias",
+        "spaces at the ends of lines",
+        "columns",
+        "a folded text",
+    ],
+)
+def test_how_manifests_in_public_repositories_are_written_stays(style: str) -> None:
+    """What docs/adr/0007-manifests-are-spliced.md was decided by."""
+    assert diff(a_cluster(style + STORE), only(a_cluster(style + STORE))) == [
+        "-   name: postgres-prod\n",
+        "+   name: postgres-prod-recovered\n",
+    ]
+
+
+def test_a_manifest_in_kubernetes_own_style_stays_in_it() -> None:
+    """KYAML, which `kubectl get -o kyaml` writes: YAML in braces, with comments and commas at the ends."""
+    before = """\
+---
+{
+  apiVersion: "postgresql.cnpg.io/v1",
+  kind: "Cluster",
+  metadata: {
+    name: "postgres-prod", # whose
+  },
+  spec: {
+    # stays
+    bootstrap: {
+      recovery: {
+        source: "old",
+      },
+    },
+    backup: {
+      barmanObjectStore: {
+        serverName: "postgres-prod",
+      },
+    },
+    instances: 3,
+  },
+}
+"""
+    assert diff(before, only(before)) == [
+        *(f"+ # {line}\n" for line in WHY_NO_BOOTSTRAP),
+        '-     name: "postgres-prod", # whose\n',
+        '+     name: "postgres-prod-recovered", # whose\n',
+        "-     bootstrap: {\n",
+        "-       recovery: {\n",
+        '-         source: "old",\n',
+        "-       },\n",
+        "-     },\n",
+        '-         serverName: "postgres-prod",\n',
+        '+         serverName: "postgres-prod-recovered",\n',
+    ]
+
+
 NAMES = ("postgres", "postgres.data")
 
 

@@ -110,3 +110,37 @@ def test_what_was_not_seen_is_unknown() -> None:
         assert blind[name].state is State.UNKNOWN
     assert checks(objects=UNSEEN)["backup-objects"].state is State.UNKNOWN
     assert checks(serving=UNSEEN)["claims"].state is State.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("phase", "state"),
+    [
+        ("walArchivingFailing", State.CRITICAL),
+        ("invalid backup definition", State.CRITICAL),
+        ("some new phase", State.WARNING),
+        ("finalizing", State.OK),
+        ("completed", State.OK),
+    ],
+)
+def test_only_a_phase_that_is_known_to_be_good_is_good(phase: str, state: State) -> None:
+    """E12."""
+    newest = a_run(ARCHIVED.backups[-1], phase, created=SEEN_AT, ended=None)
+    assert checks(backups=BackupObjects(runs=(newest,), schedules=(a_schedule(),)))["backup-runs"].state is state
+
+
+@pytest.mark.parametrize("in_bucket", [True, False])
+def test_a_snapshot_that_succeeds_does_not_make_up_for_a_backup_that_failed(in_bucket: bool) -> None:
+    """E12."""
+    failed = a_run(ARCHIVED.backups[-2], "failed", in_bucket=in_bucket)
+    later = a_run(ARCHIVED.backups[-1], in_bucket=not in_bucket)
+    found = checks(backups=BackupObjects(runs=(failed, later), schedules=(a_schedule(),)))["backup-runs"]
+    assert found.state is State.CRITICAL
+    assert failed.name in found.seen
+
+
+def test_a_schedule_of_snapshots_brings_nothing_into_the_bucket() -> None:
+    """E12."""
+    only = checks(backups=BackupObjects(runs=(), schedules=(a_schedule(in_bucket=False),)))["schedule"]
+    assert (only.state, "volume snapshots only" in only.seen) == (State.WARNING, True)
+    both = (a_schedule(in_bucket=False), a_schedule(name="daily"))
+    assert checks(backups=BackupObjects(runs=(), schedules=both))["schedule"].state is State.OK

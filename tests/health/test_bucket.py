@@ -69,13 +69,39 @@ def test_rules_are_read_as_cloud_storage_gives_them() -> None:
     rules = [
         {"action": {"type": "Delete"}, "condition": {"age": 30}},
         {"action": {"type": "Delete"}, "condition": {"age": 9, "matchesPrefix": ["dev/"]}},
-        # What follows deletes nothing that is current, or not by age alone.
+        # What follows deletes nothing that is current.
         {"action": {"type": "Delete"}, "condition": {"daysSinceNoncurrentTime": 3}},
         {"action": {"type": "Delete"}, "condition": {"age": 1, "isLive": False}},
-        {"action": {"type": "Delete"}, "condition": {"age": 1, "matchesSuffix": [".tmp"]}},
+        {"action": {"type": "Delete"}, "condition": {"age": 1, "numNewerVersions": 2}},
         {"action": {"type": "SetStorageClass", "storageClass": "NEARLINE"}, "condition": {"age": 1}},
     ]
     assert list(delete_rules(rules)) == [DeleteRule(age_days=30), DeleteRule(age_days=9, prefixes=("dev/",))]
+
+
+@pytest.mark.parametrize(
+    ("condition", "state", "told"),
+    [
+        ({"age": 7, "matchesStorageClass": ["STANDARD"]}, State.CRITICAL, "after 7 days, where matchesStorageClass"),
+        ({"age": 3, "matchesSuffix": [".gz"]}, State.CRITICAL, "after 3 days, where matchesSuffix"),
+        ({"age": 3, "aNewCondition": True}, State.CRITICAL, "aNewCondition"),
+        ({"daysSinceCustomTime": 3}, State.WARNING, "daysSinceCustomTime 3"),
+        ({"createdBefore": "2030-01-01"}, State.WARNING, "createdBefore 2030-01-01"),
+        ({"age": 90, "matchesSuffix": [".gz"]}, State.OK, ""),
+        ({"age": 3, "matchesSuffix": [".gz"], "matchesPrefix": ["dev/"]}, State.OK, ""),
+    ],
+    ids=str,
+)
+def test_a_rule_with_a_further_condition_is_told_with_it(condition: dict[str, object], state: State, told: str) -> None:
+    """E12."""
+    rules = tuple(delete_rules([{"action": {"type": "Delete"}, "condition": condition}]))
+    found = checks(bucket=BucketFacts(location="EU", deletes=rules))["retention"]
+    assert found.state is state
+    assert told in found.seen
+
+
+def test_a_retention_policy_that_is_not_understood_is_not_ok() -> None:
+    """E12."""
+    assert checks(serving=a_serving(retention_policy="P30D"))["retention"].state is State.WARNING
 
 
 def test_a_place_that_was_promised_is_held() -> None:

@@ -163,7 +163,7 @@ def _states(told: dict[str, Any]) -> dict[str, str]:
 def test_a_healthy_environment_is_one_line_and_exit_code_0(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _health(place, "--env", "prod") == OK
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("DR OK - prod: 29 checks, in ")
+    assert line.startswith("DR OK - prod: 30 checks, in ")
 
 
 def test_with_verbose_every_check_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -260,7 +260,7 @@ def test_the_metrics_are_read_by_prometheus_own_parser(place: Path, capsys: pyte
     families = {family.name: family for family in text_string_to_metric_families(capsys.readouterr().out)}
     states = {sample.labels["check"]: sample.value for sample in families["postgres_dr_health_check_state"].samples}
     assert set(states.values()) == {0}
-    assert len(states) == 29
+    assert len(states) == 30
     for name, least in (
         ("base_backup_age_seconds", 7200),
         ("wal_behind_bytes", 4096),

@@ -158,3 +158,8 @@ def test_what_was_not_seen_is_unknown_and_says_why() -> None:
     for name in ("wal-lag", "wal-holes", "wal-readable", "window", "databases"):
         assert (found[name].state, found[name].seen) == (State.UNKNOWN, "not allowed to look")
     assert checks(serving=UNSEEN)["archiving"].state is State.UNKNOWN
+
+
+def test_a_history_file_is_an_archived_file() -> None:
+    """E12."""
+    assert checks(database=a_database(last_archived="00000002.history"))["wal-lag"].state is State.OK

@@ -2,16 +2,21 @@
 
 import os
 from pathlib import Path
+from threading import Event
 
 import pytest
+import yaml
+from kubernetes import client
 
-from dr.cnpg.clusters import find_cluster
+from dr.cnpg.clusters import find_cluster, list_clusters
 from dr.config.environment import KubernetesAccess
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
+from dr.kube.login import Loader
 from dr.run.stores import RecordStore
 from tests.support.builders import NOW, a_record, a_recovered, cluster_object
-from tests.support.doubles import Wire, closed_port, kube_status, serving, write_kubeconfig
+from tests.support.doubles import Asked, Wire, closed_port, kube_status, serving, write_kubeconfig
+from tests.support.waiting import HANG_SECONDS
 
 CLUSTER = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters/postgres-prod"
 RECORD = "/api/v1/namespaces/data/configmaps/postgres-dr-prod"
@@ -214,3 +219,102 @@ def test_a_concurrent_change_is_refused(wire: Wire, api: KubernetesApi, method: 
     with pytest.raises(AccessError, match="the object has been modified"):
         _store(api).change(lambda record: record, now=NOW)
     assert len(wire.received(method)) == 1, "it was tried again, over the other run's change"
+
+
+@pytest.mark.parametrize("body", [b"<html><body>Sign in</body></html>", b"", b"[]", b"7", b'{"odd": 1}'], ids=repr)
+def test_what_is_no_answer_of_an_api_server_is_told_as_such(wire: Wire, api: KubernetesApi, body: bytes) -> None:
+    """O7."""
+    wire.on(CLUSTER, body)
+    wire.on(RECORD, body)
+    wire.on("/api/v1/nodes", body)
+    wire.on(CLUSTER.rpartition("/")[0], body)
+    record = RecordStore(api, "data", "prod", user="ann@ops-1")
+    for look in (
+        lambda: find_cluster(api, "data", "postgres-prod"),
+        lambda: list_clusters(api, "data"),
+        record.read,
+        lambda: api.ask_plain("list the nodes", api.core.list_node),
+    ):
+        with pytest.raises(AccessError) as failed:
+            look()
+        assert failed.value.code == "answer-odd"
+
+
+@pytest.mark.parametrize("items", [b'{"items": null}', b'{"metadata": {}}', b'{"items": {}}'], ids=repr)
+def test_a_list_without_items_is_none(wire: Wire, api: KubernetesApi, items: bytes) -> None:
+    """O7."""
+    wire.on(CLUSTER.rpartition("/")[0], items)
+    with pytest.raises(AccessError) as failed:
+        list_clusters(api, "data")
+    assert failed.value.code == "answer-odd"
+
+
+class _Dripping(Wire):
+    """A server that begins an answer and never ends it."""
+
+    def respond(self, asked: Asked) -> tuple[int, bytes]:
+        self.ended.wait(HANG_SECONDS)
+        return super().respond(asked)
+
+    ended = Event()
+
+
+def test_a_request_has_one_limit_for_the_whole_of_it(tmp_path: Path) -> None:
+    """O7."""
+    with serving(_Dripping()) as wire:
+        access = _access(write_kubeconfig(tmp_path / "config", {"acme-prod": wire.url}))
+        with pytest.raises(AccessError) as failed:
+            # A read may take longer than all of it: what counts is the whole.
+            _short(KubernetesApi(access)).ask("read", client.CoreV1Api(KubernetesApi(access).new_client()).list_node)
+        wire.ended.set()
+    assert failed.value.code == "api-unreachable"
+    assert "no whole answer within" in failed.value.cause
+
+
+def _short(api: KubernetesApi) -> KubernetesApi:
+    api._whole = 0.05
+    return api
+
+
+def _with_login(path: Path, url: str, script: str) -> KubernetesAccess:
+    """A kubeconfig whose user logs in by ``script``."""
+    program = path / "login"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    config = write_kubeconfig(path / "config", {"acme-prod": url})
+    document = yaml.safe_load(config.read_text())
+    login = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program), "interactiveMode": "Never"}
+    document["users"][0]["user"] = {"exec": login}
+    config.write_text(yaml.safe_dump(document))
+    return _access(config)
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo 'Please run: gcloud auth login' >&2; exit 1", "Please run: gcloud auth login"),
+        ("sleep 600", "did not answer within"),
+        ("echo '<html>'", "does not answer with an ExecCredential"),
+        ("echo '{}'", "does not answer with an ExecCredential"),
+        (
+            """echo '{"apiVersion": "client.authentication.k8s.io/v1", "status": {}}'""",
+            "neither a token nor a certificate",
+        ),
+    ],
+)
+def test_a_login_program_that_does_not_log_in_is_named_and_nobody_is_asked(
+    wire: Wire, tmp_path: Path, script: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O7."""
+    monkeypatch.setattr(Loader.__init__, "__kwdefaults__", {"limit": 0.5 if "sleep" in script else HANG_SECONDS})
+    refused = _unusable(_with_login(tmp_path, wire.url, script))
+    assert refused.code == "kubeconfig-unusable"
+    assert told in refused.cause
+    assert wire.asked == []
+
+
+def test_a_login_program_that_logs_in_gives_its_token(wire: Wire, tmp_path: Path) -> None:
+    script = """echo '{"apiVersion": "client.authentication.k8s.io/v1", "status": {"token": "fresh"}}'"""
+    wire.on(CLUSTER, cluster_object())
+    assert find_cluster(KubernetesApi(_with_login(tmp_path, wire.url, script)), "data", "postgres-prod")
+    assert wire.asked[0].headers["authorization"] == "Bearer fresh"

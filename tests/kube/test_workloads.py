@@ -4,7 +4,7 @@ from threading import Event
 
 import pytest
 
-from dr.core.errors import AccessError
+from dr.core.errors import AccessError, InterruptedOperationError, StepFailedError
 from dr.kube.api import KubernetesApi
 from dr.kube.workloads import await_ready, await_stopped, copy_credentials, external_name, read_deployment, scale
 from tests.support.doubles import Impatient, Wire, kube_status
@@ -58,7 +58,7 @@ def test_pods_that_have_ended_are_not_waited_for(wire: Wire, api: KubernetesApi)
 @pytest.mark.parametrize("phase", ["Pending", "Running", "Unknown"])
 def test_a_pod_that_may_still_write_is_not_let_pass(wire: Wire, api: KubernetesApi, phase: str) -> None:
     _pods(wire, "Succeeded", phase)
-    with pytest.raises(AccessError) as refused:
+    with pytest.raises(StepFailedError) as refused:
         await_stopped(api, "prod", {"api": "app=api"}, limit=0, stop=Event())
     assert refused.value.code == "writers-still-running"
     assert "api" in refused.value.cause
@@ -67,7 +67,8 @@ def test_a_pod_that_may_still_write_is_not_let_pass(wire: Wire, api: KubernetesA
 def test_waiting_for_pods_ends_when_told_to_stop(wire: Wire, api: KubernetesApi) -> None:
     stop = Event()
     stop.set()
-    await_stopped(api, "prod", {"api": "app=api"}, limit=600, stop=stop)
+    with pytest.raises(InterruptedOperationError, match="the pods of api to end"):
+        await_stopped(api, "prod", {"api": "app=api"}, limit=600, stop=stop)
     assert wire.asked == []
 
 
@@ -105,7 +106,7 @@ def test_a_deployment_that_is_wanted_at_zero_is_ready_without_pods(wire: Wire, a
 def test_a_deployment_that_still_rolls_out_is_not_ready(wire: Wire, api: KubernetesApi, status: dict[str, int]) -> None:
     _rolling(wire, "api", **status)
     _rolling(wire, "worker")
-    with pytest.raises(AccessError) as failed:
+    with pytest.raises(StepFailedError) as failed:
         await_ready(api, "prod", ["worker", "api"], limit=0, stop=Event())
     assert failed.value.code == "writers-not-ready"
     assert failed.value.cause.startswith("api in prod")
@@ -113,7 +114,7 @@ def test_a_deployment_that_still_rolls_out_is_not_ready(wire: Wire, api: Kuberne
 
 def test_a_status_of_before_the_first_pod_is_not_ready(wire: Wire, api: KubernetesApi) -> None:
     wire.on(DEPLOYMENT, {**_deployment(generation=2), "status": {}})
-    with pytest.raises(AccessError):
+    with pytest.raises(StepFailedError):
         await_ready(api, "prod", ["api"], limit=0, stop=Event())
 
 
@@ -134,7 +135,8 @@ def test_a_deployment_that_is_gone_is_told_as_such(wire: Wire, api: KubernetesAp
 def test_waiting_for_readiness_ends_when_told_to_stop(wire: Wire, api: KubernetesApi) -> None:
     _rolling(wire, "api", availableReplicas=0)
     stop = Impatient(lambda _: stop.set())
-    await_ready(api, "prod", ["api"], limit=600, stop=stop)
+    with pytest.raises(InterruptedOperationError, match="api to become ready"):
+        await_ready(api, "prod", ["api"], limit=600, stop=stop)
     assert len(stop.waited) == 1
 
 
@@ -171,5 +173,5 @@ def test_credentials_that_are_there_are_left_as_they_are(wire: Wire, api: Kubern
 def test_credentials_without_a_password_are_refused(wire: Wire, api: KubernetesApi) -> None:
     _secret(wire, "shop-owner", username="YQ==")
     wire.on(f"{SECRETS}/new-app", kube_status(404, "not found", name="new-app"), status=404)
-    with pytest.raises(AccessError, match="password"):
+    with pytest.raises(StepFailedError, match="password"):
         copy_credentials(api, "data", source="shop-owner", name="new-app")

@@ -9,7 +9,7 @@ import pytest
 from dr.archive.contents import Catalogue
 from dr.archive.seal import seal_wal
 from dr.cnpg.cluster import Archiving
-from dr.core.errors import AccessError, RefusedError, RequestError
+from dr.core.errors import AccessError, RefusedError, RequestError, StepFailedError
 from dr.core.history import Holder
 from dr.kube import workloads
 from dr.kube.api import KubernetesApi
@@ -143,7 +143,7 @@ def test_a_mark_that_does_not_reach_the_archive_is_remembered_and_finished_by_th
     refusing = said("f|5|3|none\n")
     monkeypatch.setattr(operation, "seal_wal", partial(seal_wal, limit=0))
     in_pods(monkeypatch, lambda ran: refusing if "pg_sleep" in " ".join(ran.command) else _answer(ran))
-    with pytest.raises(AccessError) as stopped:
+    with pytest.raises(StepFailedError) as stopped:
         operation.make_mark(seat.session, "before 42")
     assert stopped.value.code == "wal-not-archived"
     assert stopped.value.stopped is not None

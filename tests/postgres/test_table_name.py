@@ -1,23 +1,28 @@
 """Names of tables, and those that are made from them."""
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from dr.core.errors import RequestError
-from dr.core.target import RecoveryTarget
+from dr.before_drop.drops import source_silent
+from dr.core.errors import RefusedError, RequestError
+from dr.core.target import TimeTarget
+from dr.extract import observe as extract
+from dr.main import run
 from dr.postgres.table_name import (
     TableName,
     all_suffixed,
-    identifier,
     kept_as,
-    literal,
     recovered_as,
     staging_schema,
     suffixed,
 )
+from dr.recovery import run as recovery
+from tests.support.doubles import Wire
 
-TARGET = RecoveryTarget(datetime(2026, 11, 23, 9, 1, 2, 500000, tzinfo=UTC))
+TARGET = TimeTarget(datetime(2026, 11, 23, 9, 1, 2, 500000, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
@@ -29,6 +34,10 @@ TARGET = RecoveryTarget(datetime(2026, 11, 23, 9, 1, 2, 500000, tzinfo=UTC))
         ('sales."Order"', "sales", "Order"),
         ('"a.b"."say ""hi"""', "a.b", 'say "hi"'),
         (" users ", "public", "users"),
+        ("besøk", "public", "besøk"),
+        ("GRÖSSE$1", "public", "grÖsse$1"),
+        ("😀", "public", "😀"),
+        ("\N{NO-BREAK SPACE}", "public", "\N{NO-BREAK SPACE}"),
     ],
 )
 def test_a_name_is_read_as_sql_reads_it_and_shown_so_that_it_is_read_back(text: str, schema: str, table: str) -> None:
@@ -37,7 +46,10 @@ def test_a_name_is_read_as_sql_reads_it_and_shown_so_that_it_is_read_back(text: 
     assert TableName.parse(str(name)) == name
 
 
-@pytest.mark.parametrize("text", ["", ".", "a.b.c", "users; DROP TABLE x", "users--", '"open', '""', "1st", "u" * 64])
+@pytest.mark.parametrize(
+    "text",
+    ["", ".", "a.b.c", "users; DROP TABLE x", "users--", '"open', '""', "1st", "u" * 64, "ö" * 32, "$a", "\udcff"],
+)
 def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(RequestError) as refused:
         TableName.parse(text)
@@ -65,13 +77,52 @@ def test_two_long_names_that_would_become_one_get_numbers() -> None:
 
 def test_the_staging_schema_is_the_same_each_time_and_another_for_another_table_or_moment() -> None:
     users, orders = TableName("public", "users"), TableName("public", "orders")
-    later = RecoveryTarget(datetime(2026, 11, 23, 9, 1, 2, 600000, tzinfo=UTC))
+    later = TimeTarget(datetime(2026, 11, 23, 9, 1, 2, 600000, tzinfo=UTC))
     assert staging_schema(users, TARGET) == staging_schema(users, TARGET)
     assert len({staging_schema(users, TARGET), staging_schema(orders, TARGET), staging_schema(users, later)}) == 3
     assert staging_schema(users, TARGET).startswith("postgres_dr_")
 
 
-def test_quotes_and_backslashes_are_taken_literally() -> None:
-    assert identifier('say "hi"') == '"say ""hi"""'
-    assert literal("it's") == "'it''s'"
-    assert literal(r"a\b'c") == r" E'a\\b''c'"
+_WAYS = {
+    "--before-drop": ("pitr", "--before-drop"),
+    "--expect-table": ("pitr", "--before-drop", "users", "--expect-table"),
+    "--table": ("extract", "--before-drop", "--table"),
+}
+
+
+def _said(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    run([*words, "--dry-run", "--config-dir", str(folder), "--env", "prod", "--json"])
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    return str(problem["code"])
+
+
+@pytest.mark.parametrize("way", _WAYS.values(), ids=_WAYS)
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [("größe", True), ('"Größe"', True), ("sales.a$1", True), ('"a.b".c', True), ("a.b.c", False), ("ö" * 32, False)],
+)
+def test_every_option_takes_the_same_names(
+    place: Path,
+    wire: Wire,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    way: tuple[str, ...],
+    text: str,
+    valid: bool,
+) -> None:
+    """TableName: ``--before-drop größe`` was taken, and ``--table größe`` was refused."""
+
+    def find(*_: object) -> None:
+        raise RefusedError([source_silent("prod", "postgres-prod", "no search here")])
+
+    monkeypatch.setattr(recovery, "find_drop", find)
+    monkeypatch.setattr(extract, "find_drop", find)
+    expected = source_silent("", "", "").code if valid else "table-name-malformed"
+    assert _said(place, capsys, *way, text) == expected
+
+
+@pytest.mark.parametrize("option", _WAYS)
+def test_the_refusal_names_the_option(place: Path, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    run([*_WAYS[option], "a.b.c", "--config-dir", str(place), "--env", "prod", "--json"])
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem["cause"].startswith(f"{option} 'a.b.c' is not a valid table name")

@@ -1,6 +1,7 @@
 """A preview in words, and as Markdown for a pull request."""
 
 import re
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -60,6 +61,13 @@ def test_a_recovery_is_told_with_where_it_comes_from_and_how_long_it_takes() -> 
     assert made.lost == ()
     assert made.takes == "the recovery of a Cluster: 44 s the last time, and at most 20 min"
     assert "never done here yet" in report(change(Op.CREATE, after=a_recovered().manifest)).takes
+
+
+def test_a_target_that_is_no_time_is_told_too() -> None:
+    manifest = deepcopy(dict(a_recovered().manifest))
+    manifest["spec"]["bootstrap"]["recovery"]["recoveryTarget"] = {"targetLSN": "0/3000028", "backupID": "b"}
+    (said,) = report(change(Op.CREATE, after=manifest)).words
+    assert said.endswith("recovered from postgres-prod to targetLSN=0/3000028")
 
 
 def test_a_switch_is_told_with_both_ends_and_what_stays_behind() -> None:

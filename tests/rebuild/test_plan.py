@@ -6,7 +6,8 @@ import pytest
 
 from dr.archive.survivors import survivors
 from dr.core.errors import Problem, RefusedError
-from dr.rebuild.plan import EXPERIENCE, RebuildRequest, decide_rebuild
+from dr.rebuild.plan import RebuildRequest, decide_rebuild
+from dr.rebuild.run import Rebuild
 from tests.support.archives import archive, backup, wal
 from tests.support.builders import NOW, an_entry, an_environment
 from tests.support.rebuilds import a_rebuild, a_rebuild_situation, a_survivor
@@ -15,23 +16,23 @@ KEYS = ["survivors", "durable", "platform", "kubeconfig", "argocd", "operator", 
 
 
 def test_the_steps_lead_from_the_bucket_to_an_answer() -> None:
-    assert [step.key for step in a_rebuild().plan.steps] == [*KEYS, "smoke-test"]
-    assert all(step.done_when for step in a_rebuild().plan.steps)
+    assert [step.key for step in Rebuild(a_rebuild()).plan.steps] == [*KEYS, "smoke-test"]
+    assert all(step.done_when for step in Rebuild(a_rebuild()).plan.steps)
 
 
 def test_without_a_url_there_is_no_smoke_test() -> None:
     found = decide_rebuild(an_environment(smokeTestUrl=None), RebuildRequest(), a_rebuild_situation())
-    assert [step.key for step in found.plan.steps] == KEYS
+    assert [step.key for step in Rebuild(found).plan.steps] == KEYS
 
 
 def test_every_step_has_an_expected_time() -> None:
-    assert set(EXPERIENCE) == {*KEYS, "smoke-test"}
+    assert all(seconds > 0 for seconds in Rebuild(a_rebuild()).estimate.seconds.values())
 
 
 def test_the_newest_archive_is_what_is_recovered_from() -> None:
     found = a_rebuild(survivors=(a_survivor("postgres-prod-recovered"), a_survivor()))
     assert found.source.server_name == "postgres-prod-recovered"
-    assert any("were written to less lately: postgres-prod" in line for line in found.plan.warnings)
+    assert any("were written to less lately: postgres-prod" in line for line in found.warnings)
 
 
 def test_without_backups_it_stops_and_says_what_is_lost() -> None:
@@ -49,13 +50,13 @@ def test_all_problems_are_told_at_once_the_loss_first() -> None:
 
 
 def test_what_was_not_archived_is_called_lost_before_anybody_agrees() -> None:
-    assert any("everything after 000000010000000000000009" in line for line in a_rebuild().plan.warnings)
+    assert any("everything after 000000010000000000000009" in line for line in a_rebuild().warnings)
 
 
 def test_wal_that_cannot_be_replayed_is_told_before_anybody_agrees() -> None:
     """E1."""
     cut = archive(backup(3), files=wal(range(3, 10)), damaged={"000000010000000000000008": "it is cut"})
-    warnings = a_rebuild(survivors=survivors((cut,))).plan.warnings
+    warnings = a_rebuild(survivors=survivors((cut,))).warnings
     assert any(
         "000000010000000000000008 cannot be replayed: it is cut: the recovery will end" in one for one in warnings
     )
@@ -63,16 +64,16 @@ def test_wal_that_cannot_be_replayed_is_told_before_anybody_agrees() -> None:
 
 
 def test_a_cluster_that_answers_is_told_as_it_is_kept() -> None:
-    assert any("answers" in line for line in a_rebuild(cluster_answers=True).plan.warnings)
-    assert not any("answers" in line for line in a_rebuild().plan.warnings)
+    assert any("answers" in line for line in a_rebuild(cluster_answers=True).warnings)
+    assert not any("answers" in line for line in a_rebuild().warnings)
 
 
 def test_the_expected_time_is_by_experience_and_then_by_what_it_took() -> None:
-    assert a_rebuild().plan.facts["Expected"].endswith("by experience: this was never done here")
+    assert Rebuild(a_rebuild()).plan.facts["Expected"].endswith("by experience: this was never done here")
     entry = an_entry().step_started("platform", NOW).step_done("makes 9", NOW + timedelta(seconds=200))
     found = a_rebuild(history=(entry,))
-    assert found.estimate.seconds["platform"] == 200
-    assert "1 of 10 steps as they took before" in found.plan.facts["Expected"]
+    assert Rebuild(found).estimate.seconds["platform"] == 200
+    assert "1 of 10 steps as they took before" in Rebuild(found).plan.facts["Expected"]
 
 
 def test_the_command_asks_for_the_same_again() -> None:

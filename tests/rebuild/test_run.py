@@ -19,6 +19,7 @@ from dr.core.history import Outcome
 from dr.engine.changes import Change, Changes, Op
 from dr.kube.api import KubernetesApi
 from dr.rebuild import run as full_rebuild
+from dr.rebuild import steps
 from dr.rebuild.database import DatabaseFound
 from dr.rebuild.layers import Layers, Stage
 from dr.rebuild.origin import Judgement, Origin
@@ -117,15 +118,15 @@ class Day:
         )
         self.records = RebuildRecords(f"file://{self.folder}/state", "prod", user="ann@ops-1")
         patch = self.monkeypatch.setattr
-        patch(full_rebuild, "read_archives", lambda _: (archive(backup(3), files=wal(range(3, 10))),))
-        patch(full_rebuild, "find_database", self._find)
-        patch(full_rebuild, "verify_database", lambda *_: [])
-        patch(full_rebuild, "await_ok", lambda *_, **__: '200 {"users": 5}')
-        patch(full_rebuild, "wanted_from", lambda *_: "wanted")
+        patch(steps, "read_archives", lambda _: (archive(backup(3), files=wal(range(3, 10))),))
+        patch(steps, "find_database", self._find)
+        patch(steps, "verify_database", lambda *_: [])
+        patch(steps, "await_ok", lambda *_, **__: '200 {"users": 5}')
+        patch(steps, "wanted_from", lambda *_: "wanted")
         patch(full_rebuild, "keep_report", lambda *_, **__: None)
-        patch(full_rebuild, "find_cluster", lambda *_: as_seen(a_recovered()))
-        patch(full_rebuild, "recovery", SimpleNamespace(decide=self._decide_recovery, Recovery=self._recovery))
-        patch(full_rebuild, "switchover", SimpleNamespace(decide=self._decide_move, Move=self._move))
+        patch(steps, "find_cluster", lambda *_: as_seen(a_recovered()))
+        patch(steps, "recovery", SimpleNamespace(decide=self._decide_recovery, Recovery=self._recovery))
+        patch(steps, "switchover", SimpleNamespace(decide=self._decide_move, Move=self._move))
 
     def _find(self, *_: object, **__: object) -> DatabaseFound:
         judgement = Judgement(origin=self.origin, evidence=("its system identifier is 1",))
@@ -135,16 +136,16 @@ class Day:
         assert wanted == "wanted"
         return SimpleNamespace(cluster=a_recovered(), base=self.base)
 
-    def _recovery(self, tools: Any, decision: Any) -> Any:
-        return SimpleNamespace(run=lambda: self._ran("latest", SimpleNamespace(seconds=3.0, findings=())))
+    def _recovery(self, decision: Any) -> Any:
+        return SimpleNamespace(run=lambda _: self._ran("latest", SimpleNamespace(seconds=3.0, findings=())))
 
     def _decide_move(self, session: Session, request: Any) -> Any:
         assert (request.to, request.hibernate) == (RECOVERED, True)
         return SimpleNamespace(host=f"{RECOVERED}-rw.data.svc.cluster.local")
 
-    def _move(self, tools: Any, decision: Any, *, patience: float) -> Any:
+    def _move(self, decision: Any, *, patience: float) -> Any:
         steps = (("switch", 1.0, ""), ("back-up", 1.0, "base backup 20260427T100000"))
-        return SimpleNamespace(run=lambda: self._ran("switchover", SimpleNamespace(seconds=2.0, steps=steps)))
+        return SimpleNamespace(run=lambda _: self._ran("switchover", SimpleNamespace(seconds=2.0, steps=steps)))
 
     def _ran(self, name: str, report: Any) -> Any:
         self.calls.append(name)
@@ -182,7 +183,7 @@ class Day:
             known={},
             moved=moved,
         )
-        return Rebuild(stage, decision).run()
+        return Rebuild(decision).run(stage)
 
     def failed(self, kind: type[DrError]) -> DrError:
         with pytest.raises(kind) as raised:
@@ -320,7 +321,7 @@ def test_a_base_backup_of_another_database_is_never_recovered_from(day: Day) -> 
 
 
 def test_while_it_waits_for_the_operator_it_tells_how_far_argo_cd_is(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(full_rebuild, "_OPERATOR_SECONDS", 0)
+    monkeypatch.setattr(steps, "_OPERATOR_SECONDS", 0)
     failed = {"operationState": {"phase": "Failed", "message": "no such path"}}
     items = [{"metadata": {"name": "cnpg"}, "status": {"sync": {"status": "OutOfSync"}, **failed}}]
     day.wire.on(DEPLOYMENTS, {"items": []})

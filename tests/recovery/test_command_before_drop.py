@@ -14,7 +14,7 @@ from dr.core.target import LaterCommits
 from dr.main import run
 from dr.mark.marks import Marks
 from dr.mark.view import show_mark, show_marks
-from dr.postgres.table_argument import TableName
+from dr.postgres.table_name import TableName
 from dr.recovery import run as recovery
 from dr.recovery.situation import RecoveryRequest
 from dr.recovery.verify import verify_last_commit, verify_table

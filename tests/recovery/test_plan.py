@@ -8,8 +8,11 @@ import pytest
 
 from dr.archive.contents import Catalogue
 from dr.core.errors import RefusedError
-from dr.core.target import RecoveryTarget
+from dr.core.target import RecoveryTarget, TimeTarget
+from dr.postgres.clients import Client
+from dr.postgres.outside import Outside
 from dr.recovery.plan import RecoveryDecision
+from dr.recovery.run import Recovery
 from dr.recovery.situation import Situation
 from tests.support.builders import (
     NOW,
@@ -29,7 +32,7 @@ ALL = ["remember", "stop-writers", "seal-wal", "credentials", "recover", "verify
 
 
 def _keys(decision: RecoveryDecision) -> list[str]:
-    return [step.key for step in decision.plan.steps]
+    return [step.key for step in Recovery(decision).plan.steps]
 
 
 def _catalogue(*server_names: str) -> Catalogue:
@@ -37,7 +40,7 @@ def _catalogue(*server_names: str) -> Catalogue:
 
 
 def _undo(decision: RecoveryDecision, key: str) -> tuple[str, ...]:
-    return next(step.undo for step in decision.plan.steps if step.key == key)
+    return next(step.undo() for step in Recovery(decision).plan.steps if step.key == key)
 
 
 def test_the_steps_come_in_the_order_that_loses_nothing() -> None:
@@ -51,24 +54,24 @@ def test_the_wal_is_not_sealed_where_it_cannot_or_shall_not_be(situation: Situat
     decision = a_decision(situation, seal=seal)
     assert _keys(decision) == [key for key in ALL if key != "seal-wal"]
     assert "seal-wal" not in _keys(decision)
-    assert any("sealed" in warning for warning in decision.plan.warnings)
+    assert any("sealed" in warning for warning in decision.warnings)
 
 
 def test_a_primary_that_only_did_not_answer_in_time_is_sealed_all_the_same() -> None:
     """E6: a question took more than 10 s in an incident, and up to archive_timeout of commits was given up."""
     decision = a_decision(a_situation(database_time=None, primary_down=False), target=None)
     assert "seal-wal" in _keys(decision)
-    (warning,) = decision.plan.warnings
+    (warning,) = decision.warnings
     assert "did not answer" in warning
 
 
 def test_nothing_is_warned_of_where_everything_is_in_order() -> None:
-    assert a_decision().plan.warnings == ()
+    assert a_decision().warnings == ()
 
 
 def test_a_deployment_of_argo_cd_is_warned_of_by_name() -> None:
     workloads = {"api": replace(a_workload("api"), argo_managed=True), "worker": a_workload("worker")}
-    (warning,) = a_decision(a_situation(workloads=workloads)).plan.warnings
+    (warning,) = a_decision(a_situation(workloads=workloads)).warnings
     assert "Argo CD" in warning
     assert "api" in warning
     assert "worker" not in warning
@@ -95,7 +98,7 @@ def test_going_on_keeps_the_recorded_declaration() -> None:
     decision = a_decision(situation, go_on=True)
     # THEN Pulumi sees the same object, to the letter
     assert decision.cluster == declared
-    assert any("Going on" in warning for warning in decision.plan.warnings)
+    assert any("Going on" in warning for warning in decision.warnings)
 
 
 def test_going_on_without_a_record_keeps_the_server_name_that_the_cluster_has() -> None:
@@ -121,7 +124,7 @@ def test_the_base_backup_is_the_one_that_cloudnativepg_will_take() -> None:
 
 
 def test_the_plan_shows_what_the_operator_has_to_recognise() -> None:
-    facts = a_decision().plan.facts
+    facts = a_decision().facts
     assert "context acme-prod" in facts["Environment"]
     assert "2026-04-27 09:55:00 UTC" in facts["Target"]
     assert "2 h 5 min ago" in facts["Target"]
@@ -153,7 +156,7 @@ def test_undoing_uses_the_configured_count_where_none_is_remembered() -> None:
 
 
 def test_every_undo_names_the_environments_context() -> None:
-    undo = [command for step in a_decision().plan.steps for command in step.undo]
+    undo = [command for step in Recovery(a_decision()).plan.steps for command in step.undo()]
     assert undo
     assert all(shlex.split(command)[:3] == ["kubectl", "--context", "acme-prod"] for command in undo)
 
@@ -165,7 +168,7 @@ def test_the_command_to_go_on_asks_for_the_same() -> None:
         "--env",
         "prod",
         "--target-time",
-        TARGET.rfc3339,
+        TARGET.value,
         "--recovered-name",
         "another",
         "--skip-seal",
@@ -186,7 +189,7 @@ def test_going_on_with_a_recovery_that_still_tries_clears_nothing_away() -> None
 
 def test_the_command_leaves_out_what_is_the_default() -> None:
     command = a_request().command(an_environment(), go_on=False)
-    assert command == f"python -m dr pitr --env prod --target-time {TARGET.rfc3339}"
+    assert command == f"python -m dr pitr --env prod --target-time {TARGET.value}"
 
 
 def test_the_end_of_the_wal_is_declared_by_the_base_backup_of_the_plan_alone() -> None:
@@ -194,15 +197,15 @@ def test_the_end_of_the_wal_is_declared_by_the_base_backup_of_the_plan_alone() -
     decision = a_decision(target=None)
     recovery = decision.cluster.manifest["spec"]["bootstrap"]["recovery"]
     assert recovery["recoveryTarget"] == {"backupID": decision.base.backup_id}
-    assert decision.base.backup_id in decision.plan.facts["Base backup"]
+    assert decision.base.backup_id in decision.facts["Base backup"]
     assert decision.cluster.target == "latest"
-    assert decision.plan.operation == "latest"
-    assert "end of the WAL" in decision.plan.facts["Target"]
+    assert Recovery(decision).plan.operation == "latest"
+    assert "end of the WAL" in decision.facts["Target"]
     assert decision.request.command(an_environment(), go_on=True) == "python -m dr latest --env prod --continue"
 
 
 def test_latest_without_sealing_says_what_would_be_lost() -> None:
-    (warning,) = a_decision(target=None, seal=False).plan.warnings
+    (warning,) = a_decision(target=None, seal=False).warnings
     assert "will be missing" in warning
 
 
@@ -214,10 +217,58 @@ def test_going_on_tells_a_recovery_to_the_end_from_one_to_a_time() -> None:
 
 def test_the_command_reads_back_as_the_same_target() -> None:
     parts = shlex.split(a_request().command(an_environment(), go_on=True))
-    assert RecoveryTarget.parse(parts[parts.index("--target-time") + 1], now=NOW) == TARGET
+    assert TimeTarget.parse(parts[parts.index("--target-time") + 1], now=NOW) == TARGET
 
 
 def test_the_plan_as_json_is_the_plan() -> None:
-    plan = a_decision().plan
+    plan = Recovery(a_decision()).plan
     assert [step["key"] for step in plan.as_json()["steps"]] == ALL
     assert plan.as_json()["facts"] == plan.facts
+
+
+@pytest.mark.parametrize(("target", "since"), [(None, "the WAL is sealed"), (TARGET, "the target")])
+def test_who_else_is_connected_to_the_source_is_named(target: RecoveryTarget | None, since: str) -> None:
+    """E7: a client that no Deployment in the configuration has is stopped by no step."""
+    client = Client(
+        database="shop", role="keeper", application="psql", address="10.1.2.3", kind="client backend", count=1
+    )
+    (told,) = (one for one in a_decision(a_situation(clients=(client,)), target=target).warnings if "Also" in one)
+    assert "keeper from 10.1.2.3 (psql)" in told
+    assert f"after {since}" in told
+
+
+def test_that_nobody_could_be_asked_is_no_word_that_nobody_is_there() -> None:
+    """E7."""
+    assert any("could not be asked" in one for one in a_decision(a_situation(clients=None)).warnings)
+    assert not any("connected" in one for one in a_decision().warnings)
+
+
+def _parameters(decision: RecoveryDecision) -> dict[str, str]:
+    return dict(decision.cluster.manifest["spec"].get("postgresql", {}).get("parameters") or {})
+
+
+def test_subscriptions_of_the_source_are_kept_quiet_and_named() -> None:
+    """E11: a copy takes from the publisher's slot what the live database needs."""
+    decision = a_decision(a_situation(outside=Outside(subscriptions=("feed",))))
+    assert _parameters(decision)["max_logical_replication_workers"] == "0"
+    assert "feed" in decision.facts["Kept quiet"]
+    assert any("feed" in warning and "publishers" in warning for warning in decision.warnings)
+
+
+def test_where_the_source_could_not_be_asked_there_may_be_subscriptions() -> None:
+    """E11."""
+    decision = a_decision(a_situation(outside=None))
+    assert _parameters(decision)["max_logical_replication_workers"] == "0"
+    assert "could not be asked" in decision.facts["Kept quiet"]
+
+
+def test_without_any_nothing_is_changed() -> None:
+    assert "max_logical_replication_workers" not in _parameters(a_decision())
+    assert "Kept quiet" not in a_decision().facts
+
+
+def test_slots_and_prepared_transactions_are_told_before_the_confirmation() -> None:
+    """E11."""
+    warnings = a_decision(a_situation(outside=Outside(slots=("cdc",), prepared=("tx-7",)))).warnings
+    assert any("cdc" in warning and "no base backup" in warning for warning in warnings)
+    assert any("tx-7" in warning and "locks" in warning for warning in warnings)

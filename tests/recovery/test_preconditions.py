@@ -10,7 +10,7 @@ import pytest
 from dr.archive.contents import Catalogue
 from dr.cnpg.cluster import Archiving
 from dr.core.errors import Problem, RefusedError
-from dr.core.target import RecoveryTarget
+from dr.core.target import TimeTarget
 from dr.recovery.preconditions import preconditions
 from dr.recovery.situation import RecoveryRequest, Situation
 from tests.support.builders import (
@@ -106,7 +106,7 @@ FAULTS: list[tuple[str, Mapping[str, Any], Mapping[str, Any], str]] = [
     (
         "recovered-exists",
         {"recovered": RECOVERED},
-        {"target": RecoveryTarget(NOW - timedelta(hours=1)), "go_on": True},
+        {"target": TimeTarget(NOW - timedelta(hours=1)), "go_on": True},
         "another target",
     ),
     ("recovered-exists", {"recovered": replace(RECOVERED, annotations={})}, {"go_on": True}, "did not make it"),
@@ -158,7 +158,7 @@ def test_an_existing_recovery_to_this_target_offers_to_go_on_and_a_free_name() -
 
 
 def test_going_on_is_not_offered_for_another_target() -> None:
-    other = a_request(target=RecoveryTarget(NOW - timedelta(hours=1)))
+    other = a_request(target=TimeTarget(NOW - timedelta(hours=1)))
     (problem,) = _problems(a_situation(recovered=RECOVERED), other)
     assert "--continue" not in problem.remedy
 
@@ -174,5 +174,5 @@ def test_all_faults_are_reported_together() -> None:
 def test_what_is_to_follow_is_part_of_the_command_that_goes_on() -> None:
     request = a_request(switchover=True)
     assert request.command(an_environment(), go_on=True).endswith("--switchover --continue")
-    assert "Then" in a_decision(switchover=True).plan.facts
-    assert "Then" not in a_decision().plan.facts
+    assert "Then" in a_decision(switchover=True).facts
+    assert "Then" not in a_decision().facts

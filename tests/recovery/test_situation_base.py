@@ -7,14 +7,15 @@ import pytest
 
 from dr.archive.snapshots import SnapshotBackup
 from dr.core.errors import RefusedError, RequestError
-from dr.core.target import AUTO, NEVER, NEWEST, RecoveryTarget
+from dr.core.target import AUTO, NEVER, NEWEST, LsnTarget, RecoveryTarget, TimeTarget
 from dr.core.target_options import TargetOptions
 from dr.core.wal_names import name_of
+from dr.recovery.run import Recovery
 from dr.recovery.situation import RecoveryBase, Situation, base_of, problems_of_snapshot
 from tests.support.archives import SEGMENT, archive, at, backup, switch, wal
 from tests.support.builders import NOW, a_decision, a_situation, a_snapshot, a_source, an_environment
 
-TARGET = RecoveryTarget(at(200))
+TARGET = TimeTarget(at(200))
 
 
 def snap(number: int, name: str | None = None, **changes: Any) -> SnapshotBackup:
@@ -83,8 +84,8 @@ def test_one_after_the_target_is_no_base_and_the_one_before_it_is() -> None:
     [
         (snap(21), TARGET, "it ended at 2026-04-20 03:30:00 UTC, after the target"),
         (snap(7, fault="it is broken"), TARGET, "it is broken"),
-        (snap(7), RecoveryTarget(lsn=7 * SEGMENT), "it ended at LSN 0/7000138, not before the target"),
-        (snap(7, end_lsn=None), RecoveryTarget(lsn=9 * SEGMENT), "where it ended in the WAL is not known"),
+        (snap(7), LsnTarget(7 * SEGMENT), "it ended at LSN 0/7000138, not before the target"),
+        (snap(7, end_lsn=None), LsnTarget(9 * SEGMENT), "where it ended in the WAL is not known"),
         (snap(40), None, "WAL segment 000000010000000000000028, which it begins with, is not archived"),
         (snap(7, major=16), TARGET, "it is of PostgreSQL 16, and postgres-prod runs 17"),
         (snap(7), replace(TARGET, timeline=2), "timeline 2 does not come by it"),
@@ -125,15 +126,15 @@ def test_a_newer_one_that_is_passed_over_is_said_in_the_plan() -> None:
     files = archive(files=wal([3, 4]))
     decision = a_decision(a_situation(snapshots=(broken,), archive=files))
     warning = "volume snapshot nightly is not used: VolumeSnapshot nightly is not ready to use."
-    assert warning in decision.plan.warnings
+    assert warning in decision.warnings
     assert "volumeSnapshots" not in decision.cluster.manifest["spec"]["bootstrap"]["recovery"]
 
 
 def test_the_plan_and_the_declaration_are_of_the_snapshot() -> None:
     situation = a_situation(snapshots=(a_snapshot(),), archive=archive(files=wal([3, 4])))
     decision = a_decision(situation)
-    assert decision.plan.facts["Base backup"].startswith("volume snapshot nightly, ended 2026-04-27 07:00:00 UTC")
-    detail = next(step.detail for step in decision.plan.steps if step.key == "recover")
+    assert decision.facts["Base backup"].startswith("volume snapshot nightly, ended 2026-04-27 07:00:00 UTC")
+    detail = next(step.detail() for step in Recovery(decision).plan.steps if step.key == "recover")
     assert "from volume snapshot nightly and WAL up to the target" in detail
     recovery = decision.cluster.manifest["spec"]["bootstrap"]["recovery"]
     assert recovery["volumeSnapshots"]["storage"]["name"] == "nightly"

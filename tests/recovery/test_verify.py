@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dr.archive.seal import seal_wal
-from dr.core.errors import AccessError, VerificationError
+from dr.core.errors import AccessError, StepFailedError, VerificationError
 from dr.postgres.psql import Psql
 from dr.recovery.verify import Finding, judge, verify_database, verify_last_commit
 from tests.support.builders import TARGET, TARGET_TIME, an_environment
@@ -79,7 +79,7 @@ def test_a_segment_behind_others_is_waited_for_as_long_as_they_are_archived() ->
 
 def test_where_none_is_archived_any_more_it_is_told_with_the_last_failure() -> None:
     failure = f"{SEGMENT} at 2026-04-27 10:00:00+00"
-    with pytest.raises(AccessError) as failed:
+    with pytest.raises(StepFailedError) as failed:
         _seal(PsqlDouble(SEALED, *[[f"f|5|3|{failure}"]] * 2))
     assert failed.value.code == "wal-not-archived"
     assert "3 segments wait" in failed.value.cause

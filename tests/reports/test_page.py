@@ -2,13 +2,14 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
-from dr.reports.document import Failed, FindingLine, Link, ReportDocument
-from dr.reports.markdown import markdown
-from dr.reports.page import page
-from dr.reports.pictures import element
+import dr.reports
+from dr.core.plan import Phase
+from dr.reports.document import DataLoss, Failed, FindingLine, Link, ReportDocument, Sizes
+from dr.reports.page import markdown, page
 from dr.reports.trend import trend_of
 from tests.support.reports import a_report
 
@@ -71,6 +72,17 @@ def test_what_comes_from_elsewhere_is_text_and_never_markup() -> None:
     assert not any("javascript" in (attributes.get("href") or "") for _, attributes in read.tags)
 
 
+@pytest.mark.parametrize("where", ["javascript:alert(1)", "data:text/html,x", "http://x.test", "//x.test", "a b", EVIL])
+def test_only_web_addresses_and_files_in_the_same_folder_can_be_followed(where: str) -> None:
+    def followed(where: str) -> list[str | None]:
+        read = _Reader(page(a_report(links=(Link(what="x", where=where),))))
+        return [attributes["href"] for tag, attributes in read.tags if tag == "a"]
+
+    assert followed(where) == []
+    for good in ("https://x.test/a?b=1&c=2", "20260427T100000.000000Z-drill.log"):
+        assert followed(good) == [good]
+
+
 def test_markdown_says_the_same_and_is_no_markup_either() -> None:
     told = markdown(a_report())
     for said in ("# drill on prod: done", "**RTO 54 s** of 30 min", "| WAL replay | 30.0 |", "**RPO 42 s**"):
@@ -96,6 +108,61 @@ def test_one_that_failed_early_has_a_page_too(outcome: str) -> None:
     assert {"failed": "Failed", "interrupted": "Stopped"}[outcome] in _Reader(page(bare)).words
 
 
-def test_children_come_in_their_order_and_nothing_is_nothing() -> None:
-    made = element("p", "a", element("b", "c"), "d", None, "e", class_="x", data_of=None)
-    assert (made.text, made[0].text, made[0].tail, made.attrib) == ("a", "c", "de", {"class": "x"})
+def a_full_report() -> ReportDocument:
+    """One that has everything that a report can have, of every kind."""
+    report = a_report(operation="switchover", lost=("three rows",), warnings=("beware",))
+    assert report.rto is not None
+    assert report.rpo is not None
+    return report.model_copy(
+        update={
+            "rto": report.rto.model_copy(
+                update={"goal_seconds": 30.0, "since": "x", "phases": dict.fromkeys(Phase, 9.0)}
+            ),
+            "rpo": report.rpo.model_copy(update={"wanted": True, "seconds": None}),
+            "findings": tuple(FindingLine(name="x", value="y", passed=passed) for passed in (True, False, None)),
+            "steps": (report.steps[0].model_copy(update={"seconds": None}), *report.steps),
+        }
+    )
+
+
+def test_a_report_that_has_everything_is_shown_with_everything() -> None:
+    words = " ".join(_Reader(page(a_full_report())).words.split())
+    for said in (
+        "Switchover on prod Done",
+        "misses the goal of 30 s, from the recovery's beginning to the traffic moved",
+        "RPO not known left out on purpose, by the target",
+        "last recovered commit 2026-04-27 11:59:18 UTC",
+        "Waiting for you 9.0 s 10%",
+        "✔ x y ✘ x y · x y",
+        "Lost three rows Kept postgres-prod, as it is",
+        "What was agreed to Source data/postgres-prod, left as it is beware",
+        "Recover not ended, from 12:00:01 healthy",
+        "Journal: /state/journal/prod.jsonl",
+    ):
+        assert said in words
+    told = markdown(a_full_report())
+    for said in (
+        "**RPO not known**, on purpose: the last",
+        "| Recover | 12:00:01 | not ended | healthy |",
+        "- **!** beware",
+    ):
+        assert said in told
+
+
+def test_what_a_report_lacks_is_not_shown() -> None:
+    sizes = Sizes(base_backup="b", base_backup_bytes=None, wal_segments=0, wal_segment_bytes=16 * 2**20)
+    loss = DataLoss(last_recovered=None, last_acknowledged=None, seconds=0.0, wanted=False, how="compared")
+    bare = a_report(rpo=loss, sizes=sizes, rto=None, kept=(), links=(), versions={}, steps=(), spans=(), facts={})
+    words = " ".join(_Reader(page(bare)).words.split())
+    assert "RPO nothing lost WAL none 0 segments replayed What was checked" in words
+    for missing in ("RTO", "Base backup", "Database", "Steps", "Lost and kept", "Read on", "What happened when"):
+        assert missing not in words
+    assert "Base backup b, of unknown size; 0 WAL segments replayed\n" in markdown(bare)
+
+
+def test_every_phase_has_its_colours() -> None:
+    style = (Path(dr.reports.__file__).parent / "report.css").read_text(encoding="utf-8")
+    for phase in Phase:
+        assert style.count(f"--phase-{phase}: #") == 2, "one by day and one by night"
+        assert f".phase-{phase} {{ fill: var(--phase-{phase}); }}" in style
+    assert style.strip() in page(a_report())

@@ -2,20 +2,29 @@
 
 from datetime import datetime, timedelta
 
-import pytest
-
 from dr.cnpg.progress import Stage
 from dr.core.history import StepEntry
-from dr.reports.phases import RECOVER, TITLES, Mark, Phase, Span, spans, split, whole_incident
-from tests.support.builders import NOW
+from dr.core.plan import RECOVER, Phase, Step
+from dr.reports.phases import TITLES, Mark, Span, spans, split, whole_incident
+from tests.support.builders import NOW, a_step
 
 
 def at(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def step(key: str, began: float, ended: float | None) -> tuple[StepEntry, str]:
-    return StepEntry(key=key, started=at(began), ended=None if ended is None else at(ended)), key.capitalize()
+PHASES = {
+    "stop-writers": Phase.PREPARATION,
+    RECOVER: Phase.KUBERNETES,
+    "verify": Phase.VERIFICATION,
+    "settle": Phase.ENGINE,
+    "switch": Phase.TRAFFIC,
+}
+
+
+def step(key: str, began: float, ended: float | None) -> tuple[StepEntry, Step]:
+    entry = StepEntry(key=key, started=at(began), ended=None if ended is None else at(ended))
+    return entry, a_step(key, phase=PHASES[key])
 
 
 MARKS = [
@@ -86,9 +95,8 @@ def test_a_recovery_of_which_nothing_was_seen_is_one_span() -> None:
     assert [(span.phase, span.what, span.seconds) for span in found] == [(Phase.KUBERNETES, "Recover", 9)]
 
 
-@pytest.mark.parametrize("key", ["switch", "reach", "smoke-test"])
-def test_moving_the_traffic_is_a_phase_of_its_own(key: str) -> None:
-    assert spans(NOW, [step(key, 0, 1)], [], until=at(1), by_engine=True)[0].phase is Phase.TRAFFIC
+def test_the_phase_of_a_step_is_its_own() -> None:
+    assert spans(NOW, [step("switch", 0, 1)], [], until=at(1), by_engine=True)[0].phase is Phase.TRAFFIC
 
 
 def test_every_phase_has_a_name_for_people() -> None:

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from dr.core.plan import Phase
 from dr.health.check import State
 from dr.health.rto import outlook
-from dr.reports.phases import Phase
 from dr.reports.rto import GIB, Coefficients, Measured, coefficients_of, interval_within, learn, measured_of, predict
 from tests.support.archives import archive, at, backup, wal
 from tests.support.builders import NOW, an_environment

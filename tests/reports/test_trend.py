@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from dr.reports.document import ReportDocument
+from dr.reports.page import page
 from dr.reports.pictures import trend_chart
 from dr.reports.trend import trend_of
 from tests.support.builders import NOW
@@ -91,6 +92,15 @@ def test_data_that_does_not_grow_never_misses_the_goal() -> None:
 def test_the_chart_has_a_dot_for_each_drill(now: datetime) -> None:
     chart = trend_chart(trend_of(weekly((1, 60), (2, 100), (3, 140)), goal=1800))
     assert chart is not None
-    assert len(chart.findall("circle")) == 3
-    assert len(chart.findall("line[@class='line']")) == 1
+    assert len(chart.dots) == 3
+    assert chart.line is not None
     assert trend_chart(trend_of([], goal=1800)) is None
+
+
+def test_the_page_shows_the_chart_and_what_it_says() -> None:
+    shown = page(a_report(), trend_of(weekly((10, 420), (20, 820), (30, 1220)), goal=1800))
+    assert shown.count('<circle class="point"') == 3
+    assert shown.count('class="line"') == 1
+    for said in ("goal 30 min", "20 s, and 40 s for each GiB", '<p class="warning">as the data grows'):
+        assert said in shown
+    assert "RTO against" not in page(a_report(), trend_of([], goal=1800))

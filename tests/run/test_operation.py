@@ -11,16 +11,16 @@ from threading import Event
 import pytest
 
 from dr.cli.live import reporter_for
-from dr.core.errors import AccessError, InterruptedOperationError, RefusedError
+from dr.core.errors import AccessError, FaultError, InterruptedOperationError, RefusedError
 from dr.core.history import Outcome
-from dr.core.plan import Plan
+from dr.core.plan import Plan, Step
 from dr.engine.backend import Backend
 from dr.engine.recovery_stack import RecoveryStack
 from dr.kube.api import KubernetesApi
-from dr.run import lease
+from dr.reports.course import Course
+from dr.run import lease, report_keeping
 from dr.run.journal import Journal
-from dr.run.operation import Course, Tools, run_operation
-from dr.run.runner import StepResult
+from dr.run.operation import Tools, run_operation
 from dr.run.session import Session
 from tests.support.builders import NOW, a_holder, a_step, an_environment, lease_object
 from tests.support.doubles import Impatient, KubernetesDouble, a_dead_process, kube_status, serving
@@ -29,7 +29,6 @@ from tests.support.waiting import HANG_SECONDS
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/data/leases/postgres-dr-prod"
 RECORDS = "/api/v1/namespaces/data/configmaps"
 ME, BOB = a_holder(), "bob@ops-2:8"
-PLAN = Plan(operation="switchover", environment="prod", facts={"To": "x"}, steps=(a_step("one"), a_step("two")))
 GO_ON = "python -m dr switchover --env prod"
 
 
@@ -61,7 +60,7 @@ class _Told:
     course: Course
 
     def as_json(self) -> dict[str, object]:
-        return {"steps": [result.fact for result in self.course.results]}
+        return {"steps": [fact for _, _, fact in self.course.steps]}
 
 
 class _Bench:
@@ -76,8 +75,13 @@ class _Bench:
         self._folder = folder
 
     def run(
-        self, two: Callable[[], object] = lambda: None, *, take_over: bool = False, stop: Event | None = None
-    ) -> list[StepResult]:
+        self,
+        two: Callable[[], object] = lambda: None,
+        *,
+        take_over: bool = False,
+        stop: Event | None = None,
+        report: Callable[[Course], _Told] = _Told,
+    ) -> tuple[tuple[str, float, str], ...]:
         """Run the plan, with ``two`` in its second step."""
         session = Session(
             environment=an_environment(),
@@ -88,18 +92,19 @@ class _Bench:
             take_over=take_over,
         )
         journal = Journal(path=self._folder / "prod.jsonl", common={}, records=session.records, user="ann@ops-1")
-        with reporter_for(PLAN, quiet=True) as reporter:
+        steps = (self._step("one"), self._step("two", two))
+        plan = Plan(operation="switchover", environment="prod", facts={"To": "x"}, steps=steps)
+        with reporter_for(plan, quiet=True) as reporter:
             tools = Tools(session=session, stack=self.engine, journal=journal, reporter=reporter)
-            doing = {"one": self._step("one"), "two": self._step("two", two)}
-            return run_operation(tools, PLAN, doing, go_on=GO_ON, report=_Told).course.results
+            return run_operation(tools, plan, go_on=GO_ON, report=report).course.steps
 
-    def _step(self, key: str, then: Callable[[], object] = lambda: None) -> Callable[[], str]:
+    def _step(self, key: str, then: Callable[[], object] = lambda: None) -> Step:
         def do() -> str:
             self.did.append((key, self.holder))
             then()
             return f"fact of {key}"
 
-        return do
+        return a_step(key, do=do)
 
     @property
     def holder(self) -> str:
@@ -135,7 +140,7 @@ def _fail() -> None:
 def test_the_lease_is_held_around_all_steps_and_given_back(bench: _Bench) -> None:
     results = bench.run()
     assert bench.did == [("one", str(ME)), ("two", str(ME))]
-    assert [(result.step.key, result.fact) for result in results] == [("one", "fact of one"), ("two", "fact of two")]
+    assert [(key, fact) for key, _, fact in results] == [("one", "fact of one"), ("two", "fact of two")]
     assert bench.holder == ""
 
 
@@ -256,3 +261,29 @@ def test_a_report_is_left_by_what_ended_well_and_by_what_failed(bench: _Bench, t
     assert [(report["outcome"], report["failed"]["step"]) for report in kept] == [("failed", "two")]
     assert failed.value.stopped is not None
     assert failed.value.stopped.report == str(tmp_path / "prod" / f"{kept[0]['id']}.html")
+
+
+def test_what_fails_after_the_last_step_says_that_all_were_done(bench: _Bench) -> None:
+    """O1."""
+
+    def fail(_: Course) -> _Told:
+        raise KeyError("a fault in the report")
+
+    with pytest.raises(FaultError) as failed:
+        bench.run(report=fail)
+    assert failed.value.stopped is not None
+    assert [step.key for step in failed.value.stopped.done] == ["one", "two"]
+    assert failed.value.stopped.go_on == GO_ON
+
+
+def test_a_report_that_cannot_be_made_hides_no_failure(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """O1."""
+
+    def fail(*_: object) -> str:
+        raise KeyError("a fault in the page")
+
+    monkeypatch.setattr(report_keeping, "page", fail)
+    with pytest.raises(AccessError) as failed:
+        bench.run(_fail)
+    assert failed.value.stopped is not None
+    assert [step.key for step in failed.value.stopped.done] == ["one"]

@@ -1,6 +1,9 @@
 """Where a recovery comes from and what it is called, over generations."""
 
+import pytest
+
 from dr.config.names import PURPOSES, possible_names, scratch_name
+from dr.core.errors import RefusedError
 from dr.run.record import recovered_name, source_of
 from tests.support.builders import a_record, a_recovered, an_environment
 
@@ -21,9 +24,30 @@ def test_before_the_switchover_the_recovered_one_is_no_source() -> None:
     assert source_of(ENVIRONMENT, serving="postgres-prod", record=RECORD) == "postgres-prod"
 
 
-def test_a_cluster_that_is_not_ours_is_no_source() -> None:
-    assert source_of(ENVIRONMENT, serving="somebody-elses", record=RECORD) == "postgres-prod"
+def test_a_recovered_cluster_that_serves_is_the_source_though_no_record_says_so() -> None:
+    """E10."""
+    for serving in ("postgres-prod-recovered", "postgres-prod-recovered-2"):
+        assert source_of(ENVIRONMENT, serving=serving, record=None) == serving
+
+
+def test_what_serves_is_the_source_also_where_another_was_made_the_environments_own() -> None:
+    """E10: the Service was moved back by hand."""
+    closed = RECORD.closed("postgres-prod-recovered")
+    assert source_of(ENVIRONMENT, serving="postgres-prod", record=closed) == "postgres-prod"
+    assert source_of(ENVIRONMENT, serving="", record=closed) == "postgres-prod-recovered"
+
+
+def test_where_the_service_leads_to_no_cluster_it_is_the_configured_one() -> None:
     assert source_of(ENVIRONMENT, serving="", record=RECORD) == "postgres-prod"
+
+
+def test_a_cluster_that_is_not_ours_is_no_source_and_nor_is_a_stale_one_of_ours() -> None:
+    """E10."""
+    with pytest.raises(RefusedError) as refused:
+        source_of(ENVIRONMENT, serving="somebody-elses", record=RECORD)
+    (problem,) = refused.value.problems
+    assert problem.code == "source-unknown"
+    assert "--source somebody-elses" in problem.remedy
 
 
 def test_later_generations_are_numbered_and_take_no_name_that_is_there() -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import UndefinedError
 
 from dr.cnpg.progress import Stage
 from dr.core.errors import AccessError, DrError, InterruptedOperationError
-from dr.core.plan import Plan
+from dr.core.plan import Phase, Plan
 from dr.recovery.verify import loss_by_target
 from dr.reports.document import ReportDocument
-from dr.reports.phases import Mark, Phase
+from dr.reports.phases import Mark
+from dr.run import report_keeping
 from dr.run.journal import Journal
 from dr.run.report_keeping import Evidence, keep_report
 from tests.support.builders import NOW, a_backup, a_step, an_environment
@@ -25,7 +27,11 @@ PLAN = Plan(
     environment="prod",
     facts={"Target": "then"},
     warnings=("mind the gap",),
-    steps=(a_step("recover"), a_step("verify"), a_step("settle")),
+    steps=(
+        a_step("recover", phase=Phase.KUBERNETES),
+        a_step("verify", phase=Phase.VERIFICATION),
+        a_step("settle", phase=Phase.ENGINE),
+    ),
 )
 
 
@@ -145,6 +151,19 @@ def test_a_disk_that_takes_no_report_fails_nothing_and_is_noted(bench: _Bench) -
     assert bench.evidence.kept_at is None
     last = json.loads((bench.folder / "prod.jsonl").read_text().splitlines()[-1])
     assert last["event"] == "report-not-kept"
+
+
+def test_a_page_that_cannot_be_made_fails_nothing_and_is_noted(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def page(*_: object) -> str:
+        raise UndefinedError("'report' has no attribute 'x'")
+
+    monkeypatch.setattr(report_keeping, "page", page)
+    bench.do("recover", 1)
+    bench.end()
+    keep_report(an_environment(), PLAN, bench.journal, bench.evidence)
+    assert bench.evidence.kept_at is None
+    last = json.loads((bench.folder / "prod.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["cause"]) == ("report-not-kept", "'report' has no attribute 'x'")
 
 
 def test_what_has_not_ended_leaves_no_report(bench: _Bench) -> None:

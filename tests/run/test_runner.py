@@ -12,12 +12,23 @@ from dr.core.errors import AccessError, DrError, InterruptedOperationError, Reco
 from dr.core.history import OperationEntry, Outcome
 from dr.core.plan import Plan, Step
 from dr.run.journal import Journal
-from dr.run.runner import Action, StepResult, run_actions
+from dr.run.runner import run_steps
 from tests.support.builders import NOW, a_step
 from tests.support.doubles import RecordsDouble
 
 PLAN = Plan(operation="pitr", environment="prod", facts={"Target": "noon"}, steps=())
-ONE, TWO, THREE = a_step("one", "undo one"), a_step("two", "undo two"), a_step("three")
+
+
+def one(do: Callable[[], str] = lambda: "") -> Step:
+    return a_step("one", "undo one", do=do)
+
+
+def two(do: Callable[[], str] = lambda: "") -> Step:
+    return a_step("two", "undo two", do=do)
+
+
+def three(do: Callable[[], str]) -> Step:
+    return a_step("three", do=do)
 
 
 class _Listener:
@@ -56,9 +67,9 @@ class _Bench:
 
         return do
 
-    def run(self, *actions: Action) -> list[StepResult]:
-        return run_actions(
-            actions,
+    def run(self, *steps: Step) -> tuple[tuple[str, float, str], ...]:
+        return run_steps(
+            steps,
             reporter=self.listener,
             journal=self._journal(),
             clock=lambda: NOW,
@@ -73,9 +84,9 @@ class _Bench:
         journal.begin(PLAN, "python -m dr pitr --continue", NOW)
         return journal
 
-    def failing(self, *actions: Action) -> DrError:
+    def failing(self, *steps: Step) -> DrError:
         with pytest.raises(DrError) as failed:
-            self.run(*actions)
+            self.run(*steps)
         return failed.value
 
     @property
@@ -102,40 +113,40 @@ def _raising(error: Exception) -> Callable[[], str]:
 
 
 def test_the_steps_are_done_in_order_and_told(bench: _Bench) -> None:
-    results = bench.run(Action(step=ONE, do=bench.doing("a")), Action(step=TWO, do=bench.doing("b")))
+    results = bench.run(one(bench.doing("a")), two(bench.doing("b")))
     assert bench.did == ["a", "b"]
     assert bench.listener.told == [("started", "one"), ("a", "one"), ("started", "two"), ("b", "two")]
-    assert [(result.step, result.fact, result.started) for result in results] == [(ONE, "a", NOW), (TWO, "b", NOW)]
+    assert [(key, fact) for key, _, fact in results] == [("one", "a"), ("two", "b")]
 
 
 def test_every_event_is_a_line_of_the_journal(bench: _Bench) -> None:
-    bench.run(Action(step=ONE, do=bench.doing("a")))
+    bench.run(one(bench.doing("a")))
     assert [(line["event"], line["step"]) for line in bench.journal] == [("step-started", "one"), ("step-done", "one")]
     assert all(line["at"] == NOW.isoformat() and line["environment"] == "prod" for line in bench.journal)
     assert bench.journal[1]["fact"] == "a"
 
 
 def test_a_later_run_adds_to_the_journal(bench: _Bench) -> None:
-    bench.run(Action(step=ONE, do=bench.doing("a")))
-    bench.run(Action(step=TWO, do=bench.doing("b")))
+    bench.run(one(bench.doing("a")))
+    bench.run(two(bench.doing("b")))
     assert [line["step"] for line in bench.journal] == ["one", "one", "two", "two"]
 
 
 def test_a_failure_ends_the_run_and_keeps_what_was_done(bench: _Bench) -> None:
     failed = bench.failing(
-        Action(step=ONE, do=bench.doing("a")),
-        Action(step=TWO, do=_raising(RecoveryError("no-target-backup", "why", "do"))),
-        Action(step=THREE, do=bench.doing("c")),
+        one(bench.doing("a")),
+        two(_raising(RecoveryError("no-target-backup", "why", "do"))),
+        three(bench.doing("c")),
     )
     assert (failed.code, bench.did) == ("no-target-backup", ["a"])
     assert failed.stopped is not None
-    assert (failed.stopped.at, failed.stopped.done) == (TWO, (ONE,))
+    assert (failed.stopped.at, failed.stopped.done) == (two().taken, (one().taken,))
     assert failed.stopped.go_on == "python -m dr pitr --continue"
     assert failed.stopped.journal == str(bench.path)
 
 
 def test_a_failure_is_written_down_with_its_cause(bench: _Bench) -> None:
-    bench.failing(Action(step=ONE, do=_raising(RecoveryError("no-target-backup", "why", "do"))))
+    bench.failing(one(_raising(RecoveryError("no-target-backup", "why", "do"))))
     last = bench.journal[-1]
     assert (last["event"], last["step"], last["code"], last["cause"]) == (
         "step-failed",
@@ -149,7 +160,7 @@ def test_a_failure_keeps_the_third_partys_error_behind_it(bench: _Bench) -> None
     behind = OSError("the wire")
     error = AccessError("api-unreachable", "why", "do")
     error.__cause__ = behind
-    assert bench.failing(Action(step=ONE, do=_raising(error))).__cause__ is behind
+    assert bench.failing(one(_raising(error))).__cause__ is behind
 
 
 def test_an_interruption_before_a_step_leaves_it_undone(bench: _Bench) -> None:
@@ -157,11 +168,11 @@ def test_an_interruption_before_a_step_leaves_it_undone(bench: _Bench) -> None:
         raise AssertionError("it was done")
 
     bench.stop.set()
-    failed = bench.failing(Action(step=ONE, do=then_stop))
+    failed = bench.failing(one(then_stop))
     assert isinstance(failed, InterruptedOperationError)
     assert failed.exit_code == 130
     assert failed.stopped is not None
-    assert (failed.stopped.at, failed.stopped.done) == (ONE, ())
+    assert (failed.stopped.at, failed.stopped.done) == (one().taken, ())
     assert bench.listener.told == []
 
 
@@ -170,12 +181,10 @@ def test_an_interruption_in_a_step_counts_it_as_begun(bench: _Bench) -> None:
         bench.stop.set()
         return "came back early"
 
-    failed = bench.failing(
-        Action(step=ONE, do=bench.doing("a")), Action(step=TWO, do=stopping), Action(step=THREE, do=bench.doing("c"))
-    )
+    failed = bench.failing(one(bench.doing("a")), two(stopping), three(bench.doing("c")))
     assert isinstance(failed, InterruptedOperationError)
     assert failed.stopped is not None
-    assert (failed.stopped.at, failed.stopped.done) == (TWO, (ONE,))
+    assert (failed.stopped.at, failed.stopped.done) == (two().taken, (one().taken,))
     assert bench.did == ["a"]
     assert bench.journal[-1]["event"] == "step-failed"
 
@@ -185,7 +194,7 @@ def test_a_step_that_fails_because_it_was_stopped_is_an_interruption(bench: _Ben
         bench.stop.set()
         raise AccessError("exec-interrupted", "interrupted while SQL was running", "repeat the command")
 
-    failed = bench.failing(Action(step=ONE, do=stopping))
+    failed = bench.failing(one(stopping))
     assert isinstance(failed, InterruptedOperationError)
     assert failed.exit_code == 130
     assert failed.stopped is not None
@@ -193,7 +202,7 @@ def test_a_step_that_fails_because_it_was_stopped_is_an_interruption(bench: _Ben
 
 
 def test_the_cluster_keeps_the_operation_with_its_steps(bench: _Bench) -> None:
-    bench.run(Action(step=ONE, do=bench.doing("a")), Action(step=TWO, do=bench.doing("b")))
+    bench.run(one(bench.doing("a")), two(bench.doing("b")))
     entry = bench.entry
     assert (entry.operation, entry.user, entry.go_on) == ("pitr", "ann@ops-1", "python -m dr pitr --continue")
     assert [(step.key, step.fact, step.ended) for step in entry.steps] == [("one", "a", NOW), ("two", "b", NOW)]
@@ -208,7 +217,7 @@ def test_the_cluster_keeps_the_operation_with_its_steps(bench: _Bench) -> None:
     ],
 )
 def test_the_cluster_keeps_how_it_ended(bench: _Bench, error: DrError, outcome: Outcome) -> None:
-    bench.failing(Action(step=ONE, do=bench.doing("a")), Action(step=TWO, do=_raising(error)))
+    bench.failing(one(bench.doing("a")), two(_raising(error)))
     assert (bench.entry.outcome, bench.entry.cause, bench.entry.done) == (outcome, "why", ("one",))
     assert bench.records.record is not None
     assert bench.records.record.unfinished == bench.entry
@@ -223,6 +232,55 @@ def test_a_cluster_that_is_away_for_a_moment_stops_nothing_and_gets_it_all_later
         bench.records.away = None
         return "b"
 
-    bench.run(Action(step=ONE, do=away), Action(step=TWO, do=back))
+    bench.run(one(away), two(back))
     assert [step.fact for step in bench.entry.steps] == ["a", "b"]
     assert "record-not-written" in [line["event"] for line in bench.journal]
+
+
+def _no_room(path: Path) -> None:
+    """What is at ``path`` cannot be written any more: a folder stands in its place."""
+    path.unlink()
+    path.mkdir()
+
+
+def test_a_journal_that_cannot_be_written_stops_nothing_and_is_told(bench: _Bench) -> None:
+    """O1."""
+
+    def fill() -> str:
+        _no_room(bench.path)
+        return "a"
+
+    no = AccessError("forbidden", "no", "do")
+    failed = bench.failing(one(fill), two(_raising(no)))
+    assert failed.code == "forbidden"
+    assert failed.stopped is not None
+    assert (failed.stopped.at, failed.stopped.done) == (two().taken, (one().taken,))
+    assert str(bench.path) in failed.stopped.unwritten
+    assert (bench.entry.outcome, bench.entry.done) == (Outcome.FAILED, ("one",))
+
+
+def test_whatever_the_record_fails_with_the_failure_of_the_step_is_told(bench: _Bench) -> None:
+    """O1."""
+
+    def odd() -> str:
+        bench.records.away = ValueError("no record")  # type: ignore[assignment]
+        raise AccessError("forbidden", "no", "do")
+
+    failed = bench.failing(one(odd))
+    assert failed.code == "forbidden"
+    assert failed.stopped is not None
+    assert "no record" in failed.stopped.unwritten
+
+
+def test_a_journal_that_is_whole_lacks_nothing(bench: _Bench) -> None:
+    failed = bench.failing(one(_raising(AccessError("forbidden", "no", "do"))))
+    assert failed.stopped is not None
+    assert failed.stopped.unwritten == ""
+
+
+def test_an_operation_whose_journal_cannot_be_begun_does_not_begin(bench: _Bench) -> None:
+    """O1."""
+    bench.path.parent.write_text("no folder")
+    with pytest.raises(AccessError) as failed:
+        bench.run(one(bench.doing("a")))
+    assert (failed.value.code, failed.value.stopped, bench.did) == ("state-folder-unusable", None, [])

@@ -110,7 +110,7 @@ def test_the_newest_recovery_is_exported(monitor: Monitor, monkeypatch: pytest.M
         "phase": "recovered",
         "next": "python -m dr switchover --env prod --recovered-name two",
         "cluster": "two",
-        "target": TARGET.rfc3339,
+        "target": TARGET.value,
         "serverName": "two-2",
         "host": "two-rw.data.svc.cluster.local",
     }

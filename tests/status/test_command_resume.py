@@ -4,10 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from dr.core.history import OperationEntry, Outcome
-from dr.main import run
+from dr.finalize.preconditions import FinalizeRequest
+from dr.main import cli, run
+from dr.rebuild.plan import RebuildRequest
+from dr.status.resumption import RESUMED, words_of
+from dr.switchover.plan import MoveRequest
 from tests.support.builders import (
     NOW,
     RECOVERED_HOST,
@@ -15,11 +20,13 @@ from tests.support.builders import (
     a_record,
     a_recovered,
     an_entry,
+    an_environment,
     config_map_of,
     lease_object,
     object_of,
 )
 from tests.support.doubles import Wire, kube_status, nothing_changed
+from tests.support.extractions import an_extract_request
 
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
 RECORD = "/api/v1/namespaces/data/configmaps/postgres-dr-prod"
@@ -86,16 +93,18 @@ def test_the_recorded_options_are_kept_and_json_is_passed_on(
     moving: Path, wire: Wire, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wire.on(f"{CLUSTERS}/again", object_of(a_recovered("again")))
-    _stopped(wire, an_entry("pitr", go_on=f"{PITR} --dry-run"))
+    _stopped(wire, an_entry("pitr", go_on=PITR))
     # That of the fixture's recovered Cluster is another target than the one of the command.
     assert _resume(moving, "--json") == 4
     assert _codes(capsys) == ["recovered-exists"]
     wire.on(f"{CLUSTERS}/again", kube_status(404, "not found", name="x"), status=404)
-    assert _resume(moving, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["plan"]["operation"] == "pitr"
-    assert "2024-05-01 10:00:00 UTC" in told["plan"]["facts"]["Target"]
-    assert "data/again" in told["plan"]["facts"]["Recovered"]
+    assert _resume(moving, "--json") == 2
+    assert _codes(capsys) == ["confirmation-impossible"]
+    assert _resume(moving) == 2
+    told = capsys.readouterr().out
+    assert "Plan: pitr on prod" in told
+    assert "2024-05-01 10:00:00 UTC" in told
+    assert "data/again" in told
 
 
 def test_without_yes_json_cannot_ask(moving: Path, wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,3 +148,69 @@ def test_the_command_that_is_told_can_be_pasted(moving: Path, wire: Wire, capsys
     _stopped(wire, an_entry("pitr", go_on=PITR))
     _resume(moving)
     assert f"Going on: {PITR}" in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(
+    "go_on",
+    [
+        "python -m dr finalize --env prod --yes --confirm postgres-prod --override cluster-last=postgres-prod",
+        f"{PITR} --yes",
+        f"{PITR} --yes=true",
+        f"{PITR} --confirm again",
+        f"{PITR} --override cluster-last=postgres-prod",
+        f"{PITR} --take-over",
+        f"{PITR} --config-dir /tmp/theirs",
+        f"{PITR} --context theirs",
+        f"{PITR} --dry-run",
+        f"{PITR} --env other",
+        PITR.replace("--env prod", "--env other"),
+        PITR.replace("--env prod", ""),
+        PITR.replace(" pitr ", " latest "),
+        f"{PITR} stray",
+        f"{PITR} --backup-id",
+        "python -m dr resume --env prod",
+        "python -m other pitr --env prod",
+        "sh -c true",
+        "python -m dr pitr 'unclosed",
+        "",
+    ],
+)
+def test_what_this_tool_would_not_have_written_is_not_done(
+    moving: Path, wire: Wire, capsys: pytest.CaptureFixture[str], go_on: str
+) -> None:
+    """E18."""
+    _stopped(wire, an_entry("pitr", go_on=go_on))
+    assert _resume(moving, "--yes", "--confirm", "again", "--json") == 4
+    assert _codes(capsys) == ["resume-unexpected"]
+    assert nothing_changed(wire)
+
+
+def test_an_option_cannot_hide_in_another_ones_value() -> None:
+    """E18."""
+    entry = an_entry("finalize", go_on="python -m dr finalize --env prod --branch --yes")
+    assert words_of(entry, "prod") == ["finalize", "--env=prod", "--branch=--yes"]
+
+
+def test_every_option_that_is_resumed_is_one_of_its_command() -> None:
+    """E18."""
+    for operation, options in RESUMED.items():
+        command = cli.get_command(click.Context(cli), operation)
+        assert command is not None
+        flags = {one for param in command.params if getattr(param, "is_flag", False) for one in param.opts}
+        valued = {one for param in command.params for one in param.opts} - flags
+        assert options.flags <= flags - {"--yes", "--take-over", "--dry-run", "--json"}
+        assert options.valued <= valued - {"--confirm", "--override", "--config-dir", "--context"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "go_on"),
+    [
+        ("extract", an_extract_request(swap=True, keep_scratch=True, seal=False).command(an_environment())),
+        ("switchover", MoveRequest(back=False, to="it's", hibernate=True).command(an_environment()).replace("'", "")),
+        ("rollback", MoveRequest(back=True, to="", hibernate=True).command(an_environment())),
+        ("full-rebuild", RebuildRequest(region="r", zone="z", durable="d").command(an_environment())),
+        ("finalize", FinalizeRequest(checkout="/a b", branch="c", push=True).command(an_environment())),
+    ],
+)
+def test_what_an_operation_writes_down_is_understood(operation: str, go_on: str) -> None:
+    assert words_of(an_entry(operation, go_on=go_on), "prod")[0] == operation

@@ -1,5 +1,6 @@
 """Values as the tests need them: everything in order, to be changed by ``dataclasses.replace`` or by a key."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,8 +12,8 @@ from dr.cnpg.cluster import Archiving, ClusterSnapshot
 from dr.cnpg.recovered import RecoveredCluster, derive_recovered_cluster
 from dr.config.environment import Environment, parse_environment
 from dr.core.history import Holder, LeaseSeen, OperationEntry
-from dr.core.plan import Step
-from dr.core.target import RecoveryTarget
+from dr.core.plan import Phase, Step
+from dr.core.target import TimeTarget
 from dr.finalize.dependants import Dependant
 from dr.finalize.preconditions import FinalizeSituation
 from dr.gitops.manifests import ManifestFile, Rewriting
@@ -24,7 +25,7 @@ from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation, deci
 
 NOW = datetime(2026, 4, 27, 12, 0, tzinfo=UTC)
 TARGET_TIME = datetime(2026, 4, 27, 9, 55, tzinfo=UTC)
-TARGET = RecoveryTarget(TARGET_TIME)
+TARGET = TimeTarget(TARGET_TIME)
 LIMIT = timedelta(minutes=20)
 BUCKET = "backups-of-acme"
 BACKUP_URL = f"gs://{BUCKET}/prod"
@@ -164,7 +165,7 @@ def a_situation(**changes: Any) -> Situation:
     """Everything in order for :func:`a_request`."""
     good = Situation(
         seen_at=NOW,
-        source=a_source(),
+        source=a_source(serviceAccountName="postgres"),  # which was let in to the bucket once
         recovered=None,
         recovered_gave_up=False,
         other_clusters=("postgres-prod",),
@@ -227,9 +228,28 @@ def a_record(*clusters: RecoveredCluster, replicas: dict[str, int] | None = None
     return record
 
 
-def a_step(key: str, *undo: str) -> Step:
-    """A step of a plan."""
-    return Step(key=key, title=key.capitalize(), detail=f"the detail of {key}", undo=undo)
+class StepDouble(Step):
+    """A step that does what it is given; :func:`a_step` makes one."""
+
+    key, title, phase, done_when = "", "", Phase.OTHER, ""
+
+    def __init__(self, key: str, undo: tuple[str, ...], do: Callable[[], str], phase: Phase) -> None:
+        self.key, self.title, self.phase = key, key.capitalize(), phase
+        self._undo, self._do = undo, do
+
+    def detail(self) -> str:
+        return f"the detail of {self.key}"
+
+    def undo(self) -> tuple[str, ...]:
+        return self._undo
+
+    def run(self) -> str:
+        return self._do()
+
+
+def a_step(key: str, *undo: str, do: Callable[[], str] = lambda: "", phase: Phase = Phase.OTHER) -> Step:
+    """A step of a plan, which does ``do``."""
+    return StepDouble(key, undo, do, phase)
 
 
 def a_holder(pid: int = 7, host: str = "ops-1") -> Holder:

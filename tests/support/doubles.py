@@ -26,6 +26,8 @@ from dr.run.stores import RecordStore
 from tests.support.builders import config_document
 
 T = TypeVar("T", bound="Wire")
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+"""Where a user asks what it may do: nothing is changed by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +51,16 @@ class Wire:
     asked: list[Asked] = field(default_factory=list)
 
     def on(self, path: str, body: object, *, status: int = 200, method: str = "GET") -> None:
-        """Answer ``path`` with ``body``: JSON, or bytes as they are."""
+        """Answer ``path`` with ``body``: JSON, or bytes as they are. An object of the Kubernetes API has metadata."""
+        if path.startswith(("/api/", "/apis/")) and isinstance(body, dict) and not {"items", "kind"} & body.keys():
+            body = {"metadata": {}, **body}
         self.answers[method, path] = (status, body if isinstance(body, bytes) else json.dumps(body).encode())
 
     def respond(self, asked: Asked) -> tuple[int, bytes]:
         """The answer to a request."""
         missing = (200, b'{"items": []}') if _asks_for_a_list(asked) else (404, b"404 page not found\n")
+        if asked.path == REVIEWS:
+            missing = (201, b'{"spec": {}, "status": {"allowed": true}}')
         return self.answers.get((asked.method, asked.path), missing)
 
     def received(self, method: str) -> list[Asked]:
@@ -271,6 +277,10 @@ LAST_EVENT: dict[str, Any] = {"sequence": 0, "timestamp": 1, "cancelEvent": {}}
 """The event that Pulumi's log of events ends with; without it the Automation API waits five seconds for more."""
 
 
+EMPTY_STATE = 'if arguments[:2] == ["stack", "export"]:\n    print(json.dumps({"version": 3, "deployment": {}}))\n'
+"""What a ``pulumi`` double does that holds nothing."""
+
+
 def write_pulumi(folder: Path, code: str = "", *, version: str = "v3.250.0") -> Path:
     """A program ``pulumi`` that answers ``version``, writes down how it was called, and otherwise does ``code``.
 
@@ -320,7 +330,9 @@ def write_environment(folder: Path, kubeconfig: Path) -> Path:
 
 def nothing_changed(wire: Wire) -> bool:
     """Whether ``wire`` was only looked at."""
-    return all(asked.method == "GET" or asked.query.get("dryRun") == "All" for asked in wire.asked)
+    return all(
+        asked.method == "GET" or asked.query.get("dryRun") == "All" or asked.path == REVIEWS for asked in wire.asked
+    )
 
 
 class RecordsDouble(RecordStore):

@@ -129,9 +129,9 @@ class Extracting:
         decision = self.decide(table, swap=swap)
         stack = MagicMock()
         journal = Journal(path=self.folder / "prod.jsonl", common={}, records=RecordsDouble(), user="ann@ops-1")
-        with reporter_for(decision.plan, quiet=True) as reporter:
-            tools = Tools(session=self._session, stack=stack, journal=journal, reporter=reporter)
-            return Extract(tools, decision).run()
+        extraction = Extract(decision)
+        with reporter_for(extraction.plan, quiet=True) as reporter:
+            return extraction.run(Tools(session=self._session, stack=stack, journal=journal, reporter=reporter))
 
     def failure(self, table: str, *, swap: bool = False) -> DrError:
         """How it ends, where it has to fail."""

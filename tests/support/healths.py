@@ -129,6 +129,7 @@ def a_snapshot(**changes: Any) -> HealthSnapshot:
         argocd=(),
         record=None,
         scratches=(),
+        engine="pulumi 3.250.0; the state of prod can be opened",
         own_ends={},
     )
     return replace(good, **changes)

@@ -109,7 +109,7 @@ class Servers:
     def _reached(self, word: str) -> str:
         """A connection to the scratch Cluster's Service leads to its server."""
         there = f"host={self.scratch.folder} port={self.scratch.port}"
-        return re.sub(r"host=\S+-scratch-rw\S* (.*)sslmode=require", rf"{there} \1", word)
+        return re.sub(r"host='\S+-scratch-rw\S*' (.*)sslmode='require'", rf"{there} \1", word)
 
 
 @contextmanager

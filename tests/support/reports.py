@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from dr.core.plan import Phase
 from dr.reports.document import DataLoss, FindingLine, Link, RecoveryTime, ReportDocument, Sizes, SpanLine, StepLine
-from dr.reports.phases import Phase
 from tests.support.builders import NOW
 
 _SPANS = (

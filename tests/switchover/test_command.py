@@ -15,12 +15,13 @@ from tests.support.builders import (
     SOURCE_HOST,
     a_record,
     a_recovered,
+    an_entry,
     cluster_object,
     config_map_of,
     lease_object,
     object_of,
 )
-from tests.support.doubles import Wire, kube_status, nothing_changed
+from tests.support.doubles import REVIEWS, Wire, kube_status, nothing_changed, write_pulumi
 
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
 RECOVERED = f"{CLUSTERS}/postgres-prod-recovered"
@@ -191,12 +192,77 @@ def test_another_context_is_refused_before_anything_is_asked(
     assert wire.asked == []
 
 
-def test_a_state_that_another_run_holds_is_told_and_can_be_taken_over(
-    ready: Path, own_home: Path, wire: Wire, capsys: pytest.CaptureFixture[str]
-) -> None:
+def _locked(own_home: Path) -> Path:
     lock = own_home / "state" / "pulumi" / ".pulumi" / "locks" / "organization" / "postgres-dr" / "prod" / "x.json"
     lock.parent.mkdir(parents=True)
     lock.write_text(json.dumps({"username": "bob", "hostname": "ops-2", "pid": 8}))
+    return lock
+
+
+@pytest.mark.parametrize("more", [["--dry-run"], ["--yes", "--confirm", "postgres-prod-recovered"]], ids=str)
+def test_who_is_at_work_is_told_and_not_the_lock_that_they_hold(
+    ready: Path, own_home: Path, wire: Wire, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    """E35."""
+    _locked(own_home)
+    wire.on(LEASE, lease_object("bob@ops-2:8"))
+    entry = an_entry("switchover").step_started("fence", NOW)
+    _record(wire, VERIFIED.with_operation(entry))
+    assert _move(ready, "switchover", *more, "--json") == 4
+    (problem,) = _json(capsys)["problems"]
+    assert problem["code"] in {"another-operator", "lease-stale"}
+    assert "bob@ops-2:8" in problem["cause"]
+    assert "with switchover, in its step fence" in problem["cause"]
+    assert nothing_changed(wire)
+
+
+def test_all_that_a_run_needs_is_looked_at_before_the_plan_and_told_at_once(
+    ready: Path, wire: Wire, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """O4."""
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", str(ready / "gone"))
+    monkeypatch.setenv("DR_STATE_DIR", str(ready / "Pulumi.prod.yaml" / "state"))
+    monkeypatch.setenv("PATH", str(ready / "nowhere"))
+    wire.on(REVIEWS, {"spec": {}, "status": {"allowed": False}}, method="POST", status=201)
+    assert _move(ready, "switchover", "--dry-run", "--json") == 4
+    told = [problem["code"] for problem in _json(capsys)["problems"]]
+    assert told == ["passphrase-missing", "pulumi-missing", "state-folder-unusable", "forbidden"]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("print('error: incorrect passphrase', file=sys.stderr); sys.exit(1)", "passphrase-wrong"),
+        ("print('error: dial tcp: no such host', file=sys.stderr); sys.exit(1)", "state-unreadable"),
+        ("print('<html>')", "state-unreadable"),
+    ],
+)
+def test_the_state_is_opened_before_the_plan_is_shown(
+    ready: Path, own_home: Path, capsys: pytest.CaptureFixture[str], code: str, told: str
+) -> None:
+    """O4."""
+    (own_home / "state" / "pulumi").mkdir(parents=True)
+    write_pulumi(ready / "bin", f"if arguments[:2] == ['stack', 'export']:\n    {code}\n")
+    assert _move(ready, "switchover", "--dry-run", "--json") == 6
+    assert [problem["code"] for problem in _json(capsys)["problems"]] == [told]
+
+
+def test_a_provider_that_is_missing_and_cannot_be_installed_is_told_before_the_plan(
+    ready: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """O4."""
+    code = "if arguments[0] == 'plugin':\n    print('no route', file=sys.stderr); sys.exit(1)\n"
+    write_pulumi(ready / "bin", code)
+    assert _move(ready, "switchover", "--dry-run", "--json") == 6
+    (problem,) = _json(capsys)["problems"]
+    assert (problem["code"], "no route" in problem["cause"]) == ("provider-missing", True)
+
+
+def test_a_state_that_another_run_holds_is_told_and_can_be_taken_over(
+    ready: Path, own_home: Path, wire: Wire, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = _locked(own_home)
     assert _move(ready, "switchover", "--dry-run", "--json") == 6
     assert _json(capsys)["problems"][0]["code"] == "state-locked"
     assert _move(ready, "switchover", "--dry-run", "--take-over", "--json") == 0

@@ -11,7 +11,9 @@ from dr.cnpg.cluster import ClusterSnapshot, cluster_behind, read_write_host
 from dr.core.errors import Problem, RefusedError
 from dr.core.target import LaterCommits
 from dr.gitops.argocd import Manager
+from dr.postgres.clients import Client
 from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation
+from dr.switchover.run import Move
 from tests.support.builders import (
     NOW,
     RECOVERED_HOST,
@@ -29,6 +31,9 @@ from tests.support.builders import (
 ALL = ["remember", "stop-writers", "fence", "unfence", "switch", "reach", "start-workloads", "smoke-test", "back-up"]
 BACK = ALL[:-1]
 RECOVERED, UNHEALTHY = as_seen(a_recovered()), as_seen(a_recovered(), healthy=False)
+A_CLIENT = Client(
+    database="shop", role="keeper", application="psql", address="10.1.2.3", kind="client backend", count=1
+)
 SOME = LaterCommits(count=3, last=NOW, complete=True)
 
 
@@ -45,11 +50,11 @@ def _moved(**changes: Any) -> TrafficSituation:
 
 
 def _keys(decision: MoveDecision) -> list[str]:
-    return [step.key for step in decision.plan.steps]
+    return [step.key for step in Move(decision).plan.steps]
 
 
 def _undo(decision: MoveDecision, key: str) -> tuple[str, ...]:
-    return next(step.undo for step in decision.plan.steps if step.key == key)
+    return next(step.undo() for step in Move(decision).plan.steps if step.key == key)
 
 
 def _problems(situation: TrafficSituation, **request: Any) -> list[Problem]:
@@ -68,7 +73,7 @@ def test_a_switchover_goes_from_where_the_service_points_to_the_recovered_cluste
     assert (decision.before, decision.host) == (SOURCE_HOST, RECOVERED_HOST)
     assert decision.fence is not None
     assert decision.fence.name == "postgres-prod"
-    assert decision.plan.operation == "switchover"
+    assert Move(decision).plan.operation == "switchover"
 
 
 def test_a_rollback_is_the_same_with_the_ends_swapped() -> None:
@@ -77,7 +82,7 @@ def test_a_rollback_is_the_same_with_the_ends_swapped() -> None:
     assert (decision.before, decision.host) == (RECOVERED_HOST, SOURCE_HOST)
     assert decision.fence is not None
     assert decision.fence.name == "postgres-prod-recovered"
-    assert decision.plan.operation == "rollback"
+    assert Move(decision).plan.operation == "rollback"
 
 
 def test_a_rollback_before_a_switchover_fences_nothing_and_starts_the_workloads() -> None:
@@ -141,7 +146,7 @@ def test_the_way_back_asks_for_neither_health_nor_verification() -> None:
 
 
 def test_the_plan_shows_what_the_operator_has_to_recognise() -> None:
-    facts = a_move(a_traffic_situation(later=SOME)).plan.facts
+    facts = a_move(a_traffic_situation(later=SOME)).facts
     assert "context acme-prod" in facts["Environment"]
     assert facts["Service"] == "data/prod-postgres"
     assert (facts["From"], facts["To"]) == (SOURCE_HOST, RECOVERED_HOST)
@@ -152,42 +157,42 @@ def test_the_plan_shows_what_the_operator_has_to_recognise() -> None:
 
 def test_hibernating_the_old_cluster_is_shown_in_the_plan() -> None:
     decision = a_move(hibernate=True)
-    assert "hibernated" in decision.plan.facts["Left"]
-    (step,) = [step for step in decision.plan.steps if step.key == "fence"]
-    assert step.detail.startswith("hibernate postgres-prod")
+    assert "hibernated" in decision.facts["Left"]
+    (step,) = [step for step in Move(decision).plan.steps if step.key == "fence"]
+    assert step.detail().startswith("hibernate postgres-prod")
 
 
 def test_where_nothing_is_left_nothing_is_left_behind() -> None:
-    facts = a_move(a_traffic_situation(reached=a_source(), later=SOME), back=True).plan.facts
+    facts = a_move(a_traffic_situation(reached=a_source(), later=SOME), back=True).facts
     assert "Left" not in facts
     assert "Left behind" not in facts
 
 
 def test_a_switchover_whose_left_transactions_are_known_warns_of_nothing() -> None:
-    assert a_move(a_traffic_situation(later=SOME)).plan.warnings == ()
+    assert a_move(a_traffic_situation(later=SOME)).warnings == ()
 
 
 @pytest.mark.parametrize("back", [False, True])
 def test_transactions_that_could_not_be_counted_are_warned_of(back: bool) -> None:
     situation = _moved() if back else a_traffic_situation()
-    (warning,) = a_move(situation, back=back).plan.warnings
+    (warning,) = a_move(situation, back=back).warnings
     assert "could not be counted" in warning
 
 
 def test_what_was_written_since_the_switchover_is_warned_of_before_going_back() -> None:
-    (warning,) = a_move(_moved(later=SOME), back=True).plan.warnings
+    (warning,) = a_move(_moved(later=SOME), back=True).warnings
     assert "does not come along" in warning
     assert "postgres-prod-recovered" in warning
 
 
 def test_going_back_when_nothing_was_written_warns_of_nothing() -> None:
     nothing = LaterCommits(count=0, last=None, complete=True)
-    assert a_move(_moved(later=nothing), back=True).plan.warnings == ()
+    assert a_move(_moved(later=nothing), back=True).warnings == ()
 
 
 def test_a_deployment_of_argo_cd_is_warned_of_by_name() -> None:
     workloads = {"api": replace(a_workload("api"), argo_managed=True), "worker": a_workload("worker")}
-    (warning,) = a_move(a_traffic_situation(later=SOME, workloads=workloads)).plan.warnings
+    (warning,) = a_move(a_traffic_situation(later=SOME, workloads=workloads)).warnings
     assert "Argo CD" in warning
     assert "manages api and" in warning
 
@@ -231,7 +236,7 @@ def test_the_way_back_of_a_switchover_is_a_rollback() -> None:
 
 def test_the_way_back_of_a_rollback_is_none_of_itself() -> None:
     decision = a_move(_moved(), back=True)
-    assert not any("rollback" in command for step in decision.plan.steps for command in step.undo)
+    assert not any("rollback" in command for step in Move(decision).plan.steps for command in step.undo())
 
 
 def test_the_workloads_are_stopped_by_hand_with_the_environments_context() -> None:
@@ -285,4 +290,21 @@ def test_a_service_that_leads_elsewhere_leaves_nobody_fenced_and_that_is_said() 
     # GIVEN a Service that points to something that is no Cluster of this namespace, such as a pooler or an IP's name
     situation = a_traffic_situation(external_name="db.acme.test", left=None, later=None)
     # THEN the operator is told that the old database is not kept from writing
-    assert any("db.acme.test" in warning for warning in a_move(situation).plan.warnings)
+    assert any("db.acme.test" in warning for warning in a_move(situation).warnings)
+
+
+def test_who_else_is_connected_to_the_cluster_that_is_left_is_named() -> None:
+    """E7: no step but the fence stops them."""
+    decision = a_move(a_traffic_situation(clients=(A_CLIENT,), later=SOME))
+    assert any("keeper from 10.1.2.3" in warning and "postgres-prod" in warning for warning in decision.warnings)
+    assert not any("Also connected" in warning for warning in a_move().warnings)
+
+
+def test_what_the_recovered_one_came_from_is_fenced_also_where_the_service_was_moved_by_other_hands() -> None:
+    """E9."""
+    decision = a_move(a_traffic_situation(external_name=RECOVERED_HOST, left=a_source(), later=SOME))
+    assert decision.fence is not None
+    assert decision.fence.name == "postgres-prod"
+    assert "fence" in _keys(decision)
+    assert decision.facts["Left behind"].startswith("3 transactions")
+    assert any("points to postgres-prod-recovered already" in warning for warning in decision.warnings)

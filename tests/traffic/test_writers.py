@@ -10,9 +10,11 @@ from dr.kube.api import KubernetesApi
 from dr.kube.objects import ObjectKey
 from dr.run.record import Record
 from dr.run.session import Session
-from dr.traffic.writer_steps import SelfStarter, hold_step, release_step, to_release
+from dr.switchover.run import Move
+from dr.traffic.steps import LetGo, hold_where_needed
+from dr.traffic.writer_steps import SelfStarter, to_release
 from dr.traffic.writers import hold, let_go, list_self_starters
-from tests.support.builders import NOW, a_holder, an_environment
+from tests.support.builders import NOW, a_holder, a_move, an_environment
 from tests.support.doubles import Asked, Impatient, KubernetesDouble, kube_status, serving
 
 CRON_JOBS = "/apis/batch/v1/namespaces/prod/cronjobs"
@@ -194,9 +196,10 @@ def test_a_plan_names_what_is_held_and_what_is_let_go() -> None:
     resting = SelfStarter(kind="CronJob", namespace="prod", name="resting", setting=True)
     report = SelfStarter(kind="CronJob", namespace="prod", name="report", setting=None)
     pool = SelfStarter(kind="Pooler", namespace="data", name="pool", setting=None, cluster="postgres-prod")
-    (step,) = hold_step([resting, report, pool])
-    assert step.detail == "suspend CronJob prod/report, pause Pooler data/pool"
-    assert list(hold_step([resting])) == []
+    op = Move(a_move())
+    (step,) = hold_where_needed(op, [resting, report, pool])
+    assert step.detail() == "suspend CronJob prod/report, pause Pooler data/pool"
+    assert list(hold_where_needed(op, [resting])) == []
     held = {str(report): None, str(pool): None}
     assert to_release([resting, report, pool], held, serving="postgres-prod-recovered") == (report,)
-    assert list(release_step([])) == []
+    assert LetGo(op, [report], serving="postgres-prod").detail() == "as before: CronJob prod/report"

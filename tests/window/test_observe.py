@@ -6,7 +6,7 @@ import pytest
 
 from dr.archive.window import problems_of_end
 from dr.core.errors import Problem
-from dr.core.target import RecoveryTarget
+from dr.core.target import LsnTarget, RecoveryTarget, TimeTarget, XidTarget
 from dr.recovery.preconditions import preconditions
 from tests.support.archives import SEGMENT, archive, at, backup, wal
 from tests.support.builders import a_request, a_situation, a_source, an_environment
@@ -19,27 +19,23 @@ def _problems(target: RecoveryTarget | None) -> list[Problem]:
     return list(problems_of_end(ARCHIVE, ARCHIVE.backups[0], target))
 
 
-@pytest.mark.parametrize(
-    "target", [RecoveryTarget(at(50)), RecoveryTarget(at(70)), RecoveryTarget(lsn=6 * SEGMENT + 1)]
-)
+@pytest.mark.parametrize("target", [TimeTarget(at(50)), TimeTarget(at(70)), LsnTarget(6 * SEGMENT + 1)])
 def test_a_target_that_nothing_archived_can_reach_is_refused_with_the_nearest(target: RecoveryTarget) -> None:
     (problem,) = _problems(target)
     assert problem.code == "target-after-archive"
     assert "000000010000000000000005" in problem.cause
     assert "dr latest" in problem.remedy
-    nearest = "LSN 0/6000000" if target.lsn else RecoveryTarget(at(50)).rfc3339
+    nearest = "LSN 0/6000000" if isinstance(target, LsnTarget) else TimeTarget(at(50)).value
     assert nearest in problem.remedy
 
 
-@pytest.mark.parametrize(
-    "target", [None, RecoveryTarget(at(49)), RecoveryTarget(lsn=6 * SEGMENT), RecoveryTarget(xid=9)]
-)
+@pytest.mark.parametrize("target", [None, TimeTarget(at(49)), LsnTarget(6 * SEGMENT), XidTarget(9)])
 def test_what_may_be_reached_is_left_to_the_recovery(target: RecoveryTarget | None) -> None:
     assert _problems(target) == []
 
 
 def test_the_end_is_that_of_the_timeline_that_the_recovery_follows() -> None:
-    assert _problems(RecoveryTarget(at(70), timeline=9)) == []
+    assert _problems(TimeTarget(at(70), timeline=9)) == []
 
 
 @pytest.mark.parametrize(
@@ -56,7 +52,7 @@ def test_a_source_that_lives_can_still_add_to_its_archive_unless_that_is_left_ou
     *, alive: bool, seal: bool, insists: bool, remedy: str | None
 ) -> None:
     base = backup(1)
-    late = RecoveryTarget(at(70))
+    late = TimeTarget(at(70))
     situation = a_situation()
     catalogue = situation.catalogue
     assert catalogue is not None

@@ -1,0 +1,150 @@
+"""What was committed in one Cluster and is not in another: counted in its WAL, from where their histories part.
+
+It follows from the two databases as they are now, not from what this tool did once: a Service that was moved by other
+hands, a second rollback, or a switchover that was resumed after days change nothing in it. The WAL is read by
+PostgreSQL's own programs in the instance's pod, which are there while the instance is fenced, too.
+"""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+from dr.archive.fork import Lineage, Stretch, fork
+from dr.archive.promise import read_history
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.recovered import SOURCE_ANNOTATION
+from dr.core.errors import AccessError
+from dr.core.target import LaterCommits
+from dr.kube.api import KubernetesApi
+from dr.kube.pod_exec import PodExec
+from dr.postgres.psql import CONTAINER
+
+_LINEAGE_SECONDS = 20
+_COUNT_SECONDS = 120
+
+# The newest history file is the current timeline's; pg_control may name an older one until the next checkpoint.
+_LINEAGE = r"""
+cd "$PGDATA/pg_wal" || exit 1
+newest=$(find . -maxdepth 1 -name '????????.history' -printf '%f\n' | sort | tail -n 1)
+LC_ALL=C pg_controldata "$PGDATA" | awk -F': *' '
+  /^Latest checkpoint.s TimeLineID:/ { print $2 } /^Bytes per WAL segment:/ { print $2 }'
+echo "${newest%.history}"
+if [ -n "$newest" ]; then cat "$newest"; fi
+"""
+
+# Arguments: the segment size, the first position and the first transaction ID that count, both as 16 hexadecimal
+# digits, then a timeline, where to begin and where to end ("" for as far as there is WAL) for each stretch.
+# A stretch begins with its segment: the piece of it that the timeline before has is there as well, and counts once.
+# pg_waldump ends at the end of what is written with an error, which is no failure here. mawk has no numbers of 64 bits.
+_COUNT = r"""
+cd "$PGDATA/pg_wal" || exit 1
+size=$1 since=$2 first=$3; shift 3
+while [ $# -gt 0 ]; do
+  timeline=$1 begin=$2 end=$3; shift 3
+  name() { printf '%08X%08X%08X' "$timeline" $(($1 / (4294967296 / size))) $(($1 % (4294967296 / size))); }
+  number=$((begin / size))
+  if ! [ -f "$(name $number)" ]; then
+    echo lost
+    oldest=$(find . -maxdepth 1 -type f -printf '%f\n' | grep -xE "$(printf '%08X' "$timeline")[0-9A-F]{16}" |
+      awk -v after="$(name $number)" '$0 > after' | sort | head -n 1)
+    [ -n "$oldest" ] || continue
+    number=$((16#${oldest:8:8} * (4294967296 / size) + 16#${oldest:16:8}))
+  fi
+  at=$((number * size))
+  TZ=UTC pg_waldump -r Transaction -p . -t "$timeline" -s "$(printf '%X/%X' $((at >> 32)) $((at & 4294967295)))" \
+    ${end:+-e "$(printf '%X/%X' $((end >> 32)) $((end & 4294967295)))"} 2>/dev/null
+done | awk -v since="$since" -v first="$first" '
+  function wide(text) { while (length(text) < 8) text = "0" text; return text }
+  $0 == "lost" { lost = 1 }
+  match($0, /desc: COMMIT(_PREPARED [0-9]+:)? [0-9-]+ [0-9:.]+ UTC/) {
+    words = split(substr($0, RSTART, RLENGTH), word, " "); when = word[words - 2] " " word[words - 1]
+    match($0, /lsn: [0-9A-F]+\/[0-9A-F]+/); split(substr($0, RSTART + 5, RLENGTH - 5), half, "/")
+    at = wide(half[1]) wide(half[2])
+    match($0, /tx: *[0-9]+/); id = substr($0, RSTART, RLENGTH); sub(/tx: */, "", id)
+    if (words > 4) { id = word[3]; sub(/:/, "", id) }
+    if (at >= since && !seen[at]++ && (first == "" || (id - first + 4294967296) % 4294967296 < 2147483648)) {
+      count++; if (when > last) last = when } }
+  END { printf "%d|%s|%d\n", count, last, lost }'
+"""
+
+
+def left_behind(
+    api: KubernetesApi,
+    left: ClusterSnapshot,
+    other: ClusterSnapshot,
+    clusters: Collection[ClusterSnapshot],
+    *,
+    first: int | None = None,
+) -> LaterCommits | None:
+    """The transactions that were committed in ``left`` and are not in ``other``; None where that cannot be counted.
+
+    ``clusters`` are all that are there: who was recovered from whom. ``first`` is the transaction ID from which on
+    transactions of ``left`` count, as far as it is known: what a recovery commits before it is used is nobody's.
+
+    Not knowing is no reason to stop, so no error is raised: who asks says that it is not known.
+    """
+    try:
+        mine, size = _lineage(api, left)
+        theirs, _ = _lineage(api, other)
+        parted = fork(mine, theirs, related=_related(left, other, clusters))
+        if parted is None:
+            return None
+        return _count(api, left, size, parted.lsn, mine.from_position(parted.timeline, parted.lsn), first)
+    except (AccessError, ValueError):
+        return None
+
+
+def _related(one: ClusterSnapshot, other: ClusterSnapshot, clusters: Collection[ClusterSnapshot]) -> bool:
+    """Whether one of them was recovered from the other, by the chain of what they were recovered from."""
+    sources = {cluster.name: cluster.annotations.get(SOURCE_ANNOTATION, "") for cluster in (*clusters, one, other)}
+
+    def comes_from(name: str, ancestor: str) -> bool:
+        seen: set[str] = set()
+        while name and name not in seen:
+            seen.add(name)
+            name = sources.get(name, "")
+            if name == ancestor:
+                return True
+        return False
+
+    return comes_from(one.name, other.name) or comes_from(other.name, one.name)
+
+
+def _lineage(api: KubernetesApi, cluster: ClusterSnapshot) -> tuple[Lineage, int]:
+    """Its timelines, and its segment size in bytes. Raises AccessError or ValueError."""
+    current, size, newest, *lines = _run(api, cluster, _LINEAGE, (), limit=_LINEAGE_SECONDS).splitlines()
+    history = read_history("\n".join(lines))
+    timeline = max(int(current), int(newest, 16) if newest else 1)
+    if timeline != 1 and not (newest and int(newest, 16) == timeline and history):
+        raise ValueError(f"no history of timeline {timeline}")
+    return Lineage(history=history, current=timeline), int(size)
+
+
+def _count(
+    api: KubernetesApi,
+    cluster: ClusterSnapshot,
+    size: int,
+    since: int,
+    stretches: Collection[Stretch],
+    first: int | None,
+) -> LaterCommits:
+    words = [str(size), f"{since:016X}", "" if first is None else str(first % 2**32)]
+    for stretch in stretches:
+        words += [str(stretch.timeline), str(stretch.begin), "" if stretch.end is None else str(stretch.end)]
+    count, last, lost = _run(api, cluster, _COUNT, words, limit=_COUNT_SECONDS).strip().split("|")
+    return LaterCommits(
+        count=int(count),
+        last=datetime.fromisoformat(last).replace(tzinfo=UTC) if last else None,
+        complete=lost == "0",
+    )
+
+
+def _run(api: KubernetesApi, cluster: ClusterSnapshot, script: str, words: Collection[str], *, limit: float) -> str:
+    pod = cluster.primary or f"{cluster.name}-1"
+    ran = PodExec(api, namespace=cluster.namespace, pod=pod, container=CONTAINER).run(
+        ["bash", "-c", script, "left-behind", *words],
+        what=f"read the WAL of {cluster.namespace}/{pod}",
+        limit=limit,
+    )
+    if ran.code != 0:
+        raise ValueError(ran.errors)
+    return ran.output

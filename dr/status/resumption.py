@@ -1,0 +1,84 @@
+"""What ``dr resume`` does of a recorded command: whoever may write the record must not be able to have more done.
+
+The record is a ConfigMap, or an object in a bucket. Of its text only what this tool writes there itself is taken: an
+operation of its own, with that operation's own options, on this environment. Agreement (``--yes``, ``--confirm``), the
+guard's overrides and another configuration are never among them. Pure.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from dr.core.errors import Problem, RefusedError
+from dr.core.history import OperationEntry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What an operation is asked for by: options with a value, and those without."""
+
+    valued: frozenset[str]
+    flags: frozenset[str]
+
+
+def _options(valued: str, flags: str = "") -> Options:
+    named = (frozenset(f"--{name}" for name in names.split()) for names in (f"env {valued}", flags))
+    return Options(valued=next(named), flags=next(named))
+
+
+_SOURCE = "source recovered-name source-manifest snapshot"
+RESUMED: Mapping[str, Options] = {
+    "pitr": _options(
+        f"target-time target-lsn target-xid target-name backup-id timeline expect-table {_SOURCE}",
+        "target-immediate exclusive skip-seal switchover continue",
+    ),
+    "latest": _options(_SOURCE, "skip-seal switchover continue"),
+    "extract": _options("table target-time source source-manifest", "swap keep-scratch skip-seal"),
+    "full-rebuild": _options("region zone durable"),
+    "switchover": _options("recovered-name", "hibernate-old"),
+    "rollback": _options("", "hibernate-old"),
+    "finalize": _options("checkout branch", "push"),
+}
+"""The operations that are written down to be resumed: what each ``command`` of theirs makes."""
+
+
+def words_of(entry: OperationEntry, environment: str) -> list[str]:
+    """The words of the command that goes on with ``entry``, without the program: the operation, then its options, each
+    with its value in one word. Raises RefusedError ``resume-unexpected`` where it is none that this tool writes.
+    """
+    try:
+        python, dash, dr, operation, *rest = shlex.split(entry.go_on)
+    except ValueError:
+        raise _unexpected(entry, "it is no command") from None
+    known = RESUMED.get(operation)
+    if (python, dash, dr) != ("python", "-m", "dr") or known is None or operation != entry.operation:
+        raise _unexpected(entry, f"it is not the operation {entry.operation}")
+    found = list(_read(entry, known, rest))
+    if f"--env={environment}" not in found:
+        raise _unexpected(entry, f"it is not for {environment}")
+    return [operation, *found]
+
+
+def _read(entry: OperationEntry, known: Options, words: list[str]) -> Iterator[str]:
+    left = iter(words)
+    seen: set[str] = set()
+    for word in left:
+        value = next(left, None) if word in known.valued else ""
+        if word in seen or value is None or word not in known.valued | known.flags:
+            raise _unexpected(entry, f"{word} is not an option that it would have there")
+        seen.add(word)
+        yield f"{word}={value}" if word in known.valued else word
+
+
+def _unexpected(entry: OperationEntry, why: str) -> RefusedError:
+    return RefusedError(
+        [
+            Problem(
+                code="resume-unexpected",
+                cause="what is recorded to go on with is no command that this tool writes there: "
+                f"{entry.go_on[:300]!r}; {why}",
+                remedy="find out who changed the record; then give the command yourself: python -m dr status shows "
+                "where things stand",
+            )
+        ]
+    )

@@ -1,0 +1,253 @@
+"""The steps of a switchover and a rollback, and what they share."""
+
+from collections.abc import Callable
+
+from dr.cnpg.backups import take_first_backup
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.clusters import list_clusters
+from dr.cnpg.fencing import fence, unfence
+from dr.core.errors import EngineError, StepFailedError
+from dr.core.plan import Phase, StepOf
+from dr.gitops.argocd_pause import release
+from dr.guard.check import judge
+from dr.kube import workloads
+from dr.run.operation import Operation, Tools
+from dr.run.record import Record
+from dr.stacks.declaration import Declaration
+from dr.switchover.plan import MoveDecision
+from dr.traffic.name_check import await_ok, await_same_address, log_in, pod_of
+from dr.traffic.writer_steps import scale_commands
+from dr.traffic.writers import check_stopped, start_writers
+
+_FENCE_SECONDS = 120
+_SWITCH_SECONDS = 180
+_NAME_SECONDS = 90
+_LOGIN_SECONDS = 60
+_SMOKE_SECONDS = 60
+
+
+class Moving(Operation):
+    """What the steps share: what was decided, the record, and the Service that they move."""
+
+    tools: Tools
+
+    def __init__(self, decision: MoveDecision, *, patience: float | None = None) -> None:
+        self.decision = decision
+        self.patience = patience
+        self.smoke = ""
+        self.way_back = () if decision.request.back else (f"python -m dr rollback --env {decision.environment.name}",)
+        super().__init__(decision.request.operation, decision)
+
+    def change(self, change: Callable[[Record], Record]) -> Record:
+        """The record as it is kept once it is changed. Raises AccessError."""
+        return self.session.records.change(change, now=self.session.clock())
+
+    def declaration(self, record: Record) -> Declaration:
+        """What ``record`` has Pulumi declare."""
+        return record.declaration({one.name for one in list_clusters(self.session.api, self.environment.namespace)})
+
+    def check_service(self) -> str:
+        """See that the Service points to where it was declared to. Raises StepFailedError ``service-put-back``."""
+        environment = self.environment
+        now = workloads.external_name(self.session.api, environment.namespace, environment.service)
+        if now != self.decision.host:
+            raise StepFailedError(
+                "service-put-back",
+                f"the Service {environment.service} points to {now} again, after it was declared to point to "
+                f"{self.decision.host}",
+                "something puts it back (Argo CD? a sync by hand?): keep it away, then repeat the command",
+            )
+        return f"{environment.service} points to {now}"
+
+
+class Remember(StepOf[Moving]):
+    key, title, phase = "remember", "Remember", Phase.PREPARATION
+    done_when = "the record is written"
+
+    def detail(self) -> str:
+        environment = self.op.environment
+        record = f"{environment.namespace}/postgres-dr-{environment.name}"
+        return f"replica counts and where the Service points, in ConfigMap {record}"
+
+    def run(self) -> str:
+        decision = self.op.decision
+        counts = {workload.name: workload.replicas for workload in decision.workloads}
+
+        def change(record: Record) -> Record:
+            counted = record.with_replicas(counts)
+            return counted if decision.request.back else counted.leaving(decision.before, towards=decision.host)
+
+        record = self.op.change(change)
+        # The switch is previewed while the writers are stopped: what is to come is known by now.
+        self.op.tools.stack.foresee(self.op.declaration(record.pointing_to(decision.host)))
+        return f"{decision.before} before"
+
+
+class Fence(StepOf[Moving]):
+    key, title, phase = "fence", "Keep the old one still", Phase.TRAFFIC
+    done_when = "none of its instances serves any more"
+
+    def detail(self) -> str:
+        how = "hibernate" if self.op.decision.request.hibernate else "fence"
+        return f"{how} {self._old.name}, so that nothing is written there unseen"
+
+    def undo(self) -> tuple[str, ...]:
+        return self.op.way_back
+
+    def run(self) -> str:
+        old, session, hibernate = self._old, self.op.session, self.op.decision.request.hibernate
+        self.op.change(lambda record: record.with_fenced(old.name, fenced=True))
+        fence(
+            session.api,
+            old.namespace,
+            old.name,
+            hibernate=hibernate,
+            limit=_FENCE_SECONDS,
+            stop=session.stop,
+        )
+        return f"{old.name} {'hibernates' if hibernate else 'is fenced'}"
+
+    @property
+    def _old(self) -> ClusterSnapshot:
+        assert self.op.decision.fence is not None, "without one there is no such step"  # noqa: S101
+        return self.op.decision.fence
+
+
+class Unfence(StepOf[Moving]):
+    key, title, phase = "unfence", "Let it write", Phase.TRAFFIC
+    done_when = "CloudNativePG calls it healthy, and it serves"
+
+    def detail(self) -> str:
+        return f"see that {self.op.decision.reached.name} is not fenced and is healthy"
+
+    def run(self) -> str:
+        session, reached = self.op.session, self.op.decision.reached
+        # Only now that nothing is written to the old Cluster any more: before, they could still come back after a look.
+        check_stopped(session, self.op.decision.workloads)
+        limit = self.op.environment.timeouts.recovery.total_seconds()
+        unfence(session.api, reached.namespace, reached.name, limit=limit, stop=session.stop)
+        self.op.change(lambda record: record.with_fenced(reached.name, fenced=False))
+        return f"{reached.name} is healthy"
+
+
+class Switch(StepOf[Moving]):
+    key, title, phase = "switch", "Switch", Phase.TRAFFIC
+    done_when = "the Service was read again and points there"
+
+    def detail(self) -> str:
+        return f"Pulumi declares the externalName of {self.op.environment.service}: {self.op.decision.host}"
+
+    def undo(self) -> tuple[str, ...]:
+        return self.op.way_back
+
+    def run(self) -> str:
+        stack, host = self.op.tools.stack, self.op.decision.host
+        record = self.op.change(lambda record: record.pointing_to(host))
+        overridden: list[str] = []
+        stack.up(self.op.declaration(record), judge(self.op.session, overridden.append))
+        try:
+            stack.result(_SWITCH_SECONDS)
+        except TimeoutError as error:
+            raise EngineError(
+                "engine-waits",
+                f"Pulumi has not declared the Service within {_SWITCH_SECONDS} s: it patches it, and then watches "
+                "Services and endpoints",
+                "may this user list and watch both (deploy/rbac/recover.yaml)? Then repeat the command",
+            ) from error
+        return "; ".join([self.op.check_service(), *overridden])
+
+
+class Reach(StepOf[Moving]):
+    key, title, phase = "reach", "Reach it", Phase.TRAFFIC
+    done_when = "both were seen from a pod"
+
+    def detail(self) -> str:
+        return "see from inside the cluster that the name has moved, and log in by it with the workloads' password"
+
+    def run(self) -> str:
+        reached, environment, session = self.op.decision.reached, self.op.environment, self.op.session
+        pod = pod_of(session.api, reached.namespace, reached.primary or f"{reached.name}-1")
+        alias = environment.service_hosts[-1]
+        await_same_address(pod, alias, self.op.decision.host, limit=_NAME_SECONDS, stop=session.stop)
+        secret = workloads.read_secret(session.api, reached.namespace, reached.app_secret)
+        if secret is None:
+            raise StepFailedError(
+                "secret-missing",
+                f"there is no Secret {reached.namespace}/{reached.app_secret}",
+                "restore the Secret of the database's owner",
+            )
+        server = log_in(
+            pod, host=alias, database=reached.database, secret=secret, limit=_LOGIN_SECONDS, stop=session.stop
+        )
+        return f"{alias} leads to {reached.primary} ({server}), and the password is accepted"
+
+
+class StartWorkloads(StepOf[Moving]):
+    key, title, phase = "start-workloads", "Start the workloads", Phase.TRAFFIC
+    done_when = "every pod is of the newest template and available"
+
+    def detail(self) -> str:
+        return ", ".join(f"{one.name} {one.return_to}" for one in self.op.decision.workloads) + ", and wait"
+
+    def undo(self) -> tuple[str, ...]:
+        return tuple(scale_commands(self.op.environment, self.op.decision.workloads, replicas=0))
+
+    def run(self) -> str:
+        started = start_writers(self.op.session, self.op.decision.workloads)
+        self.op.check_service()
+        return started
+
+
+class ReleaseArgoCd(StepOf[Moving]):
+    key, title, phase = "release-argocd", "Give it back", Phase.TRAFFIC
+    done_when = "the settings are as they were"
+
+    def detail(self) -> str:
+        return "let Argo CD manage again what was paused, if Git agrees with the cluster"
+
+    def run(self) -> str:
+        return release(self.op.session)
+
+
+class SmokeTest(StepOf[Moving]):
+    key, title, phase = "smoke-test", "Smoke test", Phase.TRAFFIC
+    done_when = "it has answered"
+
+    def detail(self) -> str:
+        return f"{self.op.environment.smoke_test_url} answers 200"
+
+    def run(self) -> str:
+        environment = self.op.environment
+        way = f"python -m dr rollback --env {environment.name} is the way back"
+        if self.op.decision.request.back:
+            way = f"if that is what was broken, python -m dr switchover --env {environment.name} moves on again"
+        try:
+            self.op.smoke = await_ok(
+                environment.smoke_test_url or "",
+                limit=_SMOKE_SECONDS,
+                stop=self.op.session.stop,
+                remedy=f"look at the application's log; {way}",
+            )
+        finally:
+            self.op.check_service()  # where it was put back, that is the cause of a failure too
+        return self.op.smoke
+
+
+class BackUp(StepOf[Moving]):
+    key, title, phase = "back-up", "Back it up", Phase.OTHER
+    done_when = "CloudNativePG calls the base backup completed"
+
+    def detail(self) -> str:
+        name = self.op.decision.reached.name
+        return f"take a first base backup of {name}, without which it could not be recovered itself"
+
+    def run(self) -> str:
+        came = take_first_backup(
+            self.op.session.api,
+            self.op.decision.reached,
+            stop=self.op.session.stop,
+            say=self.op.tools.reporter.progress,
+            patience=self.op.patience,
+        )
+        self.op.check_service()
+        return came

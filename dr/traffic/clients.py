@@ -1,0 +1,71 @@
+"""Who else is connected to a Cluster: everybody whom no step stops.
+
+The Deployments that are configured are a list in a file. Who writes is told by the database.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from dr.cnpg.cluster import ClusterSnapshot
+from dr.core.errors import AccessError
+from dr.kube.objects import Workload
+from dr.postgres.clients import CLIENTS, Client, read_clients
+from dr.postgres.psql import Psql
+from dr.run.session import Session
+from dr.traffic.writer_steps import JOB, POOLER, SelfStarter
+from dr.traffic.writers import JOB_LABEL
+
+_LIMIT_SECONDS = 10
+
+
+def other_clients(
+    session: Session,
+    cluster: ClusterSnapshot,
+    *,
+    workloads: Iterable[Workload | None] = (),
+    held: Collection[SelfStarter] = (),
+) -> tuple[Client, ...] | None:
+    """Who is connected to the primary of ``cluster`` and is none of the pods of ``workloads``, nor of the Jobs and
+    Poolers among ``held``; None where that could not be asked.
+    """
+    if cluster.primary is None:
+        return None
+    psql = Psql(session.api, namespace=cluster.namespace, pod=cluster.primary, database="postgres")
+    try:
+        (answer,) = psql.ask(CLIENTS, limit=_LIMIT_SECONDS)
+        clients = read_clients(answer)
+        if not any(client.address for client in clients):
+            return clients
+        ours, pods = _addresses(session, cluster, workloads, held)
+    except (AccessError, ValueError):
+        return None
+    return tuple(replace(client, pod=pods.get(client.address, "")) for client in clients if client.address not in ours)
+
+
+def _addresses(
+    session: Session, cluster: ClusterSnapshot, workloads: Iterable[Workload | None], held: Collection[SelfStarter]
+) -> tuple[set[str], dict[str, str]]:
+    """The addresses of the pods that are stopped, and the names of all pods around by their addresses."""
+    api, beside = session.api, session.environment.workloads.namespace
+    selectors = [
+        *((beside, workload.selector) for workload in workloads if workload),
+        *((beside, f"{JOB_LABEL}={one.name}") for one in held if one.kind == JOB),
+        *((one.namespace, f"cnpg.io/poolerName={one.name}") for one in held if one.kind == POOLER),
+    ]
+    ours = {
+        pod.status.pod_ip
+        for namespace, selector in selectors
+        for pod in api.ask(
+            f"list the pods {selector} in {namespace}",
+            api.core.list_namespaced_pod,
+            namespace,
+            label_selector=selector,
+        ).items
+    }
+    names = {
+        pod.status.pod_ip: f"{namespace}/{pod.metadata.name}"
+        for namespace in {beside, cluster.namespace}
+        for pod in api.ask(f"list the pods in {namespace}", api.core.list_namespaced_pod, namespace).items
+        if pod.status.pod_ip and not pod.spec.host_network
+    }
+    return ours, names

@@ -1,0 +1,68 @@
+"""The steps by which every operation stops the writers, and what would start them again."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from dr.core.plan import Phase, Step, StepOf
+from dr.kube.objects import Workload
+from dr.run.operation import Operation
+from dr.traffic.writer_steps import WORDS, SelfStarter
+from dr.traffic.writers import hold, let_go, stop_writers
+
+
+class StopWriters(StepOf[Operation]):
+    """``undo`` are the commands that start them again."""
+
+    key, title, phase = "stop-writers", "Stop the writers", Phase.PREPARATION
+    done_when = "no pod of them is left, terminating ones included"
+
+    def __init__(self, op: Operation, workloads: Sequence[Workload], *, undo: Sequence[str]) -> None:
+        super().__init__(op)
+        self._workloads, self._undo = workloads, tuple(undo)
+
+    def detail(self) -> str:
+        names = ", ".join(workload.name for workload in self._workloads)
+        return f"scale {names} in {self.op.environment.workloads.namespace} to 0 and wait until their pods are gone"
+
+    def undo(self) -> tuple[str, ...]:
+        return self._undo
+
+    def run(self) -> str:
+        return stop_writers(self.op.session, self._workloads)
+
+
+class Hold(StepOf[Operation]):
+    key, title, phase = "hold", "Hold what starts by itself", Phase.PREPARATION
+    done_when = "each is set so, and no pod of their Jobs is left"
+
+    def __init__(self, op: Operation, found: Sequence[SelfStarter]) -> None:
+        super().__init__(op)
+        self._found = found
+
+    def detail(self) -> str:
+        return ", ".join(f"{WORDS[one.kind]} {one}" for one in self._found if not one.held)
+
+    def run(self) -> str:
+        return hold(self.op.session, self._found)
+
+
+def hold_where_needed(op: Operation, found: Sequence[SelfStarter]) -> Iterator[Step]:
+    """The step that holds ``found``; none where nothing is there to hold."""
+    if any(not one.held for one in found):
+        yield Hold(op, found)
+
+
+class LetGo(StepOf[Operation]):
+    """``released`` are those that were held; ``serving`` is the Cluster that the traffic is at."""
+
+    key, title, phase = "let-go", "Let them start again", Phase.TRAFFIC
+    done_when = "each is set as it was"
+
+    def __init__(self, op: Operation, released: Collection[SelfStarter], *, serving: str) -> None:
+        super().__init__(op)
+        self._released, self._serving = released, serving
+
+    def detail(self) -> str:
+        return f"as before: {', '.join(str(one) for one in self._released)}"
+
+    def run(self) -> str:
+        return let_go(self.op.session, self._serving)
