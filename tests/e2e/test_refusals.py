@@ -60,7 +60,8 @@ class Case:
 @pytest.mark.parametrize(
     "case",
     [
-        Case("source-missing", {"sourceCluster": "postgres-unknown"}),
+        Case("source-unknown", {"sourceCluster": "postgres-unknown"}),
+        Case("source-missing", arguments=("--source", "postgres-unknown")),
         Case("service-missing", {"service": "no-such-service"}),
         Case("workload-missing", {"workloads": {"namespace": "dev", "deployments": ["no-such-deployment"]}}),
         Case(
