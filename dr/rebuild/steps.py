@@ -14,7 +14,7 @@ from dr.core.history import UNCHANGED
 from dr.core.plan import RECOVER, Phase, StepOf
 from dr.guard.rules import Seen
 from dr.rebuild.database import DatabaseFound, find_database, wanted_from
-from dr.rebuild.layers import Stage, Watch, bring_up
+from dr.rebuild.layers import RebuildContext, Watch, bring_up
 from dr.rebuild.observe import list_applications, missing_of_cnpg, root_application
 from dr.rebuild.origin import Origin
 from dr.rebuild.plan import OPERATION, RebuildDecision
@@ -42,7 +42,7 @@ _NOT_YET = {"api-unreachable", "token-expired", "forbidden", "api-error"}
 class Rebuilding(Operation):
     """What the steps share: where they are, what was decided, and what was found and done so far."""
 
-    stage: Stage
+    stage: RebuildContext
     told: Reporter
     watch: Watch
     found: DatabaseFound
