@@ -7,6 +7,7 @@ from typing import Any
 from kubernetes import client
 
 from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.primary import SERVER, psql_of
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
 from dr.postgres.psql import Psql
@@ -22,11 +23,8 @@ def last_acknowledged(api: KubernetesApi, cluster: ClusterSnapshot) -> datetime 
     """Its time by the server's own clock; None where the primary does not answer, or does not keep these times
     (``track_commit_timestamp``). Not knowing fails nothing.
     """
-    if cluster.primary is None:
-        return None
-    psql = Psql(api, namespace=cluster.namespace, pod=cluster.primary, database="postgres")
     try:
-        answers = psql.ask(_LAST, limit=_LIMIT_SECONDS)
+        answers = psql_of(api, cluster, SERVER).ask(_LAST, limit=_LIMIT_SECONDS)
         return datetime.fromtimestamp(float(answers[0]), UTC) if answers else None
     except (AccessError, ValueError):
         return None

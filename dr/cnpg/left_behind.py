@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 from dr.archive.fork import Lineage, Stretch, fork
 from dr.archive.promise import read_history
 from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.primary import programs_of
 from dr.cnpg.recovered import SOURCE_ANNOTATION
 from dr.core.errors import AccessError
 from dr.core.target import LaterCommits
 from dr.kube.api import KubernetesApi
-from dr.kube.pod_exec import PodExec
-from dr.postgres.psql import CONTAINER
 
 _LINEAGE_SECONDS = 20
 _COUNT_SECONDS = 120
@@ -140,10 +139,9 @@ def _count(
 
 
 def _run(api: KubernetesApi, cluster: ClusterSnapshot, script: str, words: Collection[str], *, limit: float) -> str:
-    pod = cluster.primary or f"{cluster.name}-1"
-    ran = PodExec(api, namespace=cluster.namespace, pod=pod, container=CONTAINER).run(
+    ran = programs_of(api, cluster).run(
         ["bash", "-c", script, "left-behind", *words],
-        what=f"read the WAL of {cluster.namespace}/{pod}",
+        what=f"read the WAL of {cluster.namespace}/{cluster.primary}",
         limit=limit,
     )
     if ran.code != 0:

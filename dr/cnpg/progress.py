@@ -202,7 +202,7 @@ def message_of(line: str) -> str:
     return f"{message}: {error}" if error else message
 
 
-def moment_of(line: str) -> datetime | None:
+def logged_at(line: str) -> datetime | None:
     """When a line of the instance manager's JSON log was written, by the node's clock; None where it does not say."""
     try:
         return datetime.fromisoformat(json.loads(line)["ts"]).astimezone(UTC)

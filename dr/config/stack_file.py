@@ -85,7 +85,7 @@ def read_section(
         ) from error
 
 
-def written(section: Section, *, note: str) -> str:
+def stack_file_text(section: Section, *, note: str) -> str:
     """The file that :func:`read_section` reads ``section`` from, without what is a default, below ``note``."""
     keys = section.model_dump(mode="json", by_alias=True, exclude={"name"}, exclude_defaults=True)
     config = {"pulumi:disable-default-providers": ["*"], **{f"{PROJECT}:{key}": value for key, value in keys.items()}}

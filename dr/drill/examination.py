@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, ConfigDict
 
 from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.primary import primary_of, psql_of
 from dr.core.errors import AccessError
 from dr.postgres.amcheck import check_database
 from dr.postgres.psql import Psql
@@ -200,12 +201,7 @@ class Examination:
         return int(self._psql(self._scratch).ask(_SIZE)[0])
 
     def _psql(self, cluster: ClusterSnapshot) -> Psql:
-        return Psql(
-            self._session.api,
-            namespace=cluster.namespace,
-            pod=cluster.primary or f"{cluster.name}-1",
-            database=self._database,
-        )
+        return psql_of(self._session.api, cluster, self._database)
 
     def _extensions(self) -> Finding:
         """An extension whose files the image lacks is there by name only."""
@@ -258,7 +254,7 @@ class Examination:
             checked = check_database(
                 self._session.api,
                 namespace=self._scratch.namespace,
-                pod=self._scratch.primary or f"{self._scratch.name}-1",
+                pod=primary_of(self._scratch),
                 database=self._database,
                 limit=_AMCHECK_LIMIT,
                 stop=self._session.stop,

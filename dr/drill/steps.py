@@ -10,6 +10,7 @@ from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import find_cluster
 from dr.cnpg.fetch_ahead_program import remove_program
 from dr.cnpg.instance import last_acknowledged, read_versions
+from dr.cnpg.primary import primary_of, psql_of
 from dr.cnpg.progress import RecoveryProgress, Stage
 from dr.cnpg.scratches import check_unserved, delete_scratch
 from dr.config.names import DRILL
@@ -80,9 +81,7 @@ class Trial(Operation):
     @property
     def psql(self) -> Psql:
         """To its database."""
-        seen = self.scratch_seen
-        pod, database = seen.primary or f"{seen.name}-1", self.decision.source.database
-        return Psql(self.session.api, namespace=seen.namespace, pod=pod, database=database)
+        return psql_of(self.session.api, self.scratch_seen, self.decision.source.database)
 
 
 class RemoveOrphans(StepOf[Trial]):
@@ -198,7 +197,7 @@ class Examine(StepOf[Trial]):
         with suppress(AccessError):
             self.op.evidence.database_bytes = examination.size()
         self.op.found([*examination.findings(quick=decision.request.quick), self._untouched(live)])
-        pod = self.op.scratch_seen.primary or ""
+        pod = primary_of(self.op.scratch_seen)
         self.op.evidence.versions |= read_versions(
             session.api, self.op.psql, namespace=decision.source.namespace, pod=pod
         )

@@ -9,6 +9,7 @@ from dr.cnpg.cluster import ClusterSnapshot, cluster_behind, read_write_host
 from dr.cnpg.clusters import find_cluster
 from dr.cnpg.fencing import is_silent
 from dr.cnpg.left_behind import left_behind
+from dr.cnpg.primary import SERVER, psql_of
 from dr.core.errors import AccessError
 from dr.core.target import LaterCommits
 from dr.finalize import dependants_api
@@ -23,7 +24,6 @@ from dr.gitops.manifests import Canonical, Rewriting, rewrite
 from dr.kube import workloads
 from dr.kube.pod_exec import GONE
 from dr.postgres.clients import CLIENTS, read_clients
-from dr.postgres.psql import Psql
 from dr.run.record import Record
 from dr.run.session import Session
 from dr.traffic.writers import list_self_starters
@@ -90,7 +90,7 @@ def _has_clients(session: Session, cluster: ClusterSnapshot) -> bool:
     """Whether clients are connected; True where that could not be asked."""
     if cluster.primary is None:
         return False
-    psql = Psql(session.api, namespace=cluster.namespace, pod=cluster.primary, database="postgres")
+    psql = psql_of(session.api, cluster, SERVER)
     try:
         (answer,) = psql.ask(CLIENTS)
         return bool(read_clients(answer))

@@ -26,6 +26,7 @@ from dr.cnpg.clusters import (
     read_retention_policy,
     with_object_store,
 )
+from dr.cnpg.primary import SERVER, psql_of
 from dr.config.environment import Environment
 from dr.core.errors import AccessError
 from dr.health.snapshot import (
@@ -43,7 +44,7 @@ from dr.health.snapshot import (
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import PodExec
 from dr.kube.workloads import external_name
-from dr.postgres.psql import CONTAINER, Psql
+from dr.postgres.psql import CONTAINER
 from dr.postgres.sql import literal
 
 _GOOGLE_ACCOUNT = "iam.gke.io/gcp-service-account"
@@ -118,13 +119,7 @@ _QUESTION = """SELECT json_build_object(
 
 def ask_database(api: KubernetesApi, cluster: ClusterSnapshot, *, clock: Callable[[], datetime]) -> DatabaseFacts:
     """The facts of the primary of ``cluster``. Raises AccessError, ``no-primary`` when it has none."""
-    if cluster.primary is None:
-        raise AccessError(
-            "no-primary",
-            f"{cluster.name} has no primary to ask",
-            f"kubectl describe cluster {cluster.name} -n {cluster.namespace}",
-        )
-    psql = Psql(api, namespace=cluster.namespace, pod=cluster.primary, database="postgres")
+    psql = psql_of(api, cluster, SERVER)
     begun = clock()
     (answer,) = psql.ask(_QUESTION.format(standbys=literal(f"{cluster.name}-%")), limit=_SECONDS)
     return facts_of(json.loads(answer), asked_at=begun + (clock() - begun) / 2)

@@ -12,11 +12,11 @@ from dr.archive.reader import read_catalogue
 from dr.archive.seal import seal_wal
 from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.clusters import find_cluster
+from dr.cnpg.primary import SERVER, psql_of
 from dr.core.errors import AccessError, RefusedError, StepFailedError, Stopped
 from dr.core.plan import StepTaken
 from dr.kube import workloads
 from dr.mark.marks import Marks, check_mark_name, problems_of_mark, with_mark
-from dr.postgres.psql import Psql
 from dr.postgres.sql import literal
 from dr.run.lease import held
 from dr.run.record import Mark, Record, source_of
@@ -48,7 +48,7 @@ def make_mark(session: Session, name: str) -> Marks:
         base = catalogue.base_for(None) if catalogue else None
         if problems or source is None or source.primary is None or source.store is None or base is None:
             raise RefusedError(problems)
-        psql = Psql(session.api, namespace=source.namespace, pod=source.primary, database="postgres")
+        psql = psql_of(session.api, source, SERVER)
         mark = next((mark for mark in known if mark.name == name and mark.cluster == serving), None)
         if mark is None:
             ((lsn, segment),) = (line.split("|") for line in psql.ask(_MAKE.format(name=literal(name))))

@@ -23,12 +23,12 @@ from dr.archive.survivors import Survivor
 from dr.cnpg.cluster import BARMAN_PLUGIN, ClusterSnapshot, cluster_behind
 from dr.cnpg.clusters import find_cluster, gave_up, list_clusters
 from dr.cnpg.fencing import forbid_writing
+from dr.cnpg.primary import SERVER, psql_of
 from dr.config.names import free_name
 from dr.core.errors import AccessError, RecoveryError, VerificationError
 from dr.core.waiting import poll
 from dr.engine.backend import state_folder
 from dr.kube import workloads
-from dr.postgres.psql import Psql
 from dr.rebuild.layers import Watch
 from dr.rebuild.origin import DatabaseSeen, Judgement, Origin, judge_origin
 from dr.rebuild.store import kept_text
@@ -149,12 +149,9 @@ def _missing_around(session: Session, cluster: ClusterSnapshot | None) -> str:
 
 def _ask(session: Session, cluster: ClusterSnapshot) -> DatabaseSeen | None:
     """What its database says of itself, None where it does not answer."""
-    if cluster.primary is None:
-        return None
-    pod = {"namespace": cluster.namespace, "pod": cluster.primary}
     try:
-        system_id, timeline = Psql(session.api, **pod, database="postgres").ask(*_IDENTITY)
-        findings = verify_database(Psql(session.api, **pod, database=cluster.database), session.environment)
+        system_id, timeline = psql_of(session.api, cluster, SERVER).ask(*_IDENTITY)
+        findings = verify_database(psql_of(session.api, cluster), session.environment)
         return DatabaseSeen(
             system_id=system_id,
             timeline=int(timeline),

@@ -260,7 +260,7 @@ class Layers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class RebuildContext:
     """One full rebuild of one environment.
 
     ``connect`` writes the credentials of the cluster that the platform stack holds and returns a session on it, anew at

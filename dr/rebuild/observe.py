@@ -29,7 +29,7 @@ _NO_BACKUPS = {"archive-empty", "bucket-missing"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Move:
+class RegionMove:
     """From the region that is lost to another one; ``state`` is the URL of Pulumi's state."""
 
     lost: str
@@ -38,7 +38,7 @@ class Move:
 
 
 def observe(
-    environment: Environment, layers: Layers, records: RebuildRecords, move: Move | None = None
+    environment: Environment, layers: Layers, records: RebuildRecords, move: RegionMove | None = None
 ) -> RebuildSituation:
     """The situation now. ``move`` is None for a rebuild where it was. Raises AccessError, EngineError where it cannot
     be known what survives.

@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dr.config.stack_file import written
+from dr.config.stack_file import stack_file_text
 from dr.core.errors import DrError
 from dr.core.history import Estimate, estimate
 from dr.core.text import about_seconds_of
 from dr.rebuild.database import keep_file
-from dr.rebuild.layers import Stage, Watch
+from dr.rebuild.layers import RebuildContext, Watch
 from dr.rebuild.plan import RebuildDecision
 from dr.rebuild.report import RebuildReport
 from dr.rebuild.reporters import WithTimeLeft
@@ -60,7 +60,7 @@ class Rebuild(Rebuilding):
         if self.environment.smoke_test_url:
             yield SmokeTest(self)
 
-    def run(self, stage: Stage) -> RebuildReport:
+    def run(self, stage: RebuildContext) -> RebuildReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
         decision = self.decision
         self.stage, self.told = stage, WithTimeLeft(stage.reporter, self.estimate)
@@ -109,7 +109,7 @@ class Rebuild(Rebuilding):
             return ""
         command = self.decision.request.command(self.stage.environment)
         note = f"The platform in {moved.region}, as {command} has built it."
-        return keep_file(f"Pulumi.{moved.name}.yaml", written(moved, note=note))
+        return keep_file(f"Pulumi.{moved.name}.yaml", stack_file_text(moved, note=note))
 
 
 def _known(expected: Estimate) -> str:

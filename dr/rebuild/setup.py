@@ -15,8 +15,8 @@ from dr.engine.command import find_pulumi
 from dr.engine.processes import this_process
 from dr.infra.credentials import cluster_endpoint, read_credentials, write_kubeconfig
 from dr.kube.api import KubernetesApi
-from dr.rebuild.layers import ArgoCdLayer, InfrastructureLayer, Layers, Stage
-from dr.rebuild.observe import Move, observe
+from dr.rebuild.layers import ArgoCdLayer, InfrastructureLayer, Layers, RebuildContext
+from dr.rebuild.observe import RegionMove, observe
 from dr.rebuild.plan import OPERATION, RebuildRequest, RebuildSituation
 from dr.rebuild.report import RebuildReport
 from dr.rebuild.run import Rebuild
@@ -36,7 +36,7 @@ class Site:
     environment: Environment
     request: RebuildRequest
     platform: Platform
-    move: Move | None
+    move: RegionMove | None
     layers: Layers
     argocd_contexts: tuple[str, ...]
     """How the stack that brings Argo CD calls the cluster, for which nothing else may stand."""
@@ -52,7 +52,7 @@ class Site:
         environment, me = self.environment, this_process()
         path = journal_of(environment.name)
         common = {"operation": OPERATION, "environment": environment.name, "user": me.operator, "pid": os.getpid()}
-        stage = Stage(
+        stage = RebuildContext(
             environment=environment,
             layers=self.layers,
             records=self.records,
@@ -115,7 +115,7 @@ def open_site(environment: Environment, folder: Path, request: RebuildRequest, *
         environment=environment,
         request=request,
         platform=platform,
-        move=Move(lost=found.platform.region, wanted=request.region, state=Backend.of(environment).url)
+        move=RegionMove(lost=found.platform.region, wanted=request.region, state=Backend.of(environment).url)
         if request.region
         else None,
         layers=Layers(

@@ -8,13 +8,13 @@ from dr.archive.contents import BaseBackup
 from dr.archive.reader import read_archives
 from dr.archive.survivors import Survivor, survivors
 from dr.cnpg.clusters import find_cluster
+from dr.cnpg.primary import psql_of
 from dr.core.errors import AccessError, EngineError, RecoveryError, VerificationError
 from dr.core.history import UNCHANGED
 from dr.core.plan import RECOVER, Phase, StepOf
 from dr.guard.rules import Seen
-from dr.postgres.psql import Psql
 from dr.rebuild.database import DatabaseFound, find_database, wanted_from
-from dr.rebuild.layers import Stage, Watch, bring_up
+from dr.rebuild.layers import RebuildContext, Watch, bring_up
 from dr.rebuild.observe import list_applications, missing_of_cnpg, root_application
 from dr.rebuild.origin import Origin
 from dr.rebuild.plan import OPERATION, RebuildDecision
@@ -42,7 +42,7 @@ _NOT_YET = {"api-unreachable", "token-expired", "forbidden", "api-error"}
 class Rebuilding(Operation):
     """What the steps share: where they are, what was decided, and what was found and done so far."""
 
-    stage: Stage
+    stage: RebuildContext
     told: Reporter
     watch: Watch
     found: DatabaseFound
@@ -266,8 +266,7 @@ class Recover(RebuildStep):
 
     def _verify_restored(self, session: Session, found: DatabaseFound) -> str:
         cluster = found.cluster
-        primary = cluster.primary or f"{cluster.name}-1"
-        psql = Psql(session.api, namespace=cluster.namespace, pod=primary, database=cluster.database)
+        psql = psql_of(session.api, cluster)
         findings = verify_database(psql, self.op.stage.environment)
         judge(findings)
         self.op.served = cluster.name

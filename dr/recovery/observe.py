@@ -14,6 +14,7 @@ from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.cluster_copies import find_copy
 from dr.cnpg.cluster_copy import StandIn, from_manifest
 from dr.cnpg.clusters import find_cluster, gave_up, list_clusters, plugin_fault, with_object_store
+from dr.cnpg.primary import SERVER, psql_of
 from dr.cnpg.recovered import named_by
 from dr.cnpg.volumes import list_snapshot_backups
 from dr.config.environment import BackupPlace
@@ -25,7 +26,6 @@ from dr.kube.pod_exec import GONE
 from dr.postgres.clients import Client
 from dr.postgres.commits import commits_after
 from dr.postgres.outside import OUTSIDE, Outside, read_outside
-from dr.postgres.psql import Psql
 from dr.recovery.situation import RecoveryRequest, Situation
 from dr.run.session import Session
 from dr.traffic.clients import other_clients
@@ -117,7 +117,7 @@ def _ask_outside(session: Session, source: ClusterSnapshot | None, request: Reco
         return Outside()  # a scratch Cluster is quiet whatever there is
     if source is None or source.primary is None:
         return None
-    psql = Psql(session.api, namespace=source.namespace, pod=source.primary, database="postgres")
+    psql = psql_of(session.api, source, SERVER)
     try:
         (answer,) = psql.ask(OUTSIDE, limit=_DATABASE_SECONDS)
         return read_outside(answer)
@@ -152,7 +152,7 @@ def ask_clock(session: Session, source: ClusterSnapshot | None) -> ClockAsked:
     """
     if source is None or source.primary is None:
         return ClockAsked(down=True)
-    psql = Psql(session.api, namespace=source.namespace, pod=source.primary, database="postgres")
+    psql = psql_of(session.api, source, SERVER)
     asked = session.clock()
     try:
         (seconds,) = psql.ask("SELECT extract(epoch FROM clock_timestamp())", limit=_DATABASE_SECONDS)

@@ -2,8 +2,8 @@
 
 from dr.archive.seal import Sealed, seal_wal
 from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.primary import SERVER, psql_of
 from dr.core.errors import AccessError, StepFailedError
-from dr.postgres.psql import Psql
 from dr.run.runner import Reporter
 from dr.run.session import Session
 
@@ -13,8 +13,8 @@ def seal_source(session: Session, reporter: Reporter, source: ClusterSnapshot) -
 
     Raises what it raises.
     """
-    psql = Psql(session.api, namespace=source.namespace, pod=source.primary or "", database="postgres")
     try:
+        psql = psql_of(session.api, source, SERVER)
         return seal_wal(psql, stop=session.stop, say=reporter.progress)
     except (AccessError, StepFailedError) as error:
         if error.code != "exec-interrupted":

@@ -12,6 +12,7 @@ from dr.cnpg.fetch_ahead import config_map_name, with_program
 from dr.cnpg.fetch_ahead_program import bring_program, make_as_declared, remove_program
 from dr.cnpg.instance import last_acknowledged, read_versions
 from dr.cnpg.left_behind import left_behind
+from dr.cnpg.primary import primary_of, psql_of
 from dr.cnpg.recovered import app_secret_name
 from dr.cnpg.recovery_watch import RecoveryWatch
 from dr.core.errors import AccessError
@@ -243,8 +244,7 @@ class Verify(StepOf[Recovering]):
 
     def run(self) -> str:
         op, cluster, request = self.op, self.op.decision.cluster, self.op.decision.request
-        primary = (op.wait.seen.primary if op.wait.seen else None) or f"{cluster.name}-1"
-        psql = Psql(op.session.api, namespace=cluster.namespace, pod=primary, database=op.decision.source.database)
+        psql = psql_of(op.session.api, op.wait.healthy, op.decision.source.database)
         drop = request.drop
         last_kept = drop.kept.time if drop and drop.kept else None
         op.findings = [
@@ -255,7 +255,7 @@ class Verify(StepOf[Recovering]):
             self._await_archiving(),
         ]
         self._ask_missed()
-        self._tell_of(psql, primary)
+        self._tell_of(psql, primary_of(op.wait.healthy))
         judge(op.findings)
         (next_transaction,) = psql.ask("SELECT pg_snapshot_xmax(pg_current_snapshot())")
         op.session.records.change(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from dr.cnpg.cluster import ClusterSnapshot
-from dr.cnpg.progress import LogSeen, Observation, RecoveryProgress, Stage, WarningSeen, moment_of
+from dr.cnpg.progress import LogSeen, Observation, RecoveryProgress, Stage, WarningSeen, logged_at
 from dr.cnpg.recovery_watch import RecoveryWatch
 from dr.cnpg.volumes import volume_refusal
 from dr.core.errors import InterruptedOperationError, RecoveryError
@@ -106,7 +106,7 @@ class RecoveryWait:
     def _moment(self, seen: Observation) -> datetime:
         """When what was seen came to be: by the log itself, as its lines may come late, if the clocks agree."""
         now = self._session.clock()
-        written = moment_of(seen.line) if isinstance(seen, LogSeen) else None
+        written = logged_at(seen.line) if isinstance(seen, LogSeen) else None
         earliest = self._marks[-1].at if self._marks else now
         return written if written is not None and earliest <= written <= now else now
 

@@ -7,6 +7,7 @@ from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import find_cluster, list_clusters
 from dr.cnpg.fencing import fence, unfence
 from dr.cnpg.left_behind import left_behind
+from dr.cnpg.primary import SERVER, programs_of, psql_of
 from dr.cnpg.quiet import ask_quiet
 from dr.core.errors import AccessError, EngineError, StepFailedError, VerificationError
 from dr.core.plan import Phase, StepOf
@@ -14,12 +15,11 @@ from dr.core.waiting import poll
 from dr.gitops.argocd_pause import release
 from dr.guard.check import judge
 from dr.kube import workloads
-from dr.postgres.psql import Psql
 from dr.run.operation import Operation, Tools
 from dr.run.record import Record
 from dr.stacks.declaration import Declaration
 from dr.switchover.plan import MoveDecision
-from dr.traffic.name_check import await_ok, await_same_address, log_in, pod_of
+from dr.traffic.name_check import await_ok, await_same_address, log_in
 from dr.traffic.writer_steps import scale_commands
 from dr.traffic.writers import check_stopped, start_writers
 
@@ -208,11 +208,10 @@ class Wake(StepOf[Moving]):
         """What restarts does not answer: then it is not."""
         session, reached = self.op.session, self.op.decision.reached
         cluster = find_cluster(session.api, reached.namespace, reached.name)
-        if cluster is None or not cluster.healthy or cluster.primary is None:
+        if cluster is None or not cluster.healthy:
             return False
-        psql = Psql(session.api, namespace=cluster.namespace, pod=cluster.primary, database="postgres")
         try:
-            return not psql.ask(ask_quiet(self.op.decision.quiet))
+            return not psql_of(session.api, cluster, SERVER).ask(ask_quiet(self.op.decision.quiet))
         except AccessError:
             return False
 
@@ -245,7 +244,7 @@ class Reach(StepOf[Moving]):
 
     def run(self) -> str:
         reached, environment, session = self.op.decision.reached, self.op.environment, self.op.session
-        pod = pod_of(session.api, reached.namespace, reached.primary or f"{reached.name}-1")
+        pod = programs_of(session.api, reached)
         alias = environment.service_hosts[-1]
         await_same_address(pod, alias, self.op.decision.host, limit=_NAME_SECONDS, stop=session.stop)
         secret = workloads.read_secret(session.api, reached.namespace, reached.app_secret)

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.primary import SERVER, psql_of
 from dr.core.errors import AccessError
 from dr.kube.objects import Workload
 from dr.postgres.clients import CLIENTS, Client, read_clients
-from dr.postgres.psql import Psql
 from dr.run.session import Session
 from dr.traffic.writer_steps import JOB, POOLER, SelfStarter
 from dr.traffic.writers import JOB_LABEL
@@ -28,11 +28,8 @@ def other_clients(
     """Who is connected to the primary of ``cluster`` and is none of the pods of ``workloads``, nor of the Jobs and
     Poolers among ``held``; None where that could not be asked.
     """
-    if cluster.primary is None:
-        return None
-    psql = Psql(session.api, namespace=cluster.namespace, pod=cluster.primary, database="postgres")
     try:
-        (answer,) = psql.ask(CLIENTS, limit=_LIMIT_SECONDS)
+        (answer,) = psql_of(session.api, cluster, SERVER).ask(CLIENTS, limit=_LIMIT_SECONDS)
         clients = read_clients(answer)
         if not any(client.address for client in clients):
             return clients

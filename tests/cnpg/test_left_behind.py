@@ -81,6 +81,12 @@ def test_what_cannot_be_counted_is_unknown(
     assert _left(api, SOURCE, RECOVERED) is None
 
 
+def test_no_pod_is_guessed_where_there_is_no_primary(api: KubernetesApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`primary or f"{name}-1"`: a standby would have been asked, whose WAL may end sooner."""
+    _pods(monkeypatch)
+    assert _left(api, replace(SOURCE, primary=None), RECOVERED) is None
+
+
 def _commit(xid: int, lsn: str, what: str = "COMMIT") -> str:
     """A record as pg_waldump prints it."""
     return (

@@ -21,7 +21,7 @@ from dr.kube.api import KubernetesApi
 from dr.rebuild import run as full_rebuild
 from dr.rebuild import steps
 from dr.rebuild.database import DatabaseFound
-from dr.rebuild.layers import Layers, Stage
+from dr.rebuild.layers import Layers, RebuildContext
 from dr.rebuild.origin import Judgement, Origin
 from dr.rebuild.plan import RebuildRequest
 from dr.rebuild.report import RebuildReport
@@ -162,7 +162,7 @@ class Day:
         decision = a_rebuild()
         if moved:
             decision = replace(decision, request=RebuildRequest(region=moved.region, durable="durable-copy"))
-        stage = Stage(
+        stage = RebuildContext(
             environment=an_environment(),
             layers=Layers(
                 durable=self.durable,

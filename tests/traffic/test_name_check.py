@@ -11,7 +11,8 @@ import pytest
 from dr.core.errors import DrError, InterruptedOperationError, StepFailedError, VerificationError
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import PodExec, Ran
-from dr.traffic.name_check import await_same_address, log_in, pod_of
+from dr.postgres.psql import CONTAINER
+from dr.traffic.name_check import await_same_address, log_in
 from tests.support.doubles import Impatient, RanInPod, in_pods, said
 
 ALIAS, HOST = "prod-postgres.data.svc.cluster.local", "postgres-prod-recovered-rw.data.svc.cluster.local"
@@ -22,7 +23,7 @@ SECRET = {
 
 @pytest.fixture
 def pod(api: KubernetesApi) -> PodExec:
-    return pod_of(api, "data", "postgres-prod-recovered-1")
+    return PodExec(api, namespace="data", pod="postgres-prod-recovered-1", container=CONTAINER)
 
 
 class _Names:
