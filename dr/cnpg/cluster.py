@@ -7,7 +7,7 @@ Pure.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -73,7 +73,7 @@ class ClusterSnapshot:
     defaults; ``major`` is PostgreSQL's major version, None while CloudNativePG has not said. ``store`` is None where it
     archives to none, or by the plugin to one that is not there or was not read; ``other_archiver`` names a plugin that
     archives and is not understood here; ``system_id`` is the database's system identifier, empty where CloudNativePG
-    has not said it (``status.systemID``).
+    has not said it (``status.systemID``); ``labels`` are the Cluster's own.
     """
 
     name: str
@@ -93,6 +93,7 @@ class ClusterSnapshot:
     other_archiver: str
     major: int | None = None
     system_id: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_object(cls, raw: Mapping[str, Any]) -> "ClusterSnapshot":
@@ -108,6 +109,7 @@ class ClusterSnapshot:
             created=datetime.fromisoformat(metadata["creationTimestamp"]),
             spec=spec,
             annotations=metadata.get("annotations") or {},
+            labels=metadata.get("labels") or {},
             phase=status.get("phase") or "",
             phase_reason=status.get("phaseReason") or "",
             ready=conditions.get("Ready", {}).get("status") == "True",

@@ -272,6 +272,48 @@ _EXPLANATIONS = (
         final=True,
     ),
     Failure(
+        code="target-before-consistency",
+        cause="the target lies before the end of the base backup that was taken: "
+        "requested recovery stop point is before consistent recovery point",
+        remedy="choose a later target, or --backup-id of a base backup that ended before it: python -m dr window",
+        final=True,
+    ),
+    *(
+        Failure(
+            code="base-wal-missing",
+            cause=f"the WAL that belongs to the base backup is not in the archive, or was not fetched: {words}",
+            remedy="python -m dr window names what is missing. Where the pod's log shows that the store failed, "
+            "CloudNativePG's next try, or --continue; else --backup-id of another base backup",
+            final=False,  # the source may archive it yet, and the store may answer again
+        )
+        for words in (
+            "could not locate required checkpoint record",
+            "could not find redo location referenced by checkpoint record",
+            "WAL ends before end of online backup",
+        )
+    ),
+    Failure(
+        code="archive-credentials",
+        cause="the key that the recovered cluster reads the archive with is no JSON: is not a valid json file",
+        remedy="correct the Secret that googleCredentials.applicationCredentials names (the file as Google gave it, "
+        "encoded once), then repeat with --continue",
+        final=True,
+    ),
+    Failure(
+        code="archive-credentials",
+        cause="the recovered cluster's pod has no Google credentials with a project: Project was not passed",
+        remedy="with Workload Identity: does the node pool have GKE's metadata server, and the pod a service account "
+        "that is bound? With a key: its file has to name the project_id",
+        final=False,  # the metadata server of a new node may answer late
+    ),
+    Failure(
+        code="version-differs",
+        cause="the image is of another PostgreSQL than the base backup: database files are incompatible with server",
+        remedy="give the source's Cluster an image of the base backup's major version (the pod's log names both), or "
+        "choose a base backup from after the upgrade with --backup-id",
+        final=True,
+    ),
+    Failure(
         code="volume-full",
         cause="the recovered cluster's volume is full: No space left on device",
         remedy="give the source's Cluster a larger storage.size (the recovered one is derived from it) and try again",
@@ -294,6 +336,22 @@ def explain(message: str) -> Failure | None:
             "try, or --continue; if the segment itself is damaged, choose a target before it",
             final=False,
         )
+    if found := _NOT_PRELOADED.search(message):
+        return Failure(
+            code="library-missing",
+            cause=f"the image lacks {found[1]}, which shared_preload_libraries names: {message}",
+            remedy="give the source's Cluster the image that the database ran with; or take the library out of its "
+            "shared_preload_libraries, where nothing of the data needs it",
+            final=True,
+        )
+    if found := _NOT_UNDERSTOOD.search(message):
+        return Failure(
+            code="barman-arguments",
+            cause=f"the image's barman does not understand how CloudNativePG calls it: {found[0]}",
+            remedy="give the source's Cluster an image with a barman that fits the operator, and look at "
+            "additionalCommandArgs and restoreAdditionalCommandArgs of the object store",
+            final=True,
+        )
     for failure in _EXPLANATIONS:
         if failure.cause.rsplit(": ", 1)[1] in message:
             return failure
@@ -312,6 +370,12 @@ def _unexplained(reason: str) -> Failure:
 _SLOW = re.compile(r"postgres-dr: (WAL \w+ (?:is still not fetched|could not be fetched .*; trying again).*)")
 _NOT_FETCHED = re.compile(r"postgres-dr: (WAL \w+ could not be fetched within .*); PostgreSQL is stopped")
 """What the program says that fetches WAL in the recovery's pod (``dr/cnpg/in_pod/sitecustomize.py``)."""
+_NOT_PRELOADED = re.compile(r'could not access file "([^"$]+)"')
+"""PostgreSQL's words where it cannot preload a library (``internal_load_library`` in ``dfmgr.c``). One that a function
+names is written with ``$libdir``, and ends no recovery.
+"""
+_NOT_UNDERSTOOD = re.compile(r"barman-cloud-(?:restore|wal-restore|backup-list|check-wal-archive): error: .+")
+"""What argparse writes in barman's tools before they end with exit code 3."""
 _PLUGIN_UNAVAILABLE = "plugin-unavailable"
 
 

@@ -1,7 +1,7 @@
 """What objects in a Kubernetes cluster are known by, as values. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -9,7 +9,8 @@ from typing import Any
 class Workload:
     """A Deployment at one moment.
 
-    ``replicas`` is the wanted count, ``return_to`` the one to go back to after a stop; ``selector`` finds its pods.
+    ``replicas`` is the wanted count, ``return_to`` the one to go back to after a stop; ``selector`` finds its pods;
+    ``labels`` are its own, not its pods'.
     """
 
     name: str
@@ -17,6 +18,7 @@ class Workload:
     selector: str
     argo_managed: bool
     return_to: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, order=True)

@@ -24,6 +24,7 @@ def read_deployment(api: KubernetesApi, namespace: str, name: str) -> Workload |
         replicas=raw.spec.replicas,
         selector=",".join(f"{key}={value}" for key, value in (raw.spec.selector.match_labels or {}).items()),
         argo_managed=any(mark in marks for mark in _ARGO_MARKS),
+        labels=dict(raw.metadata.labels or {}),
     )
 
 
@@ -100,6 +101,12 @@ def external_name(api: KubernetesApi, namespace: str, name: str) -> str | None:
     """The externalName of the Service, empty when it is of another type, or None when there is no such Service."""
     raw = api.find(f"read the Service {namespace}/{name}", api.core.read_namespaced_service, name, namespace)
     return None if raw is None else (raw.spec.external_name or "")
+
+
+def service_labels(api: KubernetesApi, namespace: str, name: str) -> Mapping[str, str]:
+    """The Service's labels, none when there is no such Service."""
+    raw = api.find(f"read the Service {namespace}/{name}", api.core.read_namespaced_service, name, namespace)
+    return {} if raw is None else dict(raw.metadata.labels or {})
 
 
 def read_secret(api: KubernetesApi, namespace: str, name: str) -> Mapping[str, str] | None:

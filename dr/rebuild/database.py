@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from dr.archive.contents import Archive
+from dr.archive.promise import read_history
 from dr.archive.reader import find_archive
 from dr.archive.survivors import Survivor
 from dr.cnpg.cluster import BARMAN_PLUGIN, ClusterSnapshot, cluster_behind
@@ -27,6 +28,7 @@ from dr.cnpg.primary import SERVER, psql_of
 from dr.config.names import free_name
 from dr.core.errors import AccessError, RecoveryError, VerificationError
 from dr.core.waiting import poll
+from dr.core.wal_names import position_of
 from dr.engine.backend import state_folder
 from dr.kube import workloads
 from dr.rebuild.layers import Watch
@@ -44,6 +46,9 @@ _NOT_YET = {"not-found", "cnpg-missing", "api-group-missing"}
 _IDENTITY = (
     "SELECT system_identifier FROM pg_control_system()",
     "SELECT timeline_id FROM pg_control_checkpoint()",
+    "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END",
+    """SELECT pg_read_file('pg_wal/' || lpad(upper(to_hex(timeline_id)), 8, '0') || '.history', 0, 1048576, true)
+    FROM pg_control_checkpoint()""",
 )
 _CLOCKS = timedelta(seconds=5)
 """How far the bucket's clock may be from the API server's."""
@@ -68,7 +73,8 @@ def find_database(session: Session, archive: Archive, watch: Watch, *, known: Ma
     cluster, fenced = _await(session, watch)
     judgement = judge_origin(cluster, _ask(session, cluster), archive, known=known)
     if judgement.origin is not Origin.RESTORED and cluster.server_name == archive.server_name:
-        _see_untouched(session, cluster, archive)
+        # A stale one that could archive there and is not fenced yet may be the one that has served all along.
+        _see_untouched(session, cluster, archive, fence=fenced or judgement.origin is not Origin.STALE)
     return DatabaseFound(cluster=cluster, judgement=judgement, fenced=fenced)
 
 
@@ -150,27 +156,34 @@ def _missing_around(session: Session, cluster: ClusterSnapshot | None) -> str:
 def _ask(session: Session, cluster: ClusterSnapshot) -> DatabaseSeen | None:
     """What its database says of itself, None where it does not answer."""
     try:
-        system_id, timeline = psql_of(session.api, cluster, SERVER).ask(*_IDENTITY)
+        system_id, timeline, position, *history = psql_of(session.api, cluster, SERVER).ask(*_IDENTITY)
         findings = verify_database(psql_of(session.api, cluster), session.environment)
         return DatabaseSeen(
             system_id=system_id,
             timeline=int(timeline),
+            lsn=position_of(position),
+            history=read_history("\n".join(history)),
             answers={finding.name: finding.value for finding in findings},
         )
     except (AccessError, ValueError):
         return None
 
 
-def _see_untouched(session: Session, cluster: ClusterSnapshot, before: Archive) -> None:
-    """See that nothing was written to the archive since ``cluster`` was made. Raises VerificationError."""
+def _see_untouched(session: Session, cluster: ClusterSnapshot, before: Archive, *, fence: bool) -> None:
+    """See that nothing was written to the archive since ``cluster`` was made. Raises VerificationError.
+
+    With ``fence`` a cluster that has written is fenced; one that may have served all along is not.
+    """
     now, _ = find_archive(session.environment.backup, before.server_name)
     written = _written_since(now, cluster.created - _CLOCKS) if now else []
     if written:
-        forbid_writing(session.api, cluster.namespace, cluster.name)
+        if fence:
+            forbid_writing(session.api, cluster.namespace, cluster.name)
         raise VerificationError(
             "archive-written",
             f"the new Cluster {cluster.name} has written into the archive of the lost one: {', '.join(written[:5])}",
-            "it was fenced. What it wrote over is to be had back by soft delete or versioning (gcloud storage ls "
+            f"it was {'fenced' if fence else 'not fenced, as its data are of the same database'}. What it wrote over "
+            "is to be had back by soft delete or versioning (gcloud storage ls "
             f"--soft-deleted {session.environment.backup.url}/{before.server_name}/wals/); then recover by hand",
         )
 

@@ -92,6 +92,7 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
         "recovered_gave_up": recovered is not None and gave_up(api, recovered),
         "other_clusters": tuple(sorted(cluster.name for cluster in list_clusters(api, namespace))),
         "external_name": workloads.external_name(api, namespace, environment.service),
+        "service_labels": workloads.service_labels(api, namespace, environment.service),
         "workloads": {name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
         "app_secret_exists": source is not None
         and workloads.read_secret(api, namespace, source.app_secret) is not None,

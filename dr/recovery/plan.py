@@ -28,6 +28,7 @@ from dr.core.target import (
 from dr.core.target_options import skew_warning
 from dr.core.text import whole_seconds_of
 from dr.gitops.argocd import Manager, argocd_warnings
+from dr.gitops.flux import flux_warnings
 from dr.kube.objects import Workload
 from dr.postgres.clients import named
 from dr.postgres.outside import Outside
@@ -244,6 +245,12 @@ def _warnings(
             project=environment.gcp_project,
         )
     yield from argocd_warnings(situation.workloads.values(), situation.argocd)
+    yield from flux_warnings(
+        situation.workloads.values(),
+        [situation.source],
+        service=environment.service,
+        service_labels=situation.service_labels,
+    )
 
 
 def _client_warning(request: RecoveryRequest, situation: Situation) -> Iterator[str]:

@@ -55,6 +55,7 @@ class Situation:
     known against it; ``volume_refusal`` is why a volume such as the source's would be refused, empty when it would not;
     ``later`` are the transactions committed after the target, None when unknown;
     ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first;
+    ``service_labels`` are those of the environment's Service;
     ``self_starters`` is what would write, or wake writers, by itself; ``clients`` are those connected to the source
     whom no step stops, and ``outside`` is what acts on the outside in it, each None where that could not be asked;
     ``archive`` is all that the bucket holds of the source; ``snapshots`` are its backups by volume snapshots, oldest
@@ -67,6 +68,7 @@ class Situation:
     other_clusters: tuple[str, ...]
     external_name: str | None
     workloads: Mapping[str, Workload | None]
+    service_labels: Mapping[str, str] = field(default_factory=dict)
     recovered_gave_up: bool
     app_secret_exists: bool
     missing_storage_classes: tuple[str, ...]

@@ -14,6 +14,7 @@ from dr.config.environment import Environment
 from dr.core.errors import Problem, RefusedError
 from dr.core.target import LaterCommits
 from dr.gitops.argocd import Manager, argocd_warnings
+from dr.gitops.flux import flux_warnings
 from dr.kube.objects import Workload
 from dr.postgres.clients import Client, named
 from dr.run.record import Record
@@ -49,7 +50,8 @@ class TrafficSituation:
     """What was there at ``seen_at`` (aware UTC).
 
     ``left`` is the Cluster that the Service points to, ``reached`` the one to move to, each None when there is none;
-    ``later`` are the transactions that were committed on ``left`` and are not in ``reached``, None when unknown.
+    ``later`` are the transactions that were committed on ``left`` and are not in ``reached``, None when unknown;
+    ``service_labels`` are those of the environment's Service.
     """
 
     seen_at: datetime
@@ -60,6 +62,7 @@ class TrafficSituation:
     record: Record
     later: LaterCommits | None
     argocd: tuple[Manager, ...] = ()
+    service_labels: Mapping[str, str] = field(default_factory=dict)
     self_starters: tuple[SelfStarter, ...] = ()
     clients: tuple[Client, ...] | None = ()
 
@@ -237,3 +240,9 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
             "where it can be read after the fence is lifted."
         )
     yield from argocd_warnings(situation.workloads.values(), situation.argocd)
+    yield from flux_warnings(
+        situation.workloads.values(),
+        [situation.left, situation.reached],
+        service=decision.environment.service,
+        service_labels=situation.service_labels,
+    )

@@ -74,6 +74,7 @@ def _observe(session: Session, request: MoveRequest, record: Record) -> TrafficS
         left=left,
         reached=reached,
         workloads=now,
+        service_labels=workloads.service_labels(api, namespace, environment.service),
         record=record,
         argocd=managers(session, clusters=clusters, self_starters=self_starters),
         self_starters=self_starters,

@@ -301,6 +301,63 @@ def test_wal_of_another_database_is_recognised() -> None:
     assert (failure.code, failure.final) == ("wal-of-another-database", False)
 
 
+@pytest.mark.parametrize(
+    ("line", "code", "final"),
+    [
+        (
+            _postgres("requested recovery stop point is before consistent recovery point", "FATAL"),
+            "target-before-consistency",
+            True,
+        ),
+        (_postgres("could not locate required checkpoint record", "FATAL"), "base-wal-missing", False),
+        (_postgres("could not locate required checkpoint record at 0/3000060", "FATAL"), "base-wal-missing", False),
+        (
+            _postgres("could not find redo location referenced by checkpoint record", "FATAL"),
+            "base-wal-missing",
+            False,
+        ),
+        (_postgres("WAL ends before end of online backup", "FATAL"), "base-wal-missing", False),
+        (
+            _cnpg("ERROR: Barman cloud restore exception: Project was not passed and could not be determined"),
+            "archive-credentials",
+            False,
+        ),
+        (
+            _cnpg("File /controller/.application_credentials.json is not a valid json file."),
+            "archive-credentials",
+            True,
+        ),
+        (
+            _postgres('could not access file "timescaledb": No such file or directory', "FATAL"),
+            "library-missing",
+            True,
+        ),
+        (_postgres("database files are incompatible with server", "FATAL"), "version-differs", True),
+        (
+            _cnpg("barman-cloud-restore: error: unrecognized arguments: /var/lib/postgresql/data/pgdata"),
+            "barman-arguments",
+            True,
+        ),
+        (
+            _cnpg("barman-cloud-wal-restore: error: argument --cloud-provider: invalid choice: 'google'"),
+            "barman-arguments",
+            True,
+        ),
+    ],
+)
+def test_well_known_failures_are_explained(line: LogSeen, code: str, final: bool) -> None:
+    """E33, C11: the words of PostgreSQL, of google-auth and google-cloud-storage, and of barman's argparse."""
+    failure = _after(line).failure
+    assert failure is not None
+    assert (failure.code, failure.final) == (code, final)
+
+
+def test_a_library_that_only_a_function_names_ends_no_recovery() -> None:
+    """C11."""
+    words = 'could not access file "$libdir/timescaledb-2.9.1": No such file or directory'
+    assert _after(_postgres(words, "ERROR")).failure is None
+
+
 def test_a_failed_pod_that_is_seen_twice_is_one_attempt() -> None:
     assert _after(_pod("Failed", "a"), _pod("Failed", "a"), _pod("Running", "b")).attempt == 2
 

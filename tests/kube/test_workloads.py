@@ -6,7 +6,15 @@ import pytest
 
 from dr.core.errors import AccessError, InterruptedOperationError, StepFailedError
 from dr.kube.api import KubernetesApi
-from dr.kube.workloads import await_ready, await_stopped, copy_credentials, external_name, read_deployment, scale
+from dr.kube.workloads import (
+    await_ready,
+    await_stopped,
+    copy_credentials,
+    external_name,
+    read_deployment,
+    scale,
+    service_labels,
+)
 from tests.support.doubles import Impatient, Wire, kube_status
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/prod/deployments/api"
@@ -23,6 +31,17 @@ def test_a_deployment_is_read_with_the_selector_of_its_pods(wire: Wire, api: Kub
     workload = read_deployment(api, "prod", "api")
     assert workload is not None
     assert (workload.replicas, workload.selector, workload.argo_managed) == (3, "app=api,tier=web", False)
+
+
+def test_labels_are_read_from_the_deployment_and_the_service(wire: Wire, api: KubernetesApi) -> None:
+    """E29."""
+    labels = {"kustomize.toolkit.fluxcd.io/name": "shop"}
+    wire.on(DEPLOYMENT, _deployment(labels=labels))
+    workload = read_deployment(api, "prod", "api")
+    assert workload is not None
+    assert workload.labels == labels
+    wire.on("/api/v1/namespaces/data/services/prod-postgres", {"metadata": {"labels": labels}, "spec": {}})
+    assert service_labels(api, "data", "prod-postgres") == labels
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,12 @@ def _fresh(**changes: Any) -> dict[str, Any]:
     return found
 
 
-def _answering(system_id: str, timeline: int = 1, users: int = 0) -> Callable[[RanInPod], Ran]:
+def _answering(
+    system_id: str, timeline: int = 1, users: int = 0, *, lsn: str = "0/5000000", history: str = ""
+) -> Callable[[RanInPod], Ran]:
     def answer(ran: RanInPod) -> Ran:
         if any("system_identifier" in word for word in ran.command):
-            return said(f"{system_id}\n{timeline}\n")
+            return said(f"{system_id}\n{timeline}\n{lsn}\n{history}\n")
         return said(f"{users}\nf\n")
 
     return answer
@@ -73,11 +75,36 @@ def test_a_database_that_was_made_anew_is_told_from_the_lost_one(platform: Wire,
     assert platform.received("PATCH") == []
 
 
-def test_a_database_with_the_lost_ones_identifier_is_restored(
+def test_a_database_with_the_lost_ones_identifier_and_all_its_wal_is_restored(
     platform: Wire, api: KubernetesApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_pods(monkeypatch, _answering(OURS, timeline=2, users=5))
+    history = "1\t0/9FFFFA0\tno recovery target specified"
+    in_pods(monkeypatch, _answering(OURS, timeline=2, users=5, lsn="0/B000060", history=history))
     assert _find(api).judgement.origin is Origin.RESTORED
+
+
+OLDER = _answering(OURS, timeline=2, users=3, lsn="0/B000060", history="1\t0/4000100\tbefore 2026-04-20 00:40:00+00")
+
+
+def test_a_database_with_the_lost_ones_identifier_and_an_older_state_is_not_restored(
+    platform: Wire, api: KubernetesApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E4."""
+    in_pods(monkeypatch, OLDER)
+    assert _find(api).judgement.origin is Origin.STALE
+
+
+def test_an_older_state_that_has_written_into_the_archive_ends_it_without_a_fence(
+    platform: Wire, api: KubernetesApi, store: ObjectStoreDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E4: it may be the one that has served all along."""
+    in_pods(monkeypatch, OLDER)
+    put_wal(store, SERVER, {"000000020000000000000004": at(301)})
+    with pytest.raises(VerificationError) as raised:
+        _find(api)
+    assert raised.value.code == "archive-written"
+    assert raised.value.remedy.startswith("it was not fenced")
+    assert platform.received("PATCH") == []
 
 
 def test_a_database_that_does_not_answer_is_not_known(

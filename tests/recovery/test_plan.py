@@ -77,6 +77,15 @@ def test_a_deployment_of_argo_cd_is_warned_of_by_name() -> None:
     assert "worker" not in warning
 
 
+def test_what_flux_manages_is_warned_of() -> None:
+    """E29: Flux puts back the replicas and the Service."""
+    labels = {"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+    workloads = {"api": replace(a_workload("api"), labels=labels), "worker": a_workload("worker")}
+    (warning,) = a_decision(a_situation(workloads=workloads, service_labels=labels)).warnings
+    assert "Flux manages Deployment api, Service prod-postgres and" in warning
+    assert "flux suspend kustomization shop -n flux-system" in warning
+
+
 def test_a_new_recovery_archives_to_a_folder_of_its_name() -> None:
     assert a_decision().cluster.server_name == "postgres-prod-recovered"
 

@@ -198,6 +198,15 @@ def test_a_deployment_of_argo_cd_is_warned_of_by_name() -> None:
     assert "manages api and" in warning
 
 
+def test_what_flux_manages_is_warned_of() -> None:
+    """E29: Flux puts back the replicas and the Service."""
+    labels = {"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+    workloads = {"api": replace(a_workload("api"), labels=labels), "worker": a_workload("worker")}
+    (warning,) = a_move(a_traffic_situation(later=SOME, workloads=workloads, service_labels=labels)).warnings
+    assert "Flux manages Deployment api, Service prod-postgres and" in warning
+    assert "flux suspend kustomization shop -n flux-system" in warning
+
+
 def _manager(**automated: Any) -> Manager:
     raw = {"kind": "Application", "metadata": {"name": "shop", "namespace": "argocd"}}
     return Manager.from_object({**raw, "spec": {"syncPolicy": {"automated": automated}}})
