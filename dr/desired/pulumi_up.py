@@ -95,7 +95,9 @@ def _make(session: Session, decision: RecoveryDecision | None) -> list[str]:
     cluster, source = decision.cluster, decision.source
     name = app_secret_name(cluster.name)
     _change(session, lambda record: record.with_recovery(cluster))
-    workloads.copy_credentials(session.api, source.namespace, source=source.app_secret, name=name)
+    workloads.copy_credentials(
+        session.api, source.namespace, source=source.app_secret, name=name, in_use=decision.begun
+    )
     return [f"Cluster {cluster.name} declared, its password in Secret {name}"]
 
 

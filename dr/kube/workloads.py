@@ -1,13 +1,13 @@
 """The Deployments that write to the database, and the Services and Secrets around it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from threading import Event
 from typing import Any
 
 from dr.core.errors import StepFailedError
 from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
-from dr.kube.objects import MANAGED_BY, Workload
+from dr.kube.objects import MANAGED_BY, CopiedSecret, Workload, problem_of_copy
 
 _ARGO_MARKS = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
 _CREDENTIALS = ("username", "password")
@@ -25,7 +25,19 @@ def read_deployment(api: KubernetesApi, namespace: str, name: str) -> Workload |
         selector=",".join(f"{key}={value}" for key, value in (raw.spec.selector.match_labels or {}).items()),
         argo_managed=any(mark in marks for mark in _ARGO_MARKS),
         labels=dict(raw.metadata.labels or {}),
+        secrets=tuple(sorted({name for name in _secrets(raw.spec.template.spec) if name})),
     )
+
+
+def _secrets(pod: Any) -> Iterator[str | None]:
+    for container in (*(pod.containers or ()), *(pod.init_containers or ())) if pod else ():
+        for variable in container.env or ():
+            if variable.value_from and variable.value_from.secret_key_ref:
+                yield variable.value_from.secret_key_ref.name
+        for source in container.env_from or ():
+            yield source.secret_ref.name if source.secret_ref else None
+    for volume in (pod.volumes or ()) if pod else ():
+        yield volume.secret.secret_name if volume.secret else None
 
 
 def scale(api: KubernetesApi, namespace: str, name: str, replicas: int) -> None:
@@ -115,11 +127,27 @@ def read_secret(api: KubernetesApi, namespace: str, name: str) -> Mapping[str, s
     return None if raw is None else dict(raw.data or {})
 
 
-def copy_credentials(api: KubernetesApi, namespace: str, *, source: str, name: str) -> bool:
-    """Make the Secret ``name`` with the user name and password of ``source``; False when it was there already.
+def copied_credentials(api: KubernetesApi, namespace: str, *, source: str, name: str) -> CopiedSecret:
+    """How the Secret ``name`` compares with ``source``, which it is a copy of, in user name and password. An earlier
+    copy that this user may not change counts as foreign.
+    """
+    raw = api.find(f"read the Secret {namespace}/{name}", api.core.read_namespaced_secret, name, namespace)
+    if raw is None:
+        return CopiedSecret.MISSING
+    data, wanted = raw.data or {}, read_secret(api, namespace, source) or {}
+    if all(data.get(key) == wanted.get(key) for key in _CREDENTIALS):
+        return CopiedSecret.SAME
+    ours = MANAGED_BY.items() <= (raw.metadata.labels or {}).items()
+    may = ours and api.may(f"ask whether the Secret {namespace}/{name} may be changed", "patch", "secrets", namespace)
+    return CopiedSecret.OLD if may else CopiedSecret.FOREIGN
 
-    The type and the two keys are what CloudNativePG wants of ``bootstrap.recovery.secret``. Raises StepFailedError when
-    the source Secret is not there, or lacks one of the keys.
+
+def copy_credentials(api: KubernetesApi, namespace: str, *, source: str, name: str, in_use: bool) -> str:
+    """Make the Secret ``name`` with the user name and password of ``source``; returns what was done, in a word.
+
+    The type and the two keys are what CloudNativePG wants of ``bootstrap.recovery.secret``. An earlier copy that
+    differs is written again, unless it is ``in_use`` by a Cluster. Raises StepFailedError when the source Secret is not
+    there, or lacks one of the keys, and ``secret-differs`` when what is there is not this tool's to change.
     """
     data = read_secret(api, namespace, source)
     if data is None:
@@ -137,7 +165,14 @@ def copy_credentials(api: KubernetesApi, namespace: str, *, source: str, name: s
         "type": "kubernetes.io/basic-auth",
         "data": {key: data[key] for key in _CREDENTIALS},
     }
-    if read_secret(api, namespace, name) is not None:
-        return False
-    api.ask(f"create the Secret {namespace}/{name}", api.core.create_namespaced_secret, namespace, body)
-    return True
+    there = copied_credentials(api, namespace, source=source, name=name)
+    if problem := problem_of_copy(there, namespace, source=source, name=name, in_use=in_use):
+        raise StepFailedError(problem.code, problem.cause, problem.remedy)
+    if there is CopiedSecret.SAME:
+        return "was there"
+    if there is CopiedSecret.MISSING:
+        api.ask(f"create the Secret {namespace}/{name}", api.core.create_namespaced_secret, namespace, body)
+        return "made"
+    change = {"data": body["data"]}
+    api.ask(f"change the Secret {namespace}/{name}", api.core.patch_namespaced_secret, name, namespace, change)
+    return f"had another password than {source}, and has the same now"

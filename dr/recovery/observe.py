@@ -15,13 +15,14 @@ from dr.cnpg.cluster_copies import find_copy
 from dr.cnpg.cluster_copy import StandIn, from_manifest
 from dr.cnpg.clusters import find_cluster, gave_up, list_clusters, plugin_fault, with_object_store
 from dr.cnpg.primary import SERVER, psql_of
-from dr.cnpg.recovered import named_by
+from dr.cnpg.recovered import app_secret_name, named_by
 from dr.cnpg.volumes import list_snapshot_backups
 from dr.config.environment import BackupPlace
 from dr.core.errors import AccessError, RequestError
 from dr.core.target import LaterCommits, RecoveryTarget, time_of
 from dr.gitops.argocd_pause import managers
 from dr.kube import workloads
+from dr.kube.objects import CopiedSecret
 from dr.kube.pod_exec import GONE
 from dr.postgres.clients import Client
 from dr.postgres.commits import commits_after
@@ -81,6 +82,12 @@ def _archive(place: BackupPlace, server_name: str, target: RecoveryTarget | None
     return {"archive": archive, "catalogue": catalogue}
 
 
+def _with_password(recovered: ClusterSnapshot | None) -> bool:
+    """Whether the Cluster has, or will have, the copy of the password; a scratch Cluster has one of CloudNativePG's."""
+    bootstrap = (recovered.spec.get("bootstrap") or {}) if recovered else {}
+    return recovered is None or bool((bootstrap.get("recovery") or {}).get("secret"))
+
+
 def _around(session: Session, recovered_name: str, source: ClusterSnapshot | None) -> dict[str, Any]:
     environment, api = session.environment, session.api
     namespace, writers = environment.namespace, environment.workloads
@@ -96,6 +103,11 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
         "workloads": {name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
         "app_secret_exists": source is not None
         and workloads.read_secret(api, namespace, source.app_secret) is not None,
+        "password_copy": workloads.copied_credentials(
+            api, namespace, source=source.app_secret, name=app_secret_name(recovered_name)
+        )
+        if source and _with_password(recovered)
+        else CopiedSecret.MISSING,
         "missing_storage_classes": tuple(
             sorted(name for name in classes if not volumes.storage_class_exists(api, name))
         ),

@@ -10,11 +10,13 @@ from dr.archive.contents import Archive, BaseBackup
 from dr.archive.wal_needed import REFUSALS, problems_of_wal
 from dr.archive.window import problems_of_base, problems_of_end
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, problems_of_archive
+from dr.cnpg.recovered import app_secret_name
 from dr.config.environment import Environment, Rule
 from dr.config.names import SNAPSHOT_NAME_LIMIT, free_name, recovered_name_fault
 from dr.core.errors import Problem
 from dr.core.target import time_of, written
 from dr.core.text import exact_moment_of
+from dr.kube.objects import problem_of_copy
 from dr.recovery.situation import RecoveryRequest, Situation, base_of, problems_of_snapshot
 from dr.traffic.writer_steps import problems_around
 
@@ -72,6 +74,14 @@ def _problems_of_source(
             cause=f"there is no Secret {source.namespace}/{source.app_secret} with the password of {source.owner}",
             remedy="create it with the keys username and password: the recovered database's owner gets that password",
         )
+    elif problem := problem_of_copy(
+        situation.password_copy,
+        source.namespace,
+        source=source.app_secret,
+        name=app_secret_name(request.recovered_name),
+        in_use=situation.recovered is not None and not situation.recovered_gave_up,
+    ):
+        yield problem
     for secret in situation.missing_secrets:
         yield Problem(
             code="secret-missing",

@@ -34,7 +34,7 @@ from dr.core.target import (
 from dr.core.text import exact_moment_of, mebibytes_of
 from dr.core.wal_names import lsn, number_of
 from dr.gitops.argocd import Manager
-from dr.kube.objects import Workload
+from dr.kube.objects import CopiedSecret, Workload
 from dr.postgres.clients import Client
 from dr.postgres.outside import Outside
 from dr.postgres.table_name import TableName
@@ -48,6 +48,7 @@ class Situation:
 
     ``recovered_gave_up`` says that recovery pods of the recovered Cluster have failed and none runs or has succeeded;
     ``other_clusters`` are all the Clusters of the namespace; ``external_name`` is empty for a Service of another type;
+    ``password_copy`` is what is there under the name of the recovered Cluster's Secret;
     ``database_time`` is the source's own clock, None when its primary did not answer, and ``clock_ahead`` by how much
     it is ahead of this machine's; ``primary_down`` says that the primary was seen not to run, or that there is none;
     ``missing_storage_classes`` are those that the source names and the cluster lacks;
@@ -80,6 +81,7 @@ class Situation:
     clients: tuple[Client, ...] | None = ()
     outside: Outside | None = field(default_factory=Outside)
     missing_secrets: tuple[str, ...] = ()
+    password_copy: CopiedSecret = CopiedSecret.MISSING
     stands_in: str = ""
     database_time: datetime | None
     clock_ahead: timedelta | None = None

@@ -144,8 +144,9 @@ class KeepPassword(StepOf[Recovering]):
 
     def run(self) -> str:
         source, name = self.op.decision.source, self._name
-        made = workloads.copy_credentials(self.op.session.api, source.namespace, source=source.app_secret, name=name)
-        return f"Secret {name} {'made' if made else 'was there'}"
+        api, in_use = self.op.session.api, self.op.decision.begun
+        done = workloads.copy_credentials(api, source.namespace, source=source.app_secret, name=name, in_use=in_use)
+        return f"Secret {name} {done}"
 
 
 class ClearAway(StepOf[Recovering]):

@@ -20,6 +20,7 @@ from dr.run.record import Record
 from dr.stacks.declaration import Declaration
 from dr.switchover.plan import MoveDecision
 from dr.traffic.name_check import await_ok, await_same_address, log_in
+from dr.traffic.passwords import logins_for
 from dr.traffic.writer_steps import scale_commands
 from dr.traffic.writers import check_stopped, start_writers
 
@@ -247,17 +248,20 @@ class Reach(StepOf[Moving]):
         pod = programs_of(session.api, reached)
         alias = environment.service_hosts[-1]
         await_same_address(pod, alias, self.op.decision.host, limit=_NAME_SECONDS, stop=session.stop)
-        secret = workloads.read_secret(session.api, reached.namespace, reached.app_secret)
-        if secret is None:
-            raise StepFailedError(
-                "secret-missing",
-                f"there is no Secret {reached.namespace}/{reached.app_secret}",
-                "restore the Secret of the database's owner",
-            )
-        server = log_in(
-            pod, host=alias, database=reached.database, secret=secret, limit=_LOGIN_SECONDS, stop=session.stop
+        logins = logins_for(
+            session.api,
+            reached,
+            self.op.decision.workloads,
+            namespace=environment.workloads.namespace,
+            back=self.op.decision.request.back,
         )
-        return f"{alias} leads to {reached.primary} ({server}), and the password is accepted"
+        server = ""
+        for login in logins:
+            server = log_in(
+                pod, host=alias, database=reached.database, login=login, limit=_LOGIN_SECONDS, stop=session.stop
+            )
+        whose = "; ".join(login.whose for login in logins)
+        return f"{alias} leads to {reached.primary} ({server}), and the password is accepted: {whose}"
 
 
 class StartWorkloads(StepOf[Moving]):

@@ -3,7 +3,6 @@ works.
 """
 
 import base64
-from collections.abc import Mapping
 from threading import Event
 
 import requests
@@ -14,6 +13,7 @@ from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import PodExec
 from dr.postgres.psql import CONTAINER
 from dr.postgres.sql import conninfo
+from dr.traffic.passwords import Login
 
 _EXEC_SECONDS = 20
 _REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf")
@@ -42,18 +42,18 @@ def await_same_address(pod: PodExec, alias: str, host: str, *, limit: float, sto
     )
 
 
-def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str], limit: float, stop: Event) -> str:
-    """Log in at ``host`` with the user and password of ``secret`` (base64, as Kubernetes keeps it), over TLS.
+def log_in(pod: PodExec, *, host: str, database: str, login: Login, limit: float, stop: Event) -> str:
+    """Log in at ``host`` with the user and password of ``login``, over TLS.
 
     Returns the address of the server that answered, which is waited for up to ``limit`` seconds. Raises
     VerificationError ``login-failed``: at once where PostgreSQL refuses, else at the limit.
     """
     try:
-        user, password = (base64.b64decode(secret[key]).decode() for key in ("username", "password"))
+        user, password = (base64.b64decode(login.secret[key]).decode() for key in ("username", "password"))
     except KeyError as error:
         raise StepFailedError(
             "secret-incomplete",
-            f"the Secret of the recovered database's owner has no {error.args[0]}",
+            f"{login.whose}: it has no {error.args[0]}",
             "add what is missing, and repeat the command",
         ) from error
     settings = conninfo(host=host, dbname=database, user=user, sslmode="require", connect_timeout=10)
@@ -70,7 +70,7 @@ def log_in(pod: PodExec, *, host: str, database: str, secret: Mapping[str, str],
             break
     raise VerificationError(
         "login-failed",
-        f"the workloads' user {user} cannot log in at {host}: {ran.errors.strip()}",
+        f"{user} cannot log in at {host} with the password of {login.whose}: {ran.errors.strip()}",
         "do not start the workloads; compare the Secret with the one of the recovered cluster, or go back",
     )
 

@@ -1,11 +1,13 @@
 """The Deployments that write to the database, and the Services and Secrets around it."""
 
 from threading import Event
+from typing import Any
 
 import pytest
 
 from dr.core.errors import AccessError, InterruptedOperationError, StepFailedError
 from dr.kube.api import KubernetesApi
+from dr.kube.objects import MANAGED_BY
 from dr.kube.workloads import (
     await_ready,
     await_stopped,
@@ -15,13 +17,13 @@ from dr.kube.workloads import (
     scale,
     service_labels,
 )
-from tests.support.doubles import Impatient, Wire, kube_status
+from tests.support.doubles import REVIEWS, Impatient, Wire, kube_status
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/prod/deployments/api"
 SECRETS = "/api/v1/namespaces/data/secrets"
 
 
-def _deployment(**metadata: object) -> dict[str, object]:
+def _deployment(**metadata: object) -> dict[str, Any]:
     spec = {"replicas": 3, "selector": {"matchLabels": {"app": "api", "tier": "web"}}, "template": {}}
     return {"metadata": {"name": "api", **metadata}, "spec": spec}
 
@@ -175,7 +177,7 @@ def test_credentials_are_copied_without_the_sources_host(wire: Wire, api: Kubern
     _secret(wire, "shop-owner", username="a2VlcGVy", password="c2VjcmV0", host="b2xk", uri="b2xk")
     wire.on(f"{SECRETS}/new-app", kube_status(404, "not found", name="new-app"), status=404)
     wire.on(SECRETS, {}, method="POST", status=201)
-    assert copy_credentials(api, "data", source="shop-owner", name="new-app")
+    assert copy_credentials(api, "data", source="shop-owner", name="new-app", in_use=False) == "made"
     (posted,) = wire.received("POST")
     assert posted.body["type"] == "kubernetes.io/basic-auth"
     assert posted.body["data"] == {"username": "a2VlcGVy", "password": "c2VjcmV0"}
@@ -184,13 +186,68 @@ def test_credentials_are_copied_without_the_sources_host(wire: Wire, api: Kubern
 
 def test_credentials_that_are_there_are_left_as_they_are(wire: Wire, api: KubernetesApi) -> None:
     _secret(wire, "shop-owner", username="YQ==", password="Yg==")
-    _secret(wire, "new-app", username="YQ==", password="Yw==")
-    assert not copy_credentials(api, "data", source="shop-owner", name="new-app")
+    _secret(wire, "new-app", username="YQ==", password="Yg==")
+    assert copy_credentials(api, "data", source="shop-owner", name="new-app", in_use=True) == "was there"
     assert wire.received("POST") == []
+
+
+def _old_copy(wire: Wire, **labels: str) -> None:
+    _secret(wire, "shop-owner", username="YQ==", password="Yg==")
+    data = {"username": "YQ==", "password": "Yw=="}
+    wire.on(f"{SECRETS}/new-app", {"metadata": {"name": "new-app", "labels": labels}, "data": data})
+
+
+def test_an_old_copy_gets_the_password_that_the_source_has_now(wire: Wire, api: KubernetesApi) -> None:
+    """E19."""
+    _old_copy(wire, **MANAGED_BY)
+    wire.on(f"{SECRETS}/new-app", {}, method="PATCH")
+    done = copy_credentials(api, "data", source="shop-owner", name="new-app", in_use=False)
+    assert done == "had another password than shop-owner, and has the same now"
+    (patched,) = wire.received("PATCH")
+    assert patched.body == {"data": {"username": "YQ==", "password": "Yg=="}}
+
+
+def test_an_old_copy_that_this_user_may_not_change_is_refused(wire: Wire, api: KubernetesApi) -> None:
+    """E19."""
+    _old_copy(wire, **MANAGED_BY)
+    wire.on(REVIEWS, {"spec": {}, "status": {"allowed": False}}, method="POST", status=201)
+    with pytest.raises(StepFailedError, match="may not change it"):
+        copy_credentials(api, "data", source="shop-owner", name="new-app", in_use=False)
+    assert wire.received("PATCH") == []
+
+
+@pytest.mark.parametrize(("labels", "in_use"), [({}, False), ({}, True), (MANAGED_BY, True)])
+def test_another_password_that_is_not_ours_to_change_is_refused(
+    wire: Wire, api: KubernetesApi, labels: dict[str, str], in_use: bool
+) -> None:
+    """E19."""
+    _old_copy(wire, **labels)
+    with pytest.raises(StepFailedError) as failed:
+        copy_credentials(api, "data", source="shop-owner", name="new-app", in_use=in_use)
+    assert failed.value.code == "secret-differs"
+    assert wire.received("PATCH") == []
+
+
+def test_the_secrets_that_a_deployments_containers_have_are_known(wire: Wire, api: KubernetesApi) -> None:
+    """E19."""
+    deployment = _deployment()
+    spec = {
+        "containers": [
+            {"name": "api", "env": [{"name": "P", "valueFrom": {"secretKeyRef": {"name": "shop-owner", "key": "p"}}}]},
+            {"name": "b", "env": [{"name": "X", "value": "1"}], "envFrom": [{"secretRef": {"name": "all"}}]},
+        ],
+        "initContainers": [{"name": "i", "envFrom": [{"configMapRef": {"name": "no"}}]}],
+        "volumes": [{"name": "v", "secret": {"secretName": "files"}}, {"name": "w", "emptyDir": {}}],
+    }
+    deployment["spec"]["template"] = {"spec": spec}
+    wire.on(DEPLOYMENT, deployment)
+    workload = read_deployment(api, "prod", "api")
+    assert workload is not None
+    assert workload.secrets == ("all", "files", "shop-owner")
 
 
 def test_credentials_without_a_password_are_refused(wire: Wire, api: KubernetesApi) -> None:
     _secret(wire, "shop-owner", username="YQ==")
     wire.on(f"{SECRETS}/new-app", kube_status(404, "not found", name="new-app"), status=404)
     with pytest.raises(StepFailedError, match="password"):
-        copy_credentials(api, "data", source="shop-owner", name="new-app")
+        copy_credentials(api, "data", source="shop-owner", name="new-app", in_use=False)

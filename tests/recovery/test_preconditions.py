@@ -11,6 +11,7 @@ from dr.archive.contents import Catalogue
 from dr.cnpg.cluster import Archiving
 from dr.core.errors import Problem, RefusedError
 from dr.core.target import TimeTarget
+from dr.kube.objects import CopiedSecret
 from dr.recovery.preconditions import preconditions
 from dr.recovery.situation import RecoveryRequest, Situation
 from tests.support.builders import (
@@ -74,6 +75,7 @@ FAULTS: list[tuple[str, Mapping[str, Any], Mapping[str, Any], str]] = [
     ),
     ("archiving-failing", {"source": FAILING}, {}, "403 from the bucket"),
     ("secret-missing", {"app_secret_exists": False}, {}, "data/shop-owner"),
+    ("secret-differs", {"password_copy": CopiedSecret.FOREIGN}, {}, "data/postgres-prod-recovered-app"),
     ("secret-missing", {"missing_secrets": ("role",)}, {}, "Secret data/role"),
     (
         "major-version-differs",
@@ -148,6 +150,15 @@ def test_a_dead_primary_is_no_obstacle() -> None:
 
 def test_going_on_with_the_same_recovery_is_no_obstacle() -> None:
     assert _problems(a_situation(recovered=RECOVERED), a_request(go_on=True)) == []
+
+
+def test_an_old_copy_of_the_password_is_in_the_way_of_a_cluster_that_uses_it_and_of_no_other() -> None:
+    """E19."""
+    old = a_situation(password_copy=CopiedSecret.OLD)
+    assert _problems(old) == []
+    (problem,) = _problems(replace(old, recovered=RECOVERED), a_request(go_on=True))
+    assert problem.code == "secret-differs"
+    assert _problems(replace(old, recovered=RECOVERED, recovered_gave_up=True), a_request(go_on=True)) == []
 
 
 def test_an_existing_recovery_to_this_target_offers_to_go_on_and_a_free_name() -> None:

@@ -156,9 +156,9 @@ def a_snapshot(name: str = "nightly", *, end: datetime = NOW - timedelta(hours=5
     return replace(good, **changes)
 
 
-def a_workload(name: str, replicas: int = 3) -> Workload:
+def a_workload(name: str, replicas: int = 3, *, secrets: tuple[str, ...] = ()) -> Workload:
     """A Deployment that runs."""
-    return Workload(name=name, replicas=replicas, selector=f"app={name}", argo_managed=False)
+    return Workload(name=name, replicas=replicas, selector=f"app={name}", argo_managed=False, secrets=secrets)
 
 
 def a_situation(**changes: Any) -> Situation:

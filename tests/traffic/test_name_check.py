@@ -13,6 +13,7 @@ from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import PodExec, Ran
 from dr.postgres.psql import CONTAINER
 from dr.traffic.name_check import await_same_address, log_in
+from dr.traffic.passwords import Login
 from tests.support.doubles import Impatient, RanInPod, in_pods, said
 
 ALIAS, HOST = "prod-postgres.data.svc.cluster.local", "postgres-prod-recovered-rw.data.svc.cluster.local"
@@ -110,7 +111,14 @@ def _log_in(
     limit: float = 60,
     stop: Impatient | None = None,
 ) -> str:
-    return log_in(pod, host=ALIAS, database=database, secret=secret, limit=limit, stop=stop or Impatient())
+    return log_in(
+        pod,
+        host=ALIAS,
+        database=database,
+        login=Login(secret=secret, whose="Secret shop-owner"),
+        limit=limit,
+        stop=stop or Impatient(),
+    )
 
 
 def test_a_login_tells_the_address_of_the_server(pod: PodExec, monkeypatch: pytest.MonkeyPatch) -> None:
