@@ -28,10 +28,10 @@ def flux_warnings(
     ]
     declared = {name: commands for name, labels in touched if (commands := tuple(_suspending(labels)))}
     if declared:
-        commands = sorted({command for found in declared.values() for command in found})
+        suspending = sorted({one for commands in declared.values() for one in commands})
         yield (
             f"Flux manages {', '.join(sorted(declared))} and puts back what is changed. "
-            f"Unless it is suspended already: {'; '.join(commands)}. Resume it when Git says what the cluster has."
+            f"Unless it is suspended already: {'; '.join(suspending)}. Resume it when Git says what the cluster has."
         )
 
 
