@@ -270,6 +270,22 @@ def identity_warning(
         )
 
 
+def certificate_warning(spec: Mapping[str, Any], *, name: str) -> Iterator[str]:
+    """A word on TLS: CloudNativePG makes a CA for each Cluster that is given none (its docs, "Certificates"). ``spec``
+    is the specification of the Cluster ``name``, or of the one that it is derived from, whose ``certificates`` it has.
+    """
+    given = spec.get("certificates") or {}
+    clients = [
+        *([] if given.get("serverCASecret") else ["with sslmode verify-ca or verify-full"]),
+        *([] if given.get("clientCASecret") else ["that log in by a certificate"]),
+    ]
+    if clients:
+        yield (
+            f"{name} has a CA of its own, in Secret {name}-ca: clients {' and those '.join(clients)} need "
+            "it, or a certificate of it, before the switchover."
+        )
+
+
 def label_warning(spec: Mapping[str, Any]) -> Iterator[str]:
     """A word on labels that a Service of one's own may select pods by: a copy's pods have them too."""
     labels = (spec.get("inheritedMetadata") or {}).get("labels") or {}

@@ -11,7 +11,13 @@ from dr.archive.window import problems_of_holes
 from dr.cnpg.cluster import ClusterSnapshot, ObjectStore
 from dr.cnpg.fetch_ahead import Fetching, fetching_for, not_waited_for, one_by_one, segments_to_replay
 from dr.cnpg.quiet import libraries_of, quiet_parameters, quieted
-from dr.cnpg.recovered import RecoveredCluster, derive_recovered_cluster, identity_warning, label_warning
+from dr.cnpg.recovered import (
+    RecoveredCluster,
+    certificate_warning,
+    derive_recovered_cluster,
+    identity_warning,
+    label_warning,
+)
 from dr.config.environment import Environment
 from dr.config.names import free_name
 from dr.core.errors import RefusedError
@@ -237,6 +243,7 @@ def _warnings(
     if situation.source is not None:
         yield from one_by_one(situation.source, segments, context=environment.kubernetes.context)
         yield from label_warning(situation.source.spec)
+        yield from certificate_warning(situation.source.spec, name=request.recovered_name)
         yield from identity_warning(
             situation.source,
             writes=True,

@@ -18,6 +18,7 @@ from dr.gitops.flux import flux_warnings
 from dr.kube.objects import Workload
 from dr.postgres.clients import Client, named
 from dr.run.record import Record
+from dr.switchover.by_hand import warning_of_changes
 from dr.traffic.writer_steps import SelfStarter, problems_around, to_release, with_counts
 
 
@@ -239,6 +240,9 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
             f"What was written to {decision.fence.name} since the switchover does not come along: it stays there, "
             "where it can be read after the fence is lifted."
         )
+    for cluster in (decision.reached, decision.fence):
+        if cluster is not None:
+            yield from warning_of_changes(cluster, situation.record.recovery(cluster.name))
     yield from argocd_warnings(situation.workloads.values(), situation.argocd)
     yield from flux_warnings(
         situation.workloads.values(),

@@ -16,7 +16,7 @@ from dr.postgres.sql import conninfo
 from dr.traffic.passwords import Login
 
 _EXEC_SECONDS = 20
-_REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf")
+_REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf", "valid client certificate")
 """PostgreSQL's words when it does not let a user in. Anything else may pass: a pod whose fence was just taken away is
 ready, and so behind its Service, only with the next probe.
 """

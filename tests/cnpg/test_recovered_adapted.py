@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dr.cnpg.recovered import identity_warning, named_by, probed_often, rescheduled
+from dr.cnpg.recovered import certificate_warning, identity_warning, named_by, probed_often, rescheduled
 from tests.support.builders import BUCKET, a_source
 
 ACCOUNT = "postgres@acme-project.iam.gserviceaccount.com"
@@ -83,3 +83,26 @@ def test_the_recovered_pods_are_looked_at_every_second_unless_the_source_says_ho
     own = {"startup": {"periodSeconds": 5}, "liveness": {"timeoutSeconds": 9}}
     assert probed_often({})["startup"] == {"periodSeconds": 1}
     assert probed_often({"probes": own}) == {**own, "readiness": {"periodSeconds": 1, "failureThreshold": 30}}
+
+
+@pytest.mark.parametrize(
+    ("given", "told", "not_told"),
+    [
+        ({}, "verify-ca or verify-full and those that log in by a certificate", "nothing"),
+        ({"serverCASecret": "ca"}, "clients that log in by a certificate", "verify-full"),
+        ({"clientCASecret": "ca"}, "clients with sslmode verify-ca or verify-full need", "log in"),
+    ],
+    ids=["both", "clients", "server"],
+)
+def test_clients_that_look_at_the_ca_are_warned_of_a_new_one(given: dict[str, str], told: str, not_told: str) -> None:
+    """E20."""
+    (warning,) = certificate_warning({"certificates": given}, name="new")
+    assert told in warning
+    assert not_told not in warning.replace("new-ca", "")
+    assert "Secret new-ca" in warning
+
+
+def test_a_ca_that_is_given_is_the_same_for_both() -> None:
+    """E20."""
+    given = {"certificates": {"serverCASecret": "ca", "clientCASecret": "ca"}}
+    assert list(certificate_warning(given, name="new")) == []

@@ -23,6 +23,7 @@ from tests.support.builders import (
     a_recovered,
     a_request,
     a_situation,
+    a_source,
     a_workload,
     an_environment,
     as_seen,
@@ -67,6 +68,12 @@ def test_a_primary_that_only_did_not_answer_in_time_is_sealed_all_the_same() -> 
 
 def test_nothing_is_warned_of_where_everything_is_in_order() -> None:
     assert a_decision().warnings == ()
+
+
+def test_a_plan_warns_of_the_ca_that_the_recovered_cluster_gets() -> None:
+    """E20."""
+    (warning,) = a_decision(a_situation(source=a_source(serviceAccountName="postgres"))).warnings
+    assert "postgres-prod-recovered-ca" in warning
 
 
 def test_a_deployment_of_argo_cd_is_warned_of_by_name() -> None:

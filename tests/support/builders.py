@@ -165,7 +165,10 @@ def a_situation(**changes: Any) -> Situation:
     """Everything in order for :func:`a_request`."""
     good = Situation(
         seen_at=NOW,
-        source=a_source(serviceAccountName="postgres"),  # which was let in to the bucket once
+        source=a_source(
+            serviceAccountName="postgres",  # which was let in to the bucket once
+            certificates={"serverCASecret": "ca", "serverTLSSecret": "tls", "clientCASecret": "clients"},
+        ),
         recovered=None,
         recovered_gave_up=False,
         other_clusters=("postgres-prod",),

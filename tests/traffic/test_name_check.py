@@ -152,6 +152,16 @@ def test_a_login_that_is_refused_is_told_at_once_in_postgresqls_words(
     assert "s'e c" not in failed.value.cause
 
 
+def test_a_server_that_wants_a_client_certificate_is_not_waited_for(
+    pod: PodExec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E20."""
+    ran = in_pods(monkeypatch, lambda _: said(code=2, errors="FATAL: connection requires a valid client certificate\n"))
+    with pytest.raises(VerificationError, match="client certificate"):
+        _log_in(pod)
+    assert len(ran) == 1
+
+
 _NO_ROUTE = said(code=2, errors="connection to server failed: No route to host\n")
 
 
