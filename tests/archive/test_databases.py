@@ -16,7 +16,7 @@ from dr.core.wal_names import name_of
 from dr.health.check import State
 from dr.recovery.situation import Situation
 from tests.support.archives import SEGMENT, SYSTEM, archive, at, backup, wal
-from tests.support.builders import a_decision, a_situation, a_source
+from tests.support.builders import a_decision, a_situation
 from tests.support.healths import checks, seen
 
 NEW_SYSTEM = "7600000000000000000"
@@ -122,9 +122,9 @@ def test_a_plan_says_that_there_are_two_and_which_is_recovered() -> None:
 
 def test_a_plan_says_that_the_source_is_another_database_today() -> None:
     found = archive(OLD, files=wal(range(1, 41)))
-    situation = replace(
-        _situation(found), source=replace(a_source(serviceAccountName="postgres"), system_id=NEW_SYSTEM)
-    )
+    situation = _situation(found)
+    assert situation.source is not None
+    situation = replace(situation, source=replace(situation.source, system_id=NEW_SYSTEM))
     (warning,) = a_decision(situation, target=TimeTarget(at(200))).warnings
     assert f"The source runs another database today, by its system identifier, {NEW_SYSTEM}" in warning
 
