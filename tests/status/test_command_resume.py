@@ -93,6 +93,7 @@ def test_the_recorded_options_are_kept_and_json_is_passed_on(
     moving: Path, wire: Wire, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wire.on(f"{CLUSTERS}/again", object_of(a_recovered("again")))
+    wire.on("/api/v1/namespaces/data/secrets/again-app", kube_status(404, "not found", name="again-app"), status=404)
     _stopped(wire, an_entry("pitr", go_on=PITR))
     # That of the fixture's recovered Cluster is another target than the one of the command.
     assert _resume(moving, "--json") == 4
