@@ -17,7 +17,7 @@ _LIMIT_SECONDS = 20
 # A segment's file was last written when the segment ended, so the first one that is newer than the moment holds it.
 # pg_waldump ends at the end of what is written with an error, which is no failure here.
 _COUNT = r"""
-cd "$PGDATA/pg_wal" || exit 1
+cd "$PGDATA/pg_wal" && command -v pg_waldump > /dev/null || exit 1
 current=$1 since=$2
 # Only the present timeline: pg_waldump reads one at a time.
 segments() { find . -maxdepth 1 -type f "$@" -printf '%f\n' | grep -xE "${current:0:8}[0-9A-F]{16}" | sort; }

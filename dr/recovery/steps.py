@@ -17,7 +17,6 @@ from dr.cnpg.recovered import app_secret_name
 from dr.cnpg.recovery_watch import RecoveryWatch
 from dr.core.errors import AccessError
 from dr.core.plan import RECOVER, Phase, StepOf
-from dr.core.target import LaterCommits
 from dr.guard.check import judge as judge_by_guard
 from dr.kube import workloads
 from dr.postgres.psql import Psql
@@ -229,7 +228,6 @@ class Recover(StepOf[Recovering]):
 class Verify(StepOf[Recovering]):
     key, title, phase = "verify", "Verify", Phase.VERIFICATION
     done_when = "every question was answered as it should be"
-    _missed: LaterCommits | None = None
 
     def detail(self) -> str:
         request = self.op.decision.request
@@ -255,22 +253,26 @@ class Verify(StepOf[Recovering]):
             verify_last_commit(op.wait.progress.last_commit, request.target, last_kept),
             self._await_archiving(),
         ]
-        self._ask_missed()
+        missed = self._missed()
         self._tell_of(psql, primary_of(op.wait.healthy))
         judge(op.findings)
         (next_transaction,) = psql.ask("SELECT pg_snapshot_xmax(pg_current_snapshot())")
         op.session.records.change(
             lambda record: record.with_verified(cluster.name, int(next_transaction)), now=op.session.clock()
         )
-        told = ", ".join(f"{finding.name} {finding.value}" for finding in op.findings)
-        return told + (f"; {op.decision.source.name} has {self._missed} since" if self._missed else "")
+        return "; ".join([", ".join(f"{finding.name} {finding.value}" for finding in op.findings), *missed])
 
-    def _ask_missed(self) -> None:
-        """What was committed in the source after its WAL was sealed: who wrote it was stopped by no step."""
-        source, made = self.op.decision.source, self.op.wait.seen
-        if self.op.decision.request.target is None and source.uid and made is not None:
-            found = left_behind(self.op.session.api, source, made, [source, made])
-            self._missed = found if found is not None and found.count else None
+    def _missed(self) -> list[str]:
+        """What was committed in the source after its WAL was sealed, in words: who wrote it was stopped by no step."""
+        source, made, evidence = self.op.decision.source, self.op.wait.healthy, self.op.tools.evidence
+        if self.op.decision.request.target is not None or not source.uid:
+            return []
+        found = left_behind(self.op.session.api, source, made, ())
+        if found is None:
+            return [f"what was committed in {source.name} since could not be counted"]
+        if found.count:
+            evidence.lost.append(f"{found} in {source.name}")
+        return [f"{source.name} has {found} since"] if found.count or not found.complete else []
 
     def _tell_of(self, psql: Psql, pod: str) -> None:
         """What the report has beside the findings."""
@@ -280,7 +282,6 @@ class Verify(StepOf[Recovering]):
         if decision.request.target is None:
             acknowledged = last_acknowledged(op.session.api, decision.source) if decision.source.uid else None
             evidence.loss = loss_at_the_end(last, acknowledged, base_end=decision.base.end)
-            evidence.lost += [f"{self._missed} in {decision.source.name}"] if self._missed else []
         else:
             evidence.loss = loss_by_target(last, decision.later)
             evidence.lost += lost_by_target(decision.request.target, decision.later)

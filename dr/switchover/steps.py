@@ -146,12 +146,16 @@ class Fence(StepOf[Moving]):
                 "look at who wrote them (they are kept where they are); repeat the command to go on without them: its "
                 "plan has their number",
             )
+        if now is None:
+            told = "; whether more stays there than the plan said could not be counted"
+        else:
+            told = f"; {now} stay there" if now.count or not now.complete else ""
         final = now or known
         if final.count:
             self.op.tools.evidence.lost.append(
                 f"{final} in the Cluster that is left, and not in {decision.reached.name}"
             )
-        return f"; {final} stay there" if now and final.count else ""
+        return told
 
     @property
     def _old(self) -> ClusterSnapshot:

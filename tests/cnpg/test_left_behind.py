@@ -22,14 +22,17 @@ SIZE = 16 * 2**20
 SOURCE = a_source()
 RECOVERED = replace(as_seen(a_recovered()), primary="postgres-prod-recovered-1")
 LINEAGES = {
-    "postgres-prod-1": f"1\n{SIZE}\n\n",
-    "postgres-prod-recovered-1": f"1\n{SIZE}\n00000002\n1\t0/4000068\twhy\n",
+    "postgres-prod-1": f"0/4000200\n1\n{SIZE}\n\n",
+    "postgres-prod-recovered-1": f"0/4000200\n1\n{SIZE}\n00000002\n1\t0/4000068\twhy\n",
 }
+ENDED = "pg_waldump: error: error in WAL record at 0/4000400: invalid record length at 0/4000438: wanted 24, got 0\n"
 COUNTED = LaterCommits(count=2, last=datetime(2026, 4, 27, 10, 0, 0, 500_000, UTC), complete=True)
 
 
 def _pods(
-    monkeypatch: pytest.MonkeyPatch, counted: str = "2|2026-04-27 10:00:00.500000|0\n", **said_by: Ran | AccessError
+    monkeypatch: pytest.MonkeyPatch,
+    counted: str = f"2|2026-04-27 10:00:00.500000|0\n{ENDED}",
+    **said_by: Ran | AccessError,
 ) -> list[RanInPod]:
     def answer(ran: RanInPod) -> Ran | AccessError:
         if len(ran.command) == 4:
@@ -60,8 +63,29 @@ def test_the_way_back_counts_from_the_first_writer_on(api: KubernetesApi, monkey
 
 
 def test_wal_that_is_gone_makes_it_a_lower_bound(api: KubernetesApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    _pods(monkeypatch, "0||1\n")
+    _pods(monkeypatch, f"0||1\n{ENDED}")
     assert _left(api, SOURCE, RECOVERED) == LaterCommits(count=0, last=None, complete=False)
+
+
+@pytest.mark.parametrize(
+    ("said_last", "complete"),
+    [
+        (ENDED, True),
+        ("pg_waldump: error: error in WAL record at 0/4000200: unexpected pageaddr 0/3000000 in log segment x", True),
+        ('pg_waldump: error: could not find file "000000010000000000000005": No such file or directory', True),
+        ("pg_waldump: error: could not find a valid record after 0/5000000", True),
+        ("pg_waldump: error: error in WAL record at 0/40001C8: incorrect resource manager data checksum", False),
+        ('pg_waldump: error: could not find file "000000010000000000000004": No such file or directory', False),
+        ("left-behind: line 20: pg_waldump: command not found", False),
+        ("", False),
+    ],
+)
+def test_that_nothing_stays_behind_takes_wal_that_was_read_to_its_end(
+    api: KubernetesApi, monkeypatch: pytest.MonkeyPatch, said_last: str, complete: bool
+) -> None:
+    """E8: the last checkpoint is before the end; who came not so far may have missed a commit."""
+    _pods(monkeypatch, f"0||0\n{said_last}\n")
+    assert _left(api, SOURCE, RECOVERED) == LaterCommits(count=0, last=None, complete=complete)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +94,7 @@ def test_wal_that_is_gone_makes_it_a_lower_bound(api: KubernetesApi, monkeypatch
         AccessError("not-found", "there is no pod", "look"),
         said(code=1, errors="no PGDATA"),
         said("nonsense"),
-        said(f"3\n{SIZE}\n00000002\n1\t0/4000068\twhy\n"),
+        said(f"0/4000200\n3\n{SIZE}\n00000002\n1\t0/4000068\twhy\n"),
     ],
     ids=["gone", "failed", "nonsense", "a timeline without its history"],
 )
@@ -107,7 +131,7 @@ def _by_the_script(
         (wal / name).write_bytes(b"")
     (folder / "records").write_text("".join(f"{record}\n" for record in records))
     program = folder / "pg_waldump"
-    program.write_text(f'#!/bin/sh\necho "$*" > {asked}\ncat {folder}/records\nexit 1\n')
+    program.write_text(f'#!/bin/sh\necho "$*" > {asked}\ncat {folder}/records\necho "{ENDED.strip()}" >&2\nexit 1\n')
     program.chmod(0o755)
     variables = {"PGDATA": str(folder), "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 

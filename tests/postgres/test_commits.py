@@ -1,6 +1,7 @@
 """Counting later commits: the questions to a double of psql, and the script itself over a folder of segments."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -207,3 +208,16 @@ def test_segments_are_ordered_by_their_names_and_not_as_numbers(
     assert server.range == ("0000000100000000000000E5", server.current)
     assert found is not None
     assert not found.complete
+
+
+def test_without_pg_waldump_nothing_is_known(
+    api: KubernetesApi, server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken for WAL without a commit."""
+    (tmp_path / "pg_waldump").unlink()
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("bash", "find", "grep", "sort", "awk", "head", "wc"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    monkeypatch.setenv("PATH", str(programs))
+    assert _count(api) is None

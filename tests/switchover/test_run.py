@@ -350,6 +350,8 @@ def test_what_running_writers_add_until_the_fence_is_in_the_report(
     report = bench.move()
     (fact,) = (fact for key, _, fact in report.steps if key == "fence")
     assert ("5 transactions" in fact) is (at_the_fence == 5)
+    # AND that nobody could count is said, and not taken for nothing more
+    assert ("could not be counted" in fact) is (at_the_fence is None)
 
 
 def test_what_was_kept_quiet_is_declared_as_it_is_used(bench: _Bench, wire: World) -> None:
