@@ -32,9 +32,9 @@ from dr.before_drop.drops import (
 )
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import find_cluster
+from dr.cnpg.primary import primary_of, psql_of
 from dr.core.errors import AccessError, Problem, RefusedError
 from dr.core.text import exact_moment_of, whole_seconds_of
-from dr.postgres.psql import Psql
 from dr.postgres.table_name import TableName
 from dr.run.session import Session
 
@@ -49,7 +49,7 @@ def find_drop(session: Session, source: str, table: TableName) -> Drop:
     if cluster is None or cluster.primary is None:
         raise RefusedError([source_silent(environment.name, source, "there is no primary of it")])
     pod = cluster.primary
-    psql = Psql(session.api, namespace=cluster.namespace, pod=pod, database=cluster.database)
+    psql = psql_of(session.api, cluster)
     try:
         place, catalog = read_catalog(psql, table)
         xids = {row.row.ended_by for row in catalog.rows} - {0}
@@ -183,7 +183,7 @@ def _back(
             older = scan_sent(
                 session.api,
                 namespace=cluster.namespace,
-                pod=cluster.primary or "",
+                pod=primary_of(cluster),
                 piece=piece,
                 sent=[*(one.sent for one in found), packed(piece.after_as, following)],
                 relation=relation,

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dr.before_drop.search import find_drop
 from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
 from dr.cnpg.clusters import find_cluster, list_clusters
+from dr.cnpg.primary import psql_of
 from dr.cnpg.scratch import is_scratch_for, loaded_by
 from dr.cnpg.scratches import list_scratches
 from dr.config.names import scratch_name
@@ -14,7 +15,6 @@ from dr.extract.preconditions import ExtractRequest, ExtractSituation
 from dr.extract.statements import QUALIFIED, ask_prepared
 from dr.extract.table_facts import LiveSeen, Prepared, TableFacts, ask_live
 from dr.kube import workloads
-from dr.postgres.psql import Psql
 from dr.postgres.table_name import TableName
 from dr.recovery.observe import observe, read_manifest
 from dr.recovery.situation import RecoveryRequest
@@ -106,7 +106,7 @@ def _live_name(session: Session, record: Record | None) -> str:
 def _look_at_live(session: Session, request: ExtractRequest, live: ClusterSnapshot | None) -> LiveSeen | None:
     if live is None or live.primary is None:
         return None
-    psql = Psql(session.api, namespace=live.namespace, pod=live.primary, database=live.database)
+    psql = psql_of(session.api, live)
     question = ask_live(request.table, recovered=request.recovered, kept=request.kept, staging=request.staging)
     try:
         *_, answer = psql.ask(QUALIFIED, question, limit=_DATABASE_SECONDS)
@@ -121,7 +121,7 @@ def _look_at_scratch(
     """The table of the target as an earlier run has found it, None where none has, or nobody answers."""
     if scratch.primary is None or not scratch.healthy or source is None:
         return None
-    psql = Psql(session.api, namespace=scratch.namespace, pod=scratch.primary, database=source.database)
+    psql = psql_of(session.api, scratch, source.database)
     try:
         answer = "\n".join(psql.ask(ask_prepared(request.staging), limit=_DATABASE_SECONDS))
     except AccessError:

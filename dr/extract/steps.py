@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.primary import psql_of
 from dr.cnpg.scratches import note_loaded, superuser_password
 from dr.core.errors import AccessError, InterruptedOperationError, StepFailedError, VerificationError
 from dr.core.plan import RECOVER, Phase, StepOf
@@ -98,12 +99,7 @@ class Extraction(Operation):
 
     def psql_of(self, scratch: ClusterSnapshot) -> Psql:
         """To the database that the table is taken from, in the scratch Cluster."""
-        return Psql(
-            self.session.api,
-            namespace=scratch.namespace,
-            pod=scratch.primary or "",
-            database=self.decision.source.database,
-        )
+        return psql_of(self.session.api, scratch, self.decision.source.database)
 
     def put_back_in(self, scratch: ClusterSnapshot, staging: str) -> None:
         """Safe to repeat: what is back is not remembered any more."""

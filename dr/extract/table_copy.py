@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from threading import Event
 
 from dr.cnpg.cluster import ClusterSnapshot
+from dr.cnpg.primary import programs_of, psql_of
 from dr.core.errors import AccessError
 from dr.extract.limits import Room, Rooms
 from dr.extract.statements import NO_EVENT_TRIGGERS, own_path, set_persistence
 from dr.kube.api import KubernetesApi
-from dr.postgres.psql import Psql
 from dr.postgres.sql import conninfo, literal
-from dr.traffic.name_check import pod_of
 
 _DAY = 24 * 3600.0
 _EXEC_SECONDS = 60
@@ -54,9 +53,8 @@ class TableReceiver:
         self._api = api
         self._name = name
         self._database = live.database
-        self._namespace = live.namespace
-        self._primary = live.primary or ""
-        self.psql = Psql(api, namespace=live.namespace, pod=self._primary, database=live.database)
+        self._live = live
+        self.psql = psql_of(api, live)
 
     def copy(
         self,
@@ -79,9 +77,9 @@ class TableReceiver:
         receiver = conninfo(dbname=self._database, application_name=self._name)
         persistence = (f"{set_persistence(schema, wanted)};" for wanted in ("UNLOGGED", "LOGGED"))
         words = [f"{NO_EVENT_TRIGGERS};", f"{own_path(path_of)};" if path_of else "", *persistence]
-        ran = pod_of(self._api, self._namespace, self._primary).run(
+        ran = programs_of(self._api, self._live).run(
             ["bash", "-c", _COPY, "copy", sender, schema, receiver, *words],
-            what=f"load the table in {self._namespace}/{self._primary}",
+            what=f"load the table in {self._live.namespace}/{self._live.primary}",
             limit=_DAY,
             stop=stop,
             standard_input=f"{password}\n",
@@ -119,16 +117,16 @@ class TableReceiver:
         names = ", ".join(map(literal, tablespaces)) or "NULL"
         asked = f"SELECT oid, spcname FROM pg_tablespace WHERE spcname IN ({names})"
         found = [line.partition("|") for line in self.psql.ask(asked)]
-        ran = pod_of(self._api, self._namespace, self._primary).run(
+        ran = programs_of(self._api, self._live).run(
             ["sh", "-c", _ROOM, "room", ".", "pg_wal", *(f"pg_tblspc/{oid}" for oid, _, _ in found)],
-            what=f"see how much room {self._namespace}/{self._primary} has",
+            what=f"see how much room {self._live.namespace}/{self._live.primary} has",
             limit=_EXEC_SECONDS,
         )
         lines = [line.split() for line in ran.output.splitlines()]
         if ran.code != 0 or len(lines) != len(found) + 2:
             raise AccessError(
                 "room-unknown",
-                f"could not see how much room {self._namespace}/{self._primary} has: {ran.errors.strip()}",
+                f"could not see how much room {self._live.namespace}/{self._live.primary} has: {ran.errors.strip()}",
                 "repeat the command: it goes on",
             )
         data, wal, *others = (Room(device=device, free=int(free)) for device, free in lines)
@@ -141,7 +139,7 @@ def run_script(api: KubernetesApi, cluster: ClusterSnapshot, database: str, scri
     Raises AccessError ``sql-failed``. ``limit`` is in seconds.
     """
     where = f"{cluster.namespace}/{cluster.primary}"
-    ran = pod_of(api, cluster.namespace, cluster.primary or "").run(
+    ran = programs_of(api, cluster).run(
         [*_SCRIPT, database], what=f"run SQL in {where}", limit=limit, standard_input=script + _END
     )
     if ran.code != 0:
@@ -156,7 +154,7 @@ def run_script(api: KubernetesApi, cluster: ClusterSnapshot, database: str, scri
 def dump_definition(api: KubernetesApi, cluster: ClusterSnapshot, database: str, relation: str) -> str:
     """The statements that make a relation, its grants and its comments, without its rows. Raises AccessError."""
     what = f"read the definition of {relation} in {cluster.namespace}/{cluster.primary}"
-    ran = pod_of(api, cluster.namespace, cluster.primary or "").run(
+    ran = programs_of(api, cluster).run(
         ["pg_dump", f"--dbname={database}", "--schema-only", "--no-publications", f"--table={relation}"],
         what=what,
         limit=_EXEC_SECONDS,

@@ -9,9 +9,7 @@ import requests
 
 from dr.core.errors import StepFailedError, VerificationError
 from dr.core.waiting import poll
-from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import PodExec
-from dr.postgres.psql import CONTAINER
 from dr.postgres.sql import conninfo
 from dr.traffic.passwords import Login
 
@@ -73,11 +71,6 @@ def log_in(pod: PodExec, *, host: str, database: str, login: Login, limit: float
         f"{user} cannot log in at {host} with the password of {login.whose}: {ran.errors.strip()}",
         "do not start the workloads; compare the Secret with the one of the recovered cluster, or go back",
     )
-
-
-def pod_of(api: KubernetesApi, namespace: str, pod: str) -> PodExec:
-    """The database's own pod, to look from."""
-    return PodExec(api, namespace=namespace, pod=pod, container=CONTAINER)
 
 
 def _addresses(pod: PodExec, name: str) -> str:
