@@ -1,6 +1,6 @@
 """Looking at everything a recovery decides on, at once: the parts that wait for different servers go side by side."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,7 +53,8 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
         outside = pool.submit(_ask_outside, session, source, request)
         around = pool.submit(_around, session, request.recovered_name, source)
         asked = database.result()
-        seen = _in_order(archive, around)
+        # Kubernetes' failure before the bucket's, as it is the likelier cause of both.
+        seen = around.result()
         clients: tuple[Client, ...] | None = ()
         if source is not None and not asked.down and not request.trial:
             writers = seen["workloads"].values()
@@ -69,12 +70,8 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
             clients=clients,
             outside=outside.result(),
             **seen,
+            **archive.result(),
         )
-
-
-def _in_order(archive: Future[dict[str, Any]], around: Future[dict[str, Any]]) -> dict[str, Any]:
-    """Both results; Kubernetes' failure before the bucket's, as it is the likelier cause of both."""
-    return {**around.result(), **archive.result()}
 
 
 def _archive(place: BackupPlace, server_name: str, target: RecoveryTarget | None) -> dict[str, Any]:
