@@ -43,7 +43,7 @@ class Story:
         self.note(f"{self.number.name} {name}", str(chain))
         print(f"\n{self.number.name} {name}: {chain}")
         assert len(chain.planned) >= 6, chain
-        assert chain.signalled == chain.planned, f"not after every step: {chain}"
+        assert chain.signalled == chain.planned, f"not after every step: {chain}: {chain.last}"
         assert len(chain.stopped) >= len(chain.planned) - 1, f"not stopped every time: {chain}"
         assert chain.last.code == 0 or chain.stopped == chain.planned, f"{chain}: {chain.last}"
         assert len(chain.uids) == 1, f"the recovered Cluster was made more than once: {chain}"
