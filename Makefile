@@ -39,9 +39,9 @@ test-story: $(VENV)/ready  ## a whole incident under Argo CD, its end killed aft
 	$(RUN) -m lab up
 	$(RUN) -m pytest tests/e2e/test_story.py
 
-test-kills: $(VENV)/ready  ## every operation killed or interrupted after each of its steps, and resumed
+test-kills: $(VENV)/ready  ## every operation killed or interrupted after each of its steps, and resumed (SIGNAL=SIGINT: by that one only)
 	$(RUN) -m lab up
-	$(RUN) -m pytest tests/e2e/test_chain.py
+	$(RUN) -m pytest tests/e2e/test_chain.py -k '$(or $(SIGNAL),SIG)'
 
 test-faults: $(VENV)/ready  ## the API server, the operator, a pod, the bucket lost meanwhile; a sync by hand
 	$(RUN) -m lab up
