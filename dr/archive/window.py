@@ -291,7 +291,7 @@ def problems_of_base_wal(
         ways = [window.options for window in windows(archive) if base in window.backups and window.options]
         yield Problem(
             code="backup-off-timeline",
-            cause=f"base backup {base.backup_id} is no beginning for timeline {timeline}, which had left timeline "
+            cause=f"base backup {base.backup_id} is not a start for timeline {timeline}, which had left timeline "
             f"{base.timeline} before it ended",
             remedy=f"with pitr: {ways[0]}" if ways else "python -m dr window shows what can be reached",
         )
@@ -389,7 +389,7 @@ def _problems_of_named(
     if base is None and incomplete is not None:
         yield Problem(
             code="backup-incomplete",
-            cause=f"base backup {target.backup_id} of {catalogue.server_name} cannot be begun from: {incomplete}",
+            cause=f"base backup {target.backup_id} of {catalogue.server_name} is not usable: {incomplete}",
             remedy=f"give one of: {newest}; or, if it runs still, wait for its end",
         )
     elif base is None:
@@ -413,7 +413,8 @@ def _problems_of_named(
 def _later(base: BaseBackup, target: RecoveryTarget, end: str) -> Problem:
     return Problem(
         code="backup-after-target",
-        cause=f"base backup {base.backup_id} ended at {end}, after the target {target}: it cannot be gone back from",
+        cause=f"base backup {base.backup_id} ended at {end}, after the target {target}: a recovery "
+        "cannot go backwards from it",
         remedy="leave --backup-id out, or give the ID of an earlier one; python -m dr window lists them",
     )
 

@@ -209,7 +209,7 @@ def source_silent(environment: str, source: str, why: str) -> Problem:
     """The only ones who know do not answer."""
     return Problem(
         code="drop-source-silent",
-        cause=f"only the catalog and the WAL of {source} tell when a table was dropped, and it does not answer: {why}",
+        cause=f"only the catalog and the WAL of {source} record when a table was dropped, which does not answer: {why}",
         remedy=_give_a_time(environment),
     )
 
@@ -218,7 +218,7 @@ def table_exists(environment: str, table: TableName) -> Problem:
     """It was not dropped: emptied, perhaps."""
     return Problem(
         code="table-exists",
-        cause=f"there is a table {table}, and nothing tells of an earlier one of that name that was dropped",
+        cause=f"there is a table {table}, and there is no trace of an earlier one of that name that was dropped",
         remedy=f"--before-drop is about dropped tables; after a TRUNCATE, DELETE or UPDATE {_give_a_time(environment)}",
     )
 
@@ -274,7 +274,7 @@ def drop_unknown(
         remedy=(
             "it is likely, but not certain, that this is the one" if one else "if you know which, go back to before it"
         )
-        + f"; verification will tell whether the table is back:{commands}{more}",
+        + f"; verification shows whether the table is back:{commands}{more}",
     )
 
 

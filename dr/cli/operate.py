@@ -43,8 +43,10 @@ class Asked:
 
 
 agreement_options = (
-    click.option("--confirm", "confirmed", metavar="NAME", help="With --yes: the Cluster's name, where it is wanted."),
-    click.option("--yes", is_flag=True, help="Do not ask; where the name is wanted, --confirm gives it."),
+    click.option(
+        "--confirm", "confirmed", metavar="NAME", help="With --yes: the Cluster's name, if a typed name is required."
+    ),
+    click.option("--yes", is_flag=True, help="Skip the prompt. If a typed name is required, pass it with --confirm."),
 )
 
 
@@ -152,8 +154,8 @@ def agree(wanted: Agreement, *, as_json: bool, yes: bool, confirmed: str | None)
     if as_json or yes or not sys.stdin.isatty():
         raise RequestError(
             "confirmation-impossible",
-            f"the plan has to be agreed to{', by name' if wanted.by_name else ''}, and there is nobody to ask",
-            f"add --yes{f' --confirm {name}' if wanted.by_name else ''} if it is agreed to (see it with --dry-run)",
+            f"the plan must be confirmed{', by name' if wanted.by_name else ''}, and there is no terminal to ask on",
+            f"add --yes{f' --confirm {name}' if wanted.by_name else ''} to confirm it (see it with --dry-run)",
         )
     _ask(wanted)
 
@@ -161,10 +163,10 @@ def agree(wanted: Agreement, *, as_json: bool, yes: bool, confirmed: str | None)
 def _ask(wanted: Agreement) -> None:
     """Ask on the terminal. Raises DeclinedError."""
     if wanted.by_name:
-        question = f"This {wanted.consequence}. Type {wanted.name} to go on"
+        question = f"This {wanted.consequence}. Type {wanted.name} to continue"
         agreed = click.prompt(question, default="", show_default=False) == wanted.name
     else:
-        agreed = click.confirm(f"Go on with {wanted.steps} steps on {wanted.environment}?")
+        agreed = click.confirm(f"Continue with {wanted.steps} steps on {wanted.environment}?")
     if not agreed:
         raise DeclinedError("declined", "not agreed to", f"type {wanted.name} to agree, or y where asked y/n")
 

@@ -89,7 +89,7 @@ def _url(value: str) -> str:
 def _folder(value: str) -> str:
     path = PurePosixPath(value)
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise ValueError("is no folder below the repository's root; write one such as k8s/envs/prod/manifests")
+        raise ValueError("is not a folder below the repository's root; write one such as k8s/envs/prod/manifests")
     return str(path)
 
 

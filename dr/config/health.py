@@ -15,7 +15,7 @@ from dr.config.stack_file import Name, Section
 
 def _check_name(value: str) -> str:
     if value not in CHECKS:
-        raise ValueError(f"is no check; write one of {', '.join(CHECKS)}")
+        raise ValueError(f"is not a known check; write one of {', '.join(CHECKS)}")
     return value
 
 

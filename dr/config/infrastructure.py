@@ -30,7 +30,7 @@ def _range(value: str) -> str:
     try:
         given = str(IPv4Network(value))
     except ValueError as error:
-        raise ValueError(f"is no range of addresses ({error}); write one such as 10.10.0.0/20") from error
+        raise ValueError(f"is not a valid range of addresses ({error}); write one such as 10.10.0.0/20") from error
     if given != value:
         raise ValueError(f"has no size; write {given} if that is meant, or a range such as 10.10.0.0/20")
     return value
@@ -363,7 +363,7 @@ class RepositoryCredentials(Section):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.file is None) == (self.secret is None):
-            raise ValueError("credentials wants file or secret, and not both; write one of them")
+            raise ValueError("credentials takes either file or secret; write one of them")
         return self
 
 

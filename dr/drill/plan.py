@@ -181,7 +181,7 @@ def _facts(
     environment: Environment, request: DrillRequest, situation: DrillSituation, base: BaseBackup
 ) -> dict[str, str]:
     size = f", {mebibytes_of(base.size)}" if base.size else ""
-    lot = ", chosen by lot" if request.random else ""
+    lot = ", chosen at random" if request.random else ""
     gone = situation.recovery.stands_in
     return {
         "Environment": f"{environment.name} (context {environment.kubernetes.context})",

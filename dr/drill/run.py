@@ -120,7 +120,7 @@ class Drill(Trial):
                 raise
             gave_way = InterruptedOperationError(
                 "gave-way",
-                f"{way.to} has begun an operation on {self.session.environment.name}: the drill gave way",
+                f"{way.to} has started an operation on {self.session.environment.name}: the drill gave way",
                 "nothing of the drill is in their way; drill again when they are done",
             )
             gave_way.stopped = error.stopped
@@ -172,7 +172,7 @@ class Drill(Trial):
 
     def _report(self, results: tuple[tuple[str, float, str], ...], started: datetime, seconds: float) -> DrillReport:
         environment, entry = self.session.environment, self.journal.entry
-        assert entry is not None, "it has begun"  # noqa: S101 - for the type checker
+        assert entry is not None, "it has started"  # noqa: S101 - for the type checker
         document = document_of(environment, self.plan, entry, self.evidence, self.journal, result={}, error=None)
         return DrillReport(
             decision=self.decision,

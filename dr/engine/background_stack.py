@@ -80,7 +80,7 @@ class BackgroundStack(ABC):
                     raise
                 raise self._unreadable(error.cause) from error
             except ValueError as error:
-                raise self._unreadable(f"it is no JSON: {error}") from error
+                raise self._unreadable(f"it is not valid JSON: {error}") from error
 
     def _unreadable(self, why: str) -> EngineError:
         return EngineError(

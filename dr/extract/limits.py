@@ -49,7 +49,7 @@ def hold_room(request: ExtractRequest, facts: TableFacts, rooms: Rooms, *, live:
             f"{request.table} has {bytes_of(facts.size)}, and the volume of {live} for {' and '.join(what)} has "
             f"{bytes_of(free[device])} left, of which {bytes_of(count)} should be free",
             "enlarge the live Cluster's storage.size, walStorage.size or the tablespace's, and repeat the command: it "
-            "goes on with the scratch Cluster",
+            "continues with the scratch Cluster",
         )
 
 
@@ -86,6 +86,6 @@ def remedy_of_load(said: str) -> str:
         return (
             "a function that an index, a constraint or a generated column calls finds what it needs by search_path "
             "only: ALTER FUNCTION ... SET search_path = public (or where it is) in the live database, then repeat the "
-            "command, which goes on with the scratch Cluster"
+            "command, which continues with the scratch Cluster"
         )
     return "create what it names (a type, a function or a role that is missing there?), then repeat the command"

@@ -163,7 +163,7 @@ def _warnings(
         yield f"{request.final} has its place already; what is left is to tidy up."
         return
     if recovery.recovered is not None:
-        yield f"Going on with the scratch Cluster {situation.scratch_name}, which is there already."
+        yield f"Continuing with the scratch Cluster {situation.scratch_name}, which is there already."
     else:
         yield from seal_warning(recovery, request.target, seal=request.seal)
     yield from skew_warning(recovery.clock_ahead)

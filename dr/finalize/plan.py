@@ -144,14 +144,14 @@ def _archive(cluster: ClusterSnapshot) -> str:
 
 def _warnings(decision: FinalizeDecision) -> Iterator[str]:
     if decision.git is None:
-        yield "No Git repository is configured: whatever declares the old Cluster has to be changed by hand."
+        yield "No Git repository is configured: change what declares the old Cluster by hand."
     elif mentions := decision.git.rewriting.mentions:
         yield f"The old name stands in other places of Git too; look at them: {'; '.join(mentions)}"
     declared = {identity(one) for one in (decision.git.rewriting.documents if decision.git else ())}
     moved = [" ".join(identity(one)) for one in decision.wanted if identity(one) not in declared]
     if decision.git and moved:
         yield (
-            f"Not in Git's folder, and moved as they are: {', '.join(moved)}. Whatever declares them elsewhere has to "
+            f"Not in Git's folder, and moved as they are: {', '.join(moved)}. What declares them elsewhere must "
             f"name {decision.canonical.name}."
         )
     if decision.deleted and not decision.proposal:

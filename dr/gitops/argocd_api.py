@@ -114,7 +114,7 @@ def await_quiet(api: KubernetesApi, managers: Sequence[Manager], *, hold: float,
         if syncing and elapsed > limit:
             raise StepFailedError(
                 "sync-does-not-end",
-                f"Argo CD is still at work on {', '.join(syncing)} after {limit:.0f} s",
+                f"Argo CD is still syncing {', '.join(syncing)} after {limit:.0f} s",
                 "end it (argocd app terminate-op), and repeat the command",
             )
 

@@ -298,7 +298,7 @@ def _git_missing() -> StepFailedError:
 
 def _no_checkout(path: Path, why: str) -> RequestError:
     return RequestError(
-        "checkout-missing", f"{path} is no checkout: {why}", "name a folder in a clone of the repository"
+        "checkout-missing", f"{path} is not a checkout: {why}", "name a folder in a clone of the repository"
     )
 
 
@@ -308,7 +308,7 @@ def _branch_exists(name: str, how: str) -> RequestError:
 
 
 def _git_failed(error: _GitError) -> StepFailedError:
-    return StepFailedError("git-failed", f"Git failed: {error}", "mend that, and repeat the command")
+    return StepFailedError("git-failed", f"Git failed: {error}", "fix that, and repeat the command")
 
 
 def _push_failed(name: str, why: str) -> StepFailedError:

@@ -16,7 +16,7 @@ BACKUP = "Backup"
 """The one kind with a ``spec.cluster.name`` that is never moved: it stands for a base backup that was taken."""
 
 WHY_NO_BOOTSTRAP = (
-    "No bootstrap, on purpose: a Cluster made anew from this file must neither go back to an old recovery",
+    "No bootstrap, on purpose: a Cluster recreated from this file must neither go back to an old recovery",
     "target nor begin empty. CloudNativePG refuses an archive that is not empty; to recover: python -m dr latest",
 )
 
@@ -327,7 +327,7 @@ def _without_cluster(files: Sequence[ManifestFile], wanted: Canonical) -> Proble
         code="manifest-without-cluster",
         cause=f"{len(files)} files of manifests, but none has the Cluster {names} of the namespace {wanted.namespace}"
         + (f"; {', '.join(templates)} cannot be read as plain YAML" if templates else ""),
-        remedy="name the folder of the plain manifests; what a template makes has to be changed by hand",
+        remedy="name the folder of the plain manifests; change what a template makes by hand",
     )
 
 

@@ -123,7 +123,7 @@ class Splicer:
     def _child(self, node: yaml.Node, step: str | int) -> yaml.Node | None:
         if id(node) in self._aliases:
             line = node.start_mark.line + 1
-            raise YamlTextError(f"line {line}: the alias stands for something that has to change: write it out")
+            raise YamlTextError(f"line {line}: the alias stands for something that must change: write it out")
         if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
             found: yaml.Node = node.value[step]
             return found

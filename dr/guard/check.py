@@ -59,7 +59,7 @@ def refusal(danger: Danger) -> Problem:
     return Problem(
         code="guard-refused",
         cause=f"{danger.cause} (rule {danger.rule}: {MEANINGS[danger.rule]})",
-        remedy=f"{danger.remedy}; if it has to be: --override {danger.rule}={danger.resource}",
+        remedy=f"{danger.remedy}; if you must: --override {danger.rule}={danger.resource}",
     )
 
 

@@ -83,7 +83,7 @@ def read_credentials(where: RepositoryCredentials | None) -> Mapping[str, str] |
     if not isinstance(found, dict) or not found or not all(isinstance(value, str) for value in found.values()):
         raise AccessError(
             "repository-credentials-wrong",
-            f"{place} is no mapping of texts",
+            f"{place} is not a mapping of texts",
             "write the keys of Argo CD's repository Secret, such as username: and password:, or sshPrivateKey:",
         )
     return {str(key): value for key, value in found.items()}

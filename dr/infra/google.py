@@ -177,7 +177,7 @@ def _error_in(answer: requests.Response) -> dict[str, Any] | None:
     try:
         document = answer.json()
     except ValueError:
-        return None if not answer.ok else {"message": "what answers is no JSON"}
+        return None if not answer.ok else {"message": "the answer is not valid JSON"}
     error = document.get("error") if isinstance(document, dict) else None
     return error if isinstance(error, dict) else None
 
@@ -262,7 +262,7 @@ _KINDS = (
             r"Cluster is (currently )?(running|being)",
             r"There is an operation on a peering in the (local or peer )?network",
         ),
-        cause="Google is still at work on the same thing",
+        cause="Google is still working on the same resource",
         remedy="wait for it (gcloud container operations list), then python -m dr resume",
         waits=True,
     ),
@@ -294,7 +294,7 @@ _KINDS = (
             r"rateLimitExceeded", r"Error 429", r"Error 50[0234]", r"backendError", r"Try again later", r"UNAVAILABLE"
         ),
         cause="Google's API is busy, or down for the moment",
-        remedy="python -m dr resume; if it goes on, python -m dr diagnose looks at the region",
+        remedy="python -m dr resume; if it lasts, python -m dr diagnose looks at the region",
         waits=True,
     ),
     _Kind(

@@ -79,8 +79,8 @@ def reconcile(stack: str, sightings: Sequence[Sighting], held: Mapping[str, str]
         Problem(
             code="state-holds-another",
             cause=f"stack {stack} holds {held[one.resource.urn(stack)]}, and its file names {one.resource.import_id}",
-            remedy="write the name that is there into the file; for a platform elsewhere there is --region; what shall "
-            "be given up is taken out of the state by hand (pulumi state delete)",
+            remedy="write the name that is there into the file; for a platform elsewhere use --region; to give a "
+            "resource up, remove it from the state by hand (pulumi state delete)",
         )
         for one in sightings
         if one.resource.urn(stack) in held and not one.resource.is_known_as(held[one.resource.urn(stack)])

@@ -84,5 +84,5 @@ def problems_of_mark(
         yield Problem(
             code="archiving-failing",
             cause=f"WAL archiving of {source.name} fails: {source.archiving.message or 'no message'}",
-            remedy="mend it first (credentials, bucket): what is not archived cannot be gone back to",
+            remedy="fix it first (credentials, bucket): a recovery can only go back to what is archived",
         )

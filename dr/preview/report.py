@@ -24,7 +24,7 @@ _VERBS = {
     Op.UPDATE: "changed",
     Op.REPLACE: "replaced",
     Op.DELETE: "deleted",
-    Op.FORGET: "let go of, and stays as it is",
+    Op.FORGET: "removed from the state, not deleted",
     Op.READ: "read",
     Op.KEEP: "kept",
 }

@@ -97,7 +97,7 @@ def _once(layer: Layer, seen: Seen, watch: Watch) -> str:
     changes = layer.look()
     if changes.faults:
         raise EngineError(
-            "engine-failed", f"the preview of the {layer.title} fails: {' / '.join(changes.faults)}", "mend the cause"
+            "engine-failed", f"the preview of the {layer.title} fails: {' / '.join(changes.faults)}", "fix the cause"
         )
     if found := dangers(changes, seen):
         raise RefusedError([barred(one) for one in found])
@@ -107,7 +107,7 @@ def _once(layer: Layer, seen: Seen, watch: Watch) -> str:
     layer.up()
     while layer.running:
         if watch.stop.wait(_LOOK_SECONDS):
-            raise InterruptedOperationError("interrupted", f"stopped while the {layer.title} came up", "go on")
+            raise InterruptedOperationError("interrupted", f"stopped while the {layer.title} came up", "continue")
         watch.say(told(changes))
     layer.result()
     return told(changes)
@@ -117,12 +117,12 @@ def told(changes: Changes) -> str:
     """What a preview would do, in a few words: counts, and the names of the first few."""
     parts = []
     for op, word in (
-        (Op.IMPORT, "adopts"),
-        (Op.CREATE, "makes"),
-        (Op.UPDATE, "changes"),
+        (Op.IMPORT, "imports"),
+        (Op.CREATE, "creates"),
+        (Op.UPDATE, "updates"),
         (Op.REPLACE, "replaces"),
         (Op.DELETE, "deletes"),
-        (Op.FORGET, "lets go of"),
+        (Op.FORGET, "forgets"),
     ):
         names = [change.name for change in changes.of(op) if not _groups(change)]
         if names:
@@ -147,7 +147,7 @@ def _explained(layer: Layer, fault: CloudFault) -> EngineError:
 
 def _wait(watch: Watch, seconds: float) -> None:
     if watch.stop.wait(seconds):
-        raise InterruptedOperationError("interrupted", "stopped while waiting for Google", "go on")
+        raise InterruptedOperationError("interrupted", "stopped while waiting for Google", "continue")
 
 
 _STAYS_WELL_SECONDS = 60.0

@@ -139,8 +139,8 @@ def _passed_over(found: tuple[Archive, ...]) -> Iterator[str]:
 def _argocd(layers: Layers, *, answers: bool) -> str:
     namespace, name = layers.root
     if layers.argocd is None:
-        return f"no stack is configured: the Application {namespace}/{name} has to be there"
-    return f"the Application {namespace}/{name}, {'where it is missing' if answers else 'made anew'}"
+        return f"no stack is configured: the Application {namespace}/{name} must be there"
+    return f"the Application {namespace}/{name}, {'where it is missing' if answers else 'recreated'}"
 
 
 _CRD = "clusters.postgresql.cnpg.io"

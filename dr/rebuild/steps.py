@@ -101,7 +101,7 @@ class BringDurable(RebuildStep):
     done_when = "Pulumi has nothing left to change"
 
     def detail(self) -> str:
-        return "bucket and backup account: what exists is adopted, never made anew"
+        return "bucket and backup account: what exists is adopted, never recreated"
 
     def run(self) -> str:
         return bring_up(self.op.stage.layers.durable, Seen(), self.op.watch)
@@ -191,7 +191,7 @@ class AwaitOperator(RebuildStep):
                 raise RecoveryError(
                     "operator-missing",
                     f"{missing} is not there {_OPERATOR_SECONDS} s after Argo CD: {'; '.join(faults) or told}",
-                    "mend what Argo CD says (kubectl get applications -A), then python -m dr resume",
+                    "fix what Argo CD reports (kubectl get applications -A), then python -m dr resume",
                 )
             if self.op.stage.stop.wait(1):
                 break

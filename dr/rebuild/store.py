@@ -58,7 +58,7 @@ class RebuildRecords:
             raise AccessError(
                 "journal-changed",
                 f"{self.where} was changed by another run meanwhile",
-                "see who else is at work, and repeat the command",
+                "see who else is working on it, and repeat the command",
             )
         return after
 
@@ -224,5 +224,5 @@ def _explained(path: Path) -> Iterator[None]:
         raise AccessError(
             "journal-unusable",
             f"{path} cannot be read or written: {error.strerror or error}",
-            "make room, or mend its permissions; it is where a rebuild is remembered",
+            "make room, or fix its permissions; a rebuild's journal is kept there",
         ) from error

@@ -114,7 +114,7 @@ class Recovery(Recovering):
             tools.reporter,
             self.watch,
             what="the Cluster",
-            at_limit="see what it waits for; timeouts.recoveryMinutes is the limit, --continue goes on",
+            at_limit="see what it waits for; timeouts.recoveryMinutes is the limit, --continue continues",
             evidence=tools.evidence,
         )
 

@@ -88,7 +88,7 @@ class Scratch:
                 self._reporter,
                 watch,
                 what="the scratch Cluster",
-                at_limit="see what it waits for; repeat the command to go on",
+                at_limit="see what it waits for; repeat the command to continue",
                 remedies=_OTHER_REMEDIES,
                 evidence=self._evidence,
             )

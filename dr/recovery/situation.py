@@ -224,7 +224,7 @@ def problems_of_snapshot(target: RecoveryTarget | None, wanted: str, situation: 
         other = f"--snapshot {shlex.quote(others[-1])} would do; or " if others else ""
         yield Problem(
             code="snapshot-not-usable",
-            cause=f"volume snapshot {known[-1].name} cannot be begun from: {faults[known[-1].name]}",
+            cause=f"volume snapshot {known[-1].name} is not usable: {faults[known[-1].name]}",
             remedy=f"{other}leave --snapshot out: the best that can be used is taken",
         )
 

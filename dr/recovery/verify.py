@@ -125,7 +125,7 @@ def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | Non
     if promise and (not ends or ends[0].lsn < promise.lsn):
         reached = ends[0] if ends else history[-1]
         short = f" ({promise.lsn - reached.lsn:,} bytes missing, from WAL segment {promise.segment_at(reached.lsn)} on)"
-        value = f"LSN {lsn(reached.lsn)} of timeline {reached.parent}; the recovery had to reach {promise}"
+        value = f"LSN {lsn(reached.lsn)} of timeline {reached.parent}; the recovery must reach {promise}"
         return _ended_early(name, value + (short if ends else ""))
     if target is not None:
         stop = next((end for end in ends if target.reached_by(end.reason)), None)
@@ -134,8 +134,8 @@ def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | Non
         return Finding(name=name, value=value, passed=stop is not None, remedy=_NOT_THE_TARGET)
     value = f"LSN {lsn(ends[0].lsn)}"
     if promise is None:
-        return Finding(name=name, value=f"{value}; how far it had to reach is not known", passed=None)
-    return Finding(name=name, value=f"{value}, as far as it had to", passed=True)
+        return Finding(name=name, value=f"{value}; how far it must reach is not known", passed=None)
+    return Finding(name=name, value=f"{value}, as far as it must", passed=True)
 
 
 def _ended_early(name: str, value: str) -> Finding:
@@ -197,7 +197,7 @@ def loss_at_the_end(recovered: datetime | None, acknowledged: datetime | None, *
             last_acknowledged=acknowledged,
             seconds=None,
             wanted=False,
-            how=f"{known} is known: no commit was replayed, or the source does not tell (track_commit_timestamp)",
+            how=f"{known} is known: no commit was replayed, or the source does not record it (track_commit_timestamp)",
         )
     return DataLoss(
         last_recovered=recovered,

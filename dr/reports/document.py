@@ -160,7 +160,7 @@ class ReportDocument(_Part):
             place = ".".join(str(part) for part in first["loc"]) or "the whole"
             raise AccessError(
                 "report-unreadable",
-                f"{where} is no report of this tool: {place}: {first['msg']}",
+                f"{where} is not a report of this tool: {place}: {first['msg']}",
                 "it was edited or made by a newer version; use that version",
             ) from error
 

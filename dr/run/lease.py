@@ -84,12 +84,12 @@ def _held_by(seen: LeaseSeen, now: datetime, doing: str = "") -> Problem:
     if seen.expired(now):
         return Problem(
             code="lease-stale",
-            cause=f"{seen.holder} was at work here{since}, and has not ended in good order",
+            cause=f"{seen.holder} held the lease{since}, and did not release it (crashed or disconnected)",
             remedy="ask them; if that process is dead, repeat the command with --take-over",
         )
     return Problem(
         code="another-operator",
-        cause=f"{seen.holder} is at work here{since}",
+        cause=f"{seen.holder} is running an operation here{since}",
         remedy="wait for them: python -m dr status shows how far they are",
     )
 

@@ -268,7 +268,7 @@ def source_of(environment: Environment, *, serving: str, record: Record | None) 
             Problem(
                 code="source-unknown",
                 cause=f"the Service {environment.service} leads to the Cluster {serving}, which is neither configured "
-                "nor known as a recovered one, so which data is wanted is not known",
+                "nor known as a recovered one, so it is not known which data to recover",
                 remedy=f"is it the one? Then --source {serving}, or sourceCluster: {serving} in "
                 f"Pulumi.{environment.name}.yaml; else --source {canonical}",
             )

@@ -29,7 +29,7 @@ class Reporter(Protocol):
         """What the step under way is doing right now, in a few words; about once a second."""
 
 
-_GO_ON_OR_UNDO = "go on, or undo what was done; see below"
+_GO_ON_OR_UNDO = "continue, or undo what was done; see below"
 
 
 def run_steps(

@@ -27,8 +27,10 @@ def status(environment: str, config_dir: str | None, context: str | None, as_jso
 
 
 @options("resume")
-@click.option("--yes", is_flag=True, help="Do not ask; where the name is wanted, --confirm gives it.")
-@click.option("--confirm", "confirmed", metavar="NAME", help="With --yes: the Cluster's name, where it is wanted.")
+@click.option("--yes", is_flag=True, help="Skip the prompt. If a typed name is required, pass it with --confirm.")
+@click.option(
+    "--confirm", "confirmed", metavar="NAME", help="With --yes: the Cluster's name, if a typed name is required."
+)
 @click.option(
     "--take-over", is_flag=True, help="Take the place of an operator, or a Pulumi run, that you know is dead."
 )
@@ -60,6 +62,6 @@ def resume(
     words += [part for option, value in given.items() if value for part in (option, value)]
     words += [option for option, on in (("--yes", yes), ("--take-over", take_over), ("--json", as_json)) if on]
     if not as_json:
-        console.note(f"Going on: {entry.go_on}")
+        console.note(f"Continuing: {entry.go_on}")
     root = cast("click.Group", click.get_current_context().find_root().command)
     root.main(args=words, prog_name="python -m dr", standalone_mode=False)

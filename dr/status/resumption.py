@@ -49,7 +49,7 @@ def words_of(entry: OperationEntry, environment: str) -> list[str]:
     try:
         python, dash, dr, operation, *rest = shlex.split(entry.go_on)
     except ValueError:
-        raise _unexpected(entry, "it is no command") from None
+        raise _unexpected(entry, "it is not a command") from None
     known = RESUMED.get(operation)
     if (python, dash, dr) != ("python", "-m", "dr") or known is None or operation != entry.operation:
         raise _unexpected(entry, f"it is not the operation {entry.operation}")
@@ -75,7 +75,7 @@ def _unexpected(entry: OperationEntry, why: str) -> RefusedError:
         [
             Problem(
                 code="resume-unexpected",
-                cause="what is recorded to go on with is no command that this tool writes there: "
+                cause="the command recorded to continue with is not one that this tool writes: "
                 f"{entry.go_on[:300]!r}; {why}",
                 remedy="find out who changed the record; then give the command yourself: python -m dr status shows "
                 "where things stand",

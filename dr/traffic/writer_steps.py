@@ -53,7 +53,7 @@ def problems_around(
         yield Problem(
             code="workload-missing",
             cause=f"there is no Deployment {environment.workloads.namespace}/{name} to stop",
-            remedy="correct workloads in Pulumi.<env>.yaml: a writer that is not stopped goes on writing",
+            remedy="correct workloads in Pulumi.<env>.yaml: a writer that is not stopped keeps writing",
         )
 
 

@@ -48,7 +48,7 @@ class _Asking:
             context = self._environment.kubernetes.context
             return None, f"the cluster of context {context} did not answer within {_CLUSTER_SECONDS:.0f} s"
         if self._serving is None and not self._silence:
-            return None, f"the Service {self._environment.service} points to no Cluster that archives by itself"
+            return None, f"the Service {self._environment.service} points to no Cluster that archives"
         return self._serving, self._silence
 
 

@@ -22,7 +22,7 @@ def test_a_copy_tells_all_that_a_recovery_is_derived_from() -> None:
     stand_in = from_copy(copy_of(source, NOW))
     # THEN
     assert stand_in is not None
-    assert stand_in.origin == "its copy of 2026-04-27 12:00:00 UTC beside the backups"
+    assert stand_in.origin == "its copy of 2026-04-27 12:00:00 UTC next to the backups"
     known = stand_in.cluster
     assert (known.name, known.namespace, known.spec) == (source.name, source.namespace, source.spec)
     assert (known.store, known.image, known.database, known.app_secret) == (

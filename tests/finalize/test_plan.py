@@ -193,7 +193,7 @@ def test_differences_that_this_settles_are_no_reason_to_refuse() -> None:
 def test_one_that_stopped_after_the_deletion_goes_on() -> None:
     decision = decided(git=MERGED, former=(), dependants=())
     assert keys(decision) == ["prove", "hand-over", "close"]
-    assert decision.to_type == "postgres-prod", "what has to be typed is the same as the first time"
+    assert decision.to_type == "postgres-prod", "what must be typed is the same as the first time"
 
 
 def test_what_was_deleted_to_be_made_anew_is_not_forgotten() -> None:

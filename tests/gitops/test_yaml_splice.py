@@ -13,7 +13,7 @@ def test_a_cluster_is_renamed_and_loses_how_it_began_and_nothing_else_changes() 
     assert diff(CLUSTER, after) == [
         "-   name: 'postgres-prod'   # beside the name\n",
         "+   name: 'postgres-prod-recovered'   # beside the name\n",
-        "-   bootstrap: # beside bootstrap\n",
+        "-   bootstrap: # next to bootstrap\n",
         "-     # inside bootstrap\n",
         "-     recovery:\n",
         "-       source: origin\n",

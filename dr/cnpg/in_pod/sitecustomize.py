@@ -137,7 +137,7 @@ if __name__ == "sitecustomize":
         with open("/proc/self/cmdline", "rb") as started:
             end = restore(started.read())
     except Exception as error:  # noqa: BLE001 - see above
-        _say(f"barman goes on alone: {error!r}")
+        _say(f"barman continues alone: {error!r}")
     else:
         if end is not None:
             os._exit(end)
