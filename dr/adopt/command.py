@@ -47,8 +47,8 @@ def command(
 ) -> None:
     """Take over what Terraform made, into the stacks of the environment's infrastructure.
 
-    Each resource of the state is found again by what Google calls it. Nothing that exists is changed: the preview has
-    to say so, or nothing is imported. What the stacks declare besides is left to the next `pulumi up`.
+    Each resource of the state is found again by what Google calls it. Nothing that exists is changed: the preview
+    must say so, or nothing is imported. What the stacks declare besides is left to the next `pulumi up`.
     """
     from dataclasses import replace
 

@@ -58,9 +58,7 @@ def operation_options(function: Callable[..., None]) -> Callable[..., None]:
 def plan_options(function: Callable[..., None]) -> Callable[..., None]:
     """Adds the options of every command that plans, asks, and does."""
     for option in (
-        click.option(
-            "--take-over", is_flag=True, help="Take the place of an operator, or a Pulumi run, that you know is dead."
-        ),
+        click.option("--take-over", is_flag=True, help="Take over the lock of a dead operator or Pulumi run."),
         *agreement_options,
         click.option("--dry-run", is_flag=True, help="Look, show the plan, change nothing."),
     ):

@@ -140,7 +140,7 @@ def _recovered_only(told: dict[str, Any], environment: str) -> "Stopped":
 @click.option(
     "--exclusive", is_flag=True, help="Without the transaction at the target itself, which is kept otherwise."
 )
-@click.option("--expect-table", metavar="TABLE", help="Verification is to see that this table is there.")
+@click.option("--expect-table", metavar="TABLE", help="Fail verification if this table is missing.")
 @click.option("--skip-seal", is_flag=True, help="Do not archive the newest WAL first: the target is already archived.")
 @recovery_options
 def pitr(

@@ -11,7 +11,7 @@ from dr.cli.options import options
 
 @options("status")
 def status(environment: str, config_dir: str | None, context: str | None, as_json: bool) -> None:
-    """Show where an environment stands, who is at work, and the next command. Changes nothing."""
+    """Show the state of an environment, any running operation, and the next command. Changes nothing."""
     from dr.cli import console
     from dr.cli.wiring import open_session
     from dr.config.load import load_environment
@@ -31,9 +31,7 @@ def status(environment: str, config_dir: str | None, context: str | None, as_jso
 @click.option(
     "--confirm", "confirmed", metavar="NAME", help="With --yes: the Cluster's name, if a typed name is required."
 )
-@click.option(
-    "--take-over", is_flag=True, help="Take the place of an operator, or a Pulumi run, that you know is dead."
-)
+@click.option("--take-over", is_flag=True, help="Take over the lock of a dead operator or Pulumi run.")
 def resume(
     environment: str,
     config_dir: str | None,
@@ -43,7 +41,7 @@ def resume(
     confirmed: str | None,
     take_over: bool,
 ) -> None:
-    """Go on with the operation on this environment that was stopped, or whose process died.
+    """Continue the operation on this environment that was stopped, or whose process died.
 
     It is the command that was given then, and its plan is agreed to again: what it has done already is looked at and
     not done twice.
