@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line and return its exit code. Failures are told on stderr, or on stdout as JSON with --json."""
+    """Run the command line and return its exit code. Failures go to stderr, or as JSON to stdout with --json."""
     from dr.cli.signals import Begun
 
     as_json, Begun.anything = "--json" in arguments, False

@@ -1,6 +1,6 @@
 """A Terraform state, version 4, as what it says about resources of Google's, and how that fits the stacks.
 
-Only what names a resource is read: attributes can be secrets, and none is kept or told. A resource is known by what
+Only what names a resource is read: attributes can be secrets, and none is kept or shown. A resource is known by what
 Google knows it by, not by its address, so it does not matter how the old configuration was cut into modules.
 """
 

@@ -29,7 +29,7 @@ def show_adoption(report: AdoptionReport) -> None:
 
 
 def show_adopted(report: AdoptionReport) -> None:
-    """What came of it, and how Terraform lets go."""
+    """What came of it, and how it leaves Terraform's state."""
     if report.dry_run:
         out.print(Text("Dry run: nothing was imported."))
         return

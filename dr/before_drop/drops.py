@@ -95,7 +95,7 @@ class Drop:
 
 
 def endings(catalog: CatalogView, wal: WalView, known: Mapping[int, bool]) -> tuple[Ending, ...]:
-    """Every end of a table of the wanted name that can be told, in the order of their commits; those whose commit is
+    """Every end of a table of that name that can be found, in the order of their commits; those whose commit is
     not in the WAL come first. ``known`` says of transactions whether they committed, where the WAL does not.
     """
     found: dict[tuple[int, int], Ending] = {}
@@ -166,8 +166,8 @@ def as_drop(
 
 def candidates(wal: WalView, database: int) -> tuple[Commit, ...]:
     """The commits that deleted tables of ``database``, newest first: each deleted files and rows of ``pg_class``. A
-    TRUNCATE deletes files alone; a rewrite of a table (CLUSTER, some ALTER TABLE) cannot be told from a drop, but that
-    of a catalog can.
+    TRUNCATE deletes files alone; a rewrite of a table (CLUSTER, some ALTER TABLE) cannot be distinguished from a drop,
+    but that of a catalog can.
     """
     deleting = {change.xid for change in wal.changes if change.to is None}
     found = [

@@ -138,7 +138,7 @@ class Agreement:
 def agree(wanted: Agreement, *, as_json: bool, yes: bool, confirmed: str | None) -> None:
     """See that the plan is agreed to: by ``--yes``, with ``--confirm NAME`` where the name is wanted, or by asking.
 
-    Raises DeclinedError, or RequestError where the options are no agreement and nobody can be asked.
+    Raises DeclinedError, or RequestError where the options do not agree to it and nobody can be asked.
     """
     name = wanted.name
     if confirmed is not None and confirmed != name:

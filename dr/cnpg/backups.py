@@ -27,8 +27,8 @@ def take_first_backup(
 ) -> str:
     """Take a base backup of ``cluster`` into its own archive and wait for it; one that was taken already is enough.
 
-    Returns what came of it. ``limit`` is in seconds; ``say`` is told what is waited for. ``patience`` are the seconds
-    after which one that waits for another Cluster's is left to CloudNativePG, which takes it by itself. Raises
+    Returns what came of it. ``limit`` is in seconds; ``say`` gets what is waited for. ``patience`` are the seconds
+    after which one that waits for another Cluster's is left to CloudNativePG, which takes it later. Raises
     StepFailedError ``backup-failed``.
     """
     # By the archive: a Backup outlives its Cluster, and an earlier one of the same name had another archive.

@@ -17,7 +17,7 @@ _FORMAT = "postgres-dr/cluster-copy/1"
 
 @dataclass(frozen=True, kw_only=True)
 class StandIn:
-    """A Cluster that is not there, as it was by ``origin``: its copy beside the backups, or a file."""
+    """A Cluster that is not there, as it was by ``origin``: its copy next to the backups, or a file."""
 
     cluster: ClusterSnapshot
     origin: str

@@ -82,14 +82,14 @@ def unfence(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop
 
 
 def is_silent(api: KubernetesApi, cluster: ClusterSnapshot) -> bool:
-    """Whether the Cluster is told to take no writes, and each of its instances was seen not to serve. Raises
+    """Whether the Cluster is set to take no writes, and each of its instances was seen not to serve. Raises
     AccessError.
     """
     return kept_still(cluster) and set(_states(api, cluster.namespace, cluster.name).values()) <= {_SILENT}
 
 
 def kept_still(cluster: ClusterSnapshot) -> bool:
-    """Whether the Cluster is told to take no writes, on any of its instances."""
+    """Whether the Cluster is set to take no writes, on any of its instances."""
     told = cluster.annotations
     return told.get(FENCED) == ALL_INSTANCES or told.get(HIBERNATION) == "on"
 

@@ -6,7 +6,7 @@ refuses to replay otherwise), as much storage, the same place to run. So everyth
 is kept, but for what belongs to the source alone.
 
 CloudNativePG names everything after the Cluster, its pods' label and its service account among them; and a
-specification may name Secrets, which are no part of a backup.
+specification may name Secrets, which no backup holds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,7 @@
 """What the infrastructure is: the ``postgres-dr:`` keys of the durable, the platform and the argocd stack's own files.
 
 Two stacks, by what survives what. The durable one holds what has to outlive everything (the backups, and who may read
-them), the platform what can be made anew around it. Environments of one project share both. As with environments, names
+them), the platform what can be recreated around it. Environments of one project share both. As with environments, names
 of a particular installation stand in the files, and only sizes and terms have defaults here.
 
 The chart is pinned, as a rebuild must not be the first time that a new version is met. Where it comes from can be said,

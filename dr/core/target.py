@@ -310,7 +310,7 @@ that was forgotten.
 
 
 def time_of(target: RecoveryTarget | None) -> datetime | None:
-    """The moment of ``target``, aware UTC; None for one that is no time."""
+    """The moment of ``target``, aware UTC; None for one that is not a time."""
     match target:
         case TimeTarget():
             return target.time
@@ -349,7 +349,7 @@ def written_time(text: str | None) -> datetime | None:
 
 
 AUTO, NEVER, NEWEST = "auto", "never", "newest"
-"""What ``--snapshot`` takes beside the name of a Backup."""
+"""What ``--snapshot`` takes besides the name of a Backup."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,7 +79,7 @@ class TargetOptions:
                 assert_never(found)
 
     def check_alone(self, option: str) -> None:
-        """Raise RequestError where anything is given that contradicts ``option``, which is a target by itself."""
+        """Raise RequestError where anything is given that contradicts ``option``, which is a whole target."""
         modifiers = {"--backup-id": self.backup_id, "--timeline": self.timeline, "--exclusive": self.exclusive or None}
         given = [kind.option for kind in self._targets]
         given += [name for name, value in modifiers.items() if value is not None]
@@ -130,7 +130,7 @@ def _backup_id(text: str) -> str:
 
 
 def _timeline(text: str) -> int | None:
-    """The number; None for ``latest``, which is what PostgreSQL goes to when it is told none."""
+    """The number; None for ``latest``, which is what PostgreSQL goes to when none is given."""
     if text == "latest":
         return None
     if not re.fullmatch(r"[0-9]{1,10}", text) or not 0 < int(text) < _32_BITS:

@@ -1,7 +1,7 @@
-"""From symptoms to the row of the failure table: what this is, what recovers by itself, and the command otherwise.
+"""From symptoms to the row of the failure table: what this is, what recovers automatically, and the command otherwise.
 
-Pure, as it has to be right on the day when nothing can be tried. What is not proven is told as such: a server that does
-not answer is not one that is gone.
+Pure, as it has to be right on the day when nothing can be tried. What is not proven is shown as such: a server that
+does not answer is not one that is gone.
 """
 
 import re
@@ -30,7 +30,7 @@ from dr.diagnose.failure_table import (
 from dr.diagnose.symptoms import GONE, KUBERNETES_PARTS, Incident, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
 
 RECENT = timedelta(minutes=10)
-"""How long ago a container may have ended for it to be told."""
+"""How long ago a container may have ended for it to be reported."""
 
 _UNANSWERED = {"api-unreachable", "bucket-unreachable"}
 _MISSING_RELATION = re.compile(r'relation \\?"(?P<name>[^"\\]+)\\?" does not exist')

@@ -1,4 +1,4 @@
-"""The runbook's table of failures, and the rows that practice adds: what recovers by itself, and how long it takes.
+"""The runbook's table of failures, and the rows that practice adds: what recovers automatically, and how long it takes.
 
 The times are the runbook's. What it has no row for (a node, the bucket, the archive, the operator's own machine) has
 one here, so that every symptom has a place.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row. ``recovers`` says what recovers by itself, and by whose doing; ``downtime`` how long it takes."""
+    """One row. ``recovers`` says what recovers automatically, and by whose doing; ``downtime`` how long it takes."""
 
     key: str
     scenario: str
@@ -105,4 +105,4 @@ ROWS = (
     POD_CRASH,
     THIS_MACHINE,
 )
-"""The worst first: what is found is told in this order, as the ones below may be its consequences."""
+"""The worst first: what is found is shown in this order, as the ones below may be its consequences."""

@@ -1,4 +1,4 @@
-"""``dr drill``: try the recovery of a disaster, beside everything that runs."""
+"""``dr drill``: try the recovery of a disaster, next to everything that runs."""
 
 import json
 import secrets

@@ -1,6 +1,6 @@
 """A drill: the recovery of a disaster, tried into a scratch Cluster, verified, measured and tidied up.
 
-It is no part of the environment's history: it holds a lease of its own, writes no record, and gives way to whoever has
+It is not part of the environment's history: it holds a lease of its own, writes no record, and gives way to one who has
 a real reason. What it leaves is its report. A scratch Cluster that it could not delete, as it was killed, is deleted by
 the next drill.
 """
@@ -127,7 +127,7 @@ class Drill(Trial):
             raise gave_way from error
 
     def _clear_up(self, error: DrError) -> None:
-        """Delete the scratch Cluster, whatever has happened; also when told to stop."""
+        """Delete the scratch Cluster, whatever has happened; also when stopped."""
         self.reporter.progress("deleting the scratch Cluster")
         try:
             self.evidence.kept.append(self.scratch.remove(Event()))

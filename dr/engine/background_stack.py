@@ -132,7 +132,7 @@ class BackgroundStack(ABC):
         self._up = in_background(run)
 
     def _ask(self, question: "Callable[[InterruptibleCommand, Stack], Any]") -> Any:
-        """The answer to ``question`` of the stack. Where there is none yet, of an empty one: whoever only looks leaves
+        """The answer to ``question`` of the stack. Where there is none yet, of an empty one: a look leaves
         nothing behind. Raises EngineError.
         """
         return in_background(lambda: self._answer(question)).result()

@@ -1,4 +1,4 @@
-"""What an extraction cannot bring, or has no room for, told from what the scratch Cluster shows. Pure."""
+"""What an extraction cannot bring, or has no room for, from what the scratch Cluster shows. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ def hold_room(request: ExtractRequest, facts: TableFacts, rooms: Rooms, *, live:
 
 def hold_objects(request: ExtractRequest, columns: Sequence[str]) -> None:
     """Raise VerificationError ``large-objects-left-out`` for a swap of a table whose ``columns`` have the OIDs of large
-    objects: these are no part of a table, and are not copied.
+    objects: these are not part of a table, and are not copied.
     """
     if columns and request.swap:
         raise VerificationError(
@@ -68,7 +68,7 @@ def hold_objects(request: ExtractRequest, columns: Sequence[str]) -> None:
 
 
 def left_out_beside(facts: TableFacts, objects: Sequence[str], *, owner: str | None) -> tuple[str, ...]:
-    """What the table that is loaded beside the present one is not given. ``owner`` is the only one who may read it,
+    """What the table that is loaded next to the present one is not given. ``owner`` is the only one who may read it,
     None where it has the rights of the target.
     """
     found = [f"{key}: {key.definition}" for key in facts.keys_out]

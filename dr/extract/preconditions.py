@@ -44,7 +44,7 @@ class ExtractRequest:
 
     @property
     def recovered(self) -> TableName:
-        """What the table is called beside the present one."""
+        """What the table is called next to the present one."""
         return recovered_as(self.table, self.target)
 
     @property
@@ -116,7 +116,7 @@ def has_its_place(environment: Environment, request: ExtractRequest, situation: 
 def problems_of_extraction(
     environment: Environment, request: ExtractRequest, situation: ExtractSituation
 ) -> Iterator[Problem]:
-    """Every precondition that does not hold, in the order in which they are worth mending."""
+    """Every precondition that does not hold, in the order in which they are worth fixing."""
     yield from _problems_of_live(environment, request, situation)
     asked = RecoveryRequest(
         target=request.target,

@@ -11,7 +11,7 @@ from dr.extract.report import ExtractReport
 
 
 def show_extraction(report: ExtractReport) -> None:
-    """What is there now, what was compared, what is missing, and how to go on."""
+    """What is there now, what was compared, what is missing, and how to continue."""
     request, done = report.decision.request, report.extracted
     out.print(
         Text.assemble(

@@ -4,7 +4,7 @@ It ends the incident: from here on Git declares the recovered Cluster, and the o
 the one operation that takes data away, and it begins only when everything that takes its place is proven.
 
 Where Argo CD manages the Cluster, Git comes first and people have to merge the change: then the plan is only to write
-it, and the same command goes on once Argo CD has seen it merged.
+it, and the same command continues once Argo CD has seen it merged.
 """
 
 from collections.abc import Iterator, Mapping

@@ -213,7 +213,7 @@ def _problems_of_git(
 
 
 def expected_differences(environment: Environment, situation: FinalizeSituation) -> frozenset[str]:
-    """The objects that may differ from Git, in the words in which Argo CD's differences are told: those that are about
+    """The objects that may differ from Git, in the words in which Argo CD's differences are shown: those that are about
     to go or to be made, and those that were compared more closely and lack only Argo CD's own mark.
     """
     documents = situation.git.rewriting.documents if situation.git else ()

@@ -1,6 +1,6 @@
 """A checkout of the platform's Git repository: read at a revision, a commit on a branch of its own, and the push.
 
-Whoever recovers a database may be in the middle of something else there. So their files, their index and their branch
+An operator may be in the middle of something else there. So their files, their index and their branch
 are left alone: everything is read from Git's objects and written as such, and the new branch comes into being last.
 """
 
@@ -101,7 +101,7 @@ class Checkout:
     def read(self, folder: str, revision: str) -> tuple[ManifestFile, ...]:
         """The YAML files below ``folder`` at ``revision``, by path. Symbolic links are left out.
 
-        Bytes that are no UTF-8 become lone surrogates, which :meth:`branch` turns back. Raises RequestError
+        Bytes that are not UTF-8 become lone surrogates, which :meth:`branch` turns back. Raises RequestError
         ``revision-unknown``.
         """
         library, commit = _library(), self._known(revision)

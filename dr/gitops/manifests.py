@@ -139,7 +139,7 @@ def dependent_changes(value: Mapping[str, Any], wanted: Canonical) -> Sequence[C
 
 
 def name_afterwards(value: Mapping[str, Any], wanted: Canonical) -> str:
-    """The name of what belongs to a Cluster. That of a ScheduledBackup which is made of a former name is made anew."""
+    """The name of what belongs to a Cluster. That of a ScheduledBackup which is made of a former name changes."""
     name = name_of(value)
     if value["kind"] != "ScheduledBackup" or cluster_of(value) == wanted.name:
         return name

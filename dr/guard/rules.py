@@ -167,7 +167,7 @@ def dangers(changes: Changes, seen: Seen) -> tuple[Danger, ...]:
 
 
 def standing(found: Sequence[Danger], overrides: Sequence[Override], *, now: datetime) -> tuple[Danger, ...]:
-    """The dangers that nobody has taken upon themselves."""
+    """The dangers that are not overridden."""
     return tuple(danger for danger in found if override_of(danger, overrides, now=now) is None)
 
 

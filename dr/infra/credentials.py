@@ -1,7 +1,7 @@
 """The way into a GKE cluster without a key file, and the keys by which Argo CD reads the Git repository.
 
 The cluster's DNS endpoint has a certificate of Google's own, and lets in by IAM, from anywhere. The token lasts an
-hour, so whoever works for longer writes the file anew.
+hour, so longer work writes the file again.
 """
 
 import base64

@@ -1,8 +1,8 @@
 """Google's APIs, as far as they say what there is, and what Google refuses while a platform is made.
 
-Whether something exists is the one thing that has to be right here: what is taken for gone is made anew. So "gone"
+Whether something exists is the one thing that must be right here: what is taken for gone is recreated. So "gone"
 needs two witnesses, the thing's own 404 and the list that would have it, answered in full and without it. An API that
-does not answer, or does not let us in, or answers only in part, is no witness.
+does not answer, or does not let us in, or answers only in part, does not count.
 
 The provider hands Google's errors on as text, and a rebuild meets the same handful of them: a quota, a zone without
 machines, an API that was never enabled, something that is there already, and, right after something was made, that it
@@ -44,7 +44,7 @@ _GOING = "STOPPING"
 
 
 class GoogleApi:
-    """One look at Google. What it was told is remembered, so that one policy is read once for all its members."""
+    """One look at Google. What it answered is remembered, so that one policy is read once for all its members."""
 
     def __init__(self) -> None:
         self._told: dict[tuple[Api, str], dict[str, Any] | None] = {}

@@ -2,7 +2,7 @@
 
 | | there | proven gone |
 |---|---|---|
-| held by the state | kept | dropped from the state, and made anew |
+| held by the state | kept | dropped from the state, and recreated |
 | not held | imported, unchanged | made |
 
 What cannot be proven is decided by nobody: an API that does not answer, or not us, says nothing about what is there. To
@@ -73,7 +73,7 @@ def reconcile(stack: str, sightings: Sequence[Sighting], held: Mapping[str, str]
     """What becomes of each resource, all of them proven. ``held`` is what the state holds, by URN.
 
     Raises RefusedError where the state holds another thing than the one that was looked for: that one is gone is no
-    proof about the other, which would be forgotten, and go on running and costing.
+    proof about the other, which would be forgotten, and keep running and costing.
     """
     others = [
         Problem(

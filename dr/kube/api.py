@@ -34,7 +34,7 @@ _VERSION: Mapping[str, type] = {"gitVersion": str}
 _DOCUMENT: Mapping[str, type] = {**_OBJECT, **_VERSION, "paths": dict, "openapi": str}
 """What an answer has at least one of; the last is of a document about the API itself."""
 _TEXTS = {"str", "file", None}
-"""What an answer is read as that is no object."""
+"""What an answer is read as that is not an object."""
 _SHOWN = 120
 _HELD_CERTIFICATE = {"client-certificate", "client-certificate-data"}
 
@@ -129,7 +129,7 @@ class KubernetesApi:
 
     def ask(self, what: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Make a call of this connection, and explain its failure. ``what`` says what was wanted: "read the Service
-        x". Raises AccessError: ``answer-odd`` for what is no answer of an API server, as a proxy's page.
+        x". Raises AccessError: ``answer-odd`` for what does not come from an API server, as a proxy's page.
         """
         try:
             return _checked(call, _within(self._whole, lambda: call(*args, _request_timeout=self._seconds, **options)))

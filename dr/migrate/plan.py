@@ -1,7 +1,7 @@
 """From the in-tree object store to the Barman Cloud plugin, as a change of Git's manifests. Pure.
 
 CloudNativePG 1.31 is announced to drop ``barmanObjectStore``. The plugin reads and writes the same layout, so with the
-same serverName the archive goes on; what has to change is the manifests, all of them in one commit: the webhook takes
+same serverName the archive continues; what must change is the manifests, all of them in one commit: the webhook takes
 no Cluster with both (CloudNativePG's ``cluster_webhook.go``; the plugin's documentation, "Migrating").
 """
 

@@ -3,7 +3,7 @@
 A rebuild makes the very cluster that everything else is remembered in. So its journal and the lock that keeps a second
 operator out lie where the state of its stacks lies, which has to survive anyway.
 
-A bucket compares generations by itself. A folder cannot compare and replace in one go, so a lock is held meanwhile;
+A bucket compares generations on its own. A folder cannot compare and replace in one go, so a lock is held meanwhile;
 that keeps apart the processes of one machine, which is all that a folder is good for.
 """
 

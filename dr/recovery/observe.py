@@ -156,7 +156,7 @@ class ClockAsked:
 
 
 def ask_clock(session: Session, source: ClusterSnapshot | None) -> ClockAsked:
-    """Ask the source's primary. A dead one is no reason not to recover; one that could not be asked may be alive.
+    """Ask the source's primary. A dead one does not stop a recovery; one that could not be asked may be alive.
 
     Raises AccessError ``forbidden`` or ``token-expired``: this would be met again by every step that asks a database.
     """

@@ -22,7 +22,7 @@ from dr.traffic.writer_steps import problems_around
 
 
 def preconditions(environment: Environment, request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
-    """Every precondition that does not hold, in the order in which they are worth mending."""
+    """Every precondition that does not hold, in the order in which they are worth fixing."""
     yield from problems_around(environment, situation.external_name, situation.workloads)
     source, name = situation.source, request.recovered_name
     if source is None:

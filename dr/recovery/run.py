@@ -1,4 +1,4 @@
-"""Point-in-time recovery: a new Cluster beside the broken one, with the data as it was at the target.
+"""Point-in-time recovery: a new Cluster next to the broken one, with the data as it was at the target.
 
 The source is never touched, but for one harmless commit that seals its WAL. Traffic is not moved here.
 """

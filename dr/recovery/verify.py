@@ -90,7 +90,8 @@ def verify_last_commit(
     last_commit: datetime | None, target: RecoveryTarget | None, expected: datetime | None = None
 ) -> Finding:
     """Whether the last transaction that PostgreSQL replayed lies at or before the target, or before it if exclusive;
-    for a target that is no time, whether it is that of ``expected``. Another one may have been rolled back since that.
+    for a target that is not a time, whether it is that of ``expected``. Another one may have been rolled back since
+    that.
 
     PostgreSQL logs its time at the end of recovery, and nothing when it replayed no transaction at all.
     """
@@ -110,7 +111,7 @@ def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | Non
     """Whether the recovery ended where it had to, by the new timeline's own history: at or behind ``promise``, and
     because of ``target`` if there is one. ``psql`` speaks to the recovered primary.
 
-    What cannot be read did not pass. A promise that is not known cannot be judged by, which is told.
+    What cannot be read did not pass. A promise that is not known cannot be judged by, which is shown.
     """
     name = "end of the WAL" if target is None else "stopped at the target"
     try:

@@ -187,7 +187,7 @@ class ReportFiles:
 
     @classmethod
     def beside(cls, journal: Path) -> "ReportFiles":
-        """The folder that belongs to a journal: ``prod`` beside ``prod.jsonl``."""
+        """The folder that belongs to a journal: ``prod`` next to ``prod.jsonl``."""
         return cls(journal.with_suffix(""))
 
     def keep(self, document: ReportDocument, others: Mapping[str, str]) -> Path:

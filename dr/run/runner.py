@@ -84,7 +84,7 @@ def _stood(at: StepTaken, done: Sequence[Step], journal: Journal, go_on: str) ->
 
 
 def _explained(error: Exception, stop: Event) -> DrError:
-    """The error itself; an interruption where a step failed because it was told to stop; a fault of the tool for any
+    """The error itself; an interruption where a step failed because it was asked to stop; a fault of the tool for any
     other.
     """
     if not isinstance(error, DrError):

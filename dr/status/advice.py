@@ -1,4 +1,4 @@
-"""Where an environment stands, and what to do next: for whoever comes to it, at whatever hour, knowing nothing."""
+"""Where an environment stands, and what to do next: for an operator who has no context."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

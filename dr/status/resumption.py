@@ -1,4 +1,4 @@
-"""What ``dr resume`` does of a recorded command: whoever may write the record must not be able to have more done.
+"""What ``dr resume`` does of a recorded command: a user who may write the record must not be able to have more done.
 
 The record is a ConfigMap, or an object in a bucket. Of its text only what this tool writes there itself is taken: an
 operation of its own, with that operation's own options, on this environment. Agreement (``--yes``, ``--confirm``), the
@@ -43,7 +43,7 @@ RESUMED: Mapping[str, Options] = {
 
 
 def words_of(entry: OperationEntry, environment: str) -> list[str]:
-    """The words of the command that goes on with ``entry``, without the program: the operation, then its options, each
+    """The words of the command that continues ``entry``, without the program: the operation, then its options, each
     with its value in one word. Raises RefusedError ``resume-unexpected`` where it is none that this tool writes.
     """
     try:

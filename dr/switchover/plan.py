@@ -25,8 +25,7 @@ from dr.traffic.writer_steps import SelfStarter, problems_around, to_release, wi
 @dataclass(frozen=True, kw_only=True)
 class MoveRequest:
     """What was asked for. ``back`` is a rollback; ``to`` is the Cluster to move to, empty for the newest that was
-    recovered, and for the way back, which is remembered; ``hibernate`` takes the pods of the Cluster that is left away
-    too.
+    recovered, and for the way back, which is remembered; ``hibernate`` also hibernates the old Cluster.
     """
 
     back: bool = False
