@@ -72,8 +72,8 @@ def check_proven(stack: str, sightings: Sequence[Sighting]) -> None:
 def reconcile(stack: str, sightings: Sequence[Sighting], held: Mapping[str, str]) -> Reconciliation:
     """What becomes of each resource, all of them proven. ``held`` is what the state holds, by URN.
 
-    Raises RefusedError where the state holds another thing than the one that was looked for: that one is gone is no
-    proof about the other, which would be forgotten, and keep running and costing.
+    Raises RefusedError where the state holds another thing than the one that was looked for: that one is gone
+    proves nothing about the other, which would be forgotten, and keep running and costing.
     """
     others = [
         Problem(

@@ -75,8 +75,8 @@ class Journal:
 
     @property
     def unwritten(self) -> str:
-        """What of it could not be written, and why; empty where it is complete. What the record lacks for a while is
-        no lack: a later change writes the whole entry.
+        """What of it could not be written, and why; empty where it is complete. What the record lacks for a while
+        does not count: a later change writes the whole entry.
         """
         return "; ".join(filter(None, (self._lost, self._not_recorded)))
 

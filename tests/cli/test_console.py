@@ -62,8 +62,8 @@ def test_a_stopped_operation_says_what_was_done_how_to_undo_it_and_how_to_go_on(
     assert "recovery: not healthy within [1200] s" in lines
     assert "do: see what it waits for" in lines
     assert "Stopped in Recover." in lines
-    assert "done  Stop-writers" in lines
-    assert "started Recover" in lines
+    assert "done     Stop-writers" in lines
+    assert "started  Recover" in lines
     assert LONG in lines, "a command that is broken over lines cannot be pasted"
     assert "undo recover" in lines
     assert "To continue: python -m dr pitr --continue" in lines

@@ -76,7 +76,7 @@ def test_a_manifest_may_stand_among_others_and_without_a_namespace(tmp_path: Pat
 @pytest.mark.parametrize(
     ("document", "cause"),
     [
-        ({"kind": "Service", "metadata": {"name": "postgres-prod"}}, "no manifest of a CloudNativePG Cluster"),
+        ({"kind": "Service", "metadata": {"name": "postgres-prod"}}, "not the manifest of a CloudNativePG Cluster"),
         (manifest(name="other"), "is the manifest of other, not of postgres-prod"),
         ({**manifest(), "spec": {"instances": 1}}, "names no image"),
     ],

@@ -151,7 +151,7 @@ def test_an_api_that_is_silent_alone_is_no_proof_and_google_is_to_be_asked() -> 
     (finding,) = found.findings
     assert (finding.row.key, finding.proven) == ("this-machine", False)
     assert finding.command == "gcloud container clusters list --project acme-project"
-    assert "no proof" in finding.unless
+    assert "does not prove" in finding.unless
     assert "nodes, pods and the database were not looked at" in found.notes
     assert found.looked == ("the bucket", "the application", "Google's status page")
     assert set(found.blind) == set(KUBERNETES_PARTS)
