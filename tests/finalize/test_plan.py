@@ -84,7 +84,7 @@ def test_without_argo_cd_git_is_written_on_the_way() -> None:
 
 def test_without_git_it_goes_by_itself_with_a_word_on_it() -> None:
     decision = decide_finalization(an_environment(), FinalizeRequest(), a_finalize_situation())
-    assert any("changed by hand" in warning for warning in decision.warnings)
+    assert any("by hand" in warning for warning in decision.warnings)
     assert [one["metadata"]["name"] for one in decision.wanted] == ["postgres-prod-recovered"]
 
 
