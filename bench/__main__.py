@@ -112,7 +112,7 @@ def _health(runs: int) -> Figure:
 
 def _hopeless(runs: int) -> Figure:
     told = (
-        "a target that cannot be reached: until it is told, against PostgreSQL's own word; from the Cluster's creation"
+        "a target that cannot be reached: until it is reported, against PostgreSQL's log; from the Cluster's creation"
     )
     return _against(told, _HOPELESS, [hopeless() for _ in range(runs)])
 

@@ -89,11 +89,11 @@ def cli() -> None:
       python -m dr pitr --env prod --target-time 2026-04-27T09:55:00Z
 
     \b
-    Only one table is gone or damaged, and what was written elsewhere since has to stay:
+    Only one table is gone or damaged, and what was written elsewhere since must stay:
       python -m dr extract --env prod --table public.users --target-time 2026-04-27T09:55:00Z
 
     \b
-    The database is broken, and its newest good state is wanted:
+    The database is broken: recover to the latest committed transaction:
       python -m dr latest --env prod
 
     \b
@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line and return its exit code. Failures are told on stderr, or on stdout as JSON with --json."""
+    """Run the command line and return its exit code. Failures go to stderr, or as JSON to stdout with --json."""
     from dr.cli.signals import Begun
 
     as_json, Begun.anything = "--json" in arguments, False

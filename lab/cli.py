@@ -52,7 +52,7 @@ def up() -> None:
 
 
 @main.command()
-@click.option("--cache", "drop_cache", is_flag=True, help="Remove the cache too: the next `up` builds everything anew.")
+@click.option("--cache", "drop_cache", is_flag=True, help="Remove the cache too: the next `up` rebuilds everything.")
 def down(*, drop_cache: bool) -> None:
     """Take the lab down, and leave nothing of it behind."""
     from lab import down as action
@@ -147,7 +147,7 @@ def gitops_status(*, as_json: bool) -> None:
         return
     click.echo(f"gitops is {'on' if found['on'] else 'off'}")
     for application in found["applications"]:
-        pace = "syncs by itself" if application["automated"] else "paused"
+        pace = "syncs automatically" if application["automated"] else "paused"
         words = [application["sync"], application["health"], pace, f"at {application['revision'][:12] or 'no commit'}"]
         click.echo(f"  {application['name']:14} {', '.join(words)}  {application['message']}".rstrip())
     if found["repository"]:
@@ -304,5 +304,5 @@ def _failures() -> Iterator[None]:
         click.echo(error, err=True)
         sys.exit(FAILED)
     except KeyboardInterrupt:
-        click.echo("interrupted; run the command again to go on", err=True)
+        click.echo("interrupted; run the command again to continue", err=True)
         sys.exit(INTERRUPTED)

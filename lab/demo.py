@@ -32,7 +32,7 @@ def main() -> None:
     _psql(_POD, "SELECT count(*) AS users, postgis_version() FROM users")
     _health()
 
-    _say("The moment before the accident. Everything that is committed by now has to come back.")
+    _say("The moment before the accident. Everything that is committed by now must come back.")
     _psql(
         _POD,
         "INSERT INTO users (email, name, location) "

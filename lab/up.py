@@ -30,7 +30,7 @@ def up(where: State, cache: Cache, console: Console) -> None:
         LabError: a part did not come up.
     """
     if _of_another_boot(where):
-        console.print("  the lab here is of before the machine's last start: it is made anew")
+        console.print("  the lab is older than the machine's last start: it is recreated")
         down.down(where)
     where.root.mkdir(parents=True, exist_ok=True, mode=0o755)
     machine.remember(where)
@@ -216,7 +216,7 @@ class _Lab:
 
     def _data(self, task: Task) -> str | None:
         if self.where.gone_mark.exists():
-            return "went with the cluster: a rebuild brings it back, or `reset` makes it anew"
+            return "went with the cluster: a rebuild brings it back, or `reset` recreates it"
         if self.where.data_mark.exists():
             if self.node_restarted:
                 task.note = "waiting for the pods"

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 @click.option("--leave", metavar="ADDRESS", multiple=True, help="Pass over this one of Terraform's; may be repeated.")
 @click.option("--take-over", is_flag=True, help="Take the place of a Pulumi run that you know is dead.")
 @click.option("--dry-run", is_flag=True, help="Show what would be imported, change nothing.")
-@click.option("--confirm", "confirmed", metavar="PROJECT", help="With --yes: the project's name, where it is wanted.")
-@click.option("--yes", is_flag=True, help="Do not ask; where the name is wanted, --confirm gives it.")
+@click.option(
+    "--confirm", "confirmed", metavar="PROJECT", help="With --yes: the project's name, if a typed name is required."
+)
+@click.option("--yes", is_flag=True, help="Skip the prompt. If a typed name is required, pass it with --confirm.")
 def command(
     environment: str,
     config_dir: str | None,
@@ -45,8 +47,8 @@ def command(
 ) -> None:
     """Take over what Terraform made, into the stacks of the environment's infrastructure.
 
-    Each resource of the state is found again by what Google calls it. Nothing that exists is changed: the preview has
-    to say so, or nothing is imported. What the stacks declare besides is left to the next `pulumi up`.
+    Each resource of the state is found again by what Google calls it. Nothing that exists is changed: the preview
+    must say so, or nothing is imported. What the stacks declare besides is left to the next `pulumi up`.
     """
     from dataclasses import replace
 

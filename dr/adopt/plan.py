@@ -123,7 +123,7 @@ class AdoptionReport:
 
     @property
     def next_commands(self) -> tuple[str, ...]:
-        """How Terraform lets go of it, so that not two declare one thing."""
+        """How it leaves Terraform's state, so that only one tool declares it."""
         taken = [match for adoption in self.stacks for match in (*adoption.matches, *adoption.already)]
         addresses = dict.fromkeys(match.held.address for match in taken)
         return tuple(f"terraform state rm {shlex.quote(address)}" for address in addresses)

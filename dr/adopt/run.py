@@ -58,7 +58,7 @@ def adopt(stack: InfrastructureStack, adoption: StackAdoption, *, go_on: str, st
             except TimeoutError:
                 if stop.is_set():
                     raise InterruptedOperationError(
-                        "interrupted", "you interrupted it", "give the same command again: it goes on"
+                        "interrupted", "you interrupted it", "repeat the command: it continues"
                     ) from None
     except DrError as error:
         step = StepTaken(key="import", title=f"Import into stack {adoption.stack}")

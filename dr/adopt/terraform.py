@@ -1,6 +1,6 @@
 """A Terraform state, version 4, as what it says about resources of Google's, and how that fits the stacks.
 
-Only what names a resource is read: attributes can be secrets, and none is kept or told. A resource is known by what
+Only what names a resource is read: attributes can be secrets, and none is kept or shown. A resource is known by what
 Google knows it by, not by its address, so it does not matter how the old configuration was cut into modules.
 """
 
@@ -121,7 +121,7 @@ def _unfit(known: Mapping[str, list[Held]]) -> Iterator[Problem]:
                 yield Problem(
                     code="terraform-contradiction",
                     cause=f"{one.address} {one.fault}",
-                    remedy="bring Terraform to rest first: terraform plan has to say that there are no changes",
+                    remedy="bring Terraform to rest first: terraform plan must report no changes",
                 )
 
 
@@ -204,6 +204,6 @@ _KINDS: Mapping[str, tuple[str, Callable[[Attributes], list[str]]]] = {
 def _unreadable(cause: str) -> RequestError:
     return RequestError(
         "terraform-state-unreadable",
-        f"that is no state of Terraform: {cause}",
+        f"that is not a Terraform state: {cause}",
         "write one with `terraform state pull > FILE` in infrastructure/gcp; that takes it from wherever it is kept",
     )

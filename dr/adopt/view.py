@@ -29,7 +29,7 @@ def show_adoption(report: AdoptionReport) -> None:
 
 
 def show_adopted(report: AdoptionReport) -> None:
-    """What came of it, and how Terraform lets go."""
+    """What came of it, and how it leaves Terraform's state."""
     if report.dry_run:
         out.print(Text("Dry run: nothing was imported."))
         return
@@ -40,6 +40,6 @@ def show_adopted(report: AdoptionReport) -> None:
         out.print(Text("There was nothing left to import."))
     if not report.next_commands:
         return
-    out.print(Text("Next: have Terraform let go of them, so that not two declare one thing", style="bold"))
+    out.print(Text("Next: remove them from Terraform's state, so that only one tool declares them", style="bold"))
     for line in report.next_commands:
         out.print(Text(f"  {line}"), soft_wrap=True)

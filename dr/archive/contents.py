@@ -44,7 +44,7 @@ class BaseBackup:
 class Catalogue:
     """What the object store holds for one serverName, oldest backup first.
 
-    ``server_names`` are the folders found beside it, each with whether it holds anything.
+    ``server_names`` are the folders found next to it, each with whether it holds anything.
     """
 
     server_name: str
@@ -202,7 +202,7 @@ class Archive:
         return tuple(sorted(known | {backup.timeline for backup in self.backups}))
 
     def newest_timeline(self, start: int) -> int:
-        """The timeline that PostgreSQL goes to by itself from a base backup on ``start``: it looks for the history
+        """The timeline that PostgreSQL follows unasked from a base backup on ``start``: it looks for the history
         files of the next ones, one after the other (``findNewestTimeLine``).
         """
         while start + 1 in self.histories or start + 1 in self.unreadable:

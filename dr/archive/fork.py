@@ -34,7 +34,7 @@ class Lineage:
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
-    """WAL of ``timeline`` from ``begin`` to ``end``, in bytes; ``end`` is None where it goes on."""
+    """WAL of ``timeline`` from ``begin`` to ``end``, in bytes; ``end`` is None where it is open."""
 
     timeline: int
     begin: int

@@ -19,7 +19,7 @@ from dr.core.wal_names import lsn, name_of, position_of, timeline_of
 
 _LINE = re.compile(r"(\d+)\s+([0-9A-F]+/[0-9A-F]+)\s*(.*)", re.IGNORECASE)
 _CUT_RECORD = 2**20
-"""By how much the end of the archived WAL may be missed, in bytes: a record that goes on in a segment that was never
+"""By how much the end of the archived WAL may be missed, in bytes: a record that continues in a segment that was never
 archived is not replayed. As a rule a record has at most 32 pages of 8 KiB, and what describes them."""
 
 

@@ -1,6 +1,6 @@
 """What is in the bucket below the backup path, read by barman's own catalogue: base backups, WAL, timeline histories.
 
-Barman lists names; when the objects were made is kept beside, as the time of the newest WAL is the right end of what
+Barman lists names; when the objects were made is kept too, as the time of the newest WAL is the right end of what
 can be recovered, and how large they are, as a segment of another size cannot be replayed.
 
 ``Backup`` objects and ``Cluster.status`` are claims; what a recovery can use is what the bucket holds. Barman wrote it,
@@ -268,7 +268,7 @@ _SECONDS = 10
 
 
 def read_catalogue(place: BackupPlace, server_name: str) -> Catalogue:
-    """The completed base backups of ``server_name``, oldest first, and the serverNames beside it.
+    """The completed base backups of ``server_name``, oldest first, and the serverNames next to it.
 
     Raises AccessError ``bucket-unreachable``, ``bucket-missing`` or ``bucket-forbidden``.
     """

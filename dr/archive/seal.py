@@ -51,7 +51,7 @@ def seal_wal(psql: Psql, *, stop: Event, say: Callable[[str], None], limit: floa
     """Commit, switch to a new WAL segment, and wait until the old one is archived.
 
     ``psql`` speaks to the source's primary. Segments are archived one after the other, so those before it are waited
-    for too, as long as they get on; ``say`` is told how many. ``limit`` are the seconds in which none was archived
+    for too, as long as they get on; ``say`` gets how many. ``limit`` are the seconds in which none was archived
     after which StepFailedError ``wal-not-archived`` is raised. Safe to repeat: it costs one WAL segment.
 
     The segment is named by the commit's own position: at a segment's boundary ``pg_walfile_name`` names the segment
@@ -79,7 +79,7 @@ def seal_wal(psql: Psql, *, stop: Event, say: Callable[[str], None], limit: floa
                 "wal-not-archived",
                 f"the source's WAL does not reach the object store: {waiting} segments wait, none was archived for "
                 f"{stalled:.0f} s; last failure: {failure}",
-                "mend archiving first (credentials? bucket?): kubectl describe cluster, condition ContinuousArchiving",
+                "fix archiving first (credentials? bucket?): kubectl describe cluster, condition ContinuousArchiving",
             )
         say(f"{waiting} WAL segments wait to be archived, {segment} the last of them")
 

@@ -1,8 +1,8 @@
 """What of an environment has survived, as far as its backups go: which archive is the newest, what it can give back,
 and what is lost where there is none.
 
-The record that says which Cluster served lies in the cluster that is gone. The bucket tells it too: whoever served last
-has archived last.
+The record that says which Cluster served lies in the cluster that is gone. The bucket shows it too: the one that served
+last has archived last.
 """
 
 from dataclasses import dataclass

@@ -42,7 +42,7 @@ class End:
 @dataclass(frozen=True, kw_only=True)
 class Window:
     """What can be reached along ``timeline`` from ``backups``, oldest first. ``by_default`` says that a recovery goes
-    that way without being told a timeline.
+    that way without a timeline given.
     """
 
     timeline: int
@@ -63,7 +63,7 @@ class Window:
     @property
     def options(self) -> str:
         """What to add to a recovery so that it goes this way. CloudNativePG takes base backups of another timeline
-        than the one it is told only by their ID (barman-cloud, ``catalog.go``).
+        than the given one only by their ID (barman-cloud, ``catalog.go``).
         """
         if self.by_default:
             return ""
@@ -105,7 +105,7 @@ def windows(archive: Archive) -> tuple[Window, ...]:
 
 def window_of(archive: Archive, base: BaseBackup, timeline: int | None = None) -> Window | None:
     """The window that a recovery from ``base`` has, along ``timeline``, or along the one that PostgreSQL takes without
-    being told; None where its own WAL is not archived.
+    being asked to; None where its own WAL is not archived.
     """
     wanted = timeline or archive.newest_timeline(base.timeline)
     found = (window for window in windows(archive) if window.timeline == wanted and base in window.backups)
@@ -260,7 +260,7 @@ def problems_of_holes(
 def warnings_of_holes(
     archive: Archive, base: BaseBackup, target: RecoveryTarget | None, *, seen_at: datetime
 ) -> Iterator[str]:
-    """A hole after ``base`` of which it is not certain that it stops the recovery, or that nobody would be told of."""
+    """A hole after ``base`` of which it is not certain that it stops the recovery, or that nobody would hear of."""
     hole = _first_hole(archive, base, target)
     if hole is None or not settled(hole, seen_at):
         return
@@ -291,7 +291,7 @@ def problems_of_base_wal(
         ways = [window.options for window in windows(archive) if base in window.backups and window.options]
         yield Problem(
             code="backup-off-timeline",
-            cause=f"base backup {base.backup_id} is no beginning for timeline {timeline}, which had left timeline "
+            cause=f"base backup {base.backup_id} is not a start for timeline {timeline}, which had left timeline "
             f"{base.timeline} before it ended",
             remedy=f"with pitr: {ways[0]}" if ways else "python -m dr window shows what can be reached",
         )
@@ -365,7 +365,7 @@ def _lost(hole: Hole) -> str:
 
 def problems_of_base(catalogue: Catalogue, target: RecoveryTarget, archive: Archive | None = None) -> Iterator[Problem]:
     """What is wrong with ``target``, given the backups of ``catalogue``, of which there is at least one. ``archive`` is
-    all that the bucket has beside them, None where it was not read.
+    all that the bucket has next to them, None where it was not read.
     """
     base = catalogue.base_for(target)
     if archive is not None and target.timeline and target.timeline not in archive.timelines:
@@ -389,7 +389,7 @@ def _problems_of_named(
     if base is None and incomplete is not None:
         yield Problem(
             code="backup-incomplete",
-            cause=f"base backup {target.backup_id} of {catalogue.server_name} cannot be begun from: {incomplete}",
+            cause=f"base backup {target.backup_id} of {catalogue.server_name} is not usable: {incomplete}",
             remedy=f"give one of: {newest}; or, if it runs still, wait for its end",
         )
     elif base is None:
@@ -413,7 +413,8 @@ def _problems_of_named(
 def _later(base: BaseBackup, target: RecoveryTarget, end: str) -> Problem:
     return Problem(
         code="backup-after-target",
-        cause=f"base backup {base.backup_id} ended at {end}, after the target {target}: it cannot be gone back from",
+        cause=f"base backup {base.backup_id} ended at {end}, after the target {target}: a recovery "
+        "cannot go backwards from it",
         remedy="leave --backup-id out, or give the ID of an earlier one; python -m dr window lists them",
     )
 

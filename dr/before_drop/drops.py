@@ -95,7 +95,7 @@ class Drop:
 
 
 def endings(catalog: CatalogView, wal: WalView, known: Mapping[int, bool]) -> tuple[Ending, ...]:
-    """Every end of a table of the wanted name that can be told, in the order of their commits; those whose commit is
+    """Every end of a table of that name that can be found, in the order of their commits; those whose commit is
     not in the WAL come first. ``known`` says of transactions whether they committed, where the WAL does not.
     """
     found: dict[tuple[int, int], Ending] = {}
@@ -166,8 +166,8 @@ def as_drop(
 
 def candidates(wal: WalView, database: int) -> tuple[Commit, ...]:
     """The commits that deleted tables of ``database``, newest first: each deleted files and rows of ``pg_class``. A
-    TRUNCATE deletes files alone; a rewrite of a table (CLUSTER, some ALTER TABLE) cannot be told from a drop, but that
-    of a catalog can.
+    TRUNCATE deletes files alone; a rewrite of a table (CLUSTER, some ALTER TABLE) cannot be distinguished from a drop,
+    but that of a catalog can.
     """
     deleting = {change.xid for change in wal.changes if change.to is None}
     found = [
@@ -209,7 +209,7 @@ def source_silent(environment: str, source: str, why: str) -> Problem:
     """The only ones who know do not answer."""
     return Problem(
         code="drop-source-silent",
-        cause=f"only the catalog and the WAL of {source} tell when a table was dropped, and it does not answer: {why}",
+        cause=f"only the catalog and the WAL of {source} record when a table was dropped, which does not answer: {why}",
         remedy=_give_a_time(environment),
     )
 
@@ -218,7 +218,7 @@ def table_exists(environment: str, table: TableName) -> Problem:
     """It was not dropped: emptied, perhaps."""
     return Problem(
         code="table-exists",
-        cause=f"there is a table {table}, and nothing tells of an earlier one of that name that was dropped",
+        cause=f"there is a table {table}, and there is no trace of an earlier one of that name that was dropped",
         remedy=f"--before-drop is about dropped tables; after a TRUNCATE, DELETE or UPDATE {_give_a_time(environment)}",
     )
 
@@ -274,7 +274,7 @@ def drop_unknown(
         remedy=(
             "it is likely, but not certain, that this is the one" if one else "if you know which, go back to before it"
         )
-        + f"; verification will tell whether the table is back:{commands}{more}",
+        + f"; verification shows whether the table is back:{commands}{more}",
     )
 
 

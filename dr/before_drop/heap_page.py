@@ -28,7 +28,7 @@ _XMAX_IS_MULTI = 0x1000
 class HeapRow:
     """One version of a row. ``place`` is where it stands, ``next_place`` where its next version does (the same when
     there is none). ``ended_by`` is the transaction that deleted or replaced it, 0 for none; ``ended`` is whether that
-    committed, None where the page does not know. ``page_lsn`` is where the WAL goes on that is not in this page yet.
+    committed, None where the page does not know. ``page_lsn`` is where the WAL starts that is not in this page yet.
     """
 
     place: Place
@@ -41,7 +41,7 @@ class HeapRow:
 
 
 def rows_of_page(page: bytes, number: int) -> Iterator[HeapRow]:
-    """The rows that page ``number`` holds, in the order of their line pointers; none for what is no heap page."""
+    """The rows that page ``number`` holds, in the order of their line pointers; none for what is not a heap page."""
     if len(page) < _PAGE.size:
         return
     high, low, _, _, lower, upper, special, version, _ = _PAGE.unpack_from(page)

@@ -1,6 +1,6 @@
 """Finding out when a table was dropped: in the catalog, in the WAL on the server, then back through the archive.
 
-The WAL on the server is read first. Where the drop is older than that, the archive is gone back through.
+The WAL on the server is read first. Where the drop is older than that, the archived WAL is searched backwards.
 
 The segments are fetched here and read in the primary's pod, a few at a time and the next ones meanwhile.
 """
@@ -42,7 +42,7 @@ from dr.run.session import Session
 def find_drop(session: Session, source: str, table: TableName) -> Drop:
     """The last drop of ``table`` in the Cluster ``source``.
 
-    Raises RefusedError where it cannot be told for certain, with what can be done instead, and AccessError.
+    Raises RefusedError where it is not certain, with what can be done instead, and AccessError.
     """
     environment = session.environment
     cluster = find_cluster(session.api, environment.namespace, source)

@@ -92,14 +92,14 @@ def show_error(error: DrError) -> None:
         err.print(Text(_UNSURE, style="bold") if error.unsure else Text("Nothing was changed.", style="dim"))
         return
     err.print(f"\nStopped in [bold]{stopped.at.title}[/].")
-    marks = [(("  done  ", "green"), step) for step in stopped.done] + [(("  begun ", "yellow"), stopped.at)]
+    marks = [(("  done     ", "green"), step) for step in stopped.done] + [(("  started  ", "yellow"), stopped.at)]
     for mark, step in marks:
         err.print(Text.assemble(mark, step.title))
     if undo := list(dict.fromkeys(command for _, step in marks for command in step.undo)):
         err.print(Text("To take it back:", style="bold"))
         for command in undo:
             err.print(Text(f"  {command}"), soft_wrap=True)
-    err.print(Text.assemble(("To go on: ", "bold"), stopped.go_on), soft_wrap=True)
+    err.print(Text.assemble(("To continue: ", "bold"), stopped.go_on), soft_wrap=True)
     err.print(Text(f"Journal: {stopped.journal}", style="dim"), soft_wrap=True)
     if stopped.unwritten:
         err.print(Text(f"! the journal is not complete: {stopped.unwritten}", style="yellow"), soft_wrap=True)

@@ -43,8 +43,10 @@ class Asked:
 
 
 agreement_options = (
-    click.option("--confirm", "confirmed", metavar="NAME", help="With --yes: the Cluster's name, where it is wanted."),
-    click.option("--yes", is_flag=True, help="Do not ask; where the name is wanted, --confirm gives it."),
+    click.option(
+        "--confirm", "confirmed", metavar="NAME", help="With --yes: the Cluster's name, if a typed name is required."
+    ),
+    click.option("--yes", is_flag=True, help="Skip the prompt. If a typed name is required, pass it with --confirm."),
 )
 
 
@@ -56,9 +58,7 @@ def operation_options(function: Callable[..., None]) -> Callable[..., None]:
 def plan_options(function: Callable[..., None]) -> Callable[..., None]:
     """Adds the options of every command that plans, asks, and does."""
     for option in (
-        click.option(
-            "--take-over", is_flag=True, help="Take the place of an operator, or a Pulumi run, that you know is dead."
-        ),
+        click.option("--take-over", is_flag=True, help="Take over the lock of a dead operator or Pulumi run."),
         *agreement_options,
         click.option("--dry-run", is_flag=True, help="Look, show the plan, change nothing."),
     ):
@@ -138,7 +138,7 @@ class Agreement:
 def agree(wanted: Agreement, *, as_json: bool, yes: bool, confirmed: str | None) -> None:
     """See that the plan is agreed to: by ``--yes``, with ``--confirm NAME`` where the name is wanted, or by asking.
 
-    Raises DeclinedError, or RequestError where the options are no agreement and nobody can be asked.
+    Raises DeclinedError, or RequestError where the options do not agree to it and nobody can be asked.
     """
     name = wanted.name
     if confirmed is not None and confirmed != name:
@@ -152,8 +152,8 @@ def agree(wanted: Agreement, *, as_json: bool, yes: bool, confirmed: str | None)
     if as_json or yes or not sys.stdin.isatty():
         raise RequestError(
             "confirmation-impossible",
-            f"the plan has to be agreed to{', by name' if wanted.by_name else ''}, and there is nobody to ask",
-            f"add --yes{f' --confirm {name}' if wanted.by_name else ''} if it is agreed to (see it with --dry-run)",
+            f"the plan must be confirmed{', by name' if wanted.by_name else ''}, and there is no terminal to ask on",
+            f"add --yes{f' --confirm {name}' if wanted.by_name else ''} to confirm it (see it with --dry-run)",
         )
     _ask(wanted)
 
@@ -161,10 +161,10 @@ def agree(wanted: Agreement, *, as_json: bool, yes: bool, confirmed: str | None)
 def _ask(wanted: Agreement) -> None:
     """Ask on the terminal. Raises DeclinedError."""
     if wanted.by_name:
-        question = f"This {wanted.consequence}. Type {wanted.name} to go on"
+        question = f"This {wanted.consequence}. Type {wanted.name} to continue"
         agreed = click.prompt(question, default="", show_default=False) == wanted.name
     else:
-        agreed = click.confirm(f"Go on with {wanted.steps} steps on {wanted.environment}?")
+        agreed = click.confirm(f"Continue with {wanted.steps} steps on {wanted.environment}?")
     if not agreed:
         raise DeclinedError("declined", "not agreed to", f"type {wanted.name} to agree, or y where asked y/n")
 

@@ -64,8 +64,8 @@ def open_operation(
 ) -> Opened[T]:
     """See that everything is there that the operation will need, and decide. Pulumi's state is opened meanwhile.
 
-    What is missing is told in one answer: the only error as it is, RefusedError with all where there are more. Raises
-    RequestError when ``context`` is another one.
+    What is missing is reported in one answer: the only error as it is, RefusedError with all where there are more.
+    Raises RequestError when ``context`` is another one.
     """
     check_context(environment, context)
     lacks, session, stack = Lacks(), None, None
@@ -100,7 +100,7 @@ def open_operation(
 
 
 class Lacks:
-    """What an operation needs and has not, gathered to be told at once."""
+    """What an operation needs and has not, gathered to be reported at once."""
 
     def __init__(self) -> None:
         self.found: list[DrError] = []
@@ -164,7 +164,7 @@ def open_stack(session: Session, operation: str) -> tuple[RecoveryStack, Journal
 
 
 def open_for_preview(session: Session) -> RecoveryStack:
-    """The recovery stack, to be looked at only: whoever holds it is not in the way. Raises EngineError."""
+    """The recovery stack, to be looked at only: another holder is not in the way. Raises EngineError."""
     stack = RecoveryStack(session.environment, find_pulumi())
     stack.backend.check_passphrase(os.environ)
     return stack
@@ -188,7 +188,7 @@ def open_journal(session: Session, operation: str, *, recorded: bool = True) -> 
 
 
 def journal_of(environment: str) -> Path:
-    """Where the journal of an environment is kept on this machine, and beside it its reports."""
+    """Where the journal of an environment is kept on this machine, and next to it its reports."""
     return state_folder() / "journal" / f"{environment}.jsonl"
 
 

@@ -27,8 +27,8 @@ def take_first_backup(
 ) -> str:
     """Take a base backup of ``cluster`` into its own archive and wait for it; one that was taken already is enough.
 
-    Returns what came of it. ``limit`` is in seconds; ``say`` is told what is waited for. ``patience`` are the seconds
-    after which one that waits for another Cluster's is left to CloudNativePG, which takes it by itself. Raises
+    Returns what came of it. ``limit`` is in seconds; ``say`` gets what is waited for. ``patience`` are the seconds
+    after which one that waits for another Cluster's is left to CloudNativePG, which takes it later. Raises
     StepFailedError ``backup-failed``.
     """
     # By the archive: a Backup outlives its Cluster, and an earlier one of the same name had another archive.
@@ -54,13 +54,13 @@ def take_first_backup(
         before = _at_work(api, namespace) if (phase or _PENDING) == _PENDING else ""
         told = f"the Backup {name} is {phase or _PENDING}" + (f", as CloudNativePG is at {before}" if before else "")
         if before and patience is not None and elapsed > patience:
-            return f"{told}. It is asked for, and CloudNativePG takes it by itself"
+            return f"{told}. It is requested: CloudNativePG takes it without another command"
         say(f"{told}; waiting for it at most {limit:.0f} s")
-    why = status.get("error") or f"it is {phase or 'not begun'} after {limit:.0f} s"
+    why = status.get("error") or f"it is {phase or 'not started'} after {limit:.0f} s"
     raise StepFailedError(
         "backup-failed",
         f"{what} of the cluster that serves now did not succeed: {why}",
-        f"mend the cause, delete it (kubectl delete backup {name} -n {namespace}), and repeat the command",
+        f"fix the cause, delete it (kubectl delete backup {name} -n {namespace}), and repeat the command",
     )
 
 

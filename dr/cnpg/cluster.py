@@ -243,7 +243,7 @@ def problems_of_archive(source: ClusterSnapshot, *, plugin_fault: str = "") -> I
         yield Problem(
             code="plugin-unavailable",
             cause=f"{source.name} archives by the plugin {BARMAN_PLUGIN}, and {plugin_fault}",
-            remedy="install it, or bring its Deployment up, beside CloudNativePG's operator",
+            remedy="install it, or bring its Deployment up, next to CloudNativePG's operator",
         )
     if source.store is None:
         name = source.plugin.object_store or "(barmanObjectName is not given)"

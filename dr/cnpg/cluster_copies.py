@@ -1,4 +1,4 @@
-"""Copies of Clusters' specifications beside their backups, one object for each: ``<path>/<cluster>.cluster.json``.
+"""Copies of Clusters' specifications next to their backups, one object for each: ``<path>/<cluster>.cluster.json``.
 
 It lies above the folders of the serverNames, where neither barman nor CloudNativePG looks.
 """

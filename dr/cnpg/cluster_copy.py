@@ -17,7 +17,7 @@ _FORMAT = "postgres-dr/cluster-copy/1"
 
 @dataclass(frozen=True, kw_only=True)
 class StandIn:
-    """A Cluster that is not there, as it was by ``origin``: its copy beside the backups, or a file."""
+    """A Cluster that is not there, as it was by ``origin``: its copy next to the backups, or a file."""
 
     cluster: ClusterSnapshot
     origin: str
@@ -46,7 +46,7 @@ def from_copy(copy: Mapping[str, Any]) -> StandIn | None:
     at = datetime.fromisoformat(copy["at"])
     raw = copy["cluster"]
     cluster = _snapshot(raw, raw["metadata"]["namespace"], created=copy["at"], major=copy.get("major"))
-    return StandIn(cluster=cluster, origin=f"its copy of {moment_of(at)} beside the backups")
+    return StandIn(cluster=cluster, origin=f"its copy of {moment_of(at)} next to the backups")
 
 
 def from_manifest(document: object, *, name: str, namespace: str, where: str) -> StandIn:
@@ -58,7 +58,7 @@ def from_manifest(document: object, *, name: str, namespace: str, where: str) ->
     raw = document if isinstance(document, Mapping) else {}
     spec, metadata = raw.get("spec") or {}, raw.get("metadata") or {}
     if raw.get("kind") != "Cluster" or not spec:
-        raise _wrong(f"{where} is no manifest of a CloudNativePG Cluster")
+        raise _wrong(f"{where} is not the manifest of a CloudNativePG Cluster")
     if metadata.get("name") != name:
         raise _wrong(f"{where} is the manifest of {metadata.get('name')}, not of {name}")
     if not (spec.get("imageName") or spec.get("imageCatalogRef")):

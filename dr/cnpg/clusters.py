@@ -68,7 +68,7 @@ def gave_up(api: KubernetesApi, cluster: ClusterSnapshot) -> bool:
 def delete_given_up(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop: Event) -> bool:
     """Delete a Cluster whose recovery gave up, and wait until it and its volumes are gone. ``limit`` is in seconds.
 
-    Returns False, and deletes nothing, when it has not given up (any more): CloudNativePG tries again by itself.
+    Returns False, and deletes nothing, when it has not given up (any more): CloudNativePG tries again.
 
     Raises StepFailedError ``cluster-not-gone`` at the limit.
     """
@@ -170,7 +170,7 @@ def _find(api: KubernetesApi, namespace: str, name: str) -> Mapping[str, Any] | 
 
 
 def plugin_fault(api: KubernetesApi) -> str:
-    """Why the operator cannot reach the plugin; empty when nothing speaks against it, or this user may not look.
+    """Why the operator cannot reach the plugin; empty when it can, or this user may not look.
 
     Raises AccessError when the API server cannot be asked.
     """

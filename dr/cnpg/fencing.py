@@ -40,17 +40,17 @@ def fence(api: KubernetesApi, namespace: str, name: str, *, hibernate: bool, lim
 
 
 def _not_silent(namespace: str, name: str, serving: list[str], unknown: list[str], limit: float) -> StepFailedError:
-    after = f"{limit:.0f} s after {namespace}/{name} was told not to"
+    after = f"{limit:.0f} s after fencing {namespace}/{name}"
     if serving:
         return StepFailedError(
             "still-serving",
-            f"{', '.join(serving)} still serve {after}",
+            f"{', '.join(serving)} still accept connections {after}",
             f"look: kubectl describe cluster {name} -n {namespace}; is the operator running?",
         )
     return StepFailedError(
         "fence-not-seen",
-        f"whether {', '.join(unknown)} still serve could not be asked, {after}; a node that is cut off goes on serving "
-        "those who are connected",
+        f"whether {', '.join(unknown)} still accept connections could not be asked, {after}; a node that is "
+        "cut off still serves its open connections",
         f"is its node ready? kubectl get pods -n {namespace} -o wide; kubectl get nodes. If the machine is off for "
         f"certain, delete its pod and repeat: kubectl delete pod {unknown[0]} -n {namespace} --force --grace-period=0",
     )
@@ -82,14 +82,14 @@ def unfence(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop
 
 
 def is_silent(api: KubernetesApi, cluster: ClusterSnapshot) -> bool:
-    """Whether the Cluster is told to take no writes, and each of its instances was seen not to serve. Raises
+    """Whether the Cluster is set to take no writes, and each of its instances was seen not to serve. Raises
     AccessError.
     """
     return kept_still(cluster) and set(_states(api, cluster.namespace, cluster.name).values()) <= {_SILENT}
 
 
 def kept_still(cluster: ClusterSnapshot) -> bool:
-    """Whether the Cluster is told to take no writes, on any of its instances."""
+    """Whether the Cluster is set to take no writes, on any of its instances."""
     told = cluster.annotations
     return told.get(FENCED) == ALL_INSTANCES or told.get(HIBERNATION) == "on"
 

@@ -30,7 +30,7 @@ WORTH_SEGMENTS = 24
 WAIT_SECONDS = 300
 """How long a store that fails is waited for, before PostgreSQL is stopped and CloudNativePG's Job tries again."""
 PROGRAM = "sitecustomize.py"
-"""The name by which Python imports it by itself (Python docs, module ``site``)."""
+"""The name by which Python imports it at startup (Python docs, module ``site``)."""
 _SEGMENTS, _BYTES = 16, 256 * 2**20
 """How much is fetched at a time, at most: 16 segments of the usual size."""
 _FOLDER = "postgres-dr"

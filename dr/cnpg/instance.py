@@ -37,7 +37,7 @@ _POSTGRES = "SELECT split_part(current_setting('server_version'), ' ', 1)"
 def read_versions(api: KubernetesApi, psql: Psql, *, namespace: str, pod: str) -> dict[str, str]:
     """Those of Kubernetes, of the operator by its mark on ``pod``, and of PostgreSQL by ``psql``.
 
-    One that does not answer is left out: not knowing a version is no reason to fail.
+    One that does not answer is left out: not knowing a version must not fail it.
     """
     found: dict[str, str] = {}
     with suppress(AccessError):

@@ -87,7 +87,7 @@ def left_behind(
     ``clusters`` are all that are there: who was recovered from whom. ``first`` is the transaction ID from which on
     transactions of ``left`` count, as far as it is known: what a recovery commits before it is used is nobody's.
 
-    Not knowing is no reason to stop, so no error is raised: who asks says that it is not known.
+    Not knowing must not stop it, so no error is raised: who asks says that it is not known.
     """
     try:
         server = _server(api, left)

@@ -294,7 +294,7 @@ _EXPLANATIONS = (
     ),
     Failure(
         code="archive-credentials",
-        cause="the key that the recovered cluster reads the archive with is no JSON: is not a valid json file",
+        cause="the key that the recovered cluster reads the archive with is not valid JSON: is not a valid json file",
         remedy="correct the Secret that googleCredentials.applicationCredentials names (the file as Google gave it, "
         "encoded once), then repeat with --continue",
         final=True,
@@ -303,7 +303,7 @@ _EXPLANATIONS = (
         code="archive-credentials",
         cause="the recovered cluster's pod has no Google credentials with a project: Project was not passed",
         remedy="with Workload Identity: does the node pool have GKE's metadata server, and the pod a service account "
-        "that is bound? With a key: its file has to name the project_id",
+        "that is bound? With a key: its file must name the project_id",
         final=False,  # the metadata server of a new node may answer late
     ),
     Failure(
@@ -362,7 +362,7 @@ def _unexplained(reason: str) -> Failure:
     return Failure(
         code="recovery-failed",
         cause=f"the recovery failed: {reason}",
-        remedy="read the recovery pod's log for the cause; CloudNativePG goes on trying until its Job gives up",
+        remedy="read the recovery pod's log for the cause; CloudNativePG retries until its Job gives up",
         final=False,
     )
 
@@ -383,7 +383,7 @@ def _plugin_unavailable(reason: str) -> Failure:
     return Failure(
         code=_PLUGIN_UNAVAILABLE,
         cause=f"the operator does not reach the Barman Cloud plugin: {reason or 'no reason given'}",
-        remedy="bring the plugin's Deployment up, beside CloudNativePG's operator; the recovery then goes on by itself",
+        remedy="bring the plugin's Deployment up, next to CloudNativePG's operator; the recovery then continues",
         final=False,
     )
 

@@ -1,6 +1,6 @@
 """Keeping what acts on the outside quiet in a copy of a database: by parameters, and back again. Pure.
 
-A subscription goes on in every copy that is promoted, and takes from the publisher's slot what the live database needs;
+A subscription runs in every copy that is promoted, and takes from the publisher's slot what the live database needs;
 the workers of extensions run their jobs in it. Both begin with the first second, so the parameters are part of the
 Cluster as it is created.
 """

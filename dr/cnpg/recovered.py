@@ -6,7 +6,7 @@ refuses to replay otherwise), as much storage, the same place to run. So everyth
 is kept, but for what belongs to the source alone.
 
 CloudNativePG names everything after the Cluster, its pods' label and its service account among them; and a
-specification may name Secrets, which are no part of a backup.
+specification may name Secrets, which no backup holds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -93,8 +93,8 @@ def derive_recovered_cluster(
     It archives to ``server_name``, which has to be an empty folder of the same store: two writers in one WAL archive
     would make both useless, and CloudNativePG refuses an archive that is not empty. It archives in the way the source
     does, in-tree or by the plugin. ``aliases`` are other names that clients reach it by: its certificate is made for
-    those too. ``base`` is the base backup to start from, so that it is the one that was agreed to: CloudNativePG by
-    itself would also take one that has failed. ``snapshot`` is the same where it is made of volume snapshots.
+    those too. ``base`` is the base backup to start from, so that it is the one that was agreed to: CloudNativePG
+    alone would also take one that has failed. ``snapshot`` is the same where it is made of volume snapshots.
     """
     spec = deepcopy({key: value for key, value in source.spec.items() if key not in _SOURCE_ONLY})
     spec = rescheduled(spec, source=source.name, name=name)

@@ -133,7 +133,7 @@ def _role(pod: Any) -> str:
 
 def _told_by(pod: Any) -> list[str]:
     """The containers whose logs tell of a recovery. The Barman Cloud plugin fetches the base backup, and looks at the
-    new archive, in a sidecar: an init container that goes on.
+    new archive, in a sidecar: an init container that keeps running.
     """
     known = [container.name for container in pod.spec.init_containers or ()]
     return [_role(pod), *(name for name in known if name == _SIDECAR)]

@@ -1,11 +1,11 @@
 """The scratch Cluster: a source recovered to a moment only to be read from, and then deleted.
 
 It is made and deleted through the Kubernetes API, not by Pulumi: it lives for minutes, nothing may ever depend on it,
-and what a stack declares is what has to stay. For the same reason it is no recovery in the environment's record:
+and what a stack declares is what must stay. For the same reason it is not a recovery in the environment's record:
 neither ``switchover`` nor ``pulumi up`` takes it for one. It is found again by its label.
 
 It is derived as any recovered Cluster is, and then loses what would make it act on the world around it: it archives
-nothing, is scraped by nobody, has no Service beside CloudNativePG's own, and runs neither scheduled jobs nor
+nothing, is scraped by nobody, has no Service but CloudNativePG's own, and runs neither scheduled jobs nor
 subscriptions that were in the data.
 """
 

@@ -81,7 +81,7 @@ def superuser_password(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: f
         found = api.find(what, api.core.read_namespaced_secret, name, cluster.namespace)
         if found is not None:
             return base64.b64decode(found.data["password"]).decode()
-    raise AccessError("not-found", f"could not {what}: it is not there", "repeat the command: it goes on")
+    raise AccessError("not-found", f"could not {what}: it is not there", "repeat the command: it continues")
 
 
 def check_unserved(api: KubernetesApi, namespace: str, name: str, service: str) -> None:

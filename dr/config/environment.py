@@ -89,7 +89,7 @@ def _url(value: str) -> str:
 def _folder(value: str) -> str:
     path = PurePosixPath(value)
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise ValueError("is no folder below the repository's root; write one such as k8s/envs/prod/manifests")
+        raise ValueError("is not a folder below the repository's root; write one such as k8s/envs/prod/manifests")
     return str(path)
 
 
@@ -192,7 +192,7 @@ class InfrastructureStacks(Section):
 
 
 class RecoveryWish(Section):
-    """What whoever runs ``pulumi up`` by hand asks for (docs/by-hand.md)."""
+    """What ``pulumi up`` by hand is asked for (docs/by-hand.md)."""
 
     target_time: Annotated[str, BeforeValidator(_target)]
     """The time to recover to, in RFC 3339 and UTC, or ``latest``."""
@@ -201,7 +201,7 @@ class RecoveryWish(Section):
 
 
 class GuardOverride(Section):
-    """A rule of the guard that somebody has taken upon themselves."""
+    """A rule of the guard that is overridden."""
 
     rule: Annotated[Rule, Field(strict=False)]
     resource: Annotated[str, Field(min_length=1)]
@@ -278,7 +278,7 @@ def parse_environment(
 ) -> Environment:
     """The environment ``name`` from ``document``, a parsed ``Pulumi.<name>.yaml``.
 
-    ``where`` names the file in messages; ``others`` are the documents of the environments beside it, so that one that
+    ``where`` names the file in messages; ``others`` are the documents of the environments next to it, so that one that
     points at another's database is refused. Raises ConfigError that names every wrong key, its value, and what to write
     instead.
     """

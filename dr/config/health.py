@@ -15,7 +15,7 @@ from dr.config.stack_file import Name, Section
 
 def _check_name(value: str) -> str:
     if value not in CHECKS:
-        raise ValueError(f"is no check; write one of {', '.join(CHECKS)}")
+        raise ValueError(f"is not a known check; write one of {', '.join(CHECKS)}")
     return value
 
 
@@ -69,7 +69,7 @@ class HealthSettings(Section):
     """How full a volume is."""
     replication_lag_seconds: UpTo = UpTo(warning=60, critical=600)
     clock_skew_seconds: UpTo = UpTo(warning=5, critical=60)
-    """Between this machine and the database: targets are told by the one and found by the other."""
+    """Between this machine and the database: targets are given by the one and found by the other."""
     rto_percent: UpTo = UpTo(warning=80, critical=100)
     """Of the goal (``goals.rtoMinutes``), by the predicted recovery."""
     certificate_days: DownTo = DownTo(warning=6, critical=2)

@@ -1,7 +1,7 @@
 """What the infrastructure is: the ``postgres-dr:`` keys of the durable, the platform and the argocd stack's own files.
 
 Two stacks, by what survives what. The durable one holds what has to outlive everything (the backups, and who may read
-them), the platform what can be made anew around it. Environments of one project share both. As with environments, names
+them), the platform what can be recreated around it. Environments of one project share both. As with environments, names
 of a particular installation stand in the files, and only sizes and terms have defaults here.
 
 The chart is pinned, as a rebuild must not be the first time that a new version is met. Where it comes from can be said,
@@ -30,7 +30,7 @@ def _range(value: str) -> str:
     try:
         given = str(IPv4Network(value))
     except ValueError as error:
-        raise ValueError(f"is no range of addresses ({error}); write one such as 10.10.0.0/20") from error
+        raise ValueError(f"is not a valid range of addresses ({error}); write one such as 10.10.0.0/20") from error
     if given != value:
         raise ValueError(f"has no size; write {given} if that is meant, or a range such as 10.10.0.0/20")
     return value
@@ -363,7 +363,7 @@ class RepositoryCredentials(Section):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.file is None) == (self.secret is None):
-            raise ValueError("credentials wants file or secret, and not both; write one of them")
+            raise ValueError("credentials takes either file or secret; write one of them")
         return self
 
 

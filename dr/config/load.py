@@ -104,5 +104,5 @@ def _read(path: Path) -> object:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
-            "config-unreadable", f"{path} cannot be read: {error}", "mend the file; it is YAML"
+            "config-unreadable", f"{path} cannot be read: {error}", "correct the file; it is YAML"
         ) from error

@@ -34,7 +34,7 @@ def cluster_name_fault(name: str) -> str | None:
     if len(name) > CLUSTER_NAME_LIMIT:
         return f"is {len(name)} characters long; CloudNativePG takes at most {CLUSTER_NAME_LIMIT}"
     if not _DNS_1035.fullmatch(name):
-        return "is no DNS label: lower-case letters, digits and hyphens, a letter first, no hyphen last"
+        return "is not a valid DNS label: lower-case letters, digits and hyphens, a letter first, no hyphen last"
     return None
 
 

@@ -22,7 +22,9 @@ _PULUMI_STACK_KEYS = {"config", "secretsprovider", "encryptedkey", "encryptionsa
 
 def _state_url(value: str) -> str:
     if not re.match(r"(file://(/|~)|gs://[a-z0-9])", value):
-        raise ValueError("is no place for state; write file:///absolute/folder, file://~/folder or gs://bucket/prefix")
+        raise ValueError(
+            "is not a valid backend URL; write file:///absolute/folder, file://~/folder or gs://bucket/prefix"
+        )
     return value
 
 

@@ -13,7 +13,7 @@ from dr.core.plan import StepTaken
 
 @dataclass(frozen=True, kw_only=True)
 class Stopped:
-    """Where an operation stood when it failed: the step it was in, those done before, and the command to go on with.
+    """Where an operation stood when it failed: the step it was in, those done before, and the command to continue with.
     ``report`` is where its report was kept, empty where it was not. ``unwritten`` says why the journal is not complete,
     empty where it is.
     """
@@ -48,13 +48,13 @@ class DrError(Exception):
 
 
 class FaultError(DrError):
-    """A fault of this tool itself. Whoever raises it chains the exception that shows where."""
+    """A fault of this tool itself. The code that raises it chains the exception that shows where."""
 
     family = "fault"
 
 
 class RequestError(DrError):
-    """What was asked for makes no sense by itself: a malformed time, an impossible name."""
+    """The request itself makes no sense: a malformed time, an impossible name."""
 
     exit_code = 2
     family = "request"
@@ -77,7 +77,7 @@ class Problem:
 
 
 class RefusedError(DrError):
-    """Preconditions do not hold; nothing was changed. Carries all of them, so that they are mended in one go."""
+    """Preconditions do not hold; nothing was changed. Carries all of them, so that they are fixed in one go."""
 
     exit_code = 4
     family = "refused"
@@ -119,7 +119,7 @@ class VerificationError(DrError):
 class StepFailedError(DrError):
     """Everything answered, and a step did not bring about what it is for: it was undone, refused, or not there in time.
 
-    No kind of :class:`AccessError`: who catches that one goes on without what could not be looked at.
+    No kind of :class:`AccessError`: who catches that one continues without what could not be looked at.
     """
 
     exit_code = 10

@@ -1,6 +1,6 @@
 """What was done to an environment, by whom, and how long the same steps will take the next time.
 
-Any operator's next command reads it: where things stand, how to go on, how to go back.
+Any operator's next command reads it: the state, how to continue, how to go back.
 
 The same question is asked of two locks: the lease that keeps operators apart, and the one that Pulumi's engine keeps on
 its state. Neither ends with its process.

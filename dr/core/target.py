@@ -163,7 +163,7 @@ class LsnTarget(_CommitTarget):
         if not _LSN.fullmatch(text.strip()):
             raise RequestError(
                 "target-lsn-malformed",
-                f"{cls.option} {text!r} is no position in the WAL",
+                f"{cls.option} {text!r} is not a valid LSN",
                 f"write it as PostgreSQL does, as in {cls.option} 0/3000028",
             )
         return cls(position_of(text.strip()))
@@ -210,7 +210,7 @@ class XidTarget(_CommitTarget):
         if number < _FIRST_XID:
             raise RequestError(
                 "target-xid-malformed",
-                f"{cls.option} {text!r} is no transaction's ID",
+                f"{cls.option} {text!r} is not a valid transaction ID",
                 f"give a number from {_FIRST_XID} to {_32_BITS - 1}, such as pg_current_xact_id() returned",
             )
         return cls(number)
@@ -310,7 +310,7 @@ that was forgotten.
 
 
 def time_of(target: RecoveryTarget | None) -> datetime | None:
-    """The moment of ``target``, aware UTC; None for one that is no time."""
+    """The moment of ``target``, aware UTC; None for one that is not a time."""
     match target:
         case TimeTarget():
             return target.time
@@ -349,7 +349,7 @@ def written_time(text: str | None) -> datetime | None:
 
 
 AUTO, NEVER, NEWEST = "auto", "never", "newest"
-"""What ``--snapshot`` takes beside the name of a Backup."""
+"""What ``--snapshot`` takes besides the name of a Backup."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -406,7 +406,7 @@ def read_time(text: str, *, now: datetime) -> datetime:
         raise RequestError(
             "target-time-in-the-future",
             f"--target-time {text!r} is {moment_of(utc)}, and now it is {moment_of(now)}",
-            "give the moment just before the damage; it has to lie in the past (is the zone right?)",
+            "give the moment just before the damage; it must be in the past (is the zone right?)",
         )
     return utc
 

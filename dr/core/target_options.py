@@ -59,7 +59,7 @@ class TargetOptions:
         if found.needs_backup_id and self.backup_id is None and snapshot in {AUTO, NEVER, NEWEST}:
             raise RequestError(
                 "target-needs-backup-id",
-                f"{found.option} does not tell which base backup comes before it, so CloudNativePG wants one to be "
+                f"{found.option} does not say which base backup comes before it, so CloudNativePG needs one to be "
                 "named",
                 "add --backup-id; python -m dr window lists them; or --snapshot with the name of a Backup",
             )
@@ -69,7 +69,7 @@ class TargetOptions:
             case NameTarget() | ImmediateTarget() if self.exclusive:
                 raise RequestError(
                     "exclusive-without-effect",
-                    f"--exclusive means nothing with {found.option}: PostgreSQL heeds it for a time, an LSN or a "
+                    f"--exclusive has no effect with {found.option}: PostgreSQL applies it to a time, an LSN or a "
                     "transaction",
                     "leave --exclusive out",
                 )
@@ -79,14 +79,14 @@ class TargetOptions:
                 assert_never(found)
 
     def check_alone(self, option: str) -> None:
-        """Raise RequestError where anything is given that contradicts ``option``, which is a target by itself."""
+        """Raise RequestError where anything is given that contradicts ``option``, which is a whole target."""
         modifiers = {"--backup-id": self.backup_id, "--timeline": self.timeline, "--exclusive": self.exclusive or None}
         given = [kind.option for kind in self._targets]
         given += [name for name, value in modifiers.items() if value is not None]
         if given:
             raise RequestError(
                 "targets-exclude-each-other",
-                f"{' and '.join([option, *given])} are given: {option} finds the whole target by itself",
+                f"{' and '.join([option, *given])} are given: {option} finds the whole target",
                 "keep one of them",
             )
 
@@ -123,20 +123,20 @@ def _backup_id(text: str) -> str:
     if not _BACKUP_ID.fullmatch(text):
         raise RequestError(
             "backup-id-malformed",
-            f"--backup-id {text!r} is no base backup's ID",
+            f"--backup-id {text!r} is not a valid base backup ID",
             "give one such as 20260427T030000; python -m dr window lists them",
         )
     return text
 
 
 def _timeline(text: str) -> int | None:
-    """The number; None for ``latest``, which is what PostgreSQL goes to when it is told none."""
+    """The number; None for ``latest``, which is what PostgreSQL goes to when none is given."""
     if text == "latest":
         return None
     if not re.fullmatch(r"[0-9]{1,10}", text) or not 0 < int(text) < _32_BITS:
         raise RequestError(
             "timeline-malformed",
-            f"--timeline {text!r} is no timeline",
+            f"--timeline {text!r} is not a valid timeline",
             "give its number in decimal, from 1 on, or latest; python -m dr window shows them",
         )
     return int(text)
@@ -157,5 +157,5 @@ def skew_warning(clock_ahead: timedelta | None) -> Iterator[str]:
     seconds = abs(clock_ahead).total_seconds()
     yield (
         f"The database's clock is {seconds:,.0f} s {way} this machine's. A --target-time counts by the database's: one "
-        "that was read elsewhere (a deployment's log, a chat) may mean another moment. Mend the clocks (NTP)."
+        "that was read elsewhere (a deployment's log, a chat) may mean another moment. Fix clock synchronisation (NTP)."
     )

@@ -24,7 +24,7 @@ def poll(
 
     The loop returns, or breaks, once it has seen what it waits for; what follows the loop is what happens at the limit.
     ``limit`` and ``every``, the pause between two looks, are in seconds; ``what`` is what is waited for, in words.
-    Raises InterruptedOperationError as soon as ``stop`` is set: no caller goes on with what was never seen.
+    Raises InterruptedOperationError as soon as ``stop`` is set: no caller continues with what was never seen.
     """
     begin = clock()
     while not stop.is_set():

@@ -1,7 +1,7 @@
 """Names of WAL segments and positions in the WAL, by barman's arithmetic.
 
 A position (LSN) is a number of bytes, as PostgreSQL's ``pg_lsn``. A segment is its timeline and its number: the
-position at which it begins, divided by the segment size. Numbers go on by one where names do not.
+position at which it begins, divided by the segment size. Numbers grow by one where names do not.
 """
 
 from barman import xlog

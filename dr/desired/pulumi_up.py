@@ -2,7 +2,7 @@
 
 A person writes into ``Pulumi.<env>.yaml`` what they want, sees the difference and applies it. It is decided by the very
 code that decides for ``dr pitr`` and ``dr switchover``, with the same preconditions, and it is written into the same
-record, so that the next operation goes on from there. A preview only decides. What needs more than a declaration (the
+record, so that the next operation continues from there. A preview only decides. What needs more than a declaration (the
 sealing of the WAL, the verification, the workloads) stays with the operations.
 """
 
@@ -32,7 +32,7 @@ _FENCE_SECONDS = 120
 
 @dataclass(frozen=True, kw_only=True)
 class ByHand:
-    """What is to be declared, and what has to be done before it is. ``wish`` is what the file asks for."""
+    """What is to be declared, and what must be done before it is. ``wish`` is what the file asks for."""
 
     declaration: Declaration
     wish: WishSeen
@@ -41,7 +41,7 @@ class ByHand:
 
 
 def decide(session: Session) -> ByHand:
-    """What the recovery stack holds, with what the file asks for anew. Changes nothing. Raises RefusedError,
+    """What the recovery stack holds, with what is new in the file. Changes nothing. Raises RefusedError,
     AccessError.
     """
     environment, record = session.environment, session.records.read()

@@ -1,5 +1,5 @@
-"""What the recovery stack of an environment holds, for whoever declares it by hand: the record in the environment's
-cluster, and what ``Pulumi.<env>.yaml`` asks for anew.
+"""What the recovery stack of an environment holds, for a declaration by hand: the record in the environment's
+cluster, and what ``Pulumi.<env>.yaml`` asks for now.
 """
 
 from dr.config.environment import Environment

@@ -2,8 +2,8 @@
 
 Two can change what the recovery stack holds: operations, which keep it in the record, and a person, who writes it into
 the file and runs ``pulumi up``. Neither may undo the other, so the record remembers what the file asked for when it was
-last applied. Only what the file says anew is acted on; where it says what it said before, the record has the last word,
-as operations may have gone on since (docs/adr/0002-the-file-and-the-record.md).
+last applied. Only what is new in the file is acted on; where it says what it said before, the record has the last word,
+as operations may have run since (docs/adr/0002-the-file-and-the-record.md).
 """
 
 from collections.abc import Collection, Mapping
@@ -59,7 +59,7 @@ class WishSeen:
 
 
 def asked_for(wish: RecoveryWish | None) -> Mapping[str, Any]:
-    """A wish as the record remembers it; nothing for none."""
+    """What the file asked for, as the record remembers it; nothing for none."""
     return wish.model_dump(mode="json", by_alias=True) if wish else {}
 
 

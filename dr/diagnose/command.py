@@ -11,7 +11,7 @@ from dr.cli.options import options
 
 @options("diagnose")
 def command(environment: str, config_dir: str | None, context: str | None, as_json: bool) -> None:
-    """Look at what is broken, and say which failure this is, what recovers by itself, and the command otherwise.
+    """Look at what is broken, and say which failure this is, what recovers automatically, and the command otherwise.
 
     Changes nothing, and works when everything is down: what does not answer within seconds is itself a symptom.
     """

@@ -1,7 +1,7 @@
-"""From symptoms to the row of the failure table: what this is, what recovers by itself, and the command otherwise.
+"""From symptoms to the row of the failure table: what this is, what recovers automatically, and the command otherwise.
 
-Pure, as it has to be right on the day when nothing can be tried. What is not proven is told as such: a server that does
-not answer is not one that is gone.
+Pure, as it has to be right on the day when nothing can be tried. What is not proven is shown as such: a server that
+does not answer is not one that is gone.
 """
 
 import re
@@ -30,7 +30,7 @@ from dr.diagnose.failure_table import (
 from dr.diagnose.symptoms import GONE, KUBERNETES_PARTS, Incident, KubernetesSeen, NodeSeen, PodSeen, Silence, Symptoms
 
 RECENT = timedelta(minutes=10)
-"""How long ago a container may have ended for it to be told."""
+"""How long ago a container may have ended for it to be reported."""
 
 _UNANSWERED = {"api-unreachable", "bucket-unreachable"}
 _MISSING_RELATION = re.compile(r'relation \\?"(?P<name>[^"\\]+)\\?" does not exist')
@@ -153,7 +153,7 @@ class _Rules:
                 seen="neither the Kubernetes API, nor the bucket, nor Google's status page was reached from here"
                 + ("" if bucket_silent or bucket is None else f": {bucket.cause}"),
                 command=self._say.dr("diagnose"),
-                unless="mend this machine's network or VPN, or go to another one, and look again",
+                unless="fix this machine's network or VPN, or use another machine, and repeat",
                 proven=False,
             )
             return
@@ -178,7 +178,7 @@ class _Rules:
                 [*([f"Google reports for {self._seen.region}: {told}"] if told else []), *([broken] * both_silent)]
             ),
             command=self._say.dr("full-rebuild --region REGION --dry-run" if going_on else "diagnose"),
-            unless="if it cannot be waited for: what another region needs is told by the dry run; docs/rebuild.md"
+            unless="if you cannot wait: the dry run shows what another region needs; docs/rebuild.md"
             if going_on
             else "Google reports nothing for it yet: look again, here and on another network",
             proven=bool(going_on) and both_silent,
@@ -190,7 +190,7 @@ class _Rules:
                 row=CONTROL_PLANE,
                 seen=silence.cause,
                 command=self._say.kubectl("get --raw /readyz?verbose"),
-                unless="if it goes on for more than 15 minutes: Google's support; it says nothing about the database",
+                unless="if it lasts more than 15 minutes: Google's support; it says nothing about the database",
                 proven=False,
             )
         if silence.code not in _UNANSWERED:
@@ -216,7 +216,7 @@ class _Rules:
             row=THIS_MACHINE,
             seen=f"{silence.cause}{also}; whether the GKE cluster is there was not found out",
             command=f"gcloud container clusters list --project {self._environment.gcp_project}",
-            unless="no answer is no proof that it is gone: a VPN, an authorized network, an upgrade of its control "
+            unless="no answer does not prove that it is gone: a VPN, an authorized network, an upgrade of its control "
             f"plane. Where that list does not have it: {self._say.dr('full-rebuild --dry-run')}",
             proven=False,
         )
@@ -226,7 +226,7 @@ class _Rules:
             row=THIS_MACHINE,
             seen=silence.cause,
             command=self._say.dr("diagnose"),
-            unless=f"mend that ({silence.code} in docs/errors.md), and look again",
+            unless=f"fix that ({silence.code} in docs/errors.md), and repeat",
             proven=False,
         )
 
@@ -237,9 +237,7 @@ class _Rules:
         unless = (
             "the backups are gone with it: is it kept by soft delete? Do not delete the database"
             if gone
-            else (
-                "if it goes on, watch that the database's volume does not fill; meanwhile nothing newer is recoverable"
-            )
+            else ("if it lasts, watch that the database's volume does not fill; meanwhile nothing newer is recoverable")
         )
         command = (
             f"gcloud storage buckets list --soft-deleted --project {self._environment.gcp_project}"
@@ -284,7 +282,7 @@ class _Rules:
                 row=DATA_CORRUPTION,
                 seen=f"the database's pod {name} says: {damage[-1][:300]}",
                 command=self._say.dr("latest"),
-                unless="from before the damage, if it is older than what is wanted: "
+                unless="if the damage is older than the newest WAL, recover from before it: "
                 + self._say.dr("pitr --target-time TIME"),
             )
         elif pod.node_ended:
@@ -313,10 +311,10 @@ class _Rules:
         ended = f", its container ended with {pod.exit_code} ({pod.ended})" if pod.ended else ""
         state = pod.waiting or ("runs again" if pod.ready else "is not ready")
         logs = self._say.kubectl(f"logs {pod.name} -n {pod.namespace} --all-containers --previous")
-        unless = "if it goes on for minutes: its last words say why"
+        unless = "if it lasts for minutes: the end of its log says why"
         if pod.waiting in {"ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError"}:
             logs = self._say.kubectl(f"describe pod {pod.name} -n {pod.namespace}")
-            unless = "this one does not mend itself: see what it lacks"
+            unless = "this one does not recover without help: see what it lacks"
         elif pod.cluster:
             unless += ". A database that cannot start any more: " + self._say.dr("latest")
         return Finding(row=POD_CRASH, seen=f"the pod {name}: {state}{times}{ended}", command=logs, unless=unless)
@@ -338,12 +336,12 @@ class _Rules:
                 row=DATA_CORRUPTION,
                 seen=f"CloudNativePG says of {name}: {cluster.phase} {cluster.phase_reason}".strip(),
                 command=self._say.dr("latest"),
-                unless="into a Cluster beside it; this one stays as it is",
+                unless="into a new Cluster; this one stays as it is",
             )
         elif not cluster.healthy:
             yield Finding(
                 row=POD_CRASH,
-                seen=f"CloudNativePG is at work on {name}: {cluster.phase or 'just made'}",
+                seen=f"CloudNativePG is changing {name}: {cluster.phase or 'just made'}",
                 command=self._say.dr("latest"),
                 unless="if it is not healthy within 10 minutes, and its nodes and pods are",
             )
@@ -360,9 +358,9 @@ class _Rules:
             command=self._say.dr("latest")
             if foreign
             else self._say.kubectl(f"logs {cluster.primary} -n {cluster.namespace}"),
-            unless="it does not recover by itself: another database's WAL lies in its folder, and it must not be mixed"
+            unless="it does not recover automatically: another database's WAL is in its folder; the two must not mix"
             if foreign
-            else "if the bucket answers and it goes on: the log names the segment and the error",
+            else "if the bucket answers and it lasts: the log names the segment and the error",
         )
 
     def _application(self) -> Iterator[Finding]:

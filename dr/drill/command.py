@@ -1,4 +1,4 @@
-"""``dr drill``: try the recovery of a disaster, beside everything that runs."""
+"""``dr drill``: try the recovery of a disaster, next to everything that runs."""
 
 import json
 import secrets
@@ -12,7 +12,7 @@ from dr.cli.options import options
 @options("drill")
 @click.option("--latest", is_flag=True, help="Recover to the end of the archived WAL, as after a disaster.  [default]")
 @click.option("--target-time", help="Recover to a moment, with its zone: 2026-04-27T09:55:00Z.")
-@click.option("--random", "by_lot", is_flag=True, help="Recover to somewhere in what is archived, chosen by lot.")
+@click.option("--random", "by_lot", is_flag=True, help="Recover to a random position in the archived WAL.")
 @click.option("--source", help="The Cluster to recover from.  [default: the one that serves the traffic]")
 @click.option("--quick", is_flag=True, help="Do not read every page and index (amcheck).")
 @click.option("--dry-run", is_flag=True, help="Look, show the plan, change nothing.")

@@ -167,7 +167,7 @@ _NO_MANIFEST = (
 
 
 class Examination:
-    """Of ``scratch``, beside the ``live`` Cluster, which may be None: then nothing is compared.
+    """Of ``scratch``, against the ``live`` Cluster, which may be None: then nothing is compared.
 
     ``moment`` is up to when the scratch Cluster has everything (aware UTC).
     """

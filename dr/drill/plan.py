@@ -33,7 +33,7 @@ _NOT_OURS = {"service-missing", "workload-missing", "target-after-archive"}
 
 @dataclass(frozen=True, kw_only=True)
 class DrillRequest:
-    """What was asked for: ``target``, None for the end of the WAL. ``random`` says that it was chosen by lot."""
+    """What was asked for: ``target``, None for the end of the WAL. ``random`` says that it was chosen at random."""
 
     target: RecoveryTarget | None
     source: str
@@ -42,7 +42,7 @@ class DrillRequest:
     quick: bool = False
 
     def command(self, environment: Environment) -> str:
-        """The command line that asks for this again; one that was chosen by lot is drawn anew."""
+        """The command line that asks for this again; a random one is drawn again."""
         parts = [f"python -m dr {OPERATION}", "--env", environment.name]
         if self.random:
             parts.append("--random")
@@ -96,8 +96,8 @@ class DrillDecision:
 
 
 def random_target(archive: Archive | None, draw: Callable[[int], int]) -> LsnTarget | None:
-    """A position that the archive can surely reach, by lot: ``draw(n)`` gives one of 0 to n-1. None where there is but
-    one, the end.
+    """A position that the archive can certainly reach, at random: ``draw(n)`` gives one of 0 to n-1. None where there
+    is but one, the end.
 
     A position and not a time: PostgreSQL stops at a time only where it meets a later commit, and whether there is one
     is not known without reading the WAL.
@@ -181,7 +181,7 @@ def _facts(
     environment: Environment, request: DrillRequest, situation: DrillSituation, base: BaseBackup
 ) -> dict[str, str]:
     size = f", {mebibytes_of(base.size)}" if base.size else ""
-    lot = ", chosen by lot" if request.random else ""
+    lot = ", chosen at random" if request.random else ""
     gone = situation.recovery.stands_in
     return {
         "Environment": f"{environment.name} (context {environment.kubernetes.context})",

@@ -1,6 +1,6 @@
 """A drill: the recovery of a disaster, tried into a scratch Cluster, verified, measured and tidied up.
 
-It is no part of the environment's history: it holds a lease of its own, writes no record, and gives way to whoever has
+It is not part of the environment's history: it holds a lease of its own, writes no record, and gives way to one who has
 a real reason. What it leaves is its report. A scratch Cluster that it could not delete, as it was killed, is deleted by
 the next drill.
 """
@@ -120,14 +120,14 @@ class Drill(Trial):
                 raise
             gave_way = InterruptedOperationError(
                 "gave-way",
-                f"{way.to} has begun an operation on {self.session.environment.name}: the drill gave way",
+                f"{way.to} has started an operation on {self.session.environment.name}: the drill gave way",
                 "nothing of the drill is in their way; drill again when they are done",
             )
             gave_way.stopped = error.stopped
             raise gave_way from error
 
     def _clear_up(self, error: DrError) -> None:
-        """Delete the scratch Cluster, whatever has happened; also when told to stop."""
+        """Delete the scratch Cluster, whatever has happened; also when stopped."""
         self.reporter.progress("deleting the scratch Cluster")
         try:
             self.evidence.kept.append(self.scratch.remove(Event()))
@@ -172,7 +172,7 @@ class Drill(Trial):
 
     def _report(self, results: tuple[tuple[str, float, str], ...], started: datetime, seconds: float) -> DrillReport:
         environment, entry = self.session.environment, self.journal.entry
-        assert entry is not None, "it has begun"  # noqa: S101 - for the type checker
+        assert entry is not None, "it has started"  # noqa: S101 - for the type checker
         document = document_of(environment, self.plan, entry, self.evidence, self.journal, result={}, error=None)
         return DrillReport(
             decision=self.decision,

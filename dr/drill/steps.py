@@ -39,7 +39,7 @@ from dr.run.session import Session
 
 _GONE_SECONDS = 180
 _ATTEMPTS = 2
-"""After so many failed attempts a drill has found what it was for: CloudNativePG would go on for eleven minutes."""
+"""After so many failed attempts a drill has found what it was for: CloudNativePG would retry for eleven minutes."""
 
 
 class Trial(Operation):

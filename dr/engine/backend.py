@@ -110,7 +110,7 @@ class Backend:
         """Raise EngineError ``state-locked`` when another run holds the stack, naming it.
 
         Pulumi's file and bucket backends lock by a JSON file for each run; it has no expiry, so the lock of a killed
-        run stays. One whose process is known to be dead or left alone is no obstacle, nor is any with ``take_over``:
+        run stays. One whose process is known to be dead or left alone does not count, nor is any with ``take_over``:
         :meth:`clear_locks` removes them. Only a file backend is looked at here; a bucket's lock is met when the engine
         starts.
         """

@@ -80,7 +80,7 @@ class BackgroundStack(ABC):
                     raise
                 raise self._unreadable(error.cause) from error
             except ValueError as error:
-                raise self._unreadable(f"it is no JSON: {error}") from error
+                raise self._unreadable(f"it is not valid JSON: {error}") from error
 
     def _unreadable(self, why: str) -> EngineError:
         return EngineError(
@@ -132,7 +132,7 @@ class BackgroundStack(ABC):
         self._up = in_background(run)
 
     def _ask(self, question: "Callable[[InterruptibleCommand, Stack], Any]") -> Any:
-        """The answer to ``question`` of the stack. Where there is none yet, of an empty one: whoever only looks leaves
+        """The answer to ``question`` of the stack. Where there is none yet, of an empty one: a look leaves
         nothing behind. Raises EngineError.
         """
         return in_background(lambda: self._answer(question)).result()

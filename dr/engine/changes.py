@@ -6,7 +6,7 @@ nothing, the policy pack. No value that Pulumi knows as secret ever gets in here
 A detailed diff names what changes by such a path and carries no values: those are looked up in the two states.
 
 Some of a resource's fields live in Pulumi's state alone and are sent to no API. Read back at an import they have the
-provider's default, so that they always differ: that is no change to what exists.
+provider's default, so that they always differ: that changes nothing that exists.
 """
 
 import json
@@ -88,7 +88,7 @@ class Change:
 
     @property
     def is_provider(self) -> bool:
-        """Whether it is how Pulumi reaches something, and nothing that exists by itself."""
+        """Whether it is how Pulumi reaches something, and nothing that exists on its own."""
         return self.type.startswith(PROVIDER_PREFIX)
 
     @property
@@ -140,7 +140,7 @@ class Changes:
 
     @property
     def any(self) -> bool:
-        """Whether anything would be done. How Pulumi reaches something is nothing that exists by itself."""
+        """Whether anything would be done. How Pulumi reaches something is nothing that exists on its own."""
         return any(change.changes and not change.is_provider for change in self.items)
 
     @property

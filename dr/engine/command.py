@@ -56,11 +56,11 @@ def find_pulumi() -> Installation:
         said = subprocess.run([program, "version"], capture_output=True, text=True, timeout=_SECONDS, check=True).stdout
         found = Version.parse(said.strip().removeprefix("v"))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise EngineError("pulumi-broken", f"{program} does not tell its version: {error}", _INSTALL) from error
+        raise EngineError("pulumi-broken", f"{program} version failed: {error}", _INSTALL) from error
     if found.major != MINIMUM.major or found < MINIMUM:
         raise EngineError(
             "pulumi-wrong-version",
-            f"{program} is version {found}; it has to be {MINIMUM.major}.x, from {MINIMUM} on",
+            f"{program} is version {found}; it must be {MINIMUM.major}.x, from {MINIMUM} on",
             _INSTALL,
         )
     return Installation(program=program, version=found)

@@ -26,8 +26,8 @@ def preview(command: InterruptibleCommand, stack: Stack, *, targets: Collection[
     """``pulumi preview``, of ``targets`` only where there are any, after a look at what is really there. Changes
     nothing, takes no lock. Raises EngineError.
 
-    A preview that Pulumi ends because something protected would go is an answer and no error: it is told as a deletion,
-    with the fault beside it.
+    A preview that Pulumi ends because something protected would go is an answer and no error: it is shown as a
+    deletion, with the fault next to it.
     """
     events: list[EngineEvent] = []
 

@@ -164,7 +164,7 @@ def explained(name: str, command: InterruptibleCommand, work: Callable[[], T]) -
         raise EngineError(
             "engine-failed",
             f"Pulumi failed: {_last_lines(text)}",
-            "mend the cause and repeat the command: it goes on where it stopped",
+            "fix the cause and repeat the command: it continues where it stopped",
         ) from error
 
 

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 @click.option("--table", required=True, help="The table: public.users, or users for one in public.")
 @click.option("--target-time", help="The moment to take it from, with its zone: 2026-04-27T09:55:00Z.")
 @click.option("--before-drop", is_flag=True, help="Instead: just before it was dropped; dr finds out when.")
-@click.option("--swap", is_flag=True, help="Let it take its place under its own name; a present one is kept beside it.")
+@click.option(
+    "--swap", is_flag=True, help="Put it in place under its own name; a present one is kept under another name."
+)
 @click.option("--source", help="The Cluster to recover from.  [default: the one that serves the traffic]")
 @click.option(
     "--source-manifest",
     type=click.Path(exists=True, dir_okay=False),
-    help="The manifest of a source that is gone, from Git or a dump.  [default: its copy beside its backups]",
+    help="The manifest of a source that is gone, from Git or a dump.  [default: its copy next to its backups]",
 )
 @click.option("--keep-scratch", is_flag=True, help="Leave the scratch Cluster, to look around in it.")
-@click.option("--skip-seal", is_flag=True, help="Do not archive the newest WAL first: the target is surely archived.")
+@click.option("--skip-seal", is_flag=True, help="Do not archive the newest WAL first: the target is already archived.")
 @operation_options
 def command(
     table: str,

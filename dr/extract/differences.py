@@ -27,13 +27,13 @@ def hold_against(
         raise VerificationError(
             "swap-would-fail",
             f"{request.table} cannot be swapped: {'; '.join(found)}; {where}",
-            "leave --swap out, and copy what is wanted from the table beside it; or drop what is named first",
+            "leave --swap out, and copy the rows from the recovered table; or drop what is named first",
         )
     if found := weaker(live, then):
         raise VerificationError(
             "swap-unprotects",
             f"{request.table} was less protected at the target: {'; '.join(found)}; {where}",
-            "leave --swap out: the table beside it is readable by its owner alone, and rows can be copied from it",
+            "leave --swap out: the recovered table is readable by its owner alone, and rows can be copied from it",
         )
     if found := tuple(difference for difference in changes(live, then) if difference not in set(agreed)):
         raise VerificationError(

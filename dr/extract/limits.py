@@ -1,4 +1,4 @@
-"""What an extraction cannot bring, or has no room for, told from what the scratch Cluster shows. Pure."""
+"""What an extraction cannot bring, or has no room for, from what the scratch Cluster shows. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -49,13 +49,13 @@ def hold_room(request: ExtractRequest, facts: TableFacts, rooms: Rooms, *, live:
             f"{request.table} has {bytes_of(facts.size)}, and the volume of {live} for {' and '.join(what)} has "
             f"{bytes_of(free[device])} left, of which {bytes_of(count)} should be free",
             "enlarge the live Cluster's storage.size, walStorage.size or the tablespace's, and repeat the command: it "
-            "goes on with the scratch Cluster",
+            "continues with the scratch Cluster",
         )
 
 
 def hold_objects(request: ExtractRequest, columns: Sequence[str]) -> None:
     """Raise VerificationError ``large-objects-left-out`` for a swap of a table whose ``columns`` have the OIDs of large
-    objects: these are no part of a table, and are not copied.
+    objects: these are not part of a table, and are not copied.
     """
     if columns and request.swap:
         raise VerificationError(
@@ -68,7 +68,7 @@ def hold_objects(request: ExtractRequest, columns: Sequence[str]) -> None:
 
 
 def left_out_beside(facts: TableFacts, objects: Sequence[str], *, owner: str | None) -> tuple[str, ...]:
-    """What the table that is loaded beside the present one is not given. ``owner`` is the only one who may read it,
+    """What the table that is loaded next to the present one is not given. ``owner`` is the only one who may read it,
     None where it has the rights of the target.
     """
     found = [f"{key}: {key.definition}" for key in facts.keys_out]
@@ -86,6 +86,6 @@ def remedy_of_load(said: str) -> str:
         return (
             "a function that an index, a constraint or a generated column calls finds what it needs by search_path "
             "only: ALTER FUNCTION ... SET search_path = public (or where it is) in the live database, then repeat the "
-            "command, which goes on with the scratch Cluster"
+            "command, which continues with the scratch Cluster"
         )
     return "create what it names (a type, a function or a role that is missing there?), then repeat the command"

@@ -36,7 +36,7 @@ def request_for(
     seal: bool,
 ) -> ExtractRequest:
     """What was asked for, with the source that the lineage gives where none is named; without a ``target``, it is just
-    before the table was dropped. Raises RefusedError where that cannot be told, AccessError.
+    before the table was dropped. Raises RefusedError where that is not known, AccessError.
     """
     environment, record = session.environment, session.records.read()
     found = source or source_of(environment, serving=_serving(session), record=record)

@@ -38,7 +38,7 @@ from dr.recovery.situation import RecoveryBase, base_of
 class ExtractDecision:
     """All that was decided. ``present`` says that the table is in the live database now; ``begins_from`` what
     ``base`` is taken from; ``seals`` whether the source's WAL is sealed first; ``clears`` that the scratch
-    Cluster of an earlier run failed for good and is made anew; ``placed`` that only tidying up is left;
+    Cluster of an earlier run failed for good and is recreated; ``placed`` that only tidying up is left;
     ``fetching`` how WAL is fetched, None where barman is left alone; ``promise`` where the recovery has to end, None
     where not known; ``agreed`` what a swap undoes besides the rows, as far as the plan tells it.
     """
@@ -163,7 +163,7 @@ def _warnings(
         yield f"{request.final} has its place already; what is left is to tidy up."
         return
     if recovery.recovered is not None:
-        yield f"Going on with the scratch Cluster {situation.scratch_name}, which is there already."
+        yield f"Continuing with the scratch Cluster {situation.scratch_name}, which is there already."
     else:
         yield from seal_warning(recovery, request.target, seal=request.seal)
     yield from skew_warning(recovery.clock_ahead)

@@ -44,7 +44,7 @@ class ExtractRequest:
 
     @property
     def recovered(self) -> TableName:
-        """What the table is called beside the present one."""
+        """What the table is called next to the present one."""
         return recovered_as(self.table, self.target)
 
     @property
@@ -116,7 +116,7 @@ def has_its_place(environment: Environment, request: ExtractRequest, situation: 
 def problems_of_extraction(
     environment: Environment, request: ExtractRequest, situation: ExtractSituation
 ) -> Iterator[Problem]:
-    """Every precondition that does not hold, in the order in which they are worth mending."""
+    """Every precondition that does not hold, in the order in which they are worth fixing."""
     yield from _problems_of_live(environment, request, situation)
     asked = RecoveryRequest(
         target=request.target,
@@ -142,7 +142,7 @@ def _problems_of_live(
         yield Problem(
             code="live-database-missing",
             cause=f"the primary of {live.name} does not answer" if live else f"there is no live database: {where}",
-            remedy="a table is brought back into a database that lives; else pitr or latest is what you want",
+            remedy="extract needs a running database; use pitr or latest instead",
         )
         return
     if not seen.schema_exists:
@@ -174,7 +174,7 @@ def _problems_of_swap(request: ExtractRequest, seen: LiveSeen) -> Iterator[Probl
         yield Problem(
             code="table-not-supported",
             cause=f"{request.table} in the live database cannot be swapped: {present.unsupported}",
-            remedy="leave --swap out: the table is loaded beside it",
+            remedy="leave --swap out: the table is loaded under another name",
         )
     snapshots = [str(view) for view in present.views if view.materialized]
     # Their rows are checked at once, while everybody waits for the table.
@@ -183,8 +183,7 @@ def _problems_of_swap(request: ExtractRequest, seen: LiveSeen) -> Iterator[Probl
     if hindering := list(dict.fromkeys([*present.others, *snapshots, *checked, *published])):
         yield Problem(
             code="table-has-dependents",
-            cause=f"what depends on {request.table} would go on to use the old one, or lack rows: "
-            + "; ".join(hindering),
+            cause=f"what depends on {request.table} would still use the old one, or lack rows: " + "; ".join(hindering),
             remedy="leave --swap out, and copy the rows from the recovered table (which publications send, too); or "
             "drop what depends on it first",
         )

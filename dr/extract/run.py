@@ -1,7 +1,7 @@
 """Extraction: one table as it was at a moment, out of a scratch Cluster, into the live database.
 
 Nothing of what others use is touched until the table gets its place, in one short transaction. What an earlier run has
-left is found and gone on with: the scratch Cluster by its label, what was prepared there by a comment, what was loaded
+left is found and continued: the scratch Cluster by its label, what was prepared there by a comment, what was loaded
 by the oid that the table keeps.
 """
 

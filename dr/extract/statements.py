@@ -1,8 +1,8 @@
 """The statements of an extraction: what moves a table without moving a row.
 
-In the scratch Cluster the table goes into a schema of its own, from where ``pg_dump`` takes it, with whatever has a
-name beside it (indexes, sequences, statistics). In the live database the same schema receives it, so that no name is in
-the way of a name that is there. From there it gets its place in one short transaction.
+In the scratch Cluster the table goes into a schema of its own, from where ``pg_dump`` takes it, with all else that
+has a name (indexes, sequences, statistics). In the live database the same schema receives it, so that no name is
+in the way of a name that is there. From there it gets its place in one short transaction.
 
 All run with an empty ``search_path``: the catalogue then gives definitions in which every name is qualified, so that
 they mean what bears that name when they are run again.
@@ -17,7 +17,7 @@ from dr.postgres.sql import identifier, literal
 from dr.postgres.table_name import STAGING_PREFIX, TableName, all_suffixed, stamp
 
 LOCK_SECONDS = 3
-"""How long a transaction waits for locks, all in all: whoever wants the table queues behind us meanwhile."""
+"""How long a transaction waits for locks, all in all: others who need the table queue behind us meanwhile."""
 
 _DEADLINE = (
     "SELECT set_config('lock_timeout', greatest(1, "
@@ -155,7 +155,7 @@ def set_persistence(staging: str, persistence: str) -> str:
 
 
 def beside(table: TableName, target: TimeTarget, staging: str, loaded: TableFacts, *, owner: str | None = None) -> str:
-    """Give the loaded table its place beside the present one, under the name with the target. With an ``owner`` it is
+    """Give the loaded table its place next to the present one, under the name with the target. With an ``owner`` it is
     theirs, and nobody else has a right to it.
     """
     suffix = f"_recovered_{stamp(target)}"
@@ -199,7 +199,7 @@ class Swap:
     @property
     def left_out(self) -> tuple[str, ...]:
         """What depended on the table at the target, and is not made again: what PostgreSQL has no simple way for, and
-        what was dropped by itself, as the table is there; and the foreign keys that the kept table is without, as they
+        what was dropped alone, as the table is there; and the foreign keys that the kept table is without, as they
         would take rows from it, or hinder deletions in other tables.
         """
         if self.existing is None:
@@ -220,8 +220,8 @@ class Swap:
 
     @property
     def statements(self) -> str:
-        """All of it, in one transaction. What was lost and cannot be made again is told as a warning
-        (:data:`NOT_DONE`), and is no reason to leave the table out.
+        """All of it, in one transaction. What was lost and cannot be made again is shown as a warning
+        (:data:`NOT_DONE`), and does not leave the table out.
         """
         return _transaction([*self._make_room(), *self._move_in(), *self._bring_back()])
 

@@ -148,7 +148,7 @@ class Extraction(Operation):
         raise StepFailedError(
             "table-locked",
             f"{self.request.table}, or a table that refers to it, stays locked by others in {self.live.name}",
-            "find the long transaction (pg_stat_activity, pg_locks), end it, and repeat the command: it goes on",
+            "find the long transaction (pg_stat_activity, pg_locks), end it, and repeat the command: it continues",
         )
 
 
@@ -235,7 +235,7 @@ class Find(StepOf[Extraction]):
         raise VerificationError(
             "table-not-supported",
             f"{request.table} cannot be extracted: {facts.unsupported}{gone}",
-            "recover the whole database beside the live one with pitr, and copy from there by hand",
+            "recover the whole database with pitr, and copy from there by hand",
         )
 
     def _columns_with_objects(self, facts: TableFacts) -> tuple[str, ...]:
@@ -295,7 +295,7 @@ class Load(StepOf[Extraction]):
                     receiver.end_copy()
         if session.stop.is_set():
             raise InterruptedOperationError(
-                "interrupted", "stopped while loading; nothing of it is there", "go on, or undo; see below"
+                "interrupted", "stopped while loading; nothing of it is there", "continue or undo; see below"
             )
         loaded = self.op.staged_facts()
         if loaded is None:

@@ -127,7 +127,7 @@ class TableReceiver:
             raise AccessError(
                 "room-unknown",
                 f"could not see how much room {self._live.namespace}/{self._live.primary} has: {ran.errors.strip()}",
-                "repeat the command: it goes on",
+                "repeat the command: it continues",
             )
         data, wal, *others = (Room(device=device, free=int(free)) for device, free in lines)
         return Rooms(data={"": data} | {name: room for (_, _, name), room in zip(found, others, strict=True)}, wal=wal)
@@ -160,5 +160,5 @@ def dump_definition(api: KubernetesApi, cluster: ClusterSnapshot, database: str,
         limit=_EXEC_SECONDS,
     )
     if ran.code != 0:
-        raise AccessError("sql-failed", f"could not {what}: {ran.errors.strip()}", "repeat the command: it goes on")
+        raise AccessError("sql-failed", f"could not {what}: {ran.errors.strip()}", "repeat the command: it continues")
     return ran.output

@@ -111,7 +111,7 @@ class TableFacts(_Fact):
     ``guards`` row security, policies and security labels, ``traits`` what else it is made of: all in words that are
     the same in two databases where the thing is. ``columns`` have their types, ``uniques`` are the sets of columns that
     a foreign key can refer to. ``calls`` are the functions that its indexes, constraints and generated columns call, as
-    far as what *they* call may depend on ``search_path``. ``tablespaces`` are those beside the database's own.
+    far as what *they* call may depend on ``search_path``. ``tablespaces`` are those besides the database's own.
     """
 
     oid: int

@@ -11,7 +11,7 @@ from dr.extract.report import ExtractReport
 
 
 def show_extraction(report: ExtractReport) -> None:
-    """What is there now, what was compared, what is missing, and how to go on."""
+    """What is there now, what was compared, what is missing, and how to continue."""
     request, done = report.decision.request, report.extracted
     out.print(
         Text.assemble(
@@ -25,7 +25,7 @@ def show_extraction(report: ExtractReport) -> None:
         size = f", {bytes_of(done.size)}" if done.size is not None else ""
         out.print(Text(f"  {done.rows:,} rows{size}, the same as in the scratch Cluster by {done.compared}"))
     if done.kept:
-        out.print(Text(f"  the former one is {done.kept}: drop it when nobody needs it any more"), soft_wrap=True)
+        out.print(Text(f"  the former one is {done.kept}: drop it when it is no longer needed"), soft_wrap=True)
     _list("Brought back with it", done.brought_back, "green")
     _list("Not brought back", done.left_out, "yellow")
     _list("Not in order", done.faults, "red")

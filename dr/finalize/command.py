@@ -28,8 +28,7 @@ def command(checkout: str | None, branch: str, push: bool, **common: Any) -> Non
     The Git manifests are rewritten on a branch of the checkout. Where Argo CD manages them, the first run ends here:
     have the branch merged, and give the same command again. Then, once the recovered Cluster is proven (it serves,
     archives, and has a base backup of its own), its scheduled backups are made, the old Cluster is deleted with its
-    volumes, and Argo CD manages everything again. What lies in the bucket is kept. The name of the old Cluster has to
-    be typed.
+    volumes, and Argo CD manages everything again. The bucket's content is kept. You must type the old Cluster's name.
     """
 
     def ask(environment: "Environment") -> Asked:

@@ -1,7 +1,7 @@
 """The objects that belong to a Cluster, who else uses what it owns, and what an apply would change of them.
 
-Argo CD would apply Git's manifests the moment it is let go. To a custom resource it sends a merge patch, in which lists
-are replaced as a whole (kubectl's apply does the same); so that is what is tried, as a dry run.
+Argo CD would apply Git's manifests once auto-sync is on again. To a custom resource it sends a merge patch, in which
+lists are replaced as a whole (kubectl's apply does the same); so that is what is tried, as a dry run.
 """
 
 from collections.abc import Collection, Iterator, Mapping

@@ -29,7 +29,7 @@ from dr.run.session import Session
 from dr.traffic.writers import list_self_starters
 
 _COMPARED_KINDS = ("Cluster", "Service")
-"""What is changed where it stands; everything else that the manifests have is made anew from them."""
+"""What is changed where it stands; everything else that the manifests have is recreated from them."""
 
 
 def observe_finalization(session: Session, request: FinalizeRequest) -> FinalizeSituation:
@@ -111,7 +111,7 @@ def _left_behind(
 
 
 def _still_held(session: Session, record: Record, *, serving: str) -> tuple[str, ...]:
-    """What this tool holds and nobody would let go: all but the Poolers of the Clusters that go."""
+    """What this tool holds and nobody would release: all but the Poolers of the Clusters that go."""
     if not record.held:
         return ()
     found = list_self_starters(session.api, session.environment, {serving} if serving else ())

@@ -4,7 +4,7 @@ It ends the incident: from here on Git declares the recovered Cluster, and the o
 the one operation that takes data away, and it begins only when everything that takes its place is proven.
 
 Where Argo CD manages the Cluster, Git comes first and people have to merge the change: then the plan is only to write
-it, and the same command goes on once Argo CD has seen it merged.
+it, and the same command continues once Argo CD has seen it merged.
 """
 
 from collections.abc import Iterator, Mapping
@@ -144,14 +144,14 @@ def _archive(cluster: ClusterSnapshot) -> str:
 
 def _warnings(decision: FinalizeDecision) -> Iterator[str]:
     if decision.git is None:
-        yield "No Git repository is configured: whatever declares the old Cluster has to be changed by hand."
+        yield "No Git repository is configured: change what declares the old Cluster by hand."
     elif mentions := decision.git.rewriting.mentions:
         yield f"The old name stands in other places of Git too; look at them: {'; '.join(mentions)}"
     declared = {identity(one) for one in (decision.git.rewriting.documents if decision.git else ())}
     moved = [" ".join(identity(one)) for one in decision.wanted if identity(one) not in declared]
     if decision.git and moved:
         yield (
-            f"Not in Git's folder, and moved as they are: {', '.join(moved)}. Whatever declares them elsewhere has to "
+            f"Not in Git's folder, and moved as they are: {', '.join(moved)}. What declares them elsewhere must "
             f"name {decision.canonical.name}."
         )
     if decision.deleted and not decision.proposal:

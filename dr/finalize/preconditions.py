@@ -92,7 +92,7 @@ def finalization_problems(
 ) -> Iterator[Problem]:
     yield from problems_around(environment, situation.external_name, situation.workloads)
     record, serving = situation.record, situation.serving
-    status = f"python -m dr status --env {environment.name} tells the command that goes on"
+    status = f"python -m dr status --env {environment.name} shows the command to continue"
     unfinished = record.unfinished
     if unfinished and unfinished.operation != OPERATION:
         yield Problem(
@@ -119,8 +119,8 @@ def finalization_problems(
     if situation.still_held:
         yield Problem(
             code="still-held",
-            cause=f"{', '.join(situation.still_held)} were held by a switchover, which did not let them go",
-            remedy=f"python -m dr switchover --env {environment.name} lets them go; or set them as they were by hand",
+            cause=f"{', '.join(situation.still_held)} are still held by a switchover",
+            remedy=f"python -m dr switchover --env {environment.name} releases them; or restore them by hand",
         )
     if situation.unclear:
         yield Problem(
@@ -154,7 +154,7 @@ def _problems_of_serving(serving: ClusterSnapshot, record: Record) -> Iterator[P
         yield Problem(
             code="recovered-not-archiving",
             cause=f"the Cluster {serving.name} does not archive: {serving.archiving.message or 'not reported'}",
-            remedy="mend it first (credentials, bucket): without an archive it could not be recovered itself",
+            remedy="fix it first (credentials, bucket): without an archive it could not be recovered itself",
         )
 
 
@@ -179,7 +179,7 @@ def _problems_of_git(
     if git.stranger:
         yield Problem(
             code="checkout-of-another-repository",
-            cause=f"{git.root} is no checkout of {git.stranger}",
+            cause=f"{git.root} is not a checkout of {git.stranger}",
             remedy="give one that is, with --checkout",
         )
         return
@@ -208,12 +208,12 @@ def _problems_of_git(
         yield Problem(
             code="git-disagrees",
             cause=f"Git and the cluster do not agree: {'; '.join(found)}",
-            remedy="make them agree, in Git or in the cluster: Argo CD would change this the moment it is let go",
+            remedy="make Git and the cluster agree: Argo CD would change this as soon as auto-sync is re-enabled",
         )
 
 
 def expected_differences(environment: Environment, situation: FinalizeSituation) -> frozenset[str]:
-    """The objects that may differ from Git, in the words in which Argo CD's differences are told: those that are about
+    """The objects that may differ from Git, in the words in which Argo CD's differences are shown: those that are about
     to go or to be made, and those that were compared more closely and lack only Argo CD's own mark.
     """
     documents = situation.git.rewriting.documents if situation.git else ()

@@ -26,7 +26,7 @@ from dr.run.session import Session
 
 
 def decide(session: Session, request: FinalizeRequest) -> FinalizeDecision:
-    """Look, and decide. Changes nothing, but has Argo CD compare with Git anew. Raises RefusedError, RequestError or
+    """Look, and decide. Changes nothing, but has Argo CD compare with Git again. Raises RefusedError, RequestError or
     AccessError.
     """
     return decide_finalization(session.environment, request, observe_finalization(session, request))

@@ -55,7 +55,7 @@ class Finalizing(Operation):
             raise VerificationError(
                 "not-proven",
                 f"nothing is deleted: {'; '.join(faults)}",
-                "mend it and repeat the command: it goes on where it stopped",
+                "fix it and repeat the command: it continues where it stopped",
             )
         return f"serves, healthy, archives, base backup {backup}"
 
@@ -129,7 +129,7 @@ class CarryOver(StepOf[Finalizing]):
     done_when = "the old ones are gone and the new ones there"
 
     def detail(self) -> str:
-        first = "see that the API server takes all that has to be created"
+        first = "check that the API server accepts all that must be created"
         retired, wanted = self._now
         return f"{first}; {self.op.replacing(retired, wanted)}" if retired or wanted else first
 

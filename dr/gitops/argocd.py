@@ -3,7 +3,7 @@ Pure.
 
 With ``selfHeal`` a scaled Deployment or a moved Service is put back within a second. Pausing the Application alone may
 not hold: whatever owns it (a parent Application, an ApplicationSet) puts its settings back as well. So the owners are
-paused first, from the outermost inwards, and let go in the opposite order.
+paused first, from the outermost inwards, and released in the opposite order.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -85,7 +85,7 @@ class Manager:
 
     @property
     def paused(self) -> bool:
-        """Whether it would put nothing back by itself."""
+        """Whether it would put nothing back automatically."""
         if self.kind == APPLICATION_SET:
             return self.policy.get("applicationsSync") == _CREATE_ONLY
         automated = self.policy.get("automated")

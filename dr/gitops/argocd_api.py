@@ -60,7 +60,7 @@ def patch(api: KubernetesApi, manager: Manager, body: Mapping[str, Any]) -> None
 
 
 def compare(api: KubernetesApi, manager: Manager, *, stop: Event) -> Manager | None:
-    """The Application as it is after Argo CD has compared it with Git anew, or None when it is gone.
+    """The Application as it is after Argo CD has compared it with Git again, or None when it is gone.
 
     Its own schedule would take minutes. Argo CD takes the annotation away when it is done.
     """
@@ -114,13 +114,13 @@ def await_quiet(api: KubernetesApi, managers: Sequence[Manager], *, hold: float,
         if syncing and elapsed > limit:
             raise StepFailedError(
                 "sync-does-not-end",
-                f"Argo CD is still at work on {', '.join(syncing)} after {limit:.0f} s",
+                f"Argo CD is still syncing {', '.join(syncing)} after {limit:.0f} s",
                 "end it (argocd app terminate-op), and repeat the command",
             )
 
 
 def await_at_rest(api: KubernetesApi, managers: Sequence[Manager], *, limit: float, stop: Event) -> None:
-    """Wait until those of ``managers`` that sync by themselves are in sync with Git, healthy, and at nothing.
+    """Wait until those of ``managers`` that sync automatically are in sync with Git, healthy, and at nothing.
 
     Raises StepFailedError ``argocd-not-at-rest`` after ``limit`` seconds.
     """
@@ -141,7 +141,7 @@ def await_at_rest(api: KubernetesApi, managers: Sequence[Manager], *, limit: flo
 
 
 def _sync_windows(api: KubernetesApi, manager: Manager) -> list[str]:
-    """The sync windows of an Application's project, which may be what keeps it from syncing. Told, never changed."""
+    """The sync windows of an Application's project, which may be what keeps it from syncing. Shown, never changed."""
     try:
         project = api.find(
             f"read the AppProject of the {manager}",

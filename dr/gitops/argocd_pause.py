@@ -16,7 +16,7 @@ _SYNC_SECONDS = 180
 
 
 def touched_by(environment: Environment, clusters: Iterable[str]) -> list[ObjectKey]:
-    """The objects that operations on ``environment`` change, besides what starts by itself."""
+    """The objects that operations on ``environment`` change, besides what starts automatically."""
     workloads, namespace = environment.workloads, environment.namespace
     return [
         *(ObjectKey("apps", "Deployment", workloads.namespace, name) for name in workloads.deployments),
@@ -53,7 +53,7 @@ def pause(session: Session, found: Sequence[Manager]) -> str:
 def release(session: Session) -> str:
     """Put the remembered settings back, the innermost first, when Git agrees with the cluster.
 
-    Where it does not, everything stays paused, and the differences are told: Argo CD would undo them at once.
+    Where it does not, everything stays paused, and the differences are shown: Argo CD would undo them at once.
     """
     paused = _paused(session)
     if not paused:

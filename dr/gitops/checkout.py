@@ -1,6 +1,6 @@
 """A checkout of the platform's Git repository: read at a revision, a commit on a branch of its own, and the push.
 
-Whoever recovers a database may be in the middle of something else there. So their files, their index and their branch
+An operator may be in the middle of something else there. So their files, their index and their branch
 are left alone: everything is read from Git's objects and written as such, and the new branch comes into being last.
 """
 
@@ -101,7 +101,7 @@ class Checkout:
     def read(self, folder: str, revision: str) -> tuple[ManifestFile, ...]:
         """The YAML files below ``folder`` at ``revision``, by path. Symbolic links are left out.
 
-        Bytes that are no UTF-8 become lone surrogates, which :meth:`branch` turns back. Raises RequestError
+        Bytes that are not UTF-8 become lone surrogates, which :meth:`branch` turns back. Raises RequestError
         ``revision-unknown``.
         """
         library, commit = _library(), self._known(revision)
@@ -298,7 +298,7 @@ def _git_missing() -> StepFailedError:
 
 def _no_checkout(path: Path, why: str) -> RequestError:
     return RequestError(
-        "checkout-missing", f"{path} is no checkout: {why}", "name a folder in a clone of the repository"
+        "checkout-missing", f"{path} is not a checkout: {why}", "name a folder in a clone of the repository"
     )
 
 
@@ -308,7 +308,7 @@ def _branch_exists(name: str, how: str) -> RequestError:
 
 
 def _git_failed(error: _GitError) -> StepFailedError:
-    return StepFailedError("git-failed", f"Git failed: {error}", "mend that, and repeat the command")
+    return StepFailedError("git-failed", f"Git failed: {error}", "fix that, and repeat the command")
 
 
 def _push_failed(name: str, why: str) -> StepFailedError:

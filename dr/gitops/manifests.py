@@ -16,7 +16,7 @@ BACKUP = "Backup"
 """The one kind with a ``spec.cluster.name`` that is never moved: it stands for a base backup that was taken."""
 
 WHY_NO_BOOTSTRAP = (
-    "No bootstrap, on purpose: a Cluster made anew from this file must neither go back to an old recovery",
+    "No bootstrap, on purpose: a Cluster recreated from this file must neither go back to an old recovery",
     "target nor begin empty. CloudNativePG refuses an archive that is not empty; to recover: python -m dr latest",
 )
 
@@ -139,7 +139,7 @@ def dependent_changes(value: Mapping[str, Any], wanted: Canonical) -> Sequence[C
 
 
 def name_afterwards(value: Mapping[str, Any], wanted: Canonical) -> str:
-    """The name of what belongs to a Cluster. That of a ScheduledBackup which is made of a former name is made anew."""
+    """The name of what belongs to a Cluster. That of a ScheduledBackup which is made of a former name changes."""
     name = name_of(value)
     if value["kind"] != "ScheduledBackup" or cluster_of(value) == wanted.name:
         return name
@@ -327,7 +327,7 @@ def _without_cluster(files: Sequence[ManifestFile], wanted: Canonical) -> Proble
         code="manifest-without-cluster",
         cause=f"{len(files)} files of manifests, but none has the Cluster {names} of the namespace {wanted.namespace}"
         + (f"; {', '.join(templates)} cannot be read as plain YAML" if templates else ""),
-        remedy="name the folder of the plain manifests; what a template makes has to be changed by hand",
+        remedy="name the folder of the plain manifests; change what a template makes by hand",
     )
 
 

@@ -31,7 +31,7 @@ _BLOCK_SCALARS = ("|", ">")
 
 
 class YamlTextError(ValueError):
-    """The text is no YAML, or does not let itself be changed in place. Its words say where and why."""
+    """The text is not YAML, or cannot be changed in place. Its words say where and why."""
 
 
 class Splicer:
@@ -123,7 +123,7 @@ class Splicer:
     def _child(self, node: yaml.Node, step: str | int) -> yaml.Node | None:
         if id(node) in self._aliases:
             line = node.start_mark.line + 1
-            raise YamlTextError(f"line {line}: the alias stands for something that has to change: write it out")
+            raise YamlTextError(f"line {line}: the alias stands for something that must change: write it out")
         if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
             found: yaml.Node = node.value[step]
             return found
@@ -380,7 +380,7 @@ class Document:
 
 
 def read_documents(text: str) -> tuple[Document, ...]:
-    """The documents of ``text``. Raises YamlTextError when it is no YAML."""
+    """The documents of ``text``. Raises YamlTextError when it is not YAML."""
     nodes, aliases = _compose(text)
     return tuple(_document(text[node.start_mark.index : node.end_mark.index], node, aliases) for node in nodes)
 
@@ -454,7 +454,7 @@ def _repeated_keys(node: yaml.Node, aliases: Aliases) -> Iterator[yaml.ScalarNod
 
 def block_text(text: str, number: int, path: Path) -> str | None:
     """The mapping at ``path`` of that document as it is written, with its comments and without its indentation; None
-    where it is not written in block style. Raises YamlTextError when ``text`` is no YAML.
+    where it is not written in block style. Raises YamlTextError when ``text`` is not YAML.
     """
     nodes, aliases = _compose(text)
     found = Splicer(text, aliases).block(nodes[number], path)

@@ -39,7 +39,7 @@ def see(session: Session, changes: Changes) -> Seen:
 
 def judge(session: Session, on_override: Callable[[str], None]) -> Callable[[Changes], None]:
     """What judges a preview before it is carried out: raises RefusedError ``guard-refused`` with every rule that it
-    would break. An override that counts is told to ``on_override``, so that it is written down.
+    would break. An override that counts is passed to ``on_override``, so that it is written down.
     """
 
     def check(changes: Changes) -> None:
@@ -59,7 +59,7 @@ def refusal(danger: Danger) -> Problem:
     return Problem(
         code="guard-refused",
         cause=f"{danger.cause} (rule {danger.rule}: {MEANINGS[danger.rule]})",
-        remedy=f"{danger.remedy}; if it has to be: --override {danger.rule}={danger.resource}",
+        remedy=f"{danger.remedy}; if you must: --override {danger.rule}={danger.resource}",
     )
 
 

@@ -167,7 +167,7 @@ def dangers(changes: Changes, seen: Seen) -> tuple[Danger, ...]:
 
 
 def standing(found: Sequence[Danger], overrides: Sequence[Override], *, now: datetime) -> tuple[Danger, ...]:
-    """The dangers that nobody has taken upon themselves."""
+    """The dangers that are not overridden."""
     return tuple(danger for danger in found if override_of(danger, overrides, now=now) is None)
 
 
@@ -304,7 +304,7 @@ def _unproven(host: str, name: str, cluster: SeenCluster | None, seen: Seen) -> 
     if seen.blind:
         return f"nothing is known of it ({seen.blind})"
     if not name:
-        return f"{host} is no Cluster here"
+        return f"{host} is not a Cluster here"
     if cluster is None:
         return f"there is no Cluster {name}"
     if not cluster.healthy:
@@ -374,7 +374,7 @@ def _recovers_from(change: Change) -> str:
 
 def _outside(time: datetime | None, reach: tuple[Reach, ...] | None, blind: str) -> str:
     if time is None or time.tzinfo is None:
-        return "that is no time with a zone"
+        return "that is not a time with a zone"
     if reach is None:
         return f"its window is not known{f' ({blind})' if blind else ''}"
     if not reach:

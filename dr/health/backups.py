@@ -144,11 +144,11 @@ def _newest(runs: list[BackupRun], now: datetime) -> Check:
         return Check(
             name=name,
             state=State.WARNING,
-            seen=f"Backup {newest.name} is {newest.phase or 'not begun'} since {spoken(running)}",
+            seen=f"Backup {newest.name} is {newest.phase or 'not started'} since {spoken(running)}",
             remedy=f"kubectl describe backup {newest.name}; delete it if it hangs, and take another",
             values=values,
         )
-    told = f"the newest {what}, {newest.name}, is {newest.phase or 'not begun'}"
+    told = f"the newest {what}, {newest.name}, is {newest.phase or 'not started'}"
     return Check(name=name, state=State.OK, seen=told + _earlier(failed), values=values)
 
 
@@ -165,7 +165,7 @@ def _schedule(snapshot: HealthSnapshot) -> Check:
         return Check(
             name=name,
             state=State.WARNING,
-            seen=f"there is no ScheduledBackup{whose}: no base backup is taken by itself",
+            seen=f"there is no ScheduledBackup{whose}: no base backup is taken automatically",
             remedy="declare one, in Git too; python -m dr finalize does so for a recovered Cluster",
         )
     active = [schedule for schedule in seen.schedules if not schedule.suspended]
@@ -174,7 +174,7 @@ def _schedule(snapshot: HealthSnapshot) -> Check:
         return Check(
             name=name,
             state=State.WARNING,
-            seen=f"ScheduledBackup {names} is suspended: no base backup is taken by itself",
+            seen=f"ScheduledBackup {names} is suspended: no base backup is taken automatically",
             remedy=f"kubectl patch scheduledbackup {seen.schedules[0].name} --type merge -p "
             """'{"spec":{"suspend":false}}'""",
         )
@@ -183,7 +183,7 @@ def _schedule(snapshot: HealthSnapshot) -> Check:
         return Check(
             name=name,
             state=State.WARNING,
-            seen=f"ScheduledBackup {names} makes volume snapshots only: no base backup comes into the bucket by itself",
+            seen=f"ScheduledBackup {names} makes volume snapshots only: no base backup reaches the bucket",
             remedy="declare one more, of method barmanObjectStore or plugin, in Git too",
         )
     late = [one for one in active if one.next_at and snapshot.seen_at - one.next_at > _OVERDUE]

@@ -69,7 +69,7 @@ def _retention(snapshot: HealthSnapshot, environment: Environment) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"{told}: {wanted} days have to be kept",
+            seen=f"{told}: {wanted} days must be kept",
             remedy="lengthen it: the bucket's lifecycle rule, or the retentionPolicy of the Cluster or ObjectStore; "
             "or correct health.retentionDays",
             values=values,
@@ -78,7 +78,7 @@ def _retention(snapshot: HealthSnapshot, environment: Environment) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL if any(rule.age_days is not None for rule in perhaps) else State.WARNING,
-            seen=f"{told}. A lifecycle rule may delete what has to be kept for {wanted} days: "
+            seen=f"{told}. A lifecycle rule may delete what must be kept for {wanted} days: "
             + "; ".join(map(_in_words, perhaps)),
             remedy="do base backups or WAL fulfil that? All that barman writes has the bucket's default storage class. "
             "Narrow the rule, or lengthen it",
@@ -88,7 +88,7 @@ def _retention(snapshot: HealthSnapshot, environment: Environment) -> Check:
         return Check(
             name=name,
             state=State.WARNING,
-            seen=f"{told}, which is no retention policy that is known",
+            seen=f"{told}, which is not a known retention policy",
             remedy="write it as 30d, 4w or 1m",
             values=values,
         )
@@ -119,7 +119,7 @@ def _location(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"the bucket is in {bucket.location}, and has to be in {wanted}",
+            seen=f"the bucket is in {bucket.location}, and must be in {wanted}",
             remedy="a bucket cannot be moved: copy it (gcloud storage rsync), or correct health.bucketLocation",
         )
     return Check(name=name, state=State.OK, seen=bucket.location)
@@ -164,7 +164,7 @@ def _identity(snapshot: HealthSnapshot) -> Check:
             name=name,
             state=State.CRITICAL,
             seen=f"there is no service account {seen.account}, by which the bucket is reached",
-            remedy="CloudNativePG makes it anew: does the operator run?",
+            remedy="CloudNativePG recreates it: does the operator run?",
         )
     if not seen.google and serving.cluster.archiving.working is False:
         return Check(

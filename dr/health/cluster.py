@@ -40,7 +40,7 @@ def _cluster(snapshot: HealthSnapshot, environment: Environment) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"the Service {service} {points}, which is no Cluster of this namespace",
+            seen=f"the Service {service} {points}, which is not a Cluster of this namespace",
             remedy="python -m dr status shows where it should point; python -m dr switchover moves it",
         )
     if not cluster.healthy:
@@ -65,7 +65,7 @@ def _replication(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
             remedy=f"kubectl get pods -l cnpg.io/cluster={serving.cluster.name} -n {serving.cluster.namespace}",
         )
     if serving.instances == 1:
-        return Check(name=name, state=State.OK, seen="one instance, so no replica is wanted")
+        return Check(name=name, state=State.OK, seen="one instance, so no replica is expected")
     if isinstance(database, Unseen):
         return database.as_check(name)
     streaming = [replica for replica in database.replicas if replica.state == _STREAMING]
@@ -74,7 +74,7 @@ def _replication(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
             name=name,
             state=State.WARNING,
             seen=f"{len(streaming)} of {serving.instances - 1} replicas stream",
-            remedy=f"kubectl cnpg status {serving.cluster.name}; a replica that cannot catch up is made anew",
+            remedy=f"kubectl cnpg status {serving.cluster.name}; a replica that cannot catch up is recreated",
         )
     lag = max((replica.lag.total_seconds() for replica in streaming if replica.lag), default=0.0)
     state = graded(lag, settings.replication_lag_seconds)
@@ -92,7 +92,7 @@ def _volumes(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     if isinstance(seen, Unseen):
         return seen.as_check(name)
     if not seen:
-        return Check(name=name, state=State.UNKNOWN, seen="no instance told of its volumes", remedy="see the pods")
+        return Check(name=name, state=State.UNKNOWN, seen="no instance reported its volumes", remedy="see the pods")
     filled = {volume: _percent(volume, snapshot) for volume in seen}
     fullest = max(filled, key=filled.__getitem__)
     state = graded(filled[fullest], settings.volume_percent)
@@ -193,7 +193,7 @@ def _finding(manager: Manager, by_us: bool) -> tuple[State, str]:
     if manager.out_of_sync:
         return State.WARNING, f"{manager} differs from Git: {', '.join(manager.out_of_sync)}"
     if manager.paused:
-        who = "by an operation of this tool" if by_us else "by somebody, or it never synced by itself"
+        who = "by an operation of this tool" if by_us else "by somebody, or it never synced automatically"
         return State.WARNING, f"{manager} is paused {who}"
     if not manager.at_rest:
         return State.WARNING, f"{manager} is not in sync and healthy"

@@ -80,7 +80,7 @@ def _tell(error: DrError, *, as_json: bool) -> None:
 @click.option("--context", help="Must be the environment's own kubeconfig context; any other is refused.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; with --watch one a line.")
 @click.option("--prometheus", is_flag=True, help="Print Prometheus' text format.")
-@click.option("--verbose", "-v", is_flag=True, help="Tell of the checks that are ok, too.")
+@click.option("--verbose", "-v", is_flag=True, help="Show the checks that are ok, too.")
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C; ends with the last exit code.")
 @click.option(
     "--interval", default=60.0, type=click.FloatRange(min=1), show_default=True, help="With --watch: seconds."

@@ -1,4 +1,4 @@
-"""The whole health of an environment: every check, told in one order, and what they come to together. Pure."""
+"""The whole health of an environment: every check, in one order, and what they come to together. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

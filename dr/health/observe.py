@@ -60,7 +60,7 @@ def check(
     environment: Environment, session: Session | Unseen, *, journal: Path, clock: Callable[[], datetime]
 ) -> Health:
     """The health of ``environment``. Never raises AccessError: what cannot be seen is a finding, and so is a
-    ``session`` that could not be opened. Beside ``journal`` lie the reports to learn from.
+    ``session`` that could not be opened. Next to ``journal`` are the reports to learn from.
     """
     begun = time.monotonic()
     snapshot = observe(environment, session, journal=journal, clock=clock, until=begun + LOOK_SECONDS)
@@ -179,7 +179,7 @@ class Look(Generic[T]):
             self._fault.append(error)
 
     def result(self, until: float) -> T | Unseen:
-        """What was seen, or why not; ``until`` is a time of the monotonic clock. Raises what is no AccessError."""
+        """What was seen, or why not; ``until`` is a time of the monotonic clock. Raises what is not an AccessError."""
         self._thread.join(max(0.0, until - time.monotonic()))
         if self._fault:
             raise self._fault[0]
@@ -226,7 +226,7 @@ def read_bucket(place: BackupPlace) -> BucketFacts:
 
 def delete_rules(rules: Any) -> Iterator[DeleteRule]:
     """Those of a bucket's lifecycle rules that may delete what is current. All conditions of a rule have to hold
-    (https://cloud.google.com/storage/docs/lifecycle): what it asks for besides age and prefix is told with it.
+    (https://cloud.google.com/storage/docs/lifecycle): what it asks for besides age and prefix is shown with it.
     """
     for rule in rules:
         condition = {key: value for key, value in (rule.get("condition") or {}).items() if value not in (None, "ANY")}

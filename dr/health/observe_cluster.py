@@ -283,7 +283,7 @@ def _claims(api: KubernetesApi, cluster: ClusterSnapshot) -> dict[str, int]:
 
 
 _FOR_A_WHILE = timedelta(days=14)
-"""What lives no longer is made anew as a matter of course."""
+"""What lives no longer is renewed as a matter of course."""
 
 
 def own_ends(api: KubernetesApi) -> dict[str, datetime]:

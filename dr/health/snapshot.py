@@ -1,6 +1,6 @@
 """Everything a health check decides on, seen once, as one frozen value.
 
-Each part is looked at by itself, at the same time as the others; one that could not be looked at is :class:`Unseen`,
+Each part is looked at alone, at the same time as the others; one that could not be looked at is :class:`Unseen`,
 and the others are judged all the same.
 """
 
@@ -17,7 +17,7 @@ from dr.reports.rto import Coefficients
 from dr.run.record import Record
 
 _IN_TREE = "barmanObjectStore"
-"""The method of backups that a Cluster's status tells of by itself; the plugin's it does not (``cluster_types.go``)."""
+"""The method of backups that a Cluster's status reports; the plugin's it does not (``cluster_types.go``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +182,7 @@ class Program:
 
 @dataclass(frozen=True, kw_only=True)
 class Operators:
-    """What runs beside the database; None for what is not there."""
+    """What runs next to the database; None for what is not there."""
 
     operator: Program | None
     plugin: Program | None

@@ -47,7 +47,7 @@ def _version(text: str, now: datetime, settings: HealthSettings) -> Check:
         return Check(
             name=name,
             state=State.UNKNOWN,
-            seen=f"the operator's image does not tell its version{f': {text}' if text else ''}",
+            seen=f"the operator's image does not name its version{f': {text}' if text else ''}",
             remedy="use an image with a version as its tag, or acknowledge it: health.acknowledged",
         )
     end = end_of(version, settings.end_of_life)
@@ -124,7 +124,7 @@ def _plugin(snapshot: HealthSnapshot) -> Check:
             name=name,
             state=State.CRITICAL,
             seen=f"{serving.cluster.name} archives by it, and {seen.plugin_fault}",
-            remedy="install it, or bring its Deployment up, beside CloudNativePG's operator",
+            remedy="install it, or bring its Deployment up, next to CloudNativePG's operator",
         )
     if serving.cluster.store is None:
         return Check(

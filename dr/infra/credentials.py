@@ -1,7 +1,7 @@
 """The way into a GKE cluster without a key file, and the keys by which Argo CD reads the Git repository.
 
 The cluster's DNS endpoint has a certificate of Google's own, and lets in by IAM, from anywhere. The token lasts an
-hour, so whoever works for longer writes the file anew.
+hour, so longer work writes the file again.
 """
 
 import base64
@@ -83,7 +83,7 @@ def read_credentials(where: RepositoryCredentials | None) -> Mapping[str, str] |
     if not isinstance(found, dict) or not found or not all(isinstance(value, str) for value in found.values()):
         raise AccessError(
             "repository-credentials-wrong",
-            f"{place} is no mapping of texts",
+            f"{place} is not a mapping of texts",
             "write the keys of Argo CD's repository Secret, such as username: and password:, or sshPrivateKey:",
         )
     return {str(key): value for key, value in found.items()}

@@ -1,8 +1,8 @@
 """Google's APIs, as far as they say what there is, and what Google refuses while a platform is made.
 
-Whether something exists is the one thing that has to be right here: what is taken for gone is made anew. So "gone"
+Whether something exists is the one thing that must be right here: what is taken for gone is recreated. So "gone"
 needs two witnesses, the thing's own 404 and the list that would have it, answered in full and without it. An API that
-does not answer, or does not let us in, or answers only in part, is no witness.
+does not answer, or does not let us in, or answers only in part, does not count.
 
 The provider hands Google's errors on as text, and a rebuild meets the same handful of them: a quota, a zone without
 machines, an API that was never enabled, something that is there already, and, right after something was made, that it
@@ -44,7 +44,7 @@ _GOING = "STOPPING"
 
 
 class GoogleApi:
-    """One look at Google. What it was told is remembered, so that one policy is read once for all its members."""
+    """One look at Google. What it answered is remembered, so that one policy is read once for all its members."""
 
     def __init__(self) -> None:
         self._told: dict[tuple[Api, str], dict[str, Any] | None] = {}
@@ -177,7 +177,7 @@ def _error_in(answer: requests.Response) -> dict[str, Any] | None:
     try:
         document = answer.json()
     except ValueError:
-        return None if not answer.ok else {"message": "what answers is no JSON"}
+        return None if not answer.ok else {"message": "the answer is not valid JSON"}
     error = document.get("error") if isinstance(document, dict) else None
     return error if isinstance(error, dict) else None
 
@@ -262,7 +262,7 @@ _KINDS = (
             r"Cluster is (currently )?(running|being)",
             r"There is an operation on a peering in the (local or peer )?network",
         ),
-        cause="Google is still at work on the same thing",
+        cause="Google is still working on the same resource",
         remedy="wait for it (gcloud container operations list), then python -m dr resume",
         waits=True,
     ),
@@ -294,7 +294,7 @@ _KINDS = (
             r"rateLimitExceeded", r"Error 429", r"Error 50[0234]", r"backendError", r"Try again later", r"UNAVAILABLE"
         ),
         cause="Google's API is busy, or down for the moment",
-        remedy="python -m dr resume; if it goes on, python -m dr diagnose looks at the region",
+        remedy="python -m dr resume; if it lasts, python -m dr diagnose looks at the region",
         waits=True,
     ),
     _Kind(

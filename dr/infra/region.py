@@ -76,7 +76,7 @@ def region_warnings(bucket: BucketLocation, *, lost: str, wanted: str, state: st
     if wanted not in bucket.regions and not _within(bucket, wanted):
         yield f"{where}, not in {wanted}: every byte of the recovery crosses regions, which takes longer and costs."
     if state.startswith("gs://"):
-        yield f"Pulumi's state is in {state}: it has to be in another region than {lost}."
+        yield f"Pulumi's state is in {state}: it must be in another region than {lost}."
     yield f"When {lost} comes back, its platform is still there, and its writers run: keep them from it, or delete it."
 
 

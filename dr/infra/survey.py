@@ -2,7 +2,7 @@
 
 | | there | proven gone |
 |---|---|---|
-| held by the state | kept | dropped from the state, and made anew |
+| held by the state | kept | dropped from the state, and recreated |
 | not held | imported, unchanged | made |
 
 What cannot be proven is decided by nobody: an API that does not answer, or not us, says nothing about what is there. To
@@ -72,15 +72,15 @@ def check_proven(stack: str, sightings: Sequence[Sighting]) -> None:
 def reconcile(stack: str, sightings: Sequence[Sighting], held: Mapping[str, str]) -> Reconciliation:
     """What becomes of each resource, all of them proven. ``held`` is what the state holds, by URN.
 
-    Raises RefusedError where the state holds another thing than the one that was looked for: that one is gone is no
-    proof about the other, which would be forgotten, and go on running and costing.
+    Raises RefusedError where the state holds another thing than the one that was looked for: that one is gone
+    proves nothing about the other, which would be forgotten, and keep running and costing.
     """
     others = [
         Problem(
             code="state-holds-another",
             cause=f"stack {stack} holds {held[one.resource.urn(stack)]}, and its file names {one.resource.import_id}",
-            remedy="write the name that is there into the file; for a platform elsewhere there is --region; what shall "
-            "be given up is taken out of the state by hand (pulumi state delete)",
+            remedy="write the name that is there into the file; for a platform elsewhere use --region; to give a "
+            "resource up, remove it from the state by hand (pulumi state delete)",
         )
         for one in sightings
         if one.resource.urn(stack) in held and not one.resource.is_known_as(held[one.resource.urn(stack)])

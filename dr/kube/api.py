@@ -34,7 +34,7 @@ _VERSION: Mapping[str, type] = {"gitVersion": str}
 _DOCUMENT: Mapping[str, type] = {**_OBJECT, **_VERSION, "paths": dict, "openapi": str}
 """What an answer has at least one of; the last is of a document about the API itself."""
 _TEXTS = {"str", "file", None}
-"""What an answer is read as that is no object."""
+"""What an answer is read as that is not an object."""
 _SHOWN = 120
 _HELD_CERTIFICATE = {"client-certificate", "client-certificate-data"}
 
@@ -70,7 +70,7 @@ class KubernetesApi:
         return AccessError(
             "kubeconfig-unusable",
             f"the kubeconfig's context {self.context!r} cannot be used: {error}",
-            "log in again, or write the context anew (gcloud container clusters get-credentials)",
+            "log in again, or recreate the context (gcloud container clusters get-credentials)",
         )
 
     @property
@@ -129,7 +129,7 @@ class KubernetesApi:
 
     def ask(self, what: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Make a call of this connection, and explain its failure. ``what`` says what was wanted: "read the Service
-        x". Raises AccessError: ``answer-odd`` for what is no answer of an API server, as a proxy's page.
+        x". Raises AccessError: ``answer-odd`` for what does not come from an API server, as a proxy's page.
         """
         try:
             return _checked(call, _within(self._whole, lambda: call(*args, _request_timeout=self._seconds, **options)))
@@ -262,7 +262,7 @@ class _Client(client.ApiClient):  # type: ignore[misc] # the client has no types
 def _checked(call: Callable[..., Any], answer: Any) -> Any:
     """The answer, which has items where ``call`` asks for a list. Raises OddAnswerError."""
     if isinstance(answer, dict) and _lists(call) and not isinstance(answer.get("items"), list):
-        raise OddAnswerError(f"it is no list: {json.dumps(answer, default=str)[:_SHOWN]}")
+        raise OddAnswerError(f"it is not a list: {json.dumps(answer, default=str)[:_SHOWN]}")
     return answer
 
 
@@ -277,9 +277,9 @@ def _understood(data: str | bytes, wanted: Mapping[str, type]) -> Mapping[str, A
         found = json.loads(data)
     except ValueError:
         text = data.decode(errors="replace") if isinstance(data, bytes) else data
-        raise OddAnswerError(f"it is no JSON: {' '.join(text.split())[:_SHOWN]!r}") from None
+        raise OddAnswerError(f"it is not valid JSON: {' '.join(text.split())[:_SHOWN]!r}") from None
     if not isinstance(found, dict) or not any(isinstance(found.get(key), kind) for key, kind in wanted.items()):
-        raise OddAnswerError(f"it is no {'list' if wanted is _LIST else 'object'}: {json.dumps(found)[:_SHOWN]}")
+        raise OddAnswerError(f"it is not {'a list' if wanted is _LIST else 'an object'}: {json.dumps(found)[:_SHOWN]}")
     return found
 
 
@@ -323,7 +323,7 @@ def _files_with_context(file: str | None, context: str) -> str:
         raise AccessError(
             "kubeconfig-unusable",
             f"the kubeconfig {', '.join(found)} cannot be read: {error}",
-            "mend it or make a new one",
+            "fix it or make a new one",
         ) from error
     if context not in names:
         raise AccessError(

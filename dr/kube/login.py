@@ -1,6 +1,6 @@
 """The login program of a kubeconfig's user (``exec``), run with a limit of time, and its failure said.
 
-The official client waits for it for ever, and goes on as nobody when it fails: the API server then answers that
+The official client waits for it for ever, and continues as nobody when it fails: the API server then answers that
 ``system:anonymous`` may not do something, which is not what is wrong.
 """
 

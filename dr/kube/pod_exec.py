@@ -23,7 +23,7 @@ _NOT_RUNNING = re.compile(r"container not found \(|is in CONTAINER_EXITED state|
 """That a container is not running, in the words of the kubelet (``server.go``) and of containerd and CRI-O."""
 GONE = {"not-found", "container-not-running"}
 """The codes of a program that could not be run because its pod is gone, or its container is, by the node's own word.
-No other failure says anything about what runs there: a node that is cut off goes on serving its clients."""
+No other failure says anything about what runs there: a node that is cut off still serves its clients."""
 _CHUNK = 2**18
 """How much of a program's input goes into one message, in bytes: servers on the way have limits."""
 

@@ -11,7 +11,7 @@ from dr.cli.options import options
 @options("mark")
 @click.argument("name", required=False)
 @click.option("--list", "list_all", is_flag=True, help="List the restore points that were made so, newest last.")
-@click.option("--take-over", is_flag=True, help="Take the place of an operator that you know is dead.")
+@click.option("--take-over", is_flag=True, help="Take over the lock of a dead operator.")
 def command(
     name: str | None,
     list_all: bool,
@@ -21,7 +21,7 @@ def command(
     as_json: bool,
     take_over: bool,
 ) -> None:
-    """Make a named restore point before a risky change, and see that it can be gone back to.
+    """Make a named restore point before a risky change, and check that a recovery can reach it.
 
     It writes one record into the WAL of the Cluster that serves, and waits until that is archived. The command that
     comes back to it is printed.

@@ -20,7 +20,7 @@ LONGEST_NAME = 63
 
 @dataclass(frozen=True, kw_only=True)
 class Marks:
-    """The marks of an environment, oldest first, and the Cluster that recoveries come from by themselves."""
+    """The marks of an environment, oldest first, and the Cluster that recoveries come from by default."""
 
     environment: str
     serving: str
@@ -37,7 +37,7 @@ class Marks:
 
 
 def check_mark_name(name: str) -> None:
-    """Raise RequestError when ``name`` cannot be a restore point's, or cannot be gone back to."""
+    """Raise RequestError when ``name`` cannot be a restore point's, or cannot be a target."""
     if not name or len(name.encode()) > LONGEST_NAME or re.search(r"[\x00-\x1f\x7f]", name):
         raise RequestError(
             "mark-name-malformed",
@@ -58,7 +58,7 @@ def problems_of_mark(
     source: ClusterSnapshot | None,
     catalogue: Catalogue | None,
 ) -> Iterator[Problem]:
-    """What would keep a restore point ``name`` in the Cluster ``serving`` from being gone back to."""
+    """What would keep a restore point ``name`` in the Cluster ``serving`` from being a target."""
     used = next((mark for mark in marks if mark.name == name and mark.archived), None)
     if used is not None:
         yield Problem(
@@ -84,5 +84,5 @@ def problems_of_mark(
         yield Problem(
             code="archiving-failing",
             cause=f"WAL archiving of {source.name} fails: {source.archiving.message or 'no message'}",
-            remedy="mend it first (credentials, bucket): what is not archived cannot be gone back to",
+            remedy="fix it first (credentials, bucket): a recovery can only go back to what is archived",
         )

@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """Write the move from the in-tree object store to the Barman Cloud plugin, for a review.
 
-    An ObjectStore is declared beside the Cluster, which gets the plugin in place of barmanObjectStore, and its
+    An ObjectStore is declared next to the Cluster, which gets the plugin in place of barmanObjectStore, and its
     ScheduledBackups the plugin's method. The serverName stays, and so does the archive: the plugin reads and writes the
     same layout. Only a branch of the checkout is written; the cluster and the working tree are left alone.
     """

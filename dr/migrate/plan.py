@@ -1,7 +1,7 @@
 """From the in-tree object store to the Barman Cloud plugin, as a change of Git's manifests. Pure.
 
 CloudNativePG 1.31 is announced to drop ``barmanObjectStore``. The plugin reads and writes the same layout, so with the
-same serverName the archive goes on; what has to change is the manifests, all of them in one commit: the webhook takes
+same serverName the archive continues; what must change is the manifests, all of them in one commit: the webhook takes
 no Cluster with both (CloudNativePG's ``cluster_webhook.go``; the plugin's documentation, "Migrating").
 """
 
@@ -46,7 +46,7 @@ class PluginMigration:
         return (
             f"{self.cluster} of {environment} archives by the Barman Cloud plugin\n\n"
             "CloudNativePG 1.31 is announced to drop its in-tree object store. The serverName stays, so the archive\n"
-            f"goes on where it is.\n\n{changes}\n"
+            f"stays where it is.\n\n{changes}\n"
         )
 
 
@@ -214,13 +214,13 @@ def _kustomizations(
 def _checks(value: Mapping[str, Any], namespace: str, environment: str) -> Iterator[str]:
     name, spec = name_of(value), value["spec"]
     yield (
-        "before merging: the Barman Cloud plugin runs beside CloudNativePG's operator (kubectl get service -A -l "
+        "before merging: the Barman Cloud plugin runs next to CloudNativePG's operator (kubectl get service -A -l "
         f"cnpg.io/pluginName={BARMAN_PLUGIN})"
     )
     yield (
         "before merging: the whole change goes in one sync, as CloudNativePG refuses a Cluster with both; and its pods "
         "are restarted for it, the primary too: choose a quiet hour. While clients stay connected to the primary that "
-        "takes up to smartShutdownTimeout and more, in which it lets nobody new in: "
+        "takes up to smartShutdownTimeout and more, in which it accepts no new connections: "
         f"{spec.get('smartShutdownTimeout', _SMART_SHUTDOWN_SECONDS)} s here"
     )
     if spec.get("envFrom"):
@@ -239,6 +239,6 @@ def _checks(value: Mapping[str, Any], namespace: str, environment: str) -> Itera
         f"python -m dr window --env {environment}"
     )
     yield (
-        "after it: what watches firstRecoverabilityPoint or lastSuccessfulBackup of the Cluster's status has to watch "
+        "after it: what watches firstRecoverabilityPoint or lastSuccessfulBackup of the Cluster's status must watch "
         f"the ObjectStore's: .status.serverRecoveryWindow.{_server_name(value)}"
     )

@@ -45,7 +45,7 @@ def write_migration(
             [
                 Problem(
                     code="checkout-of-another-repository",
-                    cause=f"{checkout.root} is no checkout of {repository}",
+                    cause=f"{checkout.root} is not a checkout of {repository}",
                     remedy="give one that is, with --checkout",
                 )
             ]
@@ -69,7 +69,7 @@ def write_migration(
 
 def _refuse(environment: str, record: Record | None, cluster: str) -> None:
     """Not in the middle of an incident: Git declares another Cluster then, or is about to."""
-    status = f"python -m dr status --env {environment} tells the command that goes on"
+    status = f"python -m dr status --env {environment} shows the command to continue"
     problems = []
     if record and record.unfinished:
         problems.append(

@@ -32,7 +32,7 @@ FROM pg_stat_activity
 WHERE backend_type NOT IN ({", ".join(f"'{kind}'" for kind in _OWN)})
   AND NOT (backend_type = 'client backend' AND client_addr IS NULL AND usename = 'postgres')
 GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5) AS found"""  # noqa: S608 - all of it is ours
-"""Asks for all that are connected or work by themselves, but for the instance manager and this tool."""
+"""Asks for all that are connected or work in the background, but for the instance manager and this tool."""
 _CLIENT = "client backend"
 
 

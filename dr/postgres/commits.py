@@ -35,7 +35,7 @@ TZ=UTC pg_waldump -r Transaction -p . "$first" "$current" 2>/dev/null | awk -v s
 def commits_after(api: KubernetesApi, *, namespace: str, pod: str, since: datetime) -> LaterCommits | None:
     """The transactions committed on the primary ``pod`` after ``since``, or None when they cannot be counted.
 
-    Not knowing is no reason not to recover, so no error is raised.
+    Not knowing must not stop a recovery, so no error is raised.
     """
     try:
         psql = Psql(api, namespace=namespace, pod=pod, database="postgres")

@@ -64,7 +64,7 @@ def stamp(target: TimeTarget) -> str:
 
 
 def recovered_as(table: TableName, target: TimeTarget) -> TableName:
-    """What the table as it was at ``target`` is called beside the present one."""
+    """What the table as it was at ``target`` is called next to the present one."""
     return TableName(table.schema, suffixed(table.table, f"_recovered_{stamp(target)}"))
 
 

@@ -17,9 +17,7 @@ _FORMATS = ("text", "markdown", "json")
 
 
 @options("preview")
-@click.option(
-    "--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True, help="How to tell it."
-)
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True, help="Output format.")
 @click.option("--limit", type=int, default=65_536, show_default=True, help="The most characters of the Markdown.")
 @click.option(
     "--of",

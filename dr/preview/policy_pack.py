@@ -2,8 +2,8 @@
 
 The pack is started by Pulumi for each preview and each update, with the stack's configuration.
 
-Pulumi shows a policy pack what is declared, one resource after the other, and never what goes. With the state beside it
-both can be told. Whether a change replaces a resource is the provider's word, which is not known here: it is taken from
+Pulumi shows a policy pack what is declared, one resource after the other, and never what goes. With the state as well
+both are known. Whether a change replaces a resource is the provider's word, which is not known here: it is taken from
 what names a thing, for the types that the guard knows.
 """
 
@@ -39,7 +39,7 @@ class PackGuard:
         self._stack = ""
 
     def of_resource(self, urn: str, kind: str, inputs: Mapping[str, Any]) -> list[str]:
-        """What speaks against creating or changing one resource, in words."""
+        """Which rules forbid creating or changing one resource, in words."""
         self._stack = _stack_of(urn)
         if kind == STACK_TYPE or kind.startswith(PROVIDER_PREFIX):
             return []
@@ -47,7 +47,7 @@ class PackGuard:
         return [] if change.op is Op.KEEP else self._judged(Changes(stack=self._stack, items=(change,)))
 
     def of_stack(self, declared: Collection[str]) -> list[str]:
-        """What speaks against what goes, once all that is ``declared`` is known, in words."""
+        """Which rules forbid what goes, once all that is ``declared`` is known, in words."""
         self._stack = _stack_of(next(iter(declared)))
         return self._judged(going(self._stack, self._state, declared))
 

@@ -24,7 +24,7 @@ _VERBS = {
     Op.UPDATE: "changed",
     Op.REPLACE: "replaced",
     Op.DELETE: "deleted",
-    Op.FORGET: "let go of, and stays as it is",
+    Op.FORGET: "removed from the state, not deleted",
     Op.READ: "read",
     Op.KEEP: "kept",
 }
@@ -33,7 +33,7 @@ _NOTHING, _CHANGE, _DANGER = 0, 2, 3
 
 @dataclass(frozen=True, kw_only=True)
 class PreviewReport:
-    """What came of a preview. ``dangers`` are those that nobody has taken upon themselves, ``overridden`` the others in
+    """What came of a preview. ``dangers`` are those that are not overridden, ``overridden`` the others in
     words; ``asked`` is what the configuration asks for; ``seconds`` are those that a recovery took last, None before
     the first; ``limit`` is the longest it may take.
     """
@@ -87,7 +87,7 @@ class PreviewReport:
 
     @property
     def manifests(self) -> tuple[Mapping[str, Any], ...]:
-        """The custom resources as they would be declared, for whoever checks them against their schemas."""
+        """The custom resources as they would be declared, to be checked against their schemas."""
         declared = (change.after for change in self.changes.items if change.type == CLUSTER and change.changes)
         return tuple(manifest for manifest in declared if manifest is not None)
 

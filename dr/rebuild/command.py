@@ -28,7 +28,7 @@ def command(
     confirmed: str | None,
     take_over: bool,
 ) -> None:
-    """Build the platform anew from what survives, and recover the database into it.
+    """Rebuild the platform from what survives, and recover the database into it.
 
     Bucket and identity are adopted, network and cluster made where they are gone, Argo CD brings what Git declares, the
     database is recovered from its archive unless it is there already, and the traffic is moved to it. What is there is

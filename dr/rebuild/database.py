@@ -1,7 +1,7 @@
 """The database of a rebuilt platform: what Git brought up, whether it is the lost one, and what to recover it from.
 
-A Cluster that is bootstrapped anew under the old name archives to the old name's folder. CloudNativePG refuses that by
-itself: such a Cluster is healthy and archives nothing ("Expected empty archive"), so that no base backup of it can be
+A Cluster that is bootstrapped again under the old name archives to the old name's folder. CloudNativePG refuses
+that: such a Cluster is healthy and archives nothing ("Expected empty archive"), so that no base backup of it can be
 taken either. Unless its manifest says ``skipEmptyWalArchiveCheck``: then it would write over the very segments that the
 lost database is to be recovered from, and so it is fenced the moment it is seen.
 
@@ -141,7 +141,7 @@ def _declared(session: Session) -> str:
 
 
 def _missing_around(session: Session, cluster: ClusterSnapshot | None) -> str:
-    """What a recovery needs beside the Cluster, and Argo CD has not brought yet."""
+    """What a recovery needs besides the Cluster, and Argo CD has not brought yet."""
     environment, api = session.environment, session.api
     if workloads.external_name(api, environment.namespace, environment.service) is None:
         return f"the Service {environment.service}"

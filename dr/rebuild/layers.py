@@ -1,7 +1,7 @@
 """The stacks of a rebuild: looked at first, judged, brought up, and again where Google only needs time.
 
 No stack goes up unseen. What a preview says is judged by the same guard as everywhere, and a preview that changes
-nothing is the end of it. What Google refuses is recognised; what passes by itself is waited for here, longer each time.
+nothing is the end of it. What Google refuses is recognised; what passes is waited for here, longer each time.
 """
 
 import os
@@ -58,12 +58,12 @@ class Layer(Protocol):
         """The end of ``up``. Raises EngineError when it failed."""
 
     def interrupt(self) -> None:
-        """Stop the engine, gracefully first. Whoever started ``up`` never leaves it behind."""
+        """Stop the engine, gracefully first. The caller of ``up`` never leaves it behind."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """Who waits, and what they are told: ``stop`` ends it, ``say`` tells what is going on, once a second."""
+    """Who waits, and what they see: ``stop`` ends it, ``say`` tells what is going on, once a second."""
 
     stop: Event
     say: Callable[[str], None]
@@ -73,7 +73,7 @@ def bring_up(layer: Layer, seen: Seen, watch: Watch) -> str:
     """Bring ``layer`` up, and say what was done. ``seen`` is what the guard has to know.
 
     Raises RefusedError when the guard does not allow it, EngineError with the cause that was recognised, and
-    InterruptedOperationError when told to stop.
+    InterruptedOperationError when stopped.
     """
     try:
         for tried, pause in enumerate((*_WAITS, None), start=1):
@@ -97,7 +97,7 @@ def _once(layer: Layer, seen: Seen, watch: Watch) -> str:
     changes = layer.look()
     if changes.faults:
         raise EngineError(
-            "engine-failed", f"the preview of the {layer.title} fails: {' / '.join(changes.faults)}", "mend the cause"
+            "engine-failed", f"the preview of the {layer.title} fails: {' / '.join(changes.faults)}", "fix the cause"
         )
     if found := dangers(changes, seen):
         raise RefusedError([barred(one) for one in found])
@@ -107,7 +107,7 @@ def _once(layer: Layer, seen: Seen, watch: Watch) -> str:
     layer.up()
     while layer.running:
         if watch.stop.wait(_LOOK_SECONDS):
-            raise InterruptedOperationError("interrupted", f"stopped while the {layer.title} came up", "go on")
+            raise InterruptedOperationError("interrupted", f"stopped while the {layer.title} came up", "continue")
         watch.say(told(changes))
     layer.result()
     return told(changes)
@@ -117,12 +117,12 @@ def told(changes: Changes) -> str:
     """What a preview would do, in a few words: counts, and the names of the first few."""
     parts = []
     for op, word in (
-        (Op.IMPORT, "adopts"),
-        (Op.CREATE, "makes"),
-        (Op.UPDATE, "changes"),
+        (Op.IMPORT, "imports"),
+        (Op.CREATE, "creates"),
+        (Op.UPDATE, "updates"),
         (Op.REPLACE, "replaces"),
         (Op.DELETE, "deletes"),
-        (Op.FORGET, "lets go of"),
+        (Op.FORGET, "forgets"),
     ):
         names = [change.name for change in changes.of(op) if not _groups(change)]
         if names:
@@ -147,7 +147,7 @@ def _explained(layer: Layer, fault: CloudFault) -> EngineError:
 
 def _wait(watch: Watch, seconds: float) -> None:
     if watch.stop.wait(seconds):
-        raise InterruptedOperationError("interrupted", "stopped while waiting for Google", "go on")
+        raise InterruptedOperationError("interrupted", "stopped while waiting for Google", "continue")
 
 
 _STAYS_WELL_SECONDS = 60.0
@@ -157,7 +157,7 @@ S = TypeVar("S", bound=BackgroundStack)
 
 
 class _StackLayer(Generic[S]):
-    """What the layers have in common. ``make`` gives the stack, anew for each try: one that has failed has failed."""
+    """What the layers have in common. ``make`` gives the stack, again for each try: one that has failed has failed."""
 
     def __init__(self, title: str, make: Callable[[], S]) -> None:
         self.title = title
@@ -193,7 +193,7 @@ class _StackLayer(Generic[S]):
 
 
 class InfrastructureLayer(_StackLayer[InfrastructureStack]):
-    """The durable or the platform stack: what exists is adopted unchanged, what is gone is made anew."""
+    """The durable or the platform stack: what exists is adopted unchanged, what is gone is recreated."""
 
     def __init__(self, part: Part, installed: Installation) -> None:
         super().__init__(f"{part.holds} stack", lambda: InfrastructureStack(part, installed))
@@ -263,8 +263,8 @@ class Layers:
 class RebuildContext:
     """One full rebuild of one environment.
 
-    ``connect`` writes the credentials of the cluster that the platform stack holds and returns a session on it, anew at
-    each call, as they do not last for ever; ``inner`` makes what an operation inside this one works with on such a
+    ``connect`` writes the credentials of the cluster that the platform stack holds and returns a session on it, again
+    at each call, as they do not last for ever; ``inner`` makes what an operation inside this one works with on such a
     session, given its name; ``known`` are the last answers to the verification's questions; ``moved`` is the platform
     as it is in another region, where one was asked for.
     """

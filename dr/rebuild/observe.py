@@ -1,6 +1,6 @@
 """Looking at what a rebuild decides on: what survives of the database, what is there of the platform. Changes nothing.
 
-Everything may be down; what cannot be looked at is told, and stops a rebuild only where going on would be a guess.
+Everything may be down; what cannot be looked at is shown, and stops a rebuild only where going on would be a guess.
 """
 
 from collections.abc import Iterator, Mapping
@@ -129,7 +129,7 @@ def _looked(opened: OpenArchive, source: Survivor) -> OpenArchive:
 
 
 def _passed_over(found: tuple[Archive, ...]) -> Iterator[str]:
-    """The archives that have base backups and are no survivors all the same."""
+    """The archives that have base backups and are not survivors all the same."""
     usable = {one.server_name for one in survivors(found)}
     for archive in found:
         if archive.backups and archive.server_name not in usable:
@@ -139,8 +139,8 @@ def _passed_over(found: tuple[Archive, ...]) -> Iterator[str]:
 def _argocd(layers: Layers, *, answers: bool) -> str:
     namespace, name = layers.root
     if layers.argocd is None:
-        return f"no stack is configured: the Application {namespace}/{name} has to be there"
-    return f"the Application {namespace}/{name}, {'where it is missing' if answers else 'made anew'}"
+        return f"no stack is configured: the Application {namespace}/{name} must be there"
+    return f"the Application {namespace}/{name}, {'where it is missing' if answers else 'recreated'}"
 
 
 _CRD = "clusters.postgresql.cnpg.io"

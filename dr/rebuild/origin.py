@@ -3,7 +3,7 @@
 A Cluster whose manifest says ``initdb`` comes up healthy and empty, under the name of the one that was lost. Everything
 about it looks right, an application's own check perhaps too. PostgreSQL gives each database a system identifier when it
 is made (``initdb``), and a restored one keeps it. But so does every copy of it, however old: one that was recovered to
-an earlier time, or from an older archive, is told by its timelines and its position in the WAL. The rest is evidence
+an earlier time, or from an older archive, is known by its timelines and its position in the WAL. The rest is evidence
 for people.
 """
 

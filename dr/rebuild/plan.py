@@ -1,4 +1,4 @@
-"""A full rebuild, decided: what survives, what is made anew. Pure.
+"""A full rebuild, decided: what survives, what is recreated. Pure.
 
 Each step looks before it acts, so that the same command is the first run, the resumed one, and the one that finds
 nothing to do.
@@ -32,7 +32,7 @@ class RebuildRequest:
     durable: str = ""
 
     def command(self, environment: Environment) -> str:
-        """The command line that asks for this again: it is the one to go on with, too."""
+        """The command line that asks for this again: it is the one to continue with, too."""
         parts = [f"python -m dr {OPERATION}", "--env", environment.name]
         parts += ["--region", self.region] if self.region else []
         parts += ["--zone", self.zone] if self.zone else []

@@ -33,7 +33,7 @@ class RebuildReport(Course):
         name = self.environment.name
         stack = PurePath(self.stack_file).stem.removeprefix("Pulumi.")
         lines = [
-            f"copy {self.stack_file} beside Pulumi.{name}.yaml",
+            f"copy {self.stack_file} next to Pulumi.{name}.yaml",
             f"Pulumi.{name}.yaml: infrastructure.platform: {stack}",
         ]
         if durable := self.decision.request.durable:

@@ -1,7 +1,7 @@
 """A full rebuild: from a bucket with backups to an application that answers, whatever is left of the rest.
 
-Each step looks before it acts. So a second run finds nothing to do, and one that is resumed goes on where the first
-stopped. Recovery and switchover are the very operations that are run by themselves on another day.
+Each step looks before it acts. So a second run finds nothing to do, and one that is resumed continues where the first
+stopped. Recovery and switchover are the very operations that are run alone on another day.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Putting together what a full rebuild needs: the stacks, its journal beside their state, the way to the cluster."""
+"""Putting together what a full rebuild needs: the stacks, its journal next to their state, the way to the cluster."""
 
 import os
 from dataclasses import dataclass

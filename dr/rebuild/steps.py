@@ -64,7 +64,7 @@ class Rebuilding(Operation):
         return self.stage.connect()
 
     def tools_of(self, session: Session, operation: str) -> Tools:
-        """What an operation inside this one works with; what it tells is told as this one's progress."""
+        """What an operation inside this one works with; what it reports is shown as this one's progress."""
         stack, journal = self.stage.inner(session, operation)
         return Tools(session=session, stack=stack, journal=journal, reporter=Inside(self.told))
 
@@ -101,7 +101,7 @@ class BringDurable(RebuildStep):
     done_when = "Pulumi has nothing left to change"
 
     def detail(self) -> str:
-        return "bucket and backup account: what exists is adopted, never made anew"
+        return "bucket and backup account: what exists is adopted, never recreated"
 
     def run(self) -> str:
         return bring_up(self.op.stage.layers.durable, Seen(), self.op.watch)
@@ -191,7 +191,7 @@ class AwaitOperator(RebuildStep):
                 raise RecoveryError(
                     "operator-missing",
                     f"{missing} is not there {_OPERATOR_SECONDS} s after Argo CD: {'; '.join(faults) or told}",
-                    "mend what Argo CD says (kubectl get applications -A), then python -m dr resume",
+                    "fix what Argo CD reports (kubectl get applications -A), then python -m dr resume",
                 )
             if self.op.stage.stop.wait(1):
                 break
@@ -240,7 +240,7 @@ class Recover(RebuildStep):
         return f"{decided.cluster.name} from {self.op.source.server_name} in {report.seconds:.1f} s"
 
     def _check_base(self, base: BaseBackup) -> None:
-        """See that the base backup is the lost database's, and not one that a fresh Cluster has put beside it. Raises
+        """See that the base backup is the lost database's, and not one that a fresh Cluster has put next to it. Raises
         VerificationError ``archive-written``.
         """
         ours = {backup.system_id for backup in self.op.source.archive.backups} - {""}

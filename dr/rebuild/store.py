@@ -3,7 +3,7 @@
 A rebuild makes the very cluster that everything else is remembered in. So its journal and the lock that keeps a second
 operator out lie where the state of its stacks lies, which has to survive anyway.
 
-A bucket compares generations by itself. A folder cannot compare and replace in one go, so a lock is held meanwhile;
+A bucket compares generations on its own. A folder cannot compare and replace in one go, so a lock is held meanwhile;
 that keeps apart the processes of one machine, which is all that a folder is good for.
 """
 
@@ -58,7 +58,7 @@ class RebuildRecords:
             raise AccessError(
                 "journal-changed",
                 f"{self.where} was changed by another run meanwhile",
-                "see who else is at work, and repeat the command",
+                "see who else is working on it, and repeat the command",
             )
         return after
 
@@ -224,5 +224,5 @@ def _explained(path: Path) -> Iterator[None]:
         raise AccessError(
             "journal-unusable",
             f"{path} cannot be read or written: {error.strerror or error}",
-            "make room, or mend its permissions; it is where a rebuild is remembered",
+            "make room, or fix its permissions; a rebuild's journal is kept there",
         ) from error

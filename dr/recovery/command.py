@@ -25,7 +25,9 @@ def recovery_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--switchover", is_flag=True, help="Move the traffic there afterwards: it is planned and asked for in turn."
         ),
-        click.option("--continue", "go_on", is_flag=True, help="Go on with a recovered Cluster that is there already."),
+        click.option(
+            "--continue", "go_on", is_flag=True, help="Continue with a recovered Cluster that exists already."
+        ),
         click.option(
             "--recovered-name",
             help="The recovered Cluster's name.  [default: recoveredCluster; with a number after a switchover]",
@@ -33,7 +35,7 @@ def recovery_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--source-manifest",
             type=click.Path(exists=True, dir_okay=False),
-            help="The source's manifest, from Git, where the Cluster is gone.  [default: the copy beside its backups]",
+            help="The source's manifest, from Git, where the Cluster is gone.  [default: the copy next to its backups]",
         ),
         click.option(
             "--snapshot",
@@ -138,8 +140,8 @@ def _recovered_only(told: dict[str, Any], environment: str) -> "Stopped":
 @click.option(
     "--exclusive", is_flag=True, help="Without the transaction at the target itself, which is kept otherwise."
 )
-@click.option("--expect-table", metavar="TABLE", help="Verification is to see that this table is there.")
-@click.option("--skip-seal", is_flag=True, help="Do not archive the newest WAL first: the target is surely archived.")
+@click.option("--expect-table", metavar="TABLE", help="Fail verification if this table is missing.")
+@click.option("--skip-seal", is_flag=True, help="Do not archive the newest WAL first: the target is already archived.")
 @recovery_options
 def pitr(
     target_time: str | None,

@@ -156,7 +156,7 @@ class ClockAsked:
 
 
 def ask_clock(session: Session, source: ClusterSnapshot | None) -> ClockAsked:
-    """Ask the source's primary. A dead one is no reason not to recover; one that could not be asked may be alive.
+    """Ask the source's primary. A dead one does not stop a recovery; one that could not be asked may be alive.
 
     Raises AccessError ``forbidden`` or ``token-expired``: this would be met again by every step that asks a database.
     """
@@ -183,7 +183,9 @@ def read_manifest(file: str, *, name: str, namespace: str) -> StandIn:
     try:
         documents = [found for found in yaml.safe_load_all(Path(file).read_text(encoding="utf-8")) if found]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RequestError("source-manifest-wrong", f"{file} cannot be read: {error}", "mend it; it is YAML") from error
+        raise RequestError(
+            "source-manifest-wrong", f"{file} cannot be read: {error}", "correct it; it is YAML"
+        ) from error
     clusters = [found for found in documents if isinstance(found, dict) and found.get("kind") == "Cluster"]
     of_that_name = (found for found in clusters if (found.get("metadata") or {}).get("name") == name)
     return from_manifest(

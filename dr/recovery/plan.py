@@ -197,11 +197,11 @@ def _outside_warnings(request: RecoveryRequest, outside: Outside | None) -> Iter
     if outside.subscriptions and request.target is not None:
         yield (
             f"Subscriptions ({', '.join(outside.subscriptions)}): what their publishers have sent after the target "
-            "does not come again by itself."
+            "is not sent again."
         )
     if outside.slots:
         yield (
-            f"Logical replication slots are in no base backup: {', '.join(outside.slots)} have to be made again after "
+            f"Logical replication slots are in no base backup: {', '.join(outside.slots)} must be recreated after "
             "the switchover, and their consumers synchronised."
         )
     if outside.prepared:
@@ -229,7 +229,7 @@ def _warnings(
     segments: int,
 ) -> Iterator[str]:
     if situation.recovered is not None:
-        yield f"Going on with the Cluster {situation.recovered.name}, which is there already."
+        yield f"Continuing with the Cluster {situation.recovered.name}, which is there already."
     yield from seal_warning(situation, request.target, seal=request.seal)
     yield from _client_warning(request, situation)
     yield from _outside_warnings(request, situation.outside)

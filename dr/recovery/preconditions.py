@@ -22,7 +22,7 @@ from dr.traffic.writer_steps import problems_around
 
 
 def preconditions(environment: Environment, request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
-    """Every precondition that does not hold, in the order in which they are worth mending."""
+    """Every precondition that does not hold, in the order in which they are worth fixing."""
     yield from problems_around(environment, situation.external_name, situation.workloads)
     source, name = situation.source, request.recovered_name
     if source is None:
@@ -66,7 +66,7 @@ def _problems_of_source(
         yield Problem(
             code="archiving-failing",
             cause=f"WAL archiving of {source.name} fails: {source.archiving.message or 'no message'}",
-            remedy="mend it first (credentials, bucket), or add --skip-seal if the target is surely archived",
+            remedy="fix it first (credentials, bucket), or add --skip-seal if the target is already archived",
         )
     if not situation.app_secret_exists:
         yield Problem(
@@ -86,7 +86,7 @@ def _problems_of_source(
         yield Problem(
             code="secret-missing",
             cause=f"there is no Secret {source.namespace}/{secret}, which {source.name} names",
-            remedy="restore it: Secrets are no part of a backup",
+            remedy="restore it: a backup holds no Secrets",
         )
     for storage_class in situation.missing_storage_classes:
         yield Problem(
@@ -129,7 +129,8 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
             code="target-after-database-clock",
             cause=f"the target {request.target} is later than the database's own clock, "
             f"{exact_moment_of(situation.database_time)}",
-            remedy="wait until the database's clock has passed it, or give an earlier target; then mend the clocks",
+            remedy="wait until the database's clock has passed it, or give an earlier target; then fix clock "
+            "synchronisation (NTP)",
         )
 
 
@@ -176,17 +177,17 @@ def _problems_of_existing(
         yield Problem(
             code="recovered-exists",
             cause=f"there is a Cluster {existing.name} already, and this tool did not make it ({existing.phase})",
-            remedy=f"recover beside it: {beside}",
+            remedy=f"recover under another name: {beside}",
         )
     elif made_for != written(request.target):
         yield Problem(
             code="recovered-exists",
             cause=f"there is a Cluster {existing.name} already, with another target, {made_for} ({existing.phase})",
-            remedy=f"recover beside it: {beside}",
+            remedy=f"recover under another name: {beside}",
         )
     elif not request.go_on:
         yield Problem(
             code="recovered-exists",
             cause=f"there is a Cluster {existing.name} already, recovered to this very target ({existing.phase})",
-            remedy=f"go on with it: --continue; or recover beside it: {beside}",
+            remedy=f"continue with it: --continue; or recover under another name: {beside}",
         )

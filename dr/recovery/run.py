@@ -1,4 +1,4 @@
-"""Point-in-time recovery: a new Cluster beside the broken one, with the data as it was at the target.
+"""Point-in-time recovery: a new Cluster next to the broken one, with the data as it was at the target.
 
 The source is never touched, but for one harmless commit that seals its WAL. Traffic is not moved here.
 """
@@ -114,7 +114,7 @@ class Recovery(Recovering):
             tools.reporter,
             self.watch,
             what="the Cluster",
-            at_limit="see what it waits for; timeouts.recoveryMinutes is the limit, --continue goes on",
+            at_limit="see what it waits for; timeouts.recoveryMinutes is the limit, --continue continues",
             evidence=tools.evidence,
         )
 

@@ -1,7 +1,7 @@
 """The scratch Cluster: recovered, watched while it is, and deleted.
 
 The watch and the fold over it are those of any recovery; only nobody but CloudNativePG has a hand in it, as no Pulumi
-runs beside.
+runs as well.
 """
 
 from collections.abc import Callable, Mapping
@@ -88,7 +88,7 @@ class Scratch:
                 self._reporter,
                 watch,
                 what="the scratch Cluster",
-                at_limit="see what it waits for; repeat the command to go on",
+                at_limit="see what it waits for; repeat the command to continue",
                 remedies=_OTHER_REMEDIES,
                 evidence=self._evidence,
             )

@@ -9,7 +9,7 @@ from dr.run.session import Session
 
 
 def seal_source(session: Session, reporter: Reporter, source: ClusterSnapshot) -> Sealed:
-    """As :func:`seal_wal`. A failure says what goes on without it: a person decides that, not a time limit.
+    """As :func:`seal_wal`. A failure says what works without it: a person decides that, not a time limit.
 
     Raises what it raises.
     """

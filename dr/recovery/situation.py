@@ -57,7 +57,7 @@ class Situation:
     ``later`` are the transactions committed after the target, None when unknown;
     ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first;
     ``service_labels`` are those of the environment's Service;
-    ``self_starters`` is what would write, or wake writers, by itself; ``clients`` are those connected to the source
+    ``self_starters`` is what would write, or wake writers, automatically; ``clients`` are those connected to the source
     whom no step stops, and ``outside`` is what acts on the outside in it, each None where that could not be asked;
     ``archive`` is all that the bucket holds of the source; ``snapshots`` are its backups by volume snapshots, oldest
     first, None where the cluster knows none such.
@@ -98,7 +98,7 @@ class RecoveryRequest:
     ``go_on`` agrees to continue with a recovered Cluster that is there already; ``stand_in`` is what the source is
     known by where it is gone; ``expects`` is a table that has to be there afterwards; ``drop`` is what the target was
     found by, None where it was given; ``switchover`` moves the traffic afterwards, by an operation of its own;
-    ``snapshot`` says whether to begin from volume snapshots, and from which; ``insists`` takes it upon itself that the
+    ``snapshot`` says whether to begin from volume snapshots, and from which; ``insists`` accepts that the
     target may lie behind what is archived, and the end of the WAL before what was; ``trial`` is a drill, which nobody
     needs to insist on.
     """
@@ -224,7 +224,7 @@ def problems_of_snapshot(target: RecoveryTarget | None, wanted: str, situation: 
         other = f"--snapshot {shlex.quote(others[-1])} would do; or " if others else ""
         yield Problem(
             code="snapshot-not-usable",
-            cause=f"volume snapshot {known[-1].name} cannot be begun from: {faults[known[-1].name]}",
+            cause=f"volume snapshot {known[-1].name} is not usable: {faults[known[-1].name]}",
             remedy=f"{other}leave --snapshot out: the best that can be used is taken",
         )
 

@@ -103,7 +103,7 @@ class Remember(StepOf[Recovering]):
         return ", ".join(f"{name} {op.record.replicas.get(name, count)}" for name, count in counts.items())
 
     def _keep_copy(self) -> None:
-        """Keep how the source runs beside its backups. Who may only read the bucket can recover all the same."""
+        """Keep how the source runs next to its backups. Who may only read the bucket can recover all the same."""
         source = self.op.decision.source
         if source.uid:
             with suppress(AccessError):
@@ -275,7 +275,7 @@ class Verify(StepOf[Recovering]):
         return [f"{source.name} has {found} since"] if found.count or not found.complete else []
 
     def _tell_of(self, psql: Psql, pod: str) -> None:
-        """What the report has beside the findings."""
+        """What the report has besides the findings."""
         op, decision, evidence = self.op, self.op.decision, self.op.tools.evidence
         last = op.wait.progress.last_commit
         evidence.found_all((finding.name, finding.value, finding.passed) for finding in op.findings)
@@ -290,7 +290,7 @@ class Verify(StepOf[Recovering]):
         op.versions = lambda: read_versions(op.session.api, psql, namespace=decision.cluster.namespace, pod=pod)
 
     def _ask_database(self, psql: Psql) -> list[Finding]:
-        """The answers of the database, whose pod may be lost just when it is healthy: CloudNativePG makes it anew."""
+        """The answers of the database, whose pod may be lost just when it is healthy: CloudNativePG recreates it."""
         deadline = time.monotonic() + _LOST_SECONDS
         while True:
             try:

@@ -90,7 +90,8 @@ def verify_last_commit(
     last_commit: datetime | None, target: RecoveryTarget | None, expected: datetime | None = None
 ) -> Finding:
     """Whether the last transaction that PostgreSQL replayed lies at or before the target, or before it if exclusive;
-    for a target that is no time, whether it is that of ``expected``. Another one may have been rolled back since that.
+    for a target that is not a time, whether it is that of ``expected``. Another one may have been rolled back since
+    that.
 
     PostgreSQL logs its time at the end of recovery, and nothing when it replayed no transaction at all.
     """
@@ -110,7 +111,7 @@ def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | Non
     """Whether the recovery ended where it had to, by the new timeline's own history: at or behind ``promise``, and
     because of ``target`` if there is one. ``psql`` speaks to the recovered primary.
 
-    What cannot be read did not pass. A promise that is not known cannot be judged by, which is told.
+    What cannot be read did not pass. A promise that is not known cannot be judged by, which is shown.
     """
     name = "end of the WAL" if target is None else "stopped at the target"
     try:
@@ -125,7 +126,7 @@ def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | Non
     if promise and (not ends or ends[0].lsn < promise.lsn):
         reached = ends[0] if ends else history[-1]
         short = f" ({promise.lsn - reached.lsn:,} bytes missing, from WAL segment {promise.segment_at(reached.lsn)} on)"
-        value = f"LSN {lsn(reached.lsn)} of timeline {reached.parent}; the recovery had to reach {promise}"
+        value = f"LSN {lsn(reached.lsn)} of timeline {reached.parent}; the recovery must reach {promise}"
         return _ended_early(name, value + (short if ends else ""))
     if target is not None:
         stop = next((end for end in ends if target.reached_by(end.reason)), None)
@@ -134,8 +135,8 @@ def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | Non
         return Finding(name=name, value=value, passed=stop is not None, remedy=_NOT_THE_TARGET)
     value = f"LSN {lsn(ends[0].lsn)}"
     if promise is None:
-        return Finding(name=name, value=f"{value}; how far it had to reach is not known", passed=None)
-    return Finding(name=name, value=f"{value}, as far as it had to", passed=True)
+        return Finding(name=name, value=f"{value}; how far it must reach is not known", passed=None)
+    return Finding(name=name, value=f"{value}, as far as it must", passed=True)
 
 
 def _ended_early(name: str, value: str) -> Finding:
@@ -197,7 +198,7 @@ def loss_at_the_end(recovered: datetime | None, acknowledged: datetime | None, *
             last_acknowledged=acknowledged,
             seconds=None,
             wanted=False,
-            how=f"{known} is known: no commit was replayed, or the source does not tell (track_commit_timestamp)",
+            how=f"{known} is known: no commit was replayed, or the source does not record it (track_commit_timestamp)",
         )
     return DataLoss(
         last_recovered=recovered,

@@ -135,8 +135,8 @@ class RecoveryWait:
         if self._session.stop.is_set():
             raise InterruptedOperationError(
                 "interrupted",
-                f"stopped while {self.progress.stage}; CloudNativePG goes on with {self._what} by itself",
-                "go on, or undo what was done; see below",
+                f"stopped while {self.progress.stage}; CloudNativePG continues with {self._what}",
+                "continue, or undo what was done; see below",
             )
         failure = self.progress.failure
         if failure and failure.final:

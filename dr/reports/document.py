@@ -160,7 +160,7 @@ class ReportDocument(_Part):
             place = ".".join(str(part) for part in first["loc"]) or "the whole"
             raise AccessError(
                 "report-unreadable",
-                f"{where} is no report of this tool: {place}: {first['msg']}",
+                f"{where} is not a report of this tool: {place}: {first['msg']}",
                 "it was edited or made by a newer version; use that version",
             ) from error
 
@@ -187,7 +187,7 @@ class ReportFiles:
 
     @classmethod
     def beside(cls, journal: Path) -> "ReportFiles":
-        """The folder that belongs to a journal: ``prod`` beside ``prod.jsonl``."""
+        """The folder that belongs to a journal: ``prod`` next to ``prod.jsonl``."""
         return cls(journal.with_suffix(""))
 
     def keep(self, document: ReportDocument, others: Mapping[str, str]) -> Path:

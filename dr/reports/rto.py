@@ -1,7 +1,7 @@
 """How long a recovery would take, out of what the reports of the last drills say. Pure.
 
 A recovery is a fixed time (the engine, Kubernetes, the start, the verification), the download of the base backup, and
-the replay of every WAL segment since. Only the last grows by itself, with the time since the last base backup, so a
+the replay of every WAL segment since. Only the last grows, with the time since the last base backup, so a
 goal is kept by how often one is taken.
 """
 

@@ -29,7 +29,7 @@ def _finalize(escape: Callable[[str], str]) -> Callable[[object], Markup]:
 
 
 def in_markdown(text: str) -> str:
-    """``text`` on one line, so that it reads the same in Markdown and is no markup, in a table too."""
+    """``text`` on one line, so that it reads the same in Markdown and is not markup, in a table too."""
     return _MARKDOWN_MARKS.sub(r"\\\g<0>", one_line(text))
 
 

@@ -1,7 +1,7 @@
 """The journal: what was done, when, by whom, written down so that it survives the process.
 
 It is kept twice. On this machine as lines of JSON, appended at each event: there when the cluster is not. And in the
-environment's record, in its cluster: there for whoever goes on from another machine.
+environment's record, in its cluster: there to continue from another machine.
 """
 
 import json
@@ -29,7 +29,7 @@ def unchanged(record: Record) -> Record:
 
 
 class Records(Protocol):
-    """Where the record is kept: in the environment's cluster, or beside the state while there is none."""
+    """Where the record is kept: in the environment's cluster, or next to the state while there is none."""
 
     def change(self, change: Callable[[Record], Record], *, now: datetime) -> Record:
         """Apply ``change`` to the record and keep it. Raises AccessError."""
@@ -38,7 +38,7 @@ class Records(Protocol):
 @dataclass(kw_only=True)
 class Journal:
     """The journal of one operation. ``common`` stands in every line; times are aware UTC. ``records`` is None for one
-    that is no part of the environment's history: a drill, which nobody goes on with.
+    that is not part of the environment's history: a drill, which nobody resumes.
 
     Once begun, it raises nothing: a disk that is full, or an API server that does not answer, must neither end an
     operation nor hide where it stands. What could not be written is in ``unwritten``.
@@ -75,8 +75,8 @@ class Journal:
 
     @property
     def unwritten(self) -> str:
-        """What of it could not be written, and why; empty where it is complete. What the record lacks for a while is
-        no lack: a later change writes the whole entry.
+        """What of it could not be written, and why; empty where it is complete. What the record lacks for a while
+        does not count: a later change writes the whole entry.
         """
         return "; ".join(filter(None, (self._lost, self._not_recorded)))
 
@@ -138,7 +138,7 @@ class Journal:
     ) -> bool:
         """Keep the changed entry; False when that failed.
 
-        A cluster that does not answer is noted, and is no reason to stop a recovery: the next change writes the whole
+        A cluster that does not answer is noted, and does not stop a recovery: the next change writes the whole
         entry.
         """
         if self._entry is None:

@@ -1,6 +1,6 @@
 """One operator at a time: a lease in the environment's cluster, held while an operation runs.
 
-Its holder renews it; a killed one leaves it behind. It is taken over by itself only where the holder is known to be
+Its holder renews it; a killed one leaves it behind. It is taken over automatically only where the holder is known to be
 dead, a process of this very machine that is gone. Otherwise a person has to say so (``--take-over``), and even then it
 is watched first: a holder that still renews it is alive, whatever the clocks of the two machines say.
 """
@@ -20,7 +20,7 @@ _RENEW_SECONDS = 5.0
 
 
 class Lease(Protocol):
-    """Where the lease is kept: in the environment's cluster, or beside the state while there is none."""
+    """Where the lease is kept: in the environment's cluster, or next to the state while there is none."""
 
     def read(self) -> LeaseSeen | None:
         """The lease, or None before the first operation. Raises AccessError."""
@@ -84,12 +84,12 @@ def _held_by(seen: LeaseSeen, now: datetime, doing: str = "") -> Problem:
     if seen.expired(now):
         return Problem(
             code="lease-stale",
-            cause=f"{seen.holder} was at work here{since}, and has not ended in good order",
+            cause=f"{seen.holder} held the lease{since}, and did not release it (crashed or disconnected)",
             remedy="ask them; if that process is dead, repeat the command with --take-over",
         )
     return Problem(
         code="another-operator",
-        cause=f"{seen.holder} is at work here{since}",
+        cause=f"{seen.holder} is running an operation here{since}",
         remedy="wait for them: python -m dr status shows how far they are",
     )
 

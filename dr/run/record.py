@@ -45,7 +45,7 @@ class Mark(BaseModel):
     archived: bool = False
 
     def command(self, environment: str, *, serving: str) -> str:
-        """The command that comes back to it; ``serving`` is the Cluster that recoveries come from by themselves."""
+        """The command that comes back to it; ``serving`` is the Cluster that recoveries come from by default."""
         words = ["--env", environment, "--target-name", self.name, "--backup-id", self.backup_id]
         words += [] if self.cluster == serving else ["--source", self.cluster]
         return " ".join(["python -m dr pitr", *map(shlex.quote, words)])
@@ -81,8 +81,8 @@ class Record(BaseModel):
     switchover that was not rolled back, oldest first; ``verified`` are the recovered Clusters that passed verification,
     each with the transaction ID its next writer would have got; ``fenced`` are the Clusters that this tool keeps from
     writing; ``paused`` maps what was paused of Argo CD to the setting it had, outermost first; ``held`` does so for
-    what would write, or wake writers, by itself; ``canonical`` is the Cluster that the last finalize made the
-    environment's own, empty before the first; ``carried`` are the manifests of what a finalize makes anew, kept before
+    what would write, or wake writers, automatically; ``canonical`` is the Cluster that the last finalize made the
+    environment's own, empty before the first; ``carried`` are the manifests of what a finalize recreates, kept before
     the objects that they come from are deleted; ``marks`` are the restore points that were made, oldest first;
     ``applied`` is what ``Pulumi.<env>.yaml`` asked for when ``pulumi up`` was last run by hand.
     """
@@ -109,7 +109,7 @@ class Record(BaseModel):
     def declaration(self, present: Collection[str]) -> Declaration:
         """What the recovery stack holds, when the Clusters ``present`` are there.
 
-        One that was deleted is not declared any more: Pulumi would make it anew, and it could not recover, as its own
+        One that was deleted is not declared any more: Pulumi would recreate it, and it could not recover, as its own
         archive is not empty.
         """
         clusters = (recovery.cluster for recovery in self.recoveries)
@@ -164,7 +164,7 @@ class Record(BaseModel):
         return self.model_copy(update={"held": {**settings, **self.held}})
 
     def without_held(self, names: Collection[str]) -> "Record":
-        """The record with ``names`` let go."""
+        """The record with ``names`` released."""
         return self.model_copy(update={"held": {name: was for name, was in self.held.items() if name not in names}})
 
     def with_fenced(self, cluster: str, *, fenced: bool) -> "Record":
@@ -252,7 +252,7 @@ def source_of(environment: Environment, *, serving: str, record: Record | None) 
     """The Cluster to recover from: the one that ``serving`` names, as the Service leads to it; where it leads to none,
     the one that the last finalize made the environment's own, else the configured one.
 
-    The record may be gone, or the Service moved by hand: what is told by them is not needed where a name is one that
+    The record may be gone, or the Service moved by hand: what they say is not needed where a name is one that
     this tool gives. Raises RefusedError ``source-unknown`` where another Cluster serves than this environment has.
     """
     canonical = (record.canonical if record else "") or environment.source_cluster
@@ -268,7 +268,7 @@ def source_of(environment: Environment, *, serving: str, record: Record | None) 
             Problem(
                 code="source-unknown",
                 cause=f"the Service {environment.service} leads to the Cluster {serving}, which is neither configured "
-                "nor known as a recovered one, so which data is wanted is not known",
+                "nor known as a recovered one, so it is not known which data to recover",
                 remedy=f"is it the one? Then --source {serving}, or sourceCluster: {serving} in "
                 f"Pulumi.{environment.name}.yaml; else --source {canonical}",
             )

@@ -261,7 +261,7 @@ class Kept:
 
 
 def read_reports(journal: Path, store: Callable[[], ReportStore]) -> Kept:
-    """What is kept beside ``journal``, and in the cluster as far as that can be reached: it may be gone.
+    """What is kept next to ``journal``, and in the cluster as far as that can be reached: it may be gone.
 
     Raises nothing for either.
     """

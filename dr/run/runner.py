@@ -29,7 +29,7 @@ class Reporter(Protocol):
         """What the step under way is doing right now, in a few words; about once a second."""
 
 
-_GO_ON_OR_UNDO = "go on, or undo what was done; see below"
+_GO_ON_OR_UNDO = "continue, or undo what was done; see below"
 
 
 def run_steps(
@@ -84,7 +84,7 @@ def _stood(at: StepTaken, done: Sequence[Step], journal: Journal, go_on: str) ->
 
 
 def _explained(error: Exception, stop: Event) -> DrError:
-    """The error itself; an interruption where a step failed because it was told to stop; a fault of the tool for any
+    """The error itself; an interruption where a step failed because it was asked to stop; a fault of the tool for any
     other.
     """
     if not isinstance(error, DrError):

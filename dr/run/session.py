@@ -1,4 +1,4 @@
-"""What every operation works with: one environment, one connection, one clock, one way to be told to stop."""
+"""What every operation works with: one environment, one connection, one clock, one way to be stopped."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class Session:
 
     @property
     def overrides(self) -> tuple[Override, ...]:
-        """The rules of the guard that somebody has taken upon themselves: for this run, or in the configuration."""
+        """The rules of the guard that are overridden: for this run, or in the configuration."""
         return (*self.typed, *(given.override for given in self.environment.overrides))
 
     @property

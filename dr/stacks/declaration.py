@@ -11,7 +11,7 @@ from dr.config.environment import Environment
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
     """``clusters`` are all recovered Clusters, oldest first; ``external_name`` is where the Service points, None as
-    long as the stack has never been told to touch it.
+    long as the stack has never been asked to touch it.
     """
 
     clusters: tuple[RecoveredCluster, ...] = ()

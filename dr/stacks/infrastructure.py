@@ -18,7 +18,7 @@ def declare_infrastructure(part: Part, imports: Mapping[str, str] | None = None)
     the resources' names.
 
     Since Pulumi 3.174 an import whose inputs differ from what is there imports and then *updates* in the same run
-    (pulumi/pulumi#19339): whoever passes ``imports`` has to see in a preview that nothing differs.
+    (pulumi/pulumi#19339): a caller with ``imports`` must see in a preview that nothing differs.
     """
     provider = gcp.Provider(
         "google",
@@ -67,9 +67,9 @@ class BackupStore(pulumi.ComponentResource):
     """The bucket, the account, and what the account may do in the bucket; for a copy, the account is another stack's.
 
     Bucket and account are never deleted by Pulumi, by three locks of which each is enough. ``protect`` makes the engine
-    refuse. ``deletion_policy`` PREVENT makes the provider refuse, also for whoever took the protection off.
+    refuse. ``deletion_policy`` PREVENT makes the provider refuse, also once the protection is off.
     ``retain_on_delete`` leaves the thing alone should it get past both. And ``force_destroy`` is off, so that Google
-    refuses as long as one object is in the bucket. The account is as precious as the bucket: one that is made anew
+    refuses as long as one object is in the bucket. The account is as precious as the bucket: one that is recreated
     under the same address is another one to IAM, and every grant to the old one is void.
 
     The grants have only the last lock: archiving stops with them, so Pulumi may forget one and never takes it away.

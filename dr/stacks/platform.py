@@ -23,7 +23,7 @@ class NetworkArgs:
 class Network(pulumi.ComponentResource):
     """VPC, subnet with ranges for pods and services, router and NAT.
 
-    No lock on any of it: none holds data, all of it is made anew in two minutes, and Google itself refuses to delete a
+    No lock on any of it: none holds data, all of it is recreated in two minutes, and Google itself refuses to delete a
     network with a cluster in it.
     """
 
@@ -100,7 +100,7 @@ class Cluster(pulumi.ComponentResource):
     deletion. Not ``retain_on_delete``: a cluster that Pulumi has forgotten would still be paid for, and be in the way
     of the next one of that name. The pools have no lock: volumes are not on them. They are deleted before they are
     replaced, as two of one name cannot be; a preview says so first. The nodes' account has none either: what is granted
-    to it is granted here, beside it.
+    to it is granted here, next to it.
     """
 
     def __init__(self, args: ClusterArgs, opts: pulumi.ResourceOptions) -> None:

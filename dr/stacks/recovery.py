@@ -50,7 +50,7 @@ def _declare_cluster(cluster: RecoveredCluster, provider: k8s.Provider) -> k8s.a
 
 
 def _declare_traffic(environment: Environment, external_name: str, provider: k8s.Provider) -> None:
-    """Where the Service points. A patch, as the Service itself belongs to whoever made it.
+    """Where the Service points. A patch, as the Service itself belongs to its maker.
 
     Once declared it stays declared, with the original value after a rollback: the deletion of a patch does not bring
     back what it replaced (pulumi-kubernetes docs, "Server-side apply").
@@ -83,7 +83,7 @@ def cluster_provider(access: KubernetesAccess) -> k8s.Provider:
 
 def _without_kubeconfig_of_this_machine(access: KubernetesAccess) -> pulumi.ResourceTransformation:
     """Undoes what the SDK does of its own accord: it makes ``$KUBECONFIG`` an input, which would put one machine's path
-    into the shared state, and takes a list of files for the text of one. The provider reads the variable by itself.
+    into the shared state, and takes a list of files for the text of one. The provider reads the variable.
     """
 
     def transform(resource: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:

@@ -14,7 +14,7 @@ _WORDS = {
     *("projects", "regions", "locations", "global"),
     *("networks", "subnetworks", "routers", "clusters", "nodePools", "serviceAccounts"),
 }
-"""What stands in IDs beside names."""
+"""What is in IDs besides names."""
 
 
 class Api(StrEnum):

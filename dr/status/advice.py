@@ -1,4 +1,4 @@
-"""Where an environment stands, and what to do next: for whoever comes to it, at whatever hour, knowing nothing."""
+"""Where an environment stands, and what to do next: for an operator who has no context."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,10 +60,12 @@ class Status:
         env, last = f"--env {self.environment.name}", self.last
         back = Advice(why="to go back to where it was", command=f"python -m dr rollback {env}")
         if self.at_work:
-            return (Advice(why=f"{self.at_work} is at work: look again", command=f"python -m dr status {env}"),)
+            return (
+                Advice(why=f"{self.at_work} is running an operation: look again", command=f"python -m dr status {env}"),
+            )
         if self.record and self.record.unfinished and last:
             done = f" after {last.done[-1]}" if last.done else ""
-            go_on = Advice(why=f"to go on with the {last.operation}{done}", command=f"python -m dr resume {env}")
+            go_on = Advice(why=f"to continue the {last.operation}{done}", command=f"python -m dr resume {env}")
             # An extraction has moved nothing that could be moved back.
             return (go_on,) if last.operation == EXTRACT else (go_on, back)
         if self.record and self.record.came_from and self.record.external_name == self.external_name:
@@ -81,7 +83,9 @@ class Status:
             why = f"to see what Pulumi.{self.environment.name}.yaml asks for, which is not applied yet"
             return (Advice(why=why, command=f"python -m dr preview {env}"),)
         if unproven := self._recovered_and_not_verified:
-            return (Advice(why=f"to verify {unproven.name}, and go on", command=f"{self._again(unproven)} --continue"),)
+            return (
+                Advice(why=f"to verify {unproven.name}, and continue", command=f"{self._again(unproven)} --continue"),
+            )
         return (
             Advice(why="to recover to a moment", command=f"python -m dr pitr {env} --target-time TIME"),
             Advice(why="to recover everything that was committed", command=f"python -m dr latest {env}"),

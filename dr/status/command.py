@@ -11,7 +11,7 @@ from dr.cli.options import options
 
 @options("status")
 def status(environment: str, config_dir: str | None, context: str | None, as_json: bool) -> None:
-    """Show where an environment stands, who is at work, and the next command. Changes nothing."""
+    """Show the state of an environment, any running operation, and the next command. Changes nothing."""
     from dr.cli import console
     from dr.cli.wiring import open_session
     from dr.config.load import load_environment
@@ -27,11 +27,11 @@ def status(environment: str, config_dir: str | None, context: str | None, as_jso
 
 
 @options("resume")
-@click.option("--yes", is_flag=True, help="Do not ask; where the name is wanted, --confirm gives it.")
-@click.option("--confirm", "confirmed", metavar="NAME", help="With --yes: the Cluster's name, where it is wanted.")
+@click.option("--yes", is_flag=True, help="Skip the prompt. If a typed name is required, pass it with --confirm.")
 @click.option(
-    "--take-over", is_flag=True, help="Take the place of an operator, or a Pulumi run, that you know is dead."
+    "--confirm", "confirmed", metavar="NAME", help="With --yes: the Cluster's name, if a typed name is required."
 )
+@click.option("--take-over", is_flag=True, help="Take over the lock of a dead operator or Pulumi run.")
 def resume(
     environment: str,
     config_dir: str | None,
@@ -41,7 +41,7 @@ def resume(
     confirmed: str | None,
     take_over: bool,
 ) -> None:
-    """Go on with the operation on this environment that was stopped, or whose process died.
+    """Continue the operation on this environment that was stopped, or whose process died.
 
     It is the command that was given then, and its plan is agreed to again: what it has done already is looked at and
     not done twice.
@@ -60,6 +60,6 @@ def resume(
     words += [part for option, value in given.items() if value for part in (option, value)]
     words += [option for option, on in (("--yes", yes), ("--take-over", take_over), ("--json", as_json)) if on]
     if not as_json:
-        console.note(f"Going on: {entry.go_on}")
+        console.note(f"Continuing: {entry.go_on}")
     root = cast("click.Group", click.get_current_context().find_root().command)
     root.main(args=words, prog_name="python -m dr", standalone_mode=False)

@@ -1,4 +1,4 @@
-"""What ``dr resume`` does of a recorded command: whoever may write the record must not be able to have more done.
+"""What ``dr resume`` does of a recorded command: a user who may write the record must not be able to have more done.
 
 The record is a ConfigMap, or an object in a bucket. Of its text only what this tool writes there itself is taken: an
 operation of its own, with that operation's own options, on this environment. Agreement (``--yes``, ``--confirm``), the
@@ -43,13 +43,13 @@ RESUMED: Mapping[str, Options] = {
 
 
 def words_of(entry: OperationEntry, environment: str) -> list[str]:
-    """The words of the command that goes on with ``entry``, without the program: the operation, then its options, each
+    """The words of the command that continues ``entry``, without the program: the operation, then its options, each
     with its value in one word. Raises RefusedError ``resume-unexpected`` where it is none that this tool writes.
     """
     try:
         python, dash, dr, operation, *rest = shlex.split(entry.go_on)
     except ValueError:
-        raise _unexpected(entry, "it is no command") from None
+        raise _unexpected(entry, "it is not a command") from None
     known = RESUMED.get(operation)
     if (python, dash, dr) != ("python", "-m", "dr") or known is None or operation != entry.operation:
         raise _unexpected(entry, f"it is not the operation {entry.operation}")
@@ -75,7 +75,7 @@ def _unexpected(entry: OperationEntry, why: str) -> RefusedError:
         [
             Problem(
                 code="resume-unexpected",
-                cause="what is recorded to go on with is no command that this tool writes there: "
+                cause="the command recorded to continue with is not one that this tool writes: "
                 f"{entry.go_on[:300]!r}; {why}",
                 remedy="find out who changed the record; then give the command yourself: python -m dr status shows "
                 "where things stand",

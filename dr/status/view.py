@@ -33,13 +33,13 @@ def show_status(status: Status) -> None:
     if status.wish.wish:
         facts.add_row("", Text("Asked for", style="bold"), Text(f"in the file: {status.wish}"))
     if status.at_work:
-        facts.add_row("", Text("At work", style="bold"), Text(status.at_work, style="yellow"))
+        facts.add_row("", Text("In progress", style="bold"), Text(status.at_work, style="yellow"))
     out.print(Panel(facts, title=f"{status.environment.name}", title_align="left"))
     if last := status.last:
         when = moment_of(last.started)
         out.print(f"Last: {last.operation} by {last.user}, {when}, [bold]{last.outcome}[/]")
         for step in last.steps:
-            mark = ("  done  ", "green") if step.ended else ("  begun ", "yellow")
+            mark = ("  done     ", "green") if step.ended else ("  started  ", "yellow")
             out.print(Text.assemble(mark, step.key, "  ", (step.fact, "dim")), soft_wrap=True)
         if last.cause:
             out.print(Text(f"  {last.cause}", style="yellow"), soft_wrap=True)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def move_options(function: Callable[..., None]) -> Callable[..., None]:
     """Adds the options of every command that moves the traffic."""
-    option = click.option("--hibernate-old", is_flag=True, help="Take the pods of the Cluster that is left away, too.")
+    option = click.option(
+        "--hibernate-old", is_flag=True, help="Also hibernate the old Cluster (delete its pods, keep its volumes)."
+    )
     return operation_options(option(function))
 
 

@@ -25,8 +25,7 @@ from dr.traffic.writer_steps import SelfStarter, problems_around, to_release, wi
 @dataclass(frozen=True, kw_only=True)
 class MoveRequest:
     """What was asked for. ``back`` is a rollback; ``to`` is the Cluster to move to, empty for the newest that was
-    recovered, and for the way back, which is remembered; ``hibernate`` takes the pods of the Cluster that is left away
-    too.
+    recovered, and for the way back, which is remembered; ``hibernate`` also hibernates the old Cluster.
     """
 
     back: bool = False
@@ -170,7 +169,7 @@ def _nothing_to_reach(environment: Environment, request: MoveRequest) -> Problem
 
 
 def _problems_of_recovered(environment: Environment, reached: ClusterSnapshot, record: Record) -> Iterator[Problem]:
-    again = f"python -m dr status --env {environment.name} tells the command that goes on"
+    again = f"python -m dr status --env {environment.name} shows the command to continue"
     target = reached.annotations.get(TARGET_ANNOTATION)
     if target is None:
         yield Problem(
@@ -215,13 +214,13 @@ def _facts(environment: Environment, decision: MoveDecision, situation: TrafficS
 def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[str]:
     if decision.fence is None and situation.left is None:
         yield (
-            f"The Service points to {situation.external_name}, which is no Cluster here: nothing is kept from writing "
-            "there. See to it that nobody does."
+            f"The Service points to {situation.external_name}, which is not a Cluster here: no step stops writes "
+            "there. Make sure that nothing writes there."
         )
     for pooler in (one for one in decision.held if one.cluster):
         yield (
             f"{pooler} leads to {pooler.cluster} and stays paused: a Pooler's Cluster cannot be changed. Its clients "
-            "wait until it is made anew for the other one, which finalize does."
+            "wait until finalize recreates it for the other one."
         )
     if decision.fence and decision.before == decision.host and not decision.request.back:
         yield (

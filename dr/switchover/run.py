@@ -142,7 +142,7 @@ class Move(Moving):
         return run_operation(tools, self.plan, go_on=go_on, report=report, at_end=at_end)
 
     def _tell_of_data(self) -> None:
-        """What the report has beside the steps."""
+        """What the report has besides the steps."""
         evidence, decision = self.tools.evidence, self.decision
         evidence.since = None if decision.request.back else self._recovery_report()
         if decision.fence is not None:

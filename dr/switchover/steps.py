@@ -143,8 +143,8 @@ class Fence(StepOf[Moving]):
                 "more-left-behind",
                 f"{now} are in {self._old.name} and not in {decision.reached.name}; the plan knew of {known}, and the "
                 "writers that are configured were stopped already",
-                "look at who wrote them (they are kept where they are); repeat the command to go on without them: its "
-                "plan has their number",
+                "look at who wrote them (they are kept where they are); repeat the command to continue without them: "
+                "its plan has their number",
             )
         if now is None:
             told = "; whether more stays there than the plan said could not be counted"
@@ -190,7 +190,7 @@ class Wake(StepOf[Moving]):
         name, parameters = self.op.decision.reached.name, ", ".join(self.op.decision.quiet)
         return (
             f"Pulumi declares {name} without what keeps its subscriptions and jobs quiet ({parameters}); PostgreSQL "
-            "restarts where it has to"
+            "restarts where it must"
         )
 
     def run(self) -> str:

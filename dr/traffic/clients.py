@@ -1,6 +1,6 @@
 """Who else is connected to a Cluster: everybody whom no step stops.
 
-The Deployments that are configured are a list in a file. Who writes is told by the database.
+The Deployments that are configured are a list in a file. The database says who writes.
 """
 
 from collections.abc import Collection, Iterable

@@ -39,7 +39,7 @@ class StopWriters(StepOf[Operation]):
 
 
 class Hold(StepOf[Operation]):
-    key, title, phase = "hold", "Hold what starts by itself", Phase.PREPARATION
+    key, title, phase = "hold", "Hold what starts automatically", Phase.PREPARATION
     done_when = "each is set so, and no pod of their Jobs is left"
 
     def __init__(self, op: Operation, found: Sequence[SelfStarter]) -> None:

@@ -53,7 +53,7 @@ def problems_around(
         yield Problem(
             code="workload-missing",
             cause=f"there is no Deployment {environment.workloads.namespace}/{name} to stop",
-            remedy="correct workloads in Pulumi.<env>.yaml: a writer that is not stopped goes on writing",
+            remedy="correct workloads in Pulumi.<env>.yaml: a writer that is not stopped keeps writing",
         )
 
 
@@ -129,7 +129,7 @@ def held_setting(held: Mapping[str, Any], kind: str, namespace: str, name: str) 
 def to_release(
     found: Collection[SelfStarter], remembered: Mapping[str, Any], *, serving: str
 ) -> tuple[SelfStarter, ...]:
-    """Those to let go when the traffic is at the Cluster ``serving``: a Pooler of another one stays paused, as it leads
-    to a Cluster that takes no writes.
+    """Those to release when the traffic is at the Cluster ``serving``: a Pooler of another one stays paused, as it
+    leads to a Cluster that takes no writes.
     """
     return tuple(one for one in found if str(one) in remembered and one.cluster in {"", serving})

@@ -52,7 +52,7 @@ _POOLERS = "poolers"
 def list_self_starters(
     api: KubernetesApi, environment: Environment, clusters: Collection[str]
 ) -> tuple[SelfStarter, ...]:
-    """All that could write or wake writers while those are stopped: the CronJobs beside the workloads, the Jobs that
+    """All that could write or wake writers while those are stopped: the CronJobs next to the workloads, the Jobs that
     run for them, the autoscalers of the workloads, the Poolers of ``clusters``. Raises
     AccessError.
     """

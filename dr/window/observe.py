@@ -26,7 +26,7 @@ _COMMIT_SECONDS = 10.0
 
 
 class _Asking:
-    """The question to the cluster, which goes on beside the reading of the bucket and is not waited for for long."""
+    """The question to the cluster, which runs during the reading of the bucket and is not waited for for long."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -48,7 +48,7 @@ class _Asking:
             context = self._environment.kubernetes.context
             return None, f"the cluster of context {context} did not answer within {_CLUSTER_SECONDS:.0f} s"
         if self._serving is None and not self._silence:
-            return None, f"the Service {self._environment.service} points to no Cluster that archives by itself"
+            return None, f"the Service {self._environment.service} points to no Cluster that archives"
         return self._serving, self._silence
 
 
@@ -97,9 +97,9 @@ _NO_RELATION = "1/1/1"
 
 
 def last_commit(api: KubernetesApi, cluster: ClusterSnapshot, opened: OpenArchive) -> End | None:
-    """The end of the newest window of ``cluster``'s archive that is gone to by itself, with its last commit.
+    """The end of the newest window of ``cluster``'s archive that is followed unasked, with its last commit.
 
-    None where that cannot be told. It is an addition, so no error is raised.
+    None where that is not known. It is an addition, so no error is raised.
     """
     archive = opened.archive
     ends = [window.end for window in windows(archive) if window.by_default]

@@ -93,7 +93,7 @@ def _remarks(archive: Archive, missing: tuple[Hole, ...]) -> Iterator[str]:
     yield from archive.unreadable.values()
     if archive.unknown:
         count = f"{len(archive.unknown):,} object" + ("s" if len(archive.unknown) > 1 else "")
-        yield f"{count} beside the WAL that barman cannot read, such as {archive.unknown[0]}: they do not count"
+        yield f"{count} next to the WAL that barman cannot read, such as {archive.unknown[0]}: they do not count"
 
 
 def _print_backups(archive: Archive) -> None:

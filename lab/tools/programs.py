@@ -83,7 +83,7 @@ class Program:
                 ],
                 what=f"building {self.name}",
                 remedy="the log's last lines say whether a module could not be fetched (check the network and "
-                "`go env GOPROXY`) or did not compile; then run `python -m lab up` again, it goes on where it stopped",
+                "`go env GOPROXY`) or did not compile; then run `python -m lab up` again: it continues",
                 log=log,
                 env=toolchain.environment,
                 cwd=self.module_root,

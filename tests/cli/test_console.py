@@ -62,11 +62,11 @@ def test_a_stopped_operation_says_what_was_done_how_to_undo_it_and_how_to_go_on(
     assert "recovery: not healthy within [1200] s" in lines
     assert "do: see what it waits for" in lines
     assert "Stopped in Recover." in lines
-    assert "done  Stop-writers" in lines
-    assert "begun Recover" in lines
+    assert "done     Stop-writers" in lines
+    assert "started  Recover" in lines
     assert LONG in lines, "a command that is broken over lines cannot be pasted"
     assert "undo recover" in lines
-    assert "To go on: python -m dr pitr --continue" in lines
+    assert "To continue: python -m dr pitr --continue" in lines
     assert "Journal: /state/journal/prod.jsonl" in lines
     assert "Nothing was changed." not in lines
 
@@ -162,14 +162,14 @@ def test_an_operation_is_told_with_its_steps_and_why_it_stopped(capsys: pytest.C
     lines = _shown(_status(record=a_record().with_operation(entry)), capsys)
     assert "Last: switchover by ann@ops-1, 2026-04-27 12:00:00 UTC, failed" in lines
     assert f"done remember {SOURCE_HOST} before" in lines
-    assert "begun fence" in lines
+    assert "started fence" in lines
     assert cause in lines
-    assert lines[lines.index("Next") + 1].startswith("python -m dr resume --env prod # to go on with the switchover")
+    assert lines[lines.index("Next") + 1].startswith("python -m dr resume --env prod # to continue the switchover")
 
 
 def test_who_is_at_work_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "At work bob@ops-2:8" in _shown(_status(lease=a_lease()), capsys)
-    assert not any("At work" in line for line in _shown(_status(lease=a_lease(), holder_dead=True), capsys))
+    assert "In progress bob@ops-2:8" in _shown(_status(lease=a_lease()), capsys)
+    assert not any("In progress" in line for line in _shown(_status(lease=a_lease(), holder_dead=True), capsys))
 
 
 def test_before_a_first_operation_only_the_next_command_follows(capsys: pytest.CaptureFixture[str]) -> None:

@@ -198,7 +198,7 @@ def _agree(how: str, *, yes: bool, confirmed: str | None = None, as_json: bool =
 
 def test_nobody_is_asked_where_json_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", _Terminal("y\n"))
-    with pytest.raises(RequestError, match="nobody to ask"):
+    with pytest.raises(RequestError, match="no terminal to ask on"):
         _agree("answer", yes=False, as_json=True)
 
 
@@ -271,4 +271,4 @@ def test_a_switchover_that_is_refused_after_its_recovery_says_that_it_was_done(
     assert run(["pitr", "--env", "prod", *TARGET, "--switchover"]) == 9
     err = capsys.readouterr().err
     assert "Nothing was changed." not in err
-    assert "done  Recover into postgres-prod-recovered" in err
+    assert "done     Recover into postgres-prod-recovered" in err

@@ -116,7 +116,7 @@ def test_one_that_waits_for_another_clusters_is_left_to_cloudnativepg_where_that
     assert came.startswith(
         "the Backup postgres-prod-first is pending, as CloudNativePG is at immediate of postgres-dev"
     )
-    assert came.endswith("CloudNativePG takes it by itself")
+    assert came.endswith("CloudNativePG takes it without another command")
 
 
 def test_one_that_has_begun_is_seen_to_its_end(wire: Wire, api: KubernetesApi) -> None:

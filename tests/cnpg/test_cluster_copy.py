@@ -22,7 +22,7 @@ def test_a_copy_tells_all_that_a_recovery_is_derived_from() -> None:
     stand_in = from_copy(copy_of(source, NOW))
     # THEN
     assert stand_in is not None
-    assert stand_in.origin == "its copy of 2026-04-27 12:00:00 UTC beside the backups"
+    assert stand_in.origin == "its copy of 2026-04-27 12:00:00 UTC next to the backups"
     known = stand_in.cluster
     assert (known.name, known.namespace, known.spec) == (source.name, source.namespace, source.spec)
     assert (known.store, known.image, known.database, known.app_secret) == (
@@ -76,7 +76,7 @@ def test_a_manifest_may_stand_among_others_and_without_a_namespace(tmp_path: Pat
 @pytest.mark.parametrize(
     ("document", "cause"),
     [
-        ({"kind": "Service", "metadata": {"name": "postgres-prod"}}, "no manifest of a CloudNativePG Cluster"),
+        ({"kind": "Service", "metadata": {"name": "postgres-prod"}}, "not the manifest of a CloudNativePG Cluster"),
         (manifest(name="other"), "is the manifest of other, not of postgres-prod"),
         ({**manifest(), "spec": {"instances": 1}}, "names no image"),
     ],

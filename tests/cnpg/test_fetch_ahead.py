@@ -241,7 +241,7 @@ def test_the_program_is_brought_as_it_stands(wire: Wire, api: KubernetesApi) -> 
 def test_the_program_is_taken_away_where_it_is(wire: Wire, api: KubernetesApi) -> None:
     _absent(wire, f"{CONFIG_MAPS}/{NAME}")
     remove_program(api, "data", "postgres-prod-recovered")
-    assert wire.received("DELETE") == [], "whoever has none needs no right to delete it"
+    assert wire.received("DELETE") == [], "a user without one needs no right to delete it"
     wire.on(f"{CONFIG_MAPS}/{NAME}", {"metadata": {"name": NAME}})
     wire.on(f"{CONFIG_MAPS}/{NAME}", {}, method="DELETE")
     remove_program(api, "data", "postgres-prod-recovered")

@@ -162,7 +162,7 @@ def test_whatever_goes_wrong_barman_goes_on(tmp_path: Path, trouble: str) -> Non
     ended = _barman(tmp_path, tmp_path / "wanted", "sys.exit(4)", **variables)
     assert ended.stdout == f"barman gs://b/prod postgres-prod {SEGMENT} {tmp_path / 'wanted'}\n"
     assert ended.returncode == 4, "as ever"
-    assert "barman goes on alone" in ended.stderr
+    assert "barman continues alone" in ended.stderr
 
 
 # What barman does in each of its runs, by a file with a line for each.

@@ -21,7 +21,7 @@ def test_a_dns_label_of_up_to_50_characters_is_a_cluster_name(name: str) -> None
 
 @pytest.mark.parametrize("name", ["", "1a", "-a", "a-", "A", "a_b", "a.b", "a b", "a\n", "ä"])
 def test_what_is_no_dns_label_is_no_cluster_name(name: str) -> None:
-    assert "no DNS label" in (cluster_name_fault(name) or "")
+    assert "not a valid DNS label" in (cluster_name_fault(name) or "")
 
 
 def test_51_characters_are_refused_with_their_number_and_the_limit() -> None:

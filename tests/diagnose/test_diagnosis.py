@@ -85,7 +85,7 @@ def test_a_crash_loop_recovers_by_itself_and_its_last_words_are_asked_for() -> N
     assert finding.row.key == "pod-crash"
     assert "CrashLoopBackOff, restarted 7 times, its container ended with 137 (OOMKilled)" in finding.seen
     assert finding.command == "kubectl --context acme-prod logs api-1 -n prod --all-containers --previous"
-    assert "by itself" in finding.row.recovers
+    assert "automatically" in finding.row.recovers
 
 
 def test_a_container_that_has_just_been_started_again_is_told_and_an_old_restart_is_not() -> None:
@@ -100,7 +100,7 @@ def test_an_image_that_cannot_be_had_does_not_mend_itself() -> None:
     pod = replace(POD, ready=False, waiting="ImagePullBackOff")
     (finding,) = _diagnose(kubernetes=_kubernetes(pods=(pod,))).findings
     assert finding.command.endswith("describe pod api-1 -n prod")
-    assert "does not mend itself" in finding.unless
+    assert "does not recover without help" in finding.unless
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_an_api_that_is_silent_alone_is_no_proof_and_google_is_to_be_asked() -> 
     (finding,) = found.findings
     assert (finding.row.key, finding.proven) == ("this-machine", False)
     assert finding.command == "gcloud container clusters list --project acme-project"
-    assert "no proof" in finding.unless
+    assert "does not prove" in finding.unless
     assert "nodes, pods and the database were not looked at" in found.notes
     assert found.looked == ("the bucket", "the application", "Google's status page")
     assert set(found.blind) == set(KUBERNETES_PARTS)
@@ -238,7 +238,7 @@ def test_a_database_that_archives_nothing_is_told_with_its_reason() -> None:
 def test_a_database_before_another_ones_archive_never_recovers() -> None:
     cluster = replace(a_source(), archiving=Archiving(working=False, message="Expected empty archive"))
     (finding,) = _diagnose(kubernetes=_kubernetes(clusters=ClustersSeen(found=(cluster,)))).findings
-    assert "does not recover by itself" in finding.unless
+    assert "does not recover automatically" in finding.unless
 
 
 def test_a_cluster_that_is_missing_is_recovered_and_one_at_work_is_waited_for() -> None:
@@ -246,7 +246,7 @@ def test_a_cluster_that_is_missing_is_recovered_and_one_at_work_is_waited_for() 
     assert (missing.row.key, missing.command) == ("data-corruption", "python -m dr latest --env prod")
     at_work = replace(a_source(), ready=False, phase="Failing over")
     (waited,) = _diagnose(kubernetes=_kubernetes(clusters=ClustersSeen(found=(at_work,)))).findings
-    assert (waited.row.key, waited.seen) == ("pod-crash", "CloudNativePG is at work on postgres-prod: Failing over")
+    assert (waited.row.key, waited.seen) == ("pod-crash", "CloudNativePG is changing postgres-prod: Failing over")
 
 
 def test_without_the_operator_the_platform_is_rebuilt() -> None:

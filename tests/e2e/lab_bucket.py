@@ -51,7 +51,7 @@ import json, sys
 from lab import faults, paths
 from lab.store_faults import StoreFault
 with faults.bucket_fault(paths.state(), StoreFault(**json.loads(sys.argv[1]))) as state:
-    print("begun", flush=True)
+    print("started", flush=True)
     sys.stdin.read()
 print(json.dumps(state.met))
 """
@@ -67,7 +67,7 @@ def failing(fault: StoreFault) -> Iterator[list[str]]:
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=paths.CHECKOUT, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "begun\n"
+        assert process.stdout.readline() == "started\n"
         try:
             yield met
         finally:

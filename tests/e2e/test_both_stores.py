@@ -292,7 +292,7 @@ def test_a_deleted_cluster_comes_back_from_its_archive_and_its_copy(stored: Seat
     dev.delete_recovered()
     dev.kubectl("delete", "cluster", dev.source, "-n", "data")
 
-    # WHEN it is recovered, it says what is missing: Secrets are no part of a backup
+    # WHEN it is recovered, it says what is missing: a backup holds no Secrets
     refused = dev.dr("latest", "--env", "dev", "--yes")
     assert (refused.code, refused.problem_codes) == (REFUSED, ["secret-missing"])
     given = [f"--from-literal={key}={base64.b64decode(found[key]).decode()}" for key in ("username", "password")]

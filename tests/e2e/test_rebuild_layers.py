@@ -60,14 +60,14 @@ def test_a_stack_that_was_stopped_by_a_quota_comes_up_when_it_is_lifted_and_then
         _up()
     assert refused.value.code == "quota-exceeded"
     assert "Insufficient regional quota" in refused.value.cause
-    assert _up().startswith("makes ")
+    assert _up().startswith("creates ")
     assert _up() == "nothing to do: it is as it should be"
 
 
 def test_what_is_not_known_everywhere_yet_is_waited_for(google: Google) -> None:
     _inject(google, Fault(answer="propagation", on="*BucketIAMMember", operation="create", times=2))
     said: list[str] = []
-    assert "makes " in _up(said.append)
+    assert "creates " in _up(said.append)
     assert any("not known everywhere at Google yet: waiting" in line for line in said)
 
 

@@ -204,5 +204,5 @@ def test_a_scratch_cluster_that_is_there_is_gone_on_with() -> None:
     scratch = as_seen(a_recovered("postgres-prod-scratch"))
     decision = decide(an_extract_situation(recovery=a_situation(recovered=scratch)))
     assert "seal-wal" not in keys(decision)
-    assert any("Going on with the scratch Cluster" in warning for warning in decision.warnings)
+    assert any("Continuing with the scratch Cluster" in warning for warning in decision.warnings)
     assert any("another extraction, old" in warning for warning in decide(an_extract_situation(left=("old",))).warnings)

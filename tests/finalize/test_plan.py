@@ -84,7 +84,7 @@ def test_without_argo_cd_git_is_written_on_the_way() -> None:
 
 def test_without_git_it_goes_by_itself_with_a_word_on_it() -> None:
     decision = decide_finalization(an_environment(), FinalizeRequest(), a_finalize_situation())
-    assert any("changed by hand" in warning for warning in decision.warnings)
+    assert any("by hand" in warning for warning in decision.warnings)
     assert [one["metadata"]["name"] for one in decision.wanted] == ["postgres-prod-recovered"]
 
 
@@ -193,7 +193,7 @@ def test_differences_that_this_settles_are_no_reason_to_refuse() -> None:
 def test_one_that_stopped_after_the_deletion_goes_on() -> None:
     decision = decided(git=MERGED, former=(), dependants=())
     assert keys(decision) == ["prove", "hand-over", "close"]
-    assert decision.to_type == "postgres-prod", "what has to be typed is the same as the first time"
+    assert decision.to_type == "postgres-prod", "what must be typed is the same as the first time"
 
 
 def test_what_was_deleted_to_be_made_anew_is_not_forgotten() -> None:

@@ -192,7 +192,7 @@ def test_a_sync_that_is_under_way_is_waited_for(wire: Wire, api: KubernetesApi, 
 
 def test_a_sync_that_does_not_end_is_told(wire: Wire, api: KubernetesApi, paused: dict[str, Any]) -> None:
     wire.on(CHILD, {**paused, "operation": {"sync": {}}})
-    with pytest.raises(StepFailedError, match="still at work on Application argocd/child") as failed:
+    with pytest.raises(StepFailedError, match="still syncing Application argocd/child") as failed:
         _quiet(api, paused, Impatient(), limit=0)
     assert failed.value.code == "sync-does-not-end"
 

@@ -11,9 +11,9 @@ from tests.support.manifests import BACKUP, CLUSTER, SERVICE, STORE, a_cluster, 
 def test_a_cluster_is_renamed_and_loses_how_it_began_and_nothing_else_changes() -> None:
     after = only(CLUSTER)
     assert diff(CLUSTER, after) == [
-        "-   name: 'postgres-prod'   # beside the name\n",
-        "+   name: 'postgres-prod-recovered'   # beside the name\n",
-        "-   bootstrap: # beside bootstrap\n",
+        "-   name: 'postgres-prod'   # next to the name\n",
+        "+   name: 'postgres-prod-recovered'   # next to the name\n",
+        "-   bootstrap: # next to bootstrap\n",
         "-     # inside bootstrap\n",
         "-     recovery:\n",
         "-       source: origin\n",

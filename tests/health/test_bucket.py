@@ -107,7 +107,7 @@ def test_a_retention_policy_that_is_not_understood_is_not_ok() -> None:
 def test_a_place_that_was_promised_is_held() -> None:
     assert checks({"health": {"bucketLocation": "europe-west1"}})["bucket-location"].state is State.OK
     found = checks({"health": {"bucketLocation": "EU"}})["bucket-location"]
-    assert (found.state, found.seen) == (State.CRITICAL, "the bucket is in EUROPE-WEST1, and has to be in EU")
+    assert (found.state, found.seen) == (State.CRITICAL, "the bucket is in EUROPE-WEST1, and must be in EU")
 
 
 @pytest.mark.parametrize(("days", "state"), [(10, State.OK), (4, State.WARNING), (1, State.CRITICAL)])

@@ -73,7 +73,7 @@ def test_what_is_known_and_over_is_no_more_told() -> None:
     [
         ({"baseBackupAgeHours": {"warning": 50, "critical": 26}}, "write the smaller one first"),
         ({"certificateDays": {"warning": 2, "critical": 6}}, "write the larger one first"),
-        ({"acknowledged": [{"check": "colour", "until": "2026-12-31", "why": "x"}]}, "is no check"),
+        ({"acknowledged": [{"check": "colour", "until": "2026-12-31", "why": "x"}]}, "is not a known check"),
         ({"speed": 1}, "unknown key postgres-dr:health.speed"),
         ({"sizeRatio": 0.5}, "postgres-dr:health.sizeRatio is 0.5"),
     ],

@@ -100,7 +100,7 @@ def test_a_404_of_something_that_is_not_google_proves_nothing(google: Wire) -> N
     google.on(f"{NETWORKS}/acme", b"<html>404</html>", status=404)
     assert "404" in _why("network")
     google.on(f"{NETWORKS}/acme", b"<html>welcome</html>")
-    assert "no JSON" in _why("network")
+    assert "not valid JSON" in _why("network")
 
 
 def test_an_api_that_is_switched_off_is_told_as_such(google: Wire) -> None:

@@ -61,7 +61,7 @@ NOTHING = Changes(stack="platform", items=(_change(Op.KEEP),))
 
 
 def _failed(text: str) -> EngineError:
-    return EngineError("engine-failed", f"Pulumi failed: {text}", "mend it")
+    return EngineError("engine-failed", f"Pulumi failed: {text}", "fix it")
 
 
 def _up(layer: LayerDouble, stop: Impatient | None = None, said: list[str] | None = None) -> str:
@@ -83,9 +83,9 @@ def test_a_stack_that_is_as_it_should_be_is_only_looked_at() -> None:
 
 def test_what_changes_is_looked_at_first_and_told() -> None:
     layer, said = LayerDouble([SOMETHING], seconds_each=2), list[str]()
-    assert _up(layer, said=said) == "adopts 1 (router); makes 1 (network)"
+    assert _up(layer, said=said) == "imports 1 (router); creates 1 (network)"
     assert layer.done == ["look", "up", "interrupt"]
-    assert said == ["looking at what is there of the platform stack", *["adopts 1 (router); makes 1 (network)"] * 3]
+    assert said == ["looking at what is there of the platform stack", *["imports 1 (router); creates 1 (network)"] * 3]
 
 
 def test_what_the_guard_does_not_allow_is_never_brought_up() -> None:
@@ -103,7 +103,7 @@ def test_a_preview_that_fails_brings_nothing_up() -> None:
 
 def test_what_passes_by_itself_is_waited_for_and_looked_at_anew() -> None:
     layer, stop, said = LayerDouble([SOMETHING], [_failed(NOT_YET), _failed(NOT_YET), None]), Impatient(), list[str]()
-    assert _up(layer, stop, said).startswith("adopts")
+    assert _up(layer, stop, said).startswith("imports")
     assert layer.done == ["look", "up", "look", "up", "look", "up", "interrupt"]
     assert stop.waited == [10.0, 20.0]
     assert any("waiting 10 s before try 2" in line for line in said)
@@ -142,4 +142,4 @@ def test_what_exists_only_in_pulumi_is_not_counted() -> None:
     provider = Change(op=Op.CREATE, type="pulumi:providers:gcp", urn="urn:pulumi:x::y::pulumi:providers:gcp::google")
     component = _change(Op.CREATE, "backup", "postgres-dr:infrastructure:BackupStore")
     assert told(Changes(stack="platform", items=(provider, component))) == "writes down what is there"
-    assert told(Changes(stack="platform", items=(component, _change(Op.CREATE)))) == "makes 1 (network)"
+    assert told(Changes(stack="platform", items=(component, _change(Op.CREATE)))) == "creates 1 (network)"

@@ -70,7 +70,7 @@ def test_a_cluster_that_answers_is_told_as_it_is_kept() -> None:
 
 def test_the_expected_time_is_by_experience_and_then_by_what_it_took() -> None:
     assert Rebuild(a_rebuild()).plan.facts["Expected"].endswith("by experience: this was never done here")
-    entry = an_entry().step_started("platform", NOW).step_done("makes 9", NOW + timedelta(seconds=200))
+    entry = an_entry().step_started("platform", NOW).step_done("creates 9", NOW + timedelta(seconds=200))
     found = a_rebuild(history=(entry,))
     assert Rebuild(found).estimate.seconds["platform"] == 200
     assert "1 of 10 steps as they took before" in Rebuild(found).plan.facts["Expected"]

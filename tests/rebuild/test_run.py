@@ -237,7 +237,7 @@ def test_a_platform_in_another_region_leaves_the_file_of_its_stack_for_git(
     assert read == moved
     # AND it is told what to write
     assert report.to_write == [
-        f"copy {file} beside Pulumi.prod.yaml",
+        f"copy {file} next to Pulumi.prod.yaml",
         "Pulumi.prod.yaml: infrastructure.platform: platform-europe-west1",
         "Pulumi.prod.yaml: infrastructure.durable: durable-copy",
         "Pulumi.prod.yaml: backup.bucket: backups-of-acme",

@@ -114,7 +114,7 @@ def test_going_on_keeps_the_recorded_declaration() -> None:
     decision = a_decision(situation, go_on=True)
     # THEN Pulumi sees the same object, to the letter
     assert decision.cluster == declared
-    assert any("Going on" in warning for warning in decision.warnings)
+    assert any("Continuing" in warning for warning in decision.warnings)
 
 
 def test_going_on_without_a_record_keeps_the_server_name_that_the_cluster_has() -> None:

@@ -99,7 +99,7 @@ def test_why_one_cannot_be_used_is_said(snapshot: SnapshotBackup, target: Recove
     situation = replace(situation, archive=left)
     code, cause, remedy = _problem(situation, snapshot.name, target)
     assert code == "snapshot-not-usable"
-    assert f"volume snapshot {snapshot.name} cannot be begun from: {why}" in cause
+    assert f"volume snapshot {snapshot.name} is not usable: {why}" in cause
     assert "leave --snapshot out" in remedy
 
 

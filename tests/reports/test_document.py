@@ -13,7 +13,7 @@ PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "report.schema.json"
 
 
 def test_the_published_schema_is_the_one_of_the_code() -> None:
-    assert PUBLISHED.read_text() == schema_text(), "write it anew, from schema_text()"
+    assert PUBLISHED.read_text() == schema_text(), "write it again, from schema_text()"
 
 
 def test_what_is_written_reads_back_as_the_same() -> None:

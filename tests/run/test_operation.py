@@ -134,7 +134,7 @@ def bench(api: KubernetesApi, wire: KubernetesDouble, tmp_path: Path) -> _Bench:
 
 
 def _fail() -> None:
-    raise AccessError("api-unreachable", "the wire is cut", "mend it")
+    raise AccessError("api-unreachable", "the wire is cut", "fix it")
 
 
 def test_the_lease_is_held_around_all_steps_and_given_back(bench: _Bench) -> None:

@@ -120,7 +120,7 @@ def test_a_report_is_kept_beside_the_journal_and_says_all(bench: _Bench) -> None
 
 def test_a_failure_leaves_a_report_too_without_an_rto(bench: _Bench) -> None:
     recover(bench)
-    error = AccessError("api-unreachable", "the wire is cut", "mend it")
+    error = AccessError("api-unreachable", "the wire is cut", "fix it")
     bench.fail("verify", 2, error)
     report = bench.keep(error=error)
     assert report.outcome == "failed"
@@ -138,7 +138,7 @@ def test_a_failure_leaves_a_report_too_without_an_rto(bench: _Bench) -> None:
 
 
 def test_an_interruption_is_told_as_one(bench: _Bench) -> None:
-    error = InterruptedOperationError("interrupted", "stopped", "go on")
+    error = InterruptedOperationError("interrupted", "stopped", "continue")
     bench.fail("recover", 2, error)
     assert bench.keep(error=error).outcome == "interrupted"
 

@@ -84,12 +84,12 @@ def test_an_operation_that_is_not_done_is_gone_on_with_first(outcome: Outcome) -
     status = _status(clusters=(a_source(), RECOVERED), record=VERIFIED.with_operation(entry))
     go_on, back = status.advice
     assert (go_on.command, back.command) == ("python -m dr resume --env prod", BACK)
-    assert go_on.why == "to go on with the switchover after remember"
+    assert go_on.why == "to continue the switchover after remember"
 
 
 def test_an_operation_that_did_no_step_is_gone_on_with_too() -> None:
     (go_on, _) = _status(record=a_record().with_operation(an_entry("pitr"))).advice
-    assert go_on.why == "to go on with the pitr"
+    assert go_on.why == "to continue the pitr"
 
 
 def test_an_operation_that_is_done_is_not_gone_on_with() -> None:

@@ -82,7 +82,7 @@ def test_the_recorded_command_is_told_and_its_plan_shown(
     _stopped(wire, an_entry(), outcome)
     assert _resume(moving) == 2, "without a terminal nobody can agree"
     said = capsys.readouterr()
-    assert "Going on: python -m dr switchover --env prod" in said.out
+    assert "Continuing: python -m dr switchover --env prod" in said.out
     assert "Plan: switchover on prod" in said.out
     assert RECOVERED_HOST in said.out
     assert "add --yes" in said.err
@@ -148,7 +148,7 @@ def test_the_folder_may_come_from_the_variable(
 def test_the_command_that_is_told_can_be_pasted(moving: Path, wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:
     _stopped(wire, an_entry("pitr", go_on=PITR))
     _resume(moving)
-    assert f"Going on: {PITR}" in capsys.readouterr().out.splitlines()
+    assert f"Continuing: {PITR}" in capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize(

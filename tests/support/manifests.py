@@ -26,13 +26,13 @@ apiVersion: postgresql.cnpg.io/v1   # the API
 kind: Cluster
 metadata:
   # Above the name.
-  name: 'postgres-prod'   # beside the name
+  name: 'postgres-prod'   # next to the name
   labels:    {app: shop,   tier: "db"}
 spec:
 
   instances: 3
   # Above bootstrap.
-  bootstrap: # beside bootstrap
+  bootstrap: # next to bootstrap
     # inside bootstrap
     recovery:
       source: origin

@@ -23,8 +23,8 @@ def a_rebuild_situation(**changes: Any) -> RebuildSituation:
         survivors=(a_survivor(),),
         loss="",
         durable="nothing to do",
-        platform="makes 9",
-        argocd="makes 3",
+        platform="creates 9",
+        argocd="creates 3",
     )
     return replace(plain, **changes)
 

@@ -247,7 +247,7 @@ def test_wal_that_barman_cannot_read_is_named(
     strange = "000000010000000000000008.gpg"
     store.objects[f"prod/{OLD}/wals/0000000100000000/{strange}"] = b"secret"
     assert _run(place, "--server-name", OLD) == 0
-    assert f"1 object beside the WAL that barman cannot read, such as {strange}" in capsys.readouterr().out
+    assert f"1 object next to the WAL that barman cannot read, such as {strange}" in capsys.readouterr().out
     (archive,) = _json(capsys, place, "--server-name", OLD)["archives"]
     assert archive["unknownObjects"] == [strange]
 

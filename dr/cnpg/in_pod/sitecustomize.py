@@ -4,7 +4,7 @@ Python imports it by its name at the start of each of its processes. In any but 
 nothing. There it has two duties:
 
 - A segment that lies ready goes to where PostgreSQL wants it, and the process ends, after 20 ms instead of 500.
-  Otherwise barman is told to fetch the following segments along with the one that is asked for (its options
+  Otherwise barman is asked to fetch the following segments along with the one that is asked for (its options
   ``--parallel`` and ``--spool-dir``).
 - A store that fails is not taken for the end of the WAL. PostgreSQL takes every exit code from 1 to 125 for "there is
   no such segment", and ends a recovery without a target there, as if all was well; it stops with FATAL at a code above
@@ -13,7 +13,7 @@ nothing. There it has two duties:
   (2 network, 3 arguments, 4 general, and 1 where a Python module is missing: barman/clients/cloud_cli.py), and where
   the segment is shorter or longer than it should be, barman runs again, until it has been waited for long enough.
 
-It must never make a recovery fail that would have succeeded without it: whatever goes wrong here, barman goes on as
+It must never make a recovery fail that would have succeeded without it: whatever goes wrong here, barman runs as
 ever, and an older barman, which lacks what is used here, is left alone. A segment is handed over when it is as long as
 its own first page says that segments are (``xlp_seg_size``, PostgreSQL's ``xlog_internal.h``).
 
@@ -137,7 +137,7 @@ if __name__ == "sitecustomize":
         with open("/proc/self/cmdline", "rb") as started:
             end = restore(started.read())
     except Exception as error:  # noqa: BLE001 - see above
-        _say(f"barman goes on alone: {error!r}")
+        _say(f"barman continues alone: {error!r}")
     else:
         if end is not None:
             os._exit(end)
