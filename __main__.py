@@ -1,7 +1,7 @@
 """``pulumi up`` and ``pulumi preview``: what the stack holds that the configuration is of.
 
 A recovery stack declares what ``python -m dr`` declares, as both read the record that operations keep in the
-environment's cluster, and what the configuration asks for anew (docs/by-hand.md). A stack of the infrastructure is
+environment's cluster, and what the configuration asks for anew (docs/pulumi-cli.md). A stack of the infrastructure is
 declared from its configuration alone.
 """
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import click
 
-from bench.by_hand import CASES, Pair, before_drop
 from bench.measured import machine
 from bench.own import health, hopeless
+from bench.pulumi_cli import CASES, Pair, before_drop
 
 _HELP_SECONDS, _ENGINE_SECONDS, _DROP_SECONDS = 0.2, 5.0, 45.0
 _DROP, _HOPELESS = "before-drop", "hopeless"

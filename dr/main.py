@@ -43,6 +43,9 @@ _COMMANDS = {
 }
 """Where each command is: its module, and its name in it."""
 
+_ALIASES = {"window": "recovery-window", "mark": "restore-point", "extract": "restore-table"}
+"""A second name of a command: the one that most people try first."""
+
 _EPILOG = """\b
 Exit codes: 0 done, 1 a fault of this tool, 2 a request that makes no sense, 3 configuration, 4 refused (a precondition
 does not hold), 5 no access (Kubernetes, object store), 6 Pulumi, 7 the recovery failed, 8 verification failed,
@@ -58,6 +61,7 @@ class _Lazy(click.Group):
         return [name for names in _SECTIONS.values() for name in names]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = next((name for name, alias in _ALIASES.items() if alias == cmd_name), cmd_name)
         if cmd_name not in self.list_commands(ctx):
             return None
         module, name = _COMMANDS[cmd_name].split(":")
@@ -66,9 +70,10 @@ class _Lazy(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Every command with its whole first sentence; click would cut it off to fit one line."""
-        widest = max(map(len, self.list_commands(ctx)))
+        shown = {name: ", ".join(filter(None, [name, _ALIASES.get(name)])) for name in self.list_commands(ctx)}
+        widest = max(map(len, shown.values()))
         for title, names in _SECTIONS.items():
-            known = [(name.ljust(widest), self.get_command(ctx, name)) for name in names]
+            known = [(shown[name].ljust(widest), self.get_command(ctx, name)) for name in names]
             with formatter.section(title):
                 formatter.write_dl([(name, found.get_short_help_str(limit=1000)) for name, found in known if found])
 

@@ -91,10 +91,10 @@ def status(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.document(), indent=2))
     else:
-        for part in found.parts:
-            mark = click.style("ok  ", fg="green") if part.healthy else click.style("down", fg="red")
-            process = f" (pid {part.pid})" if part.pid else ""
-            click.echo(f"{mark} {part.name:14} {part.what}: {part.detail}{process}")
+        for component in found.parts:
+            mark = click.style("ok  ", fg="green") if component.healthy else click.style("down", fg="red")
+            process = f" (pid {component.pid})" if component.pid else ""
+            click.echo(f"{mark} {component.name:14} {component.what}: {component.detail}{process}")
         click.echo("")
         for title, values in (("versions", found.versions), ("paths", found.paths)):
             click.echo(f"{title}: " + ", ".join(f"{name} {value}" for name, value in values.items()))
@@ -193,30 +193,30 @@ def google() -> None:
 @click.option("--times", type=int, default=1, show_default=True, help="How many calls; -1 is every call.")
 def google_fault(answer: str, on: str, operation: str, times: int) -> None:
     """Have the next calls answered with ANSWER: quota, conflict, api-disabled, unavailable, permission, ..."""
-    from lab.gcp import faults, part
+    from lab.gcp import component, faults
 
     with _failures():
         found = faults.Fault(answer=answer, on=on, operation=operation, times=times)
-        with part.cloud(_here()[0]).change() as contents:
+        with component.cloud(_here()[0]).change() as contents:
             faults.inject(contents, found)
 
 
 @google.command("mend")
 def google_mend() -> None:
     """Have nothing go wrong any more."""
-    from lab.gcp import faults, part
+    from lab.gcp import component, faults
 
-    with _failures(), part.cloud(_here()[0]).change() as contents:
+    with _failures(), component.cloud(_here()[0]).change() as contents:
         faults.clear(contents)
 
 
 @google.command("calls")
 def google_calls() -> None:
     """Print every change that was asked of it since `up` or `reset`."""
-    from lab.gcp import part
+    from lab.gcp import component
 
     with _failures():
-        for call in part.cloud(_here()[0]).read().calls:
+        for call in component.cloud(_here()[0]).read().calls:
             click.echo(call)
 
 

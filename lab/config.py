@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
+from lab.cache_keys import replace_text
 from lab.data import repository
 from lab.data.environments import ENVIRONMENTS, Environment
 from lab.errors import LabError
-from lab.gcp import part
-from lab.keys import replace_text
+from lab.gcp import component
 from lab.paths import CHECKOUT, State
 
 PREFIX = "postgres-dr:"
@@ -39,7 +39,7 @@ def stack_overrides(where: State) -> dict[str, dict[str, Any]]:
     argocd = {
         **state,
         "kubernetes": {"context": ENVIRONMENTS[-1].context},
-        "chart": {"repository": part.CHARTS_URL},
+        "chart": {"repository": component.CHARTS_URL},
         "repository": repository.url(where),
     }
     # A gcloud of the machine has nothing to do with the lab.

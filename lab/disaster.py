@@ -13,7 +13,7 @@ from rich.console import Console
 from lab import down, up
 from lab.data import repository
 from lab.errors import LabError
-from lab.gcp import part as google
+from lab.gcp import component as google
 from lab.node import kubernetes
 from lab.paths import Cache, State
 from lab.platform import argocd, dns, secrets, storage

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab import paths
 from lab.data.environments import ENVIRONMENTS
-from lab.gcp import part as google
+from lab.gcp import component as google
 from lab.node import network
 from lab.platform import gcs
 

@@ -8,8 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from lab.cache_keys import replace_text
 from lab.errors import NotThisMachineError
-from lab.keys import replace_text
 from lab.paths import State
 from lab.shell import run
 from lab.steps import Task

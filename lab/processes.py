@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lab.keys import content_key
+from lab.cache_keys import content_key
 from lab.paths import State
 
 MARK = "DR_LAB_PART_OF"

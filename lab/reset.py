@@ -8,7 +8,7 @@ from lab import gitops
 from lab.cluster import Cluster
 from lab.data import content, removal
 from lab.errors import LabError
-from lab.gcp import part as google
+from lab.gcp import component as google
 from lab.node import kubernetes
 from lab.paths import CHECKOUT, Cache, State
 from lab.steps import Runner, Step, Task

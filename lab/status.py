@@ -10,7 +10,7 @@ from lab.cluster import Cluster, condition
 from lab.data import content
 from lab.data.environments import DATABASES, ENVIRONMENTS
 from lab.errors import LabError
-from lab.gcp import part as google
+from lab.gcp import component as google
 from lab.node import kubernetes, namespace
 from lab.paths import Cache, State
 from lab.platform import argocd, barman_plugin, cnpg, secrets

@@ -11,10 +11,10 @@ from rich.console import Console
 from lab import config, down, machine, processes
 from lab.cluster import Cluster
 from lab.data import content
-from lab.gcp import part as google
+from lab.gcp import component as google
 from lab.images import postgres, sidecar
 from lab.images.binaries import OPERATOR, PAUSE_CONTAINER, PLUGIN
-from lab.node import containerd, kubernetes, namespace, network, settling
+from lab.node import containerd, kubernetes, namespace, network, readiness
 from lab.paths import CHECKOUT, Cache, State
 from lab.platform import argocd, barman_plugin, chart, cnpg, dns, gcs, secrets, storage
 from lab.steps import Runner, Step, Task
@@ -220,7 +220,7 @@ class _Lab:
         if self.where.data_mark.exists():
             if self.node_restarted:
                 task.note = "waiting for the pods"
-                settling.settle(self.where, Cluster(self.where, task.cancelled))
+                readiness.settle(self.where, Cluster(self.where, task.cancelled))
             return (
                 "is there"
                 if content.as_sources_make_it(self.where)

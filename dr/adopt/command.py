@@ -12,7 +12,7 @@ import click
 from dr.cli.options import options
 
 if TYPE_CHECKING:
-    from dr.config.infrastructure import Infrastructure, Part
+    from dr.config.infrastructure import Infrastructure, StackConfig
     from dr.engine.infrastructure_stack import InfrastructureStack
 
 
@@ -101,7 +101,10 @@ def _stacks(infrastructure: "Infrastructure", only: str | None, *, take_over: bo
     from dr.engine.command import find_pulumi
     from dr.engine.infrastructure_stack import InfrastructureStack
 
-    parts: tuple[tuple[str, Part], ...] = (("durable", infrastructure.durable), ("platform", infrastructure.platform))
+    parts: tuple[tuple[str, StackConfig], ...] = (
+        ("durable", infrastructure.durable),
+        ("platform", infrastructure.platform),
+    )
     installed = find_pulumi()
     stacks = [InfrastructureStack(part, installed) for name, part in parts if only in {None, name}]
     for stack in stacks:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dr.adopt.terraform import Fit, Held, Match
+from dr.adopt.terraform import Match, TerraformFit, TerraformResource
 from dr.core.errors import Problem, RefusedError
 from dr.engine.changes import Change, Changes, Op, not_unchanged
-from dr.infra.survey import Reconciliation
+from dr.infra.inventory import Reconciliation
 from dr.stacks.resources import CloudResource, component_urn
 
 
@@ -53,7 +53,7 @@ class StackAdoption:
         }
 
 
-def decide_adoption(found: Reconciliation, fitting: Fit) -> StackAdoption:
+def decide_adoption(found: Reconciliation, fitting: TerraformFit) -> StackAdoption:
     """What of ``fitting`` the surveyed stack takes over: what Terraform holds, is there, and is not held yet."""
     matches = {match.resource.name: match for match in fitting.matches}
     return StackAdoption(
@@ -113,7 +113,7 @@ class AdoptionReport:
     environment: str
     project: str
     stacks: tuple[StackAdoption, ...]
-    unknown: tuple[Held, ...]
+    unknown: tuple[TerraformResource, ...]
     dry_run: bool
 
     @property

@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 from threading import Event
 
 from dr.adopt.plan import AdoptionReport, StackAdoption, check_unchanged, decide_adoption
-from dr.adopt.terraform import Held, fit
+from dr.adopt.terraform import TerraformResource, fit
 from dr.config.infrastructure import Infrastructure
 from dr.core.errors import DrError, InterruptedOperationError, Stopped
 from dr.core.plan import StepTaken
 from dr.engine.infrastructure_stack import InfrastructureStack
-from dr.infra.google import survey
+from dr.infra.google import take_inventory
 from dr.stacks.resources import resources_of
 
 _LOOK_SECONDS = 0.5
@@ -18,7 +18,7 @@ _LOOK_SECONDS = 0.5
 def prepare_adoption(
     infrastructure: Infrastructure,
     stacks: Sequence[InfrastructureStack],
-    held: Sequence[Held],
+    held: Sequence[TerraformResource],
     *,
     environment: str,
     left: Collection[str] = (),
@@ -31,7 +31,7 @@ def prepare_adoption(
     fitting = fit(held, [resource for part in parts for resource in resources_of(part)], left=left)
     adoptions = []
     for stack in stacks:
-        adoption = decide_adoption(survey(stack), fitting)
+        adoption = decide_adoption(take_inventory(stack), fitting)
         if adoption.matches:
             check_unchanged(adoption, stack.preview(adoption.imports, targets=adoption.targets))
         adoptions.append(adoption)

@@ -30,7 +30,7 @@ Attributes = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class TerraformResource:
     """One resource that Terraform holds. ``identity`` is its import ID, empty for a kind that no stack has; ``kind`` is
     Pulumi's type for it, Terraform's where there is none.
     """
@@ -47,21 +47,21 @@ class Match:
     """A resource of a stack, and the one of Terraform's that it is."""
 
     resource: CloudResource
-    held: Held
+    held: TerraformResource
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
+class TerraformFit:
     """How a Terraform state fits the stacks. ``unknown`` is what Terraform holds and no stack declares; ``missing``
     what a stack declares and Terraform does not hold.
     """
 
     matches: tuple[Match, ...]
     missing: tuple[CloudResource, ...]
-    unknown: tuple[Held, ...]
+    unknown: tuple[TerraformResource, ...]
 
 
-def read_terraform(text: str) -> tuple[Held, ...]:
+def read_terraform(text: str) -> tuple[TerraformResource, ...]:
     """All managed resources of a state file. Raises RequestError ``terraform-state-unreadable``."""
     try:
         document = json.loads(text)
@@ -73,14 +73,16 @@ def read_terraform(text: str) -> tuple[Held, ...]:
         raise _unreadable(f"it has not the shape of one: {type(error).__name__} {error}") from error
 
 
-def fit(held: Sequence[Held], resources: Sequence[CloudResource], *, left: Collection[str] = ()) -> Fit:
+def fit(
+    held: Sequence[TerraformResource], resources: Sequence[CloudResource], *, left: Collection[str] = ()
+) -> TerraformFit:
     """How ``held`` fits the ``resources`` of both stacks. ``left`` are the addresses that are none of theirs. Raises
     RefusedError with every contradiction: a chosen name that is another one, a thing that two addresses claim, one
     that Terraform itself would not leave as it is.
     """
     wanted = {(resource.type, resource.import_id): resource for resource in resources}
-    known: dict[str, list[Held]] = {}
-    unknown: list[Held] = []
+    known: dict[str, list[TerraformResource]] = {}
+    unknown: list[TerraformResource] = []
     for one in held:
         resource = wanted.get((one.kind, one.identity))
         if resource is None:
@@ -95,7 +97,7 @@ def fit(held: Sequence[Held], resources: Sequence[CloudResource], *, left: Colle
     ]
     if problems:
         raise RefusedError(problems)
-    return Fit(
+    return TerraformFit(
         matches=tuple(
             Match(resource=resource, held=known[resource.name][0]) for resource in resources if resource.name in known
         ),
@@ -104,7 +106,9 @@ def fit(held: Sequence[Held], resources: Sequence[CloudResource], *, left: Colle
     )
 
 
-def _claimed_twice(known: Mapping[str, list[Held]], resources: Sequence[CloudResource]) -> Iterator[Problem]:
+def _claimed_twice(
+    known: Mapping[str, list[TerraformResource]], resources: Sequence[CloudResource]
+) -> Iterator[Problem]:
     for resource in resources:
         if len(found := known.get(resource.name, [])) > 1:
             yield Problem(
@@ -114,7 +118,7 @@ def _claimed_twice(known: Mapping[str, list[Held]], resources: Sequence[CloudRes
             )
 
 
-def _unfit(known: Mapping[str, list[Held]]) -> Iterator[Problem]:
+def _unfit(known: Mapping[str, list[TerraformResource]]) -> Iterator[Problem]:
     for found in known.values():
         for one in found:
             if one.fault:
@@ -125,7 +129,7 @@ def _unfit(known: Mapping[str, list[Held]]) -> Iterator[Problem]:
                 )
 
 
-def _named_otherwise(missing: Iterable[CloudResource], unknown: Sequence[Held]) -> Iterator[Problem]:
+def _named_otherwise(missing: Iterable[CloudResource], unknown: Sequence[TerraformResource]) -> Iterator[Problem]:
     for resource in missing:
         others = [one for one in unknown if one.kind == resource.type and one.identity]
         if resource.type in _OF_A_NAME and others:
@@ -138,14 +142,14 @@ def _named_otherwise(missing: Iterable[CloudResource], unknown: Sequence[Held]) 
             )
 
 
-def _held(block: Mapping[str, Any]) -> Iterator[Held]:
+def _held(block: Mapping[str, Any]) -> Iterator[TerraformResource]:
     kind, identify = _KINDS.get(block["type"], (block["type"], _nobody))
     base = f"{block['module']}." if block.get("module") else ""
     for instance in block["instances"]:
         index = instance.get("index_key")
         address = f"{base}{block['type']}.{block['name']}{'' if index is None else f'[{json.dumps(index)}]'}"
         for identity in identify(instance["attributes"]) or [""]:
-            yield Held(address=address, kind=kind, identity=identity, fault=_fault(instance))
+            yield TerraformResource(address=address, kind=kind, identity=identity, fault=_fault(instance))
 
 
 def _fault(instance: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ from urllib3.exceptions import HTTPError
 
 from dr.archive.contents import Archive, BaseBackup, Catalogue, IncompleteBackup, Switch
 from dr.archive.wal_validity import fault_of_size
-from dr.config.environment import BackupPlace
+from dr.config.environment import BackupLocation
 from dr.core.errors import AccessError
 from dr.core.wal_names import is_history, is_segment, position_of, timeline_of
 
@@ -38,12 +38,12 @@ _ARCHIVES_AT_ONCE = 4
 _BACKUPS_AT_ONCE = 8
 
 
-def read_archives(place: BackupPlace, server_name: str | None = None) -> tuple[Archive, ...]:
+def read_archives(place: BackupLocation, server_name: str | None = None) -> tuple[Archive, ...]:
     """As :func:`open_archives`, where nothing is read from them."""
     return tuple(opened.archive for opened in open_archives(place, server_name))
 
 
-def open_archives(place: BackupPlace, server_name: str | None = None) -> tuple["OpenArchive", ...]:
+def open_archives(place: BackupLocation, server_name: str | None = None) -> tuple["OpenArchive", ...]:
     """The archives of every serverName below ``place``, by name, or of ``server_name`` alone.
 
     Raises AccessError ``bucket-unreachable``, ``bucket-missing``, ``bucket-forbidden``, ``archive-empty`` when nothing
@@ -68,7 +68,7 @@ def open_archives(place: BackupPlace, server_name: str | None = None) -> tuple["
             return tuple(pool.map(lambda name: _open(place, name), wanted))
 
 
-def find_archive(place: BackupPlace, server_name: str) -> tuple[Archive | None, frozenset[str]]:
+def find_archive(place: BackupLocation, server_name: str) -> tuple[Archive | None, frozenset[str]]:
     """The archive of ``server_name``, None where there is none, and every serverName below ``place``.
 
     Raises AccessError ``bucket-unreachable``, ``bucket-missing`` or ``bucket-forbidden``.
@@ -77,7 +77,7 @@ def find_archive(place: BackupPlace, server_name: str) -> tuple[Archive | None, 
     return opened.archive if opened else None, names
 
 
-def find_open(place: BackupPlace, server_name: str) -> tuple["OpenArchive | None", frozenset[str]]:
+def find_open(place: BackupLocation, server_name: str) -> tuple["OpenArchive | None", frozenset[str]]:
     """As :func:`find_archive`, to be read from."""
     with failures_explained(place):
         names = frozenset(list_server_names(place))
@@ -90,7 +90,7 @@ class OpenArchive:
     those of their objects.
     """
 
-    place: BackupPlace
+    place: BackupLocation
     archive: Archive
     paths: Mapping[str, str]
     sizes: Mapping[str, int]
@@ -119,7 +119,7 @@ class OpenArchive:
                 ) from error
 
 
-def open_archive(place: BackupPlace, server_name: str) -> OpenArchive:
+def open_archive(place: BackupLocation, server_name: str) -> OpenArchive:
     """The archive of ``server_name``, to be read from. Raises AccessError ``bucket-unreachable``, ``bucket-missing`` or
     ``bucket-forbidden``.
     """
@@ -127,7 +127,7 @@ def open_archive(place: BackupPlace, server_name: str) -> OpenArchive:
         return _open(place, server_name)
 
 
-def _open(place: BackupPlace, server_name: str) -> OpenArchive:
+def _open(place: BackupLocation, server_name: str) -> OpenArchive:
     # Imported here: barman takes most of a second to import, and a wrong bucket should not have to wait for it.
     from barman.cloud import CloudBackupCatalog
 
@@ -165,7 +165,7 @@ def _unknown(prefix: str, listed: Mapping[str, object], known: set[str]) -> tupl
     return tuple(sorted(name for name in names if re.fullmatch(r"[0-9A-F]{8}([0-9A-F]{16})?\..+", name)))
 
 
-def _listing_store(place: BackupPlace) -> tuple[Any, dict[str, Any]]:
+def _listing_store(place: BackupLocation) -> tuple[Any, dict[str, Any]]:
     """Barman's door to the bucket, and the objects that it has listed so far, with their times and sizes."""
     from barman.cloud_providers.google_cloud_storage import GoogleCloudInterface
 
@@ -267,7 +267,7 @@ def _fetched(store: Any, name: str, path: str, folder: Path) -> Path:
 _SECONDS = 10
 
 
-def read_catalogue(place: BackupPlace, server_name: str) -> Catalogue:
+def read_catalogue(place: BackupLocation, server_name: str) -> Catalogue:
     """The completed base backups of ``server_name``, oldest first, and the serverNames next to it.
 
     Raises AccessError ``bucket-unreachable``, ``bucket-missing`` or ``bucket-forbidden``.
@@ -279,7 +279,7 @@ def read_catalogue(place: BackupPlace, server_name: str) -> Catalogue:
 
 
 @contextmanager
-def failures_explained(place: BackupPlace) -> Iterator[None]:
+def failures_explained(place: BackupLocation) -> Iterator[None]:
     """Turns a failure of the object store into AccessError ``bucket-unreachable``, ``bucket-missing``,
     ``bucket-forbidden``, ``google-credentials`` or ``archive-encrypted``.
     """
@@ -289,7 +289,7 @@ def failures_explained(place: BackupPlace) -> Iterator[None]:
         raise _explained(place, error) from error
 
 
-def _explained(place: BackupPlace, error: Exception) -> AccessError:
+def _explained(place: BackupLocation, error: Exception) -> AccessError:
     if isinstance(error, ClientError) and re.search(r"encrypt|kms", str(error), re.IGNORECASE):
         return AccessError(
             "archive-encrypted",
@@ -323,7 +323,7 @@ def _explained(place: BackupPlace, error: Exception) -> AccessError:
     )
 
 
-def list_server_names(place: BackupPlace) -> set[str]:
+def list_server_names(place: BackupLocation) -> set[str]:
     """The folders right below the backup path. The first call to the bucket, so it gives up at once rather than
     retry.
     """
@@ -335,7 +335,7 @@ def list_server_names(place: BackupPlace) -> set[str]:
     return {prefix.rstrip("/").rsplit("/", 1)[-1] for prefix in listing.prefixes}
 
 
-def stored_bytes(place: BackupPlace, server_name: str, backup_id: str) -> int:
+def stored_bytes(place: BackupLocation, server_name: str, backup_id: str) -> int:
     """How much a base backup takes up in the bucket, as it lies there, compressed or not. Raises AccessError."""
     with failures_explained(place):
         prefix = f"{place.path}/{server_name}/base/{backup_id}/"
@@ -344,7 +344,7 @@ def stored_bytes(place: BackupPlace, server_name: str, backup_id: str) -> int:
         )
 
 
-def _store_backups(place: BackupPlace, server_name: str) -> list[BaseBackup]:
+def _store_backups(place: BackupLocation, server_name: str) -> list[BaseBackup]:
     # Imported here: barman takes most of a second to import, and a wrong bucket should not have to wait for it.
     from barman.cloud import CloudBackupCatalog
     from barman.cloud_providers.google_cloud_storage import GoogleCloudInterface

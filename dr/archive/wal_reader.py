@@ -15,7 +15,7 @@ from requests.exceptions import RequestException
 from dr.archive.contents import Archive, BaseBackup, Catalogue
 from dr.archive.reader import OpenArchive, failures_explained, find_open
 from dr.archive.wal_validity import HEADER_BYTES, FirstPage, fault_of_end, in_order, needed, sample, with_pages
-from dr.config.environment import BackupPlace
+from dr.config.environment import BackupLocation
 from dr.core.errors import AccessError, Problem
 from dr.core.target import RecoveryTarget
 
@@ -132,7 +132,7 @@ _SAMPLE_SECONDS = 3.0
 
 
 def archive_for(
-    place: BackupPlace, server_name: str, target: RecoveryTarget | None
+    place: BackupLocation, server_name: str, target: RecoveryTarget | None
 ) -> tuple[Archive | None, Catalogue]:
     """The archive of ``server_name``, None where there is none, with what the first pages of the WAL say that a
     recovery to ``target`` needs; and its base backups. Raises AccessError as :func:`find_open`.

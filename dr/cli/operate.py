@@ -15,12 +15,12 @@ from dr.core.errors import DeclinedError, RequestError
 if TYPE_CHECKING:
     from dr.config.environment import Environment, Override
     from dr.core.plan import Plan
-    from dr.run.operation import Report, Tools
+    from dr.run.operation import OperationContext, Report
     from dr.run.session import Session
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreed:
+class PlannedOperation:
     """A decision, ready to be agreed to: its plan, what to type for a yes, and how to do it and tell of it.
 
     ``consequence`` is what a yes brings about, for the question; ``by_name`` wants the name whatever the environment.
@@ -30,16 +30,16 @@ class Agreed:
     name: str
     consequence: str
     by_name: bool = False
-    run: "Callable[[Tools], Report]"
+    run: "Callable[[OperationContext], Report]"
     show: Callable[[Any], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class OperationSpec:
     """What was asked for: the operation's name, and how to look and decide."""
 
     operation: str
-    decide: "Callable[[Session], Agreed]"
+    decide: "Callable[[Session], PlannedOperation]"
 
 
 agreement_options = (
@@ -67,7 +67,7 @@ def plan_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def operate(
-    ask: "Callable[[Environment], Asked]",
+    ask: "Callable[[Environment], OperationSpec]",
     *,
     environment: str,
     config_dir: str | None,
@@ -85,10 +85,10 @@ def operate(
     Returns the report, None after a dry run. Raises a DrError.
     """
     from dr.cli import console, signals
-    from dr.cli.live import reporter_for
+    from dr.cli.progress import reporter_for
     from dr.cli.wiring import open_operation
     from dr.config.load import load_environment
-    from dr.run.operation import Tools
+    from dr.run.operation import OperationContext
     from dr.run.session import utc_now
 
     signals.interrupt_on_sigterm()
@@ -111,12 +111,14 @@ def operate(
     )
     agree(agreement, as_json=as_json, yes=yes, confirmed=confirmed)
     with signals.stopping(session.stop), reporter_for(agreed.plan, quiet=as_json) as reporter:
-        tools = Tools(session=session, stack=opened.stack, journal=journal, reporter=reporter)
-        report = agreed.run(tools)
-    kept_at = str(tools.evidence.kept_at or "")
+        operation_context = OperationContext(session=session, stack=opened.stack, journal=journal, reporter=reporter)
+        report = agreed.run(operation_context)
+    kept_at = str(operation_context.report_data.kept_at or "")
     if not as_json:
         agreed.show(report)
-    console.show_kept("" if as_json else kept_at, not_kept=tools.evidence.not_kept, unwritten=journal.unwritten)
+    console.show_kept(
+        "" if as_json else kept_at, not_kept=operation_context.report_data.not_kept, unwritten=journal.unwritten
+    )
     if as_json and last:
         click.echo(json.dumps({**report.as_json(), "report": kept_at}, indent=2))
     return report

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from dr.config.environment import Environment, Override
-from dr.config.infrastructure import Part
+from dr.config.infrastructure import StackConfig
 from dr.core.errors import AccessError, DrError, EngineError, RefusedError, RequestError, problems_of
 from dr.engine.backend import Backend, check_folder, state_folder
 from dr.engine.background_stack import in_background
@@ -135,7 +135,7 @@ def check_free(session: Session, backend: Backend, *, dry_run: bool) -> None:
         with suppress(AccessError):
             entry = found.unfinished if (found := session.records.read()) else None
             with_what = f"{entry.operation}, in its step {entry.steps[-1].key}" if entry and entry.steps else ""
-        lease.check_free(session.lease, take_over=session.take_over, now=session.clock(), doing=with_what)
+        lease.check_free(session.lease, take_over=session.take_over, now=session.clock(), action=with_what)
     if locked is not None:
         raise locked
 
@@ -170,7 +170,7 @@ def open_for_preview(session: Session) -> RecoveryStack:
     return stack
 
 
-def open_below(part: Part) -> InfrastructureStack:
+def open_below(part: StackConfig) -> InfrastructureStack:
     """A stack of the infrastructure, to be looked at only. Raises EngineError."""
     stack = InfrastructureStack(part, find_pulumi())
     stack.backend.check_passphrase(os.environ)

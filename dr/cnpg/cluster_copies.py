@@ -12,12 +12,12 @@ from google.cloud.exceptions import NotFound
 from dr.archive.reader import failures_explained
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.cluster_copy import StandIn, copy_of, from_copy
-from dr.config.environment import BackupPlace
+from dr.config.environment import BackupLocation
 
 _SECONDS = 10
 
 
-def keep_copy(place: BackupPlace, cluster: ClusterSnapshot, at: datetime) -> None:
+def keep_copy(place: BackupLocation, cluster: ClusterSnapshot, at: datetime) -> None:
     """Write the copy of ``cluster``, in place of an older one. Raises AccessError as reading the bucket does."""
     text = json.dumps(copy_of(cluster, at), indent=2)
     with failures_explained(place):
@@ -25,7 +25,7 @@ def keep_copy(place: BackupPlace, cluster: ClusterSnapshot, at: datetime) -> Non
         blob.upload_from_string(text, content_type="application/json", retry=None, timeout=_SECONDS)
 
 
-def find_copy(place: BackupPlace, cluster: str) -> StandIn | None:
+def find_copy(place: BackupLocation, cluster: str) -> StandIn | None:
     """The Cluster as it was kept; None where there is no copy, or none that this version understands."""
     with failures_explained(place):
         blob = storage.Client().bucket(place.bucket).blob(_name(place, cluster))
@@ -39,5 +39,5 @@ def find_copy(place: BackupPlace, cluster: str) -> StandIn | None:
         return None
 
 
-def _name(place: BackupPlace, cluster: str) -> str:
+def _name(place: BackupLocation, cluster: str) -> str:
     return f"{place.path}/{cluster}.cluster.json"

@@ -32,7 +32,7 @@ class Rule(StrEnum):
     BACKUP_ACCESS = "backup-access"
     CLUSTER_SERVING = "cluster-serving"
     CLUSTER_LAST = "cluster-last"
-    CLUSTER_HOUSE = "cluster-house"
+    CLUSTER_PLATFORM = "cluster-house"
     TRAFFIC_UNPROVEN = "traffic-unproven"
     TWO_WRITERS = "two-writers"
     TARGET_OUTSIDE = "target-outside"
@@ -44,7 +44,7 @@ MEANINGS: Mapping[Rule, str] = {
     Rule.BACKUP_ACCESS: "never remove the account that writes the backups, or its rights",
     Rule.CLUSTER_SERVING: "never delete or replace the Cluster that takes the traffic",
     Rule.CLUSTER_LAST: "never delete or replace the last Cluster that holds data",
-    Rule.CLUSTER_HOUSE: "never delete or replace what Clusters with data live in",
+    Rule.CLUSTER_PLATFORM: "never delete or replace what Clusters with data live in",
     Rule.TRAFFIC_UNPROVEN: "never move traffic to a Cluster that is not healthy and verified",
     Rule.TWO_WRITERS: "never name two writers for one serverName",
     Rule.TARGET_OUTSIDE: "never recover to a target outside the window",
@@ -125,7 +125,7 @@ class KubernetesAccess(Section):
     """One kubeconfig file; without it ``$KUBECONFIG``, then ``~/.kube/config``."""
 
 
-class BackupPlace(Section):
+class BackupLocation(Section):
     """Where base backups and WAL segments lie: ``gs://<bucket>/<path>/<serverName>/{base,wals}/``."""
 
     bucket: Annotated[str, Field(min_length=3, pattern=r"^[a-z0-9][-a-z0-9._]*$")]
@@ -146,7 +146,7 @@ class Workloads(Section):
     """The count to return to when none is remembered."""
 
 
-class GitPlace(Section):
+class GitLocation(Section):
     """Where Git declares the Cluster, for ``finalize``."""
 
     manifests: Annotated[str, AfterValidator(_folder)]
@@ -191,8 +191,8 @@ class InfrastructureStacks(Section):
     argocd: Name | None = None
 
 
-class RecoveryWish(Section):
-    """What ``pulumi up`` by hand is asked for (docs/by-hand.md)."""
+class DesiredRecovery(Section):
+    """What ``pulumi up`` by hand is asked for (docs/pulumi-cli.md)."""
 
     target_time: Annotated[str, BeforeValidator(_target)]
     """The time to recover to, in RFC 3339 and UTC, or ``latest``."""
@@ -223,7 +223,7 @@ class Environment(Section):
     name: Name
     gcp_project: Name
     kubernetes: KubernetesAccess
-    backup: BackupPlace
+    backup: BackupLocation
     namespace: Name
     source_cluster: ClusterName
     recovered_cluster: RecoveredName
@@ -233,7 +233,7 @@ class Environment(Section):
     goals: Goals = Goals()
     health: HealthSettings = HealthSettings()
     verification: Annotated[tuple[VerificationQuery, ...], Field(min_length=1, strict=False)]
-    git: GitPlace | None = None
+    git: GitLocation | None = None
     infrastructure: InfrastructureStacks | None = None
     """Where the infrastructure is declared; without it nothing of it is ever looked at or rebuilt."""
     smoke_test_url: Annotated[str, AfterValidator(_url)] | None = None
@@ -244,7 +244,7 @@ class Environment(Section):
     state_backend: StateUrl | None = None
     """Where Pulumi keeps state; without it a folder of the user's own (see docs/configuration.md)."""
     secrets_provider: SecretsProvider = "passphrase"
-    recovery: RecoveryWish | None = None
+    recovery: DesiredRecovery | None = None
     overrides: Annotated[tuple[GuardOverride, ...], Field(strict=False)] = ()
 
     @property

@@ -170,7 +170,7 @@ class DatabaseNames(Section):
     recovered_cluster: ClusterName
 
 
-class WorkloadIdentity(Section):
+class WorkloadIdentityConfig(Section):
     """Which Clusters may use the backups' account. CloudNativePG gives each a Kubernetes ServiceAccount of its name."""
 
     account: AccountId
@@ -196,7 +196,7 @@ class Platform(Section):
         "roles/artifactregistry.reader",
     )
     """What the nodes may do: what GKE itself asks for (logs, metrics), and pulling images. No more."""
-    workload_identity: WorkloadIdentity
+    workload_identity: WorkloadIdentityConfig
     operator_credentials: bool = True
     """Whether gcloud, where there is one, writes the kubeconfig of the operator's own shell."""
     state_backend: StateUrl | None = None
@@ -279,7 +279,7 @@ class Platform(Section):
         return self
 
 
-Part = Durable | Platform
+StackConfig = Durable | Platform
 """One stack of the infrastructure."""
 
 

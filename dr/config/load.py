@@ -7,7 +7,7 @@ from typing import TypeVar
 import yaml
 
 from dr.config.environment import Environment, InfrastructureStacks, parse_environment
-from dr.config.infrastructure import ArgoCd, Durable, Infrastructure, Part, Platform
+from dr.config.infrastructure import ArgoCd, Durable, Infrastructure, Platform, StackConfig
 from dr.config.stack_file import Section, own_keys, read_section
 from dr.core.errors import ConfigError
 
@@ -42,7 +42,7 @@ def load_infrastructure(folder: Path, stacks: InfrastructureStacks) -> Infrastru
     )
 
 
-def load_part(stack: str, folder: Path) -> Part | None:
+def load_part(stack: str, folder: Path) -> StackConfig | None:
     """The part of the infrastructure that ``stack`` holds; None where it is an environment's, or has no file. Raises
     ConfigError.
     """

@@ -147,6 +147,6 @@ def problems_of(error: DrError) -> tuple[Problem, ...]:
     return (Problem(code=error.code, cause=error.cause, remedy=error.remedy),)
 
 
-def told(error: DrError) -> str:
+def summary(error: DrError) -> str:
     """What happened and what to do, in plain lines, for where nothing renders it."""
     return "\n".join(f"{one.code}: {one.cause}\n  {one.remedy}" for one in problems_of(error))

@@ -29,7 +29,7 @@ def about_seconds_of(count: float) -> str:
     return f"{count:.0f} s" if count < 120 else f"{count / 60:.0f} min"
 
 
-def spoken(duration: timedelta | float) -> str:
+def format_duration(duration: timedelta | float) -> str:
     """An age or a threshold, in the largest unit of which there are at least two, such as ``90 min`` or ``3.5 h``; a
     number is in seconds.
     """

@@ -14,11 +14,11 @@ from dr.cnpg.fencing import fence, unfence
 from dr.cnpg.recovered import app_secret_name
 from dr.core.errors import Problem, RefusedError
 from dr.core.history import OperationEntry, Outcome
-from dr.desired.state import WishSeen, asked_for, read_wish
+from dr.desired.state import DesiredStateDiff, asked_for, read_desired
 from dr.kube import workloads
 from dr.recovery import run as recovery
 from dr.recovery.plan import RecoveryDecision
-from dr.recovery.run import Wanted
+from dr.recovery.run import RecoveryOptions
 from dr.run.lease import held
 from dr.run.record import Record
 from dr.run.session import Session
@@ -31,40 +31,40 @@ _FENCE_SECONDS = 120
 
 
 @dataclass(frozen=True, kw_only=True)
-class ByHand:
-    """What is to be declared, and what must be done before it is. ``wish`` is what the file asks for."""
+class PulumiUp:
+    """What is to be declared, and what must be done before it is. ``desired`` is what the file asks for."""
 
     declaration: Declaration
-    wish: WishSeen
+    desired: DesiredStateDiff
     made: RecoveryDecision | None = None
     moved: MoveDecision | None = None
 
 
-def decide(session: Session) -> ByHand:
+def decide(session: Session) -> PulumiUp:
     """What the recovery stack holds, with what is new in the file. Changes nothing. Raises RefusedError,
     AccessError.
     """
     environment, record = session.environment, session.records.read()
     present = {cluster.name for cluster in list_clusters(session.api, environment.namespace)}
-    wish = read_wish(environment, record, present)
+    desired = read_desired(environment, record, present)
     declaration = record.declaration(present) if record else Declaration()
-    if wish.recover and (wish.move or wish.back):
-        raise RefusedError([_too_early(session, wish)])
-    if wish.recover:
-        made = recovery.decide(session, Wanted(target=wish.target))
+    if desired.recover and (desired.move or desired.back):
+        raise RefusedError([_too_early(session, desired)])
+    if desired.recover:
+        made = recovery.decide(session, RecoveryOptions(target=desired.target))
         others = tuple(cluster for cluster in declaration.clusters if cluster.name != made.cluster.name)
-        return ByHand(declaration=replace(declaration, clusters=(*others, made.cluster)), wish=wish, made=made)
-    if wish.move or wish.back:
-        moved = switchover.decide(session, MoveRequest(back=wish.back, to="" if wish.back else wish.cluster))
+        return PulumiUp(declaration=replace(declaration, clusters=(*others, made.cluster)), desired=desired, made=made)
+    if desired.move or desired.back:
+        moved = switchover.decide(session, MoveRequest(back=desired.back, to="" if desired.back else desired.cluster))
         if problem := _undone(session, moved):
             raise RefusedError([problem])
         if record is not None:
-            declaration = record.awakened(moved.reached.name).declaration(present)
-        return ByHand(declaration=replace(declaration, external_name=moved.host), wish=wish, moved=moved)
-    return ByHand(declaration=declaration, wish=wish)
+            declaration = record.awakened(moved.new_cluster.name).declaration(present)
+        return PulumiUp(declaration=replace(declaration, external_name=moved.host), desired=desired, moved=moved)
+    return PulumiUp(declaration=declaration, desired=desired)
 
 
-def apply(session: Session, decided: ByHand) -> None:
+def apply(session: Session, decided: PulumiUp) -> None:
     """Do what has to be done before the declaration is. Safe to repeat. Raises RefusedError, AccessError."""
     environment = session.environment
     record = session.records.read()
@@ -82,10 +82,10 @@ def apply(session: Session, decided: ByHand) -> None:
             operation=OPERATION,
             user=session.holder.operator,
             go_on=f"python -m dr status --env {environment.name}",
-            facts={"Asked for": str(decided.wish), **{f"Step {n}": what for n, what in enumerate(done, start=1)}},
+            facts={"Asked for": str(decided.desired), **{f"Step {n}": what for n, what in enumerate(done, start=1)}},
             started=at,
         ).over(Outcome.DONE, at)
-        _change(session, lambda record: record.having_applied(applied).with_operation(entry))
+        _change(session, lambda record: record.with_applied(applied).with_operation(entry))
 
 
 def _make(session: Session, decision: RecoveryDecision | None) -> list[str]:
@@ -105,7 +105,7 @@ def _move(session: Session, decision: MoveDecision | None) -> list[str]:
     """Keep the Cluster that is left from writing, and let the other write, before the Service points to it."""
     if decision is None:
         return []
-    old, reached, back = decision.fence, decision.reached, decision.request.back
+    old, new_cluster, back = decision.fence, decision.new_cluster, decision.request.back
     limit, stop, done = session.environment.timeouts.recovery.total_seconds(), session.stop, []
     if not back:
         _change(session, lambda record: record.leaving(decision.before, towards=decision.host))
@@ -114,22 +114,24 @@ def _move(session: Session, decision: MoveDecision | None) -> list[str]:
         _change(session, lambda record: record.with_fenced(name, fenced=True))
         fence(session.api, old.namespace, name, hibernate=False, limit=_FENCE_SECONDS, stop=stop)
         done.append(f"{name} is fenced")
-    unfence(session.api, reached.namespace, reached.name, limit=limit, stop=stop)
+    unfence(session.api, new_cluster.namespace, new_cluster.name, limit=limit, stop=stop)
 
     def pointing(record: Record) -> Record:
-        pointed = record.with_fenced(reached.name, fenced=False).awakened(reached.name).pointing_to(decision.host)
+        pointed = (
+            record.with_fenced(new_cluster.name, fenced=False).awakened(new_cluster.name).pointing_to(decision.host)
+        )
         return pointed.came_back(decision.origin) if back else pointed
 
     _change(session, pointing)
-    return [*done, f"{reached.name} is healthy, and the Service is declared to point to it"]
+    return [*done, f"{new_cluster.name} is healthy, and the Service is declared to point to it"]
 
 
 def _change(session: Session, change: Callable[[Record], Record]) -> Record:
     return session.records.change(change, now=session.clock())
 
 
-def _too_early(session: Session, wish: WishSeen) -> Problem:
-    time = wish.wish.target_time if wish.wish else ""
+def _too_early(session: Session, desired: DesiredStateDiff) -> Problem:
+    time = desired.declared.target_time if desired.declared else ""
     return Problem(
         code="cutover-too-early",
         cause=f"recovery.cutover is set, and nothing is recovered to {time} yet that could be verified",

@@ -13,22 +13,22 @@ from enum import StrEnum
 from typing import Any
 
 from dr.cnpg.cluster import cluster_behind
-from dr.config.environment import Environment, RecoveryWish
+from dr.config.environment import DesiredRecovery, Environment
 from dr.core.target import LATEST, TimeTarget
 from dr.run.record import Record
 
 
-class WishState(StrEnum):
+class DesiredState(StrEnum):
     """How what the file asks for stands."""
 
     NOTHING = "nothing asked for"
     PENDING = "not applied yet"
     APPLIED = "applied"
-    OVERTAKEN = "applied, and changed since by an operation"
+    SUPERSEDED = "applied, and changed since by an operation"
 
 
 @dataclass(frozen=True, kw_only=True)
-class WishSeen:
+class DesiredStateDiff:
     """What the file asks for against the record.
 
     ``cluster`` is the recovered Cluster that fits, empty while there is none; ``recover`` says that one has to be made;
@@ -36,8 +36,8 @@ class WishSeen:
     nothing is pending.
     """
 
-    wish: RecoveryWish | None
-    state: WishState
+    declared: DesiredRecovery | None
+    state: DesiredState
     cluster: str = ""
     recover: bool = False
     move: bool = False
@@ -46,47 +46,49 @@ class WishSeen:
     @property
     def target(self) -> TimeTarget | None:
         """The target that is asked for; None for the end of the WAL, or where nothing is."""
-        if self.wish is None or self.wish.target_time == LATEST:
+        if self.declared is None or self.declared.target_time == LATEST:
             return None
-        return TimeTarget(datetime.fromisoformat(self.wish.target_time))
+        return TimeTarget(datetime.fromisoformat(self.declared.target_time))
 
     def __str__(self) -> str:
         """For people."""
-        if self.wish is None:
+        if self.declared is None:
             return str(self.state)
-        cutover = {None: "", True: ", with the traffic", False: ", without the traffic"}[self.wish.cutover]
-        return f"recovery to {self.wish.target_time}{cutover}: {self.state}"
+        cutover = {None: "", True: ", with the traffic", False: ", without the traffic"}[self.declared.cutover]
+        return f"recovery to {self.declared.target_time}{cutover}: {self.state}"
 
 
-def asked_for(wish: RecoveryWish | None) -> Mapping[str, Any]:
+def asked_for(desired: DesiredRecovery | None) -> Mapping[str, Any]:
     """What the file asked for, as the record remembers it; nothing for none."""
-    return wish.model_dump(mode="json", by_alias=True) if wish else {}
+    return desired.model_dump(mode="json", by_alias=True) if desired else {}
 
 
-def read_wish(environment: Environment, record: Record | None, present: Collection[str]) -> WishSeen:
+def read_desired(environment: Environment, record: Record | None, present: Collection[str]) -> DesiredStateDiff:
     """What is left to do of what the file asks for, when the Clusters ``present`` are there."""
-    wish = environment.recovery
-    if wish is None:
-        return WishSeen(wish=None, state=WishState.NOTHING)
+    desired = environment.recovery
+    if desired is None:
+        return DesiredStateDiff(declared=None, state=DesiredState.NOTHING)
     known = [
         recovery.cluster.name
         for recovery in (record.recoveries if record else ())
-        if recovery.cluster.target == wish.target_time
+        if recovery.cluster.target == desired.target_time
     ]
     cluster = next((name for name in reversed(known) if name in present), "")
     serves = bool(cluster) and record is not None and _points_to(record, environment) == cluster
     # One that was remembered and is not there was never made, or was deleted by hand: that is asked for still.
     made = bool(cluster) or not known
-    if record is not None and made and dict(record.applied) == asked_for(wish):
-        holds = bool(cluster) and (wish.cutover is None or wish.cutover is serves)
-        return WishSeen(wish=wish, state=WishState.APPLIED if holds else WishState.OVERTAKEN, cluster=cluster)
-    return WishSeen(
-        wish=wish,
-        state=WishState.PENDING,
+    if record is not None and made and dict(record.applied) == asked_for(desired):
+        holds = bool(cluster) and (desired.cutover is None or desired.cutover is serves)
+        return DesiredStateDiff(
+            declared=desired, state=DesiredState.APPLIED if holds else DesiredState.SUPERSEDED, cluster=cluster
+        )
+    return DesiredStateDiff(
+        declared=desired,
+        state=DesiredState.PENDING,
         cluster=cluster,
         recover=not cluster,
-        move=wish.cutover is True and not serves,
-        back=wish.cutover is False and serves,
+        move=desired.cutover is True and not serves,
+        back=desired.cutover is False and serves,
     )
 
 

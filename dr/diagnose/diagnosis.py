@@ -59,7 +59,7 @@ class Finding:
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
     """What was found, the worst first; ``notes`` are what was seen, or not seen, besides. ``looked`` are the parts that
-    were seen, ``blind`` those that were not: of these nothing is known, good or bad.
+    were seen, ``unobserved`` those that were not: of these nothing is known, good or bad.
     """
 
     environment: Environment
@@ -67,7 +67,7 @@ class Diagnosis:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     looked: tuple[str, ...]
-    blind: tuple[str, ...]
+    unobserved: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
         """The diagnosis as plain values."""
@@ -75,7 +75,7 @@ class Diagnosis:
             "environment": self.environment.name,
             "seenAt": self.seen_at.isoformat(),
             "looked": list(self.looked),
-            "notSeen": list(self.blind),
+            "notSeen": list(self.unobserved),
             "findings": [
                 {
                     "row": finding.row.key,
@@ -104,16 +104,16 @@ def diagnose(environment: Environment, seen: Symptoms) -> Diagnosis:
         findings=tuple(sorted(found, key=lambda finding: ROWS.index(finding.row))),
         notes=tuple(_notes(environment, seen)),
         looked=tuple(part for part, known in parts.items() if known),
-        blind=tuple(part for part, known in parts.items() if not known),
+        unobserved=tuple(part for part, known in parts.items() if not known),
     )
 
 
 def _parts(environment: Environment, seen: Symptoms) -> Iterator[tuple[str, bool]]:
     """Each part, and whether it was seen: a bucket that Google says is not there was."""
     kubernetes = seen.kubernetes
-    blind = KUBERNETES_PARTS if isinstance(kubernetes, Silence) else kubernetes.blind
+    unobserved = KUBERNETES_PARTS if isinstance(kubernetes, Silence) else kubernetes.unobserved
     for part in KUBERNETES_PARTS:
-        yield part, part not in blind
+        yield part, part not in unobserved
     yield "the bucket", seen.bucket is None or seen.bucket.code == "bucket-missing"
     yield "the application", bool(environment.smoke_test_url)
     yield "Google's status page", not isinstance(seen.incidents, Silence)

@@ -12,7 +12,7 @@ import requests
 from dr.archive.reader import failures_explained, list_server_names
 from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.clusters import list_clusters
-from dr.config.environment import BackupPlace, Environment
+from dr.config.environment import BackupLocation, Environment
 from dr.config.infrastructure import Platform
 from dr.core.errors import AccessError
 from dr.diagnose.diagnosis import Diagnosis, diagnose
@@ -78,7 +78,7 @@ def _health(environment: Environment) -> str:
     return ask(environment.smoke_test_url, seconds=_SECONDS[1]) if environment.smoke_test_url else ""
 
 
-def _bucket(place: BackupPlace) -> None:
+def _bucket(place: BackupLocation) -> None:
     with failures_explained(place):
         list_server_names(place)
 
@@ -134,7 +134,7 @@ def _kubernetes(environment: Environment) -> KubernetesSeen:
         serving=cluster_behind(external_name or "", namespace),
         unfinished=record.unfinished if isinstance(record, Record) else None,
         unseen=tuple(error.cause for error in unseen.values()),
-        blind=tuple(unseen),
+        unobserved=tuple(unseen),
     )
 
 

@@ -136,7 +136,7 @@ class ClustersSeen:
 @dataclass(frozen=True, kw_only=True)
 class KubernetesSeen:
     """What the environment's cluster says. ``serving`` is the Cluster behind the Service, empty when it is none of
-    ours; ``unseen`` tells what could not be looked at, and why, ``blind`` which parts that were.
+    ours; ``unseen`` tells what could not be looked at, and why, ``unobserved`` which parts that were.
     """
 
     nodes: tuple[NodeSeen, ...]
@@ -145,7 +145,7 @@ class KubernetesSeen:
     serving: str
     unfinished: OperationEntry | None
     unseen: tuple[str, ...] = ()
-    blind: tuple[str, ...] = ()
+    unobserved: tuple[str, ...] = ()
 
 
 KUBERNETES_PARTS = ("the Service", "the nodes", "the Clusters", "the pods", "the record")

@@ -12,9 +12,9 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
     out.print(Text(f"{diagnosis.environment.name}, seen at {exact_moment_of(diagnosis.seen_at)}"), soft_wrap=True)
     if diagnosis.looked:
         out.print(Text(f"looked at: {', '.join(diagnosis.looked)}"), soft_wrap=True)
-    if diagnosis.blind:
-        out.print(Text(f"NOT SEEN: {', '.join(diagnosis.blind)}", style="bold yellow"), soft_wrap=True)
-    if not diagnosis.findings and not diagnosis.blind:
+    if diagnosis.unobserved:
+        out.print(Text(f"NOT SEEN: {', '.join(diagnosis.unobserved)}", style="bold yellow"), soft_wrap=True)
+    if not diagnosis.findings and not diagnosis.unobserved:
         out.print(Text("Nothing of the failure table is seen.", style="bold green"))
     elif not diagnosis.findings:
         words = "Nothing of the failure table is seen in what was looked at; of the rest nothing is known."

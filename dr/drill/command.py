@@ -35,7 +35,7 @@ def command(
     should be. What an earlier, killed drill has left is removed.
     """
     from dr.cli import console, signals
-    from dr.cli.live import reporter_for
+    from dr.cli.progress import reporter_for
     from dr.cli.wiring import open_journal, open_session
     from dr.config.load import load_environment
     from dr.core.errors import RequestError
@@ -44,7 +44,7 @@ def command(
     from dr.drill.plan import OPERATION
     from dr.drill.run import Drill, decide
     from dr.drill.view import show_drill
-    from dr.run.report_keeping import Evidence
+    from dr.run.report_keeping import ReportData
     from dr.run.session import utc_now
 
     if sum((latest, by_lot, target_time is not None)) > 1:
@@ -63,12 +63,12 @@ def command(
         drill = Drill(decide(session, request))
     if console.planned_only(drill.plan, dry_run=dry_run, as_json=as_json):
         return
-    evidence = Evidence()
+    report_data = ReportData()
     with signals.stopping(session.stop), reporter_for(drill.plan, quiet=as_json) as reporter:
-        report = drill.run(session=session, journal=journal, reporter=reporter, evidence=evidence)
-    kept_at = str(evidence.kept_at or "")
+        report = drill.run(session=session, journal=journal, reporter=reporter, report_data=report_data)
+    kept_at = str(report_data.kept_at or "")
     if as_json:
         click.echo(json.dumps({**report.as_json(), "report": kept_at}, indent=2))
     else:
         show_drill(report)
-    console.show_kept("" if as_json else kept_at, not_kept=evidence.not_kept, unwritten=journal.unwritten)
+    console.show_kept("" if as_json else kept_at, not_kept=report_data.not_kept, unwritten=journal.unwritten)

@@ -17,7 +17,7 @@ from dr.cnpg.primary import primary_of, psql_of
 from dr.core.errors import AccessError
 from dr.postgres.amcheck import check_database
 from dr.postgres.psql import Psql
-from dr.recovery.verify import Finding
+from dr.recovery.verify import VerificationResult
 from dr.run.session import Session
 
 COUNTED_BYTES = 2 * 2**30
@@ -189,11 +189,11 @@ class Examination:
         self._moment = moment
         self._told = told
 
-    def findings(self, *, quick: bool) -> list[Finding]:
+    def findings(self, *, quick: bool) -> list[VerificationResult]:
         """The answers to all questions; ``quick`` leaves out those that read all of the database."""
         found = [self._extensions(), self._rows()]
         if quick:
-            return [*found, Finding(name="amcheck", value="left out: --quick", passed=None)]
+            return [*found, VerificationResult(name="amcheck", value="left out: --quick", passed=None)]
         return [*found, self._damage(), self._checksums(), _not_verified()]
 
     def size(self) -> int:
@@ -203,22 +203,24 @@ class Examination:
     def _psql(self, cluster: ClusterSnapshot) -> Psql:
         return psql_of(self._session.api, cluster, self._database)
 
-    def _extensions(self) -> Finding:
+    def _extensions(self) -> VerificationResult:
         """An extension whose files the image lacks is there by name only."""
         psql = self._psql(self._scratch)
         there, lacking = psql.ask(_EXTENSIONS), psql.ask(_NOT_IN_IMAGE)
         if lacking:
-            return Finding(name="extensions", value=f"not in the image: {', '.join(lacking)}", passed=False)
+            return VerificationResult(name="extensions", value=f"not in the image: {', '.join(lacking)}", passed=False)
         try:
             live = self._psql(self._live).ask(_EXTENSIONS) if self._live else None
         except AccessError:
             live = None
         if live is None or live == there:
-            return Finding(name="extensions", value=", ".join(there), passed=True if live else None)
+            return VerificationResult(name="extensions", value=", ".join(there), passed=True if live else None)
         differing = ", ".join(sorted(set(live) ^ set(there)))
-        return Finding(name="extensions", value=f"differ from the live database's by {differing}", passed=None)
+        return VerificationResult(
+            name="extensions", value=f"differ from the live database's by {differing}", passed=None
+        )
 
-    def _rows(self) -> Finding:
+    def _rows(self) -> VerificationResult:
         self._told("counting rows")
         with ThreadPoolExecutor(max_workers=1) as pool:
             there = pool.submit(self._counted, self._live, before=self._moment) if self._live else None
@@ -226,15 +228,17 @@ class Examination:
                 here, left_out = self._counted(self._scratch)
             except AccessError as error:
                 # A table that cannot be read to its end is what a drill is for.
-                return Finding(name="rows", value=error.cause, passed=False if error.code == "sql-failed" else None)
+                return VerificationResult(
+                    name="rows", value=error.cause, passed=False if error.code == "sql-failed" else None
+                )
         if there is None:
-            return Finding(name="rows", value="not compared: there is no live database", passed=None)
+            return VerificationResult(name="rows", value="not compared: there is no live database", passed=None)
         try:
             live, _ = there.result()
         except AccessError as error:
-            return Finding(name="rows", value=f"not compared: {error.cause}", passed=None)
+            return VerificationResult(name="rows", value=f"not compared: {error.cause}", passed=None)
         comparison = compare(here, live, left_out=left_out)
-        return Finding(name="rows", value=comparison.value, passed=comparison.passed)
+        return VerificationResult(name="rows", value=comparison.value, passed=comparison.passed)
 
     def _counted(self, cluster: ClusterSnapshot, before: datetime | None = None) -> tuple[dict[str, Counted], int]:
         psql, stop = self._psql(cluster), self._session.stop
@@ -248,7 +252,7 @@ class Examination:
         lines = psql.ask(limit, IN_THE_TABLE, ask_counts(names, before=before), limit=_COUNT_SECONDS + 10, stop=stop)
         return read_counts(lines), len(tables) - len(names)
 
-    def _damage(self) -> Finding:
+    def _damage(self) -> VerificationResult:
         self._told("reading every page and index (amcheck)")
         try:
             checked = check_database(
@@ -260,20 +264,20 @@ class Examination:
                 stop=self._session.stop,
             )
         except AccessError as error:
-            return Finding(name="amcheck", value=f"not finished: {error.cause}", passed=None)
-        return Finding(name="amcheck", value=checked.said, passed=checked.whole)
+            return VerificationResult(name="amcheck", value=f"not finished: {error.cause}", passed=None)
+        return VerificationResult(name="amcheck", value=checked.said, passed=checked.whole)
 
-    def _checksums(self) -> Finding:
+    def _checksums(self) -> VerificationResult:
         """After everything was read: PostgreSQL counts the pages whose checksum was wrong."""
         try:
             on, failures = self._psql(self._scratch).ask(_CHECKSUMS)[0].split("|")
         except AccessError as error:
             # A server that died of a damaged page starts again.
-            return Finding(name="page checksums", value=f"not asked: {error.cause}", passed=None)
+            return VerificationResult(name="page checksums", value=f"not asked: {error.cause}", passed=None)
         if on != "on":
-            return Finding(name="page checksums", value="off in this database", passed=None)
-        return Finding(name="page checksums", value=f"on, {failures} failures", passed=failures == "0")
+            return VerificationResult(name="page checksums", value="off in this database", passed=None)
+        return VerificationResult(name="page checksums", value=f"on, {failures} failures", passed=failures == "0")
 
 
-def _not_verified() -> Finding:
-    return Finding(name="pg_verifybackup", value=_NO_MANIFEST, passed=None)
+def _not_verified() -> VerificationResult:
+    return VerificationResult(name="pg_verifybackup", value=_NO_MANIFEST, passed=None)

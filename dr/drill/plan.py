@@ -70,9 +70,9 @@ class DrillSituation:
 
 @dataclass(frozen=True, kw_only=True)
 class DrillDecision:
-    """All that was decided; ``later`` are the transactions that a target leaves out, None where not counted;
-    ``fetching`` says how WAL is fetched, as in a recovery, None where barman is left alone; ``promise`` is where the
-    recovery has to end, None where not known.
+    """All that was decided; ``commits_after_target`` are the transactions that a target leaves out, None where not
+    counted; ``fetching`` says how WAL is fetched, as in a recovery, None where barman is left alone; ``promise`` is
+    where the recovery has to end, None where not known.
     """
 
     environment: Environment = field(repr=False)
@@ -84,7 +84,7 @@ class DrillDecision:
     server_names: frozenset[str]
     external_name: str | None
     fetching: Fetching | None
-    later: LaterCommits | None
+    commits_after_target: LaterCommits | None
     promise: Promise | None
     facts: Mapping[str, str]
     warnings: tuple[str, ...]
@@ -139,7 +139,7 @@ def decide_drill(environment: Environment, request: DrillRequest, situation: Dri
         server_names=catalogue.server_names,
         external_name=recovery.external_name,
         fetching=fetching_for(manifest, recovery.archive, base, to_the_end=to_the_end),
-        later=recovery.later,
+        commits_after_target=recovery.commits_after_target,
         promise=promise_of(recovery.archive, base, request.target),
         facts=_facts(environment, request, situation, base),
         warnings=(
@@ -182,7 +182,7 @@ def _facts(
 ) -> dict[str, str]:
     size = f", {mebibytes_of(base.size)}" if base.size else ""
     lot = ", chosen at random" if request.random else ""
-    gone = situation.recovery.stands_in
+    gone = situation.recovery.stand_in_origin
     return {
         "Environment": f"{environment.name} (context {environment.kubernetes.context})",
         "Target": f"{request.target or 'the end of the archived WAL'}{lot}",

@@ -6,12 +6,12 @@ from typing import Any
 
 from dr.core.target import written
 from dr.drill.plan import OPERATION, DrillDecision
-from dr.reports.course import Course
 from dr.reports.document import DataLoss, FindingLine, RecoveryTime
+from dr.reports.summary import RunSummary
 
 
 @dataclass(frozen=True, kw_only=True)
-class DrillReport(Course):
+class DrillReport(RunSummary):
     """A drill that passed. Times are aware UTC, durations in seconds; ``kept_in_cluster`` says that its report is in
     the environment's cluster too.
     """

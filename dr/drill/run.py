@@ -23,7 +23,7 @@ from dr.reports.document import ReportDocument
 from dr.reports.trend import Trend, trend_of
 from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
-from dr.run.report_keeping import Evidence, document_of, keep_report, read_reports
+from dr.run.report_keeping import ReportData, document_of, read_reports, save_report
 from dr.run.runner import Reporter, after_steps, run_steps
 from dr.run.session import Session
 
@@ -31,16 +31,16 @@ _LOOK_SECONDS = 3.0
 
 
 @dataclass
-class Way:
-    """``to`` is whom it was given to, empty while it is the drill's own."""
+class Preemption:
+    """``by`` is who preempted the drill, empty while nobody has."""
 
-    to: str = ""
+    by: str = ""
 
 
 @contextmanager
-def giving_way(session: Session) -> Iterator[Way]:
+def preemptible(session: Session) -> Iterator[Preemption]:
     """Within the context, ``session.stop`` is set as soon as somebody is at work."""
-    way, over = Way(), Event()
+    preemption, over = Preemption(), Event()
 
     def look() -> None:
         before = None
@@ -49,7 +49,7 @@ def giving_way(session: Session) -> Iterator[Way]:
             with suppress(AccessError):
                 seen = others_lease(session)
                 if seen and (renewed_since(seen, before) or not seen.expired(session.clock())):
-                    way.to = seen.holder
+                    preemption.by = seen.holder
                     session.stop.set()
                     return
                 before = seen
@@ -57,7 +57,7 @@ def giving_way(session: Session) -> Iterator[Way]:
     looking = Thread(target=look, daemon=True, name="giving-way")
     looking.start()
     try:
-        yield way
+        yield preemption
     finally:
         over.set()
         looking.join()
@@ -80,21 +80,21 @@ class Drill(Trial):
         yield Examine(self)
         yield RemoveScratch(self, self.decision.scratch_name)
 
-    def run(self, *, session: Session, journal: Journal, reporter: Reporter, evidence: Evidence) -> DrillReport:
+    def run(self, *, session: Session, journal: Journal, reporter: Reporter, report_data: ReportData) -> DrillReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the scratch Cluster goes in any case.
 
         Raises RefusedError while another drill is under way, InterruptedOperationError ``gave-way``.
         """
-        self.begin(session=session, journal=journal, reporter=reporter, evidence=evidence)
+        self.begin(session=session, journal=journal, reporter=reporter, report_data=report_data)
         decision = self.decision
-        evidence.begins_from(decision.base, decision.source, until=Verify.key)
+        report_data.start(decision.base, decision.source, until=Verify.key)
         started, begin = session.clock(), time.monotonic()
         # A drill that is not heard of any more may be a pod that was killed: nobody would take over from it by hand.
         with held(session.drill_lease, session.holder, take_over=True, clock=session.clock, stop=session.stop):
             journal.begin(self.plan, decision.request.command(session.environment), session.clock())
             try:
-                with giving_way(session) as way:
-                    results = self._run_steps(way)
+                with preemptible(session) as preemption:
+                    results = self._run_steps(preemption)
             except DrError as error:
                 self._clear_up(error)
                 self._keep(error=error)
@@ -105,7 +105,7 @@ class Drill(Trial):
                 self._keep(report=report)
                 return report
 
-    def _run_steps(self, way: Way) -> tuple[tuple[str, float, str], ...]:
+    def _run_steps(self, preemption: Preemption) -> tuple[tuple[str, float, str], ...]:
         try:
             return run_steps(
                 self.plan.steps,
@@ -116,11 +116,11 @@ class Drill(Trial):
                 go_on=self.decision.request.command(self.session.environment),
             )
         except InterruptedOperationError as error:
-            if not way.to:
+            if not preemption.by:
                 raise
             gave_way = InterruptedOperationError(
                 "gave-way",
-                f"{way.to} has started an operation on {self.session.environment.name}: the drill gave way",
+                f"{preemption.by} has started an operation on {self.session.environment.name}: the drill gave way",
                 "nothing of the drill is in their way; drill again when they are done",
             )
             gave_way.stopped = error.stopped
@@ -130,10 +130,10 @@ class Drill(Trial):
         """Delete the scratch Cluster, whatever has happened; also when stopped."""
         self.reporter.progress("deleting the scratch Cluster")
         try:
-            self.evidence.kept.append(self.scratch.remove(Event()))
+            self.report_data.kept.append(self.scratch.remove(Event()))
         except (AccessError, StepFailedError) as failure:
             self.journal.note("clean-up-failed", self.session.clock(), code=failure.code, cause=failure.cause)
-            self.evidence.lost.append(
+            self.report_data.lost.append(
                 f"room: the scratch Cluster {self.decision.scratch_name} could not be deleted ({failure.cause}); the "
                 "next drill will"
             )
@@ -146,20 +146,20 @@ class Drill(Trial):
     def _keep(self, *, report: DrillReport | None = None, error: DrError | None = None) -> None:
         """On this machine, and in the environment's cluster, where the next one looks whether it gets worse."""
         environment = self.session.environment
-        self.evidence.kept.append(f"{self.decision.source.name} and its traffic as they are")
-        document = keep_report(
+        self.report_data.kept.append(f"{self.decision.source.name} and its traffic as they are")
+        document = save_report(
             environment,
             self.plan,
             self.journal,
-            self.evidence,
+            self.report_data,
             result=report.as_json() if report else None,
             error=error,
             trend=self._trend,
         )
         if document is None:
             return
-        if error is not None and error.stopped and self.evidence.kept_at:
-            error.stopped = replace(error.stopped, report=str(self.evidence.kept_at))
+        if error is not None and error.stopped and self.report_data.kept_at:
+            error.stopped = replace(error.stopped, report=str(self.report_data.kept_at))
         try:
             self.session.drills.keep(document)
         except (AccessError, StepFailedError) as failure:
@@ -173,7 +173,7 @@ class Drill(Trial):
     def _report(self, results: tuple[tuple[str, float, str], ...], started: datetime, seconds: float) -> DrillReport:
         environment, entry = self.session.environment, self.journal.entry
         assert entry is not None, "it has started"  # noqa: S101 - for the type checker
-        document = document_of(environment, self.plan, entry, self.evidence, self.journal, result={}, error=None)
+        document = document_of(environment, self.plan, entry, self.report_data, self.journal, result={}, error=None)
         return DrillReport(
             decision=self.decision,
             environment=environment,

@@ -23,7 +23,7 @@ from dr.kube.workloads import external_name
 from dr.postgres.psql import Psql
 from dr.recovery.scratch import Scratch
 from dr.recovery.verify import (
-    Finding,
+    VerificationResult,
     loss_at_the_end,
     loss_by_target,
     lost_by_target,
@@ -33,7 +33,7 @@ from dr.recovery.verify import (
 )
 from dr.run.journal import Journal
 from dr.run.operation import Operation
-from dr.run.report_keeping import Evidence
+from dr.run.report_keeping import ReportData
 from dr.run.runner import Reporter
 from dr.run.session import Session
 
@@ -47,7 +47,7 @@ class Trial(Operation):
 
     journal: Journal
     reporter: Reporter
-    evidence: Evidence
+    report_data: ReportData
     scratch: Scratch
 
     def __init__(self, decision: DrillDecision) -> None:
@@ -56,15 +56,17 @@ class Trial(Operation):
         self.acknowledged: datetime | None = None
         super().__init__(OPERATION, decision)
 
-    def begin(self, *, session: Session, journal: Journal, reporter: Reporter, evidence: Evidence) -> None:
+    def begin(self, *, session: Session, journal: Journal, reporter: Reporter, report_data: ReportData) -> None:
         """Take up what it is run with. Nothing is touched yet."""
-        self.session, self.journal, self.reporter, self.evidence = session, journal, reporter, evidence
+        self.session, self.journal, self.reporter, self.report_data = session, journal, reporter, report_data
         decision = self.decision
-        self.scratch = Scratch(session, reporter, evidence, decision.scratch, purpose=DRILL, fetching=decision.fetching)
+        self.scratch = Scratch(
+            session, reporter, report_data, decision.scratch, purpose=DRILL, fetching=decision.fetching
+        )
 
-    def found(self, findings: list[Finding]) -> None:
+    def found(self, findings: list[VerificationResult]) -> None:
         """More answers, for the report."""
-        self.evidence.found_all((finding.name, finding.value, finding.passed) for finding in findings)
+        self.report_data.found_all((finding.name, finding.value, finding.passed) for finding in findings)
 
     @property
     def moment(self) -> datetime:
@@ -85,7 +87,7 @@ class Trial(Operation):
 
 
 class RemoveOrphans(StepOf[Trial]):
-    key, title, phase = "orphans", "Clear away", Phase.PREPARATION
+    key, title, phase = "orphans", "Delete leftover Clusters", Phase.PREPARATION
     done_when = "nothing that they owned is left"
 
     def detail(self) -> str:
@@ -167,10 +169,10 @@ class Verify(StepOf[Trial]):
         self.op.found(findings)
         if request.target is None:
             base_end = self.op.decision.base.end
-            self.op.evidence.loss = loss_at_the_end(last, self.op.acknowledged, base_end=base_end)
+            self.op.report_data.loss = loss_at_the_end(last, self.op.acknowledged, base_end=base_end)
         else:
-            self.op.evidence.loss = loss_by_target(last, self.op.decision.later)
-            self.op.evidence.lost += lost_by_target(request.target, self.op.decision.later)
+            self.op.report_data.loss = loss_by_target(last, self.op.decision.commits_after_target)
+            self.op.report_data.lost += lost_by_target(request.target, self.op.decision.commits_after_target)
         return ", ".join(f"{finding.name} {finding.value}" for finding in findings)
 
 
@@ -195,22 +197,22 @@ class Examine(StepOf[Trial]):
             told=self.op.reporter.progress,
         )
         with suppress(AccessError):
-            self.op.evidence.database_bytes = examination.size()
+            self.op.report_data.database_bytes = examination.size()
         self.op.found([*examination.findings(quick=decision.request.quick), self._untouched(live)])
         pod = primary_of(self.op.scratch_seen)
-        self.op.evidence.versions |= read_versions(
+        self.op.report_data.versions |= read_versions(
             session.api, self.op.psql, namespace=decision.source.namespace, pod=pod
         )
-        failed = [finding for finding in self.op.evidence.findings if finding.passed is False]
+        failed = [finding for finding in self.op.report_data.findings if finding.passed is False]
         if failed:
             raise VerificationError(
                 "drill-failed",
                 "the recovery worked, but " + "; ".join(f"{finding.name}: {finding.value}" for finding in failed),
                 "a disaster today would lose this: find out why, take a new base backup, and drill again",
             )
-        return f"{sum(finding.passed is True for finding in self.op.evidence.findings)} findings in order"
+        return f"{sum(finding.passed is True for finding in self.op.report_data.findings)} findings in order"
 
-    def _untouched(self, live: ClusterSnapshot | None) -> Finding:
+    def _untouched(self, live: ClusterSnapshot | None) -> VerificationResult:
         """Whether the drill has kept to itself."""
         source, environment = self.op.decision.source, self.op.session.environment
         changed: list[str] = []
@@ -226,4 +228,4 @@ class Examine(StepOf[Trial]):
                 changed.append(f"the bucket has {', '.join(sorted(more))}")
         value = f"while the drill ran, something changed: {', '.join(changed)}" if changed else "yes"
         # Somebody else may have changed it: that is for a person to judge.
-        return Finding(name="all else untouched", value=value, passed=None if changed else True)
+        return VerificationResult(name="all else untouched", value=value, passed=None if changed else True)

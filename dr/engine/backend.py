@@ -51,7 +51,7 @@ def folder_unusable(place: Path, error: OSError) -> AccessError:
     )
 
 
-class Kept(Protocol):
+class StackOwner(Protocol):
     """What has a stack: an environment, or a part of the infrastructure. The stack has its name."""
 
     @property
@@ -79,7 +79,7 @@ class Backend:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, kept: Kept, variables: Mapping[str, str] | None = None) -> "Backend":
+    def of(cls, kept: StackOwner, variables: Mapping[str, str] | None = None) -> "Backend":
         """The configured backend, or a folder of the user's own."""
         url = kept.state_backend or f"file://{state_folder() / 'pulumi'}"
         if url.startswith("file://"):

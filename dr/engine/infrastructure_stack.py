@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, cast
 
-from dr.config.infrastructure import ArgoCd, Part
+from dr.config.infrastructure import ArgoCd, StackConfig
 from dr.engine.backend import Backend
 from dr.engine.background_stack import BackgroundStack
 from dr.engine.changes import Changes
@@ -25,7 +25,7 @@ class InfrastructureStack(BackgroundStack):
 
     providers = ("gcp",)
 
-    def __init__(self, part: Part, installed: Installation) -> None:
+    def __init__(self, part: StackConfig, installed: Installation) -> None:
         super().__init__(Backend.of(part), installed)
         self.part = part
         self._imports: Mapping[str, str] = {}

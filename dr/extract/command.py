@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dr.cli.operate import Agreed, Asked, operate, operation_options
+from dr.cli.operate import OperationSpec, PlannedOperation, operate, operation_options
 from dr.cli.options import options
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def command(
     if (target_time is None) != before_drop:
         raise click.UsageError("give --target-time, or --before-drop, and only one of them")
 
-    def ask(environment: "Environment") -> Asked:
+    def ask(environment: "Environment") -> OperationSpec:
         from dr.core.target import TimeTarget
         from dr.extract.observe import request_for
         from dr.extract.preconditions import OPERATION
@@ -60,7 +60,7 @@ def command(
         name = TableName.parse(table)
         target = TimeTarget.parse(target_time, now=utc_now()) if target_time is not None else None
 
-        def look(session: "Session") -> Agreed:
+        def look(session: "Session") -> PlannedOperation:
             request = request_for(
                 session,
                 table=name,
@@ -74,7 +74,7 @@ def command(
             decision = decide(session, request)
             operation = Extract(decision)
             adds = f"puts {request.final} of {request.target} into {decision.live.name} of {environment.name}"
-            return Agreed(
+            return PlannedOperation(
                 plan=operation.plan,
                 name=decision.live.name,
                 consequence=adds,
@@ -82,6 +82,6 @@ def command(
                 show=show_extraction,
             )
 
-        return Asked(operation=OPERATION, decide=look)
+        return OperationSpec(operation=OPERATION, decide=look)
 
     operate(ask, **common)

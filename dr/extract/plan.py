@@ -125,7 +125,7 @@ def _facts(
     *,
     placed: bool,
 ) -> dict[str, str]:
-    seen, stands_in = situation.live_seen, situation.recovery.stands_in
+    seen, stand_in_origin = situation.live_seen, situation.recovery.stand_in_origin
     present = seen.table if seen else None
     now = amount_of(present) if present else "not there"
     if placed:
@@ -141,7 +141,7 @@ def _facts(
         "Live": f"{live.namespace}/{live.name}, database {live.database}: {request.table} is {now}",
         "Becomes": becomes,
         "Source": f"{environment.namespace}/{request.source}, "
-        + (f"which is gone: known by {stands_in}" if stands_in else "left as it is"),
+        + (f"which is gone: known by {stand_in_origin}" if stand_in_origin else "left as it is"),
         "Base backup": base.described,
         "Scratch": f"{environment.namespace}/{situation.scratch_name}, one instance, archives nothing, "
         + ("kept" if request.keep_scratch else "deleted in the end"),
@@ -167,8 +167,8 @@ def _warnings(
     else:
         yield from seal_warning(recovery, request.target, seal=request.seal)
     yield from skew_warning(recovery.clock_ahead)
-    if base.passed_over:
-        yield f"{base.passed_over}."
+    if base.skipped_reason:
+        yield f"{base.skipped_reason}."
     if base.archive is not None and base.backup is not None:
         live = recovery.source.system_id if recovery.source else ""
         yield from warnings_of_wal(base.archive, base.backup, request.target, seen_at=recovery.seen_at, live=live)

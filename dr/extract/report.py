@@ -7,7 +7,7 @@ from typing import Any
 
 from dr.extract.plan import ExtractDecision
 from dr.extract.preconditions import OPERATION
-from dr.reports.course import Course
+from dr.reports.summary import RunSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Extracted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExtractReport(Course):
+class ExtractReport(RunSummary):
     """A finished extraction. Times are aware UTC, durations in seconds."""
 
     decision: ExtractDecision

@@ -20,13 +20,13 @@ from dr.extract.steps import (
     PutBack,
     Recover,
     SealWal,
-    Settle,
     SwapIn,
+    Validate,
     Verify,
 )
 from dr.recovery.scratch import RemoveScratch
-from dr.reports.course import Course
-from dr.run.operation import Tools, run_operation
+from dr.reports.summary import RunSummary
+from dr.run.operation import OperationContext, run_operation
 from dr.run.session import Session
 
 
@@ -50,21 +50,21 @@ class Extract(Extraction):
             yield Verify(self)
             yield SwapIn(self) if request.swap else GiveName(self)
         if request.swap:
-            yield Settle(self)
+            yield Validate(self)
         yield PutBack(self) if request.keep_scratch else RemoveScratch(self, decision.scratch_name)
 
-    def run(self, tools: Tools) -> ExtractReport:
+    def run(self, context: OperationContext) -> ExtractReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came."""
-        self.begin(tools)
+        self.begin(context)
         decision = self.decision
 
-        def report(course: Course) -> ExtractReport:
+        def report(summary: RunSummary) -> ExtractReport:
             return ExtractReport(
                 decision=decision,
                 extracted=self.done,
-                **vars(course),
+                **vars(summary),
             )
 
-        tools.evidence.begins_from(decision.base, decision.source, until=GiveName.key)
+        context.report_data.start(decision.base, decision.source, until=GiveName.key)
         go_on = self.request.command(self.environment)
-        return run_operation(tools, self.plan, go_on=go_on, report=report)
+        return run_operation(context, self.plan, go_on=go_on, report=report)

@@ -25,7 +25,7 @@ from dr.postgres.table_name import TableName
 from dr.recovery.scratch import Scratch
 from dr.recovery.sealing import seal_source
 from dr.recovery.verify import loss_by_target
-from dr.run.operation import Operation, Tools
+from dr.run.operation import Operation, OperationContext
 
 _SECRET_SECONDS = 60
 _LOOK_SECONDS = 1.0
@@ -40,7 +40,7 @@ twice."""
 class Extraction(Operation):
     """What the steps share: what was decided, the databases on both sides, and what was found and done so far."""
 
-    tools: Tools
+    context: OperationContext
     scratch: Scratch
     receiver: TableReceiver
 
@@ -60,14 +60,14 @@ class Extraction(Operation):
         self.psql = f"{self.kubectl} exec {live.primary} -c postgres -- psql -d {shlex.quote(live.database)} -c "
         super().__init__(OPERATION, decision)
 
-    def begin(self, tools: Tools) -> None:
+    def begin(self, context: OperationContext) -> None:
         """Take up ``tools``. Touches nothing yet."""
-        self.tools, self.session, decision = tools, tools.session, self.decision
+        self.context, self.session, decision = context, context.session, self.decision
         self.receiver = TableReceiver(self.session.api, decision.live, name=self.request.staging)
         self.scratch = Scratch(
             self.session,
-            tools.reporter,
-            tools.evidence,
+            context.reporter,
+            context.report_data,
             decision.scratch,
             clears=decision.clears,
             fetching=decision.fetching,
@@ -142,7 +142,7 @@ class Extraction(Operation):
             except AccessError as error:
                 if "lock timeout" not in error.cause and "deadlock detected" not in error.cause:
                     raise
-                self.tools.reporter.progress(f"waiting for others' locks, attempt {attempt} of {_LOCK_TRIES}")
+                self.context.reporter.progress(f"waiting for others' locks, attempt {attempt} of {_LOCK_TRIES}")
                 if self.session.stop.wait(sql.LOCK_SECONDS):
                     break
         raise StepFailedError(
@@ -161,7 +161,7 @@ class SealWal(StepOf[Extraction]):
         return f"one commit on {primary}, a new WAL segment, and the old one in the archive; no writer is stopped"
 
     def run(self) -> str:
-        return f"{seal_source(self.op.session, self.op.tools.reporter, self.op.decision.source).segment} archived"
+        return f"{seal_source(self.op.session, self.op.context.reporter, self.op.decision.source).segment} archived"
 
 
 class Recover(StepOf[Extraction]):
@@ -182,7 +182,7 @@ class Recover(StepOf[Extraction]):
         self.op.scratch.see_end(self.op.psql_of(self.op.recovered), self.op.decision.promise, self.op.request.target)
         self.op.done = replace(self.op.done, recover_seconds=seconds)
         loss = loss_by_target(self.op.scratch.progress.last_commit, None)
-        self.op.tools.evidence.loss = loss.model_copy(
+        self.op.context.report_data.loss = loss.model_copy(
             update={"how": "the target; what was written elsewhere since stays"}
         )
         return f"healthy after {seconds:.1f} s, {self.op.scratch.replayed} replayed"
@@ -312,15 +312,15 @@ class Load(StepOf[Extraction]):
 
     def _follow(self, copying: "Future[str]") -> None:
         """Tell how far the copy is until it is over. The connection to it may break: the database knows better."""
-        doing: str | None = None
+        activity: str | None = None
         while not self.op.session.stop.is_set():
             try:
-                doing = self.op.receiver.doing()
+                activity = self.op.receiver.activity()
             except AccessError:
-                doing = doing if not copying.done() else None
-            if doing:
-                self.op.tools.reporter.progress(doing)
-            if copying.done() and not doing:
+                activity = activity if not copying.done() else None
+            if activity:
+                self.op.context.reporter.progress(activity)
+            if copying.done() and not activity:
                 return
             self.op.session.stop.wait(_LOOK_SECONDS)
 
@@ -421,8 +421,8 @@ class SwapIn(StepOf[Extraction]):
         )
 
 
-class Settle(StepOf[Extraction]):
-    key, title, phase = "settle", "Settle", Phase.VERIFICATION
+class Validate(StepOf[Extraction]):
+    key, title, phase = "settle", "Validate the swap", Phase.VERIFICATION
     done_when = "each was tried, and what failed is reported"
 
     def detail(self) -> str:

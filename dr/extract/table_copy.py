@@ -86,7 +86,7 @@ class TableReceiver:
         )
         return ran.errors.strip()
 
-    def doing(self) -> str | None:
+    def activity(self) -> str | None:
         """What a copy does right now, such as "12,000 rows"; None when none runs. Raises AccessError."""
         found = self.psql.ask(
             "SELECT coalesce(p.tuples_processed::text, ''), left(regexp_replace(a.query, '\\s+', ' ', 'g'), 60) "

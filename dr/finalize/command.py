@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dr.cli.operate import Agreed, Asked, operate, operation_options
+from dr.cli.operate import OperationSpec, PlannedOperation, operate, operation_options
 from dr.cli.options import options
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def command(checkout: str | None, branch: str, push: bool, **common: Any) -> Non
     volumes, and Argo CD manages everything again. The bucket's content is kept. You must type the old Cluster's name.
     """
 
-    def ask(environment: "Environment") -> Asked:
+    def ask(environment: "Environment") -> OperationSpec:
         from dr.finalize.preconditions import OPERATION, FinalizeRequest
         from dr.finalize.run import Finalize, decide
         from dr.finalize.view import show_finalize
@@ -39,12 +39,12 @@ def command(checkout: str | None, branch: str, push: bool, **common: Any) -> Non
         folder = str(Path(checkout).resolve()) if checkout else ""
         request = FinalizeRequest(checkout=folder, branch=branch, push=push)
 
-        def look(session: "Session") -> Agreed:
+        def look(session: "Session") -> PlannedOperation:
             decision = decide(session, request)
             operation = Finalize(decision)
             goes = ", ".join(cluster.name for cluster in decision.deleted) or "nothing"
             consequence = f"deletes {goes} of {environment.name}, for good"
-            return Agreed(
+            return PlannedOperation(
                 plan=operation.plan,
                 name=decision.to_type,
                 consequence="writes a branch, and deletes nothing yet" if decision.proposal else consequence,
@@ -53,6 +53,6 @@ def command(checkout: str | None, branch: str, push: bool, **common: Any) -> Non
                 show=show_finalize,
             )
 
-        return Asked(operation=OPERATION, decide=look)
+        return OperationSpec(operation=OPERATION, decide=look)
 
     operate(ask, **common)

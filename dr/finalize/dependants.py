@@ -13,7 +13,7 @@ from typing import Any
 from dr.cnpg.cluster import SCHEDULED_BACKUP
 from dr.gitops.manifests import BACKUP, cluster_of
 from dr.kube.objects import ObjectKey, identity
-from dr.traffic.writer_steps import POOLER, held_setting
+from dr.traffic.writer_model import POOLER, held_setting
 
 GROUP = "postgresql.cnpg.io"
 _KEPT_METADATA = ("labels", "annotations")

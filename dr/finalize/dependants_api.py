@@ -157,7 +157,7 @@ def _possible_users(
             yield kind, raw
 
 
-def would_change(api: KubernetesApi, manifest: Mapping[str, Any], *, namespace: str) -> tuple[str, ...]:
+def dry_run_differences(api: KubernetesApi, manifest: Mapping[str, Any], *, namespace: str) -> tuple[str, ...]:
     """What applying the manifest of a Cluster or a Service would change in its specification: "Cluster x: spec.y is 1
     here, 2 in Git". Changes nothing. Raises AccessError.
     """

@@ -13,7 +13,7 @@ from dr.cnpg.primary import SERVER, psql_of
 from dr.core.errors import AccessError
 from dr.core.target import LaterCommits
 from dr.finalize import dependants_api
-from dr.finalize.dependants_api import would_change
+from dr.finalize.dependants_api import dry_run_differences
 from dr.finalize.plan import former_names
 from dr.finalize.preconditions import FinalizeRequest, FinalizeSituation, GitSeen
 from dr.gitops import argocd_api
@@ -26,7 +26,7 @@ from dr.kube.pod_exec import GONE
 from dr.postgres.clients import CLIENTS, read_clients
 from dr.run.record import Record
 from dr.run.session import Session
-from dr.traffic.writers import list_self_starters
+from dr.traffic.writers import list_background_writers
 
 _COMPARED_KINDS = ("Cluster", "Service")
 """What is changed where it stands; everything else that the manifests have is recreated from them."""
@@ -114,7 +114,7 @@ def _still_held(session: Session, record: Record, *, serving: str) -> tuple[str,
     """What this tool holds and nobody would release: all but the Poolers of the Clusters that go."""
     if not record.held:
         return ()
-    found = list_self_starters(session.api, session.environment, {serving} if serving else ())
+    found = list_background_writers(session.api, session.environment, {serving} if serving else ())
     return tuple(str(one) for one in found if one.held and str(one) in record.held)
 
 
@@ -163,7 +163,7 @@ def _git(
         differences=tuple(
             difference
             for document in compared
-            for difference in would_change(session.api, document, namespace=namespace)
+            for difference in dry_run_differences(session.api, document, namespace=namespace)
         ),
     )
 

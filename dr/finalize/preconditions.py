@@ -13,7 +13,7 @@ from dr.gitops.argocd import Manager
 from dr.gitops.manifests import Rewriting, cluster_of
 from dr.kube.objects import ObjectKey, Workload, identity
 from dr.run.record import Record
-from dr.traffic.writer_steps import problems_around
+from dr.traffic.writer_model import problems_around
 
 OPERATION = "finalize"
 

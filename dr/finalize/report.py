@@ -7,11 +7,11 @@ from typing import Any
 
 from dr.finalize.plan import FinalizeDecision
 from dr.finalize.preconditions import OPERATION
-from dr.reports.course import Course
+from dr.reports.summary import RunSummary
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinalizeReport(Course):
+class FinalizeReport(RunSummary):
     """A finished finalize, or its first half: the change to Git. Times are aware UTC, durations in seconds."""
 
     decision: FinalizeDecision

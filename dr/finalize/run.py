@@ -19,8 +19,8 @@ from dr.finalize.steps import (
     Prove,
     ReleaseArgoCd,
 )
-from dr.reports.course import Course
-from dr.run.operation import Tools, run_operation
+from dr.reports.summary import RunSummary
+from dr.run.operation import OperationContext, run_operation
 from dr.run.record import Record
 from dr.run.session import Session
 
@@ -57,23 +57,23 @@ class Finalize(Finalizing):
             yield ReleaseArgoCd(self)
         yield Close(self)
 
-    def run(self, tools: Tools) -> FinalizeReport:
+    def run(self, context: OperationContext) -> FinalizeReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
-        self.tools, self.session, decision = tools, tools.session, self.decision
+        self.context, self.session, decision = context, context.session, self.decision
 
-        def report(course: Course) -> FinalizeReport:
+        def report(summary: RunSummary) -> FinalizeReport:
             return FinalizeReport(
                 decision=decision,
-                **vars(course),
+                **vars(summary),
             )
 
         def at_end(record: Record) -> Record:
             return record if decision.proposal else record.closed(decision.canonical.name)
 
-        evidence = tools.evidence
-        evidence.kept.append(f"{decision.canonical.name}, the Cluster of {self.environment.name} from now on")
+        report_data = context.report_data
+        report_data.kept.append(f"{decision.canonical.name}, the Cluster of {self.environment.name} from now on")
         if not decision.proposal:
-            evidence.lost += [f"{cluster.name}, deleted with its volumes" for cluster in decision.deleted]
-        evidence.versions |= tools.stack.versions
+            report_data.lost += [f"{cluster.name}, deleted with its volumes" for cluster in decision.deleted]
+        report_data.versions |= context.stack.versions
         go_on = decision.request.command(self.environment)
-        return run_operation(tools, self.plan, go_on=go_on, report=report, at_end=at_end)
+        return run_operation(context, self.plan, go_on=go_on, report=report, at_end=at_end)

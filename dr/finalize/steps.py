@@ -18,7 +18,7 @@ from dr.gitops.argocd_pause import hand_back, managers
 from dr.gitops.checkout import Checkout
 from dr.kube import workloads
 from dr.kube.objects import identity
-from dr.run.operation import Operation, Tools
+from dr.run.operation import Operation, OperationContext
 
 _DELETE_SECONDS = 300
 _DEPENDANT_SECONDS = 60
@@ -28,7 +28,7 @@ _STATE_SECONDS = 120
 class Finalizing(Operation):
     """What the steps share: what was decided, the last look before a deletion, and how dependants are replaced."""
 
-    tools: Tools
+    context: OperationContext
 
     def __init__(self, decision: FinalizeDecision) -> None:
         self.decision = decision
@@ -84,12 +84,12 @@ class BackUp(StepOf[Finalizing]):
         return f"take a first base backup of {self.op.decision.canonical.name} into its archive"
 
     def run(self) -> str:
-        session, say = self.op.session, self.op.tools.reporter.progress
+        session, say = self.op.session, self.op.context.reporter.progress
         return take_first_backup(session.api, self.op.decision.canonical, stop=session.stop, say=say)
 
 
 class Prove(StepOf[Finalizing]):
-    key, title, phase = "prove", "Prove it", Phase.OTHER
+    key, title, phase = "prove", "Pre-delete checks", Phase.OTHER
     done_when = "each of these was seen again"
 
     def detail(self) -> str:
@@ -125,7 +125,7 @@ class Propose(StepOf[Finalizing]):
 
 
 class CarryOver(StepOf[Finalizing]):
-    key, title, phase = "carry-over", "Carry over", Phase.OTHER
+    key, title, phase = "carry-over", "Recreate dependants", Phase.OTHER
     done_when = "the old ones are gone and the new ones there"
 
     def detail(self) -> str:
@@ -171,7 +171,7 @@ class DeleteOld(StepOf[Finalizing]):
 
 
 class CarryOverLate(StepOf[Finalizing]):
-    key, title, phase = "carry-over-late", "Carry over the rest", Phase.OTHER
+    key, title, phase = "carry-over-late", "Recreate the other dependants", Phase.OTHER
     done_when = "the old ones are gone and the new ones there"
 
     def detail(self) -> str:
@@ -191,13 +191,13 @@ class HandOver(StepOf[Finalizing]):
         return "take the recovered Clusters and the Service out of Pulumi's state; nothing of them is touched"
 
     def run(self) -> str:
-        self.op.tools.stack.forget()
-        self.op.tools.stack.result(_STATE_SECONDS)
+        self.op.context.stack.forget()
+        self.op.context.stack.result(_STATE_SECONDS)
         return "the recovery stack holds nothing any more"
 
 
 class ReleaseArgoCd(StepOf[Finalizing]):
-    key, title, phase = "release-argocd", "Give it back", Phase.TRAFFIC
+    key, title, phase = "release-argocd", "Resume Argo CD", Phase.TRAFFIC
     done_when = "the settings are as they were"
 
     def detail(self) -> str:

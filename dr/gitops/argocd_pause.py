@@ -8,7 +8,7 @@ from dr.gitops import argocd_api
 from dr.gitops.argocd import Manager, managers_of
 from dr.kube.objects import ObjectKey
 from dr.run.session import Session
-from dr.traffic.writer_steps import SelfStarter
+from dr.traffic.writer_model import BackgroundWriter
 
 _HOLD_SECONDS = 2
 """How long a pause is watched. selfHeal answers within half a second, a parent's within one (measured)."""
@@ -26,10 +26,10 @@ def touched_by(environment: Environment, clusters: Iterable[str]) -> list[Object
 
 
 def managers(
-    session: Session, *, clusters: Iterable[str], self_starters: Iterable[SelfStarter] = ()
+    session: Session, *, clusters: Iterable[str], background_writers: Iterable[BackgroundWriter] = ()
 ) -> tuple[Manager, ...]:
     """What of Argo CD manages the touched objects, outermost first; nothing without Argo CD. Raises AccessError."""
-    touched = [*touched_by(session.environment, clusters), *(one.key for one in self_starters)]
+    touched = [*touched_by(session.environment, clusters), *(one.key for one in background_writers)]
     return managers_of(touched, argocd_api.list_managers(session.api))
 
 

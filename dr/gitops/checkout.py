@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
-from dr.config.environment import GitPlace
+from dr.config.environment import GitLocation
 from dr.core.errors import AccessError, Problem, RefusedError, RequestError, StepFailedError
 from dr.gitops.argocd import GitSource, Manager
 from dr.gitops.manifests import ManifestFile
@@ -323,7 +323,7 @@ def _folder(folder: str) -> str:
     return folder.strip("/").removeprefix("./") or "."
 
 
-def source_of(place: GitPlace, managing: Collection[Manager]) -> GitSource | None:
+def source_of(place: GitLocation, managing: Collection[Manager]) -> GitSource | None:
     """The Application's source that the manifests come from. Raises RefusedError when Argo CD has another."""
     sources = [source for manager in managing for source in manager.sources]
     for source in sources:

@@ -40,7 +40,7 @@ class Canonical:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class ManifestChange:
     """An edit, and what it does in words."""
 
     edit: Edit
@@ -87,16 +87,18 @@ def archive_of(spec: Any) -> ArchivePlace | None:
     return None
 
 
-def cluster_changes(value: Mapping[str, Any], wanted: Canonical, *, in_use: Collection[Any]) -> Sequence[Change]:
+def cluster_changes(
+    value: Mapping[str, Any], wanted: Canonical, *, in_use: Collection[Any]
+) -> Sequence[ManifestChange]:
     """The changes of the Cluster. ``in_use`` are the external clusters that something else needs."""
     spec, changes = value["spec"], []
 
     def change(words: str, path: Path, new: str | tuple[str, ...] | None, **more: Any) -> None:
-        changes.append(Change(edit=Edit(path=path, value=new, **more), words=f"Cluster {wanted.name}: {words}"))
+        changes.append(ManifestChange(edit=Edit(path=path, value=new, **more), words=f"Cluster {wanted.name}: {words}"))
 
     if name_of(value) != wanted.name:
         edit = Edit(path=("metadata", "name"), value=wanted.name)
-        changes.append(Change(edit=edit, words=f"Cluster {name_of(value)} becomes {wanted.name}"))
+        changes.append(ManifestChange(edit=edit, words=f"Cluster {name_of(value)} becomes {wanted.name}"))
     place = archive_of(spec)
     if place is not None and place.server_name != wanted.server_name:
         change(f"archives to the folder {wanted.server_name}", place.path, wanted.server_name, after=place.after)
@@ -121,20 +123,20 @@ def cluster_changes(value: Mapping[str, Any], wanted: Canonical, *, in_use: Coll
     return changes
 
 
-def dependent_changes(value: Mapping[str, Any], wanted: Canonical) -> Sequence[Change]:
+def dependent_changes(value: Mapping[str, Any], wanted: Canonical) -> Sequence[ManifestChange]:
     """The changes of an object that belongs to a Cluster."""
     if cluster_of(value) == wanted.name:
         return ()
     kind, name, new = value["kind"], name_of(value), name_afterwards(value, wanted)
     changes = [
-        Change(
+        ManifestChange(
             edit=Edit(path=("spec", "cluster", "name"), value=wanted.name),
             words=f"{kind} {new}: is of the Cluster {wanted.name}, no longer of {cluster_of(value)}",
         )
     ]
     if new != name:
         edit = Edit(path=("metadata", "name"), value=new)
-        changes.insert(0, Change(edit=edit, words=f"{kind} {name} becomes {new}"))
+        changes.insert(0, ManifestChange(edit=edit, words=f"{kind} {name} becomes {new}"))
     return changes
 
 
@@ -149,13 +151,15 @@ def name_afterwards(value: Mapping[str, Any], wanted: Canonical) -> str:
     return name
 
 
-def service_changes(value: Mapping[str, Any], wanted: Canonical) -> Sequence[Change]:
+def service_changes(value: Mapping[str, Any], wanted: Canonical) -> Sequence[ManifestChange]:
     """The change of the ExternalName Service."""
     before = at(value, "spec", "externalName")
     if before == wanted.host:
         return ()
     edit = Edit(path=("spec", "externalName"), value=wanted.host, after="type")
-    return (Change(edit=edit, words=f"Service {wanted.service}: leads to {wanted.host}, no longer to {before}"),)
+    return (
+        ManifestChange(edit=edit, words=f"Service {wanted.service}: leads to {wanted.host}, no longer to {before}"),
+    )
 
 
 _CNPG = "postgresql.cnpg.io/"
@@ -291,7 +295,7 @@ def _may_hold_the_cluster(text: str, wanted: Canonical) -> bool:
     return bool(_CLUSTER_KIND.search(text) and re.search(rf"(?<![\w-])(?:{names})(?![\w-])", text))
 
 
-def _changes(entry: ManifestObject, wanted: Canonical, *, in_use: Collection[Any]) -> Sequence[Change]:
+def _changes(entry: ManifestObject, wanted: Canonical, *, in_use: Collection[Any]) -> Sequence[ManifestChange]:
     if entry.kind == "Cluster":
         return cluster_changes(entry.value, wanted, in_use=in_use)
     return (service_changes if entry.kind == "Service" else dependent_changes)(entry.value, wanted)

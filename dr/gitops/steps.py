@@ -9,7 +9,7 @@ from dr.run.operation import Operation
 
 
 class PauseArgoCd(StepOf[Operation]):
-    key, title, phase = "pause-argocd", "Keep Argo CD away", Phase.PREPARATION
+    key, title, phase = "pause-argocd", "Pause Argo CD", Phase.PREPARATION
     done_when = "none of them syncs, and the pause has stayed"
 
     def __init__(self, op: Operation, managers: Sequence[Manager]) -> None:

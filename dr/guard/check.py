@@ -9,13 +9,13 @@ from dr.cnpg.clusters import list_clusters, with_object_store
 from dr.config.environment import MEANINGS, Environment
 from dr.core.errors import AccessError, Problem, RefusedError
 from dr.engine.changes import Changes
-from dr.guard.rules import Danger, Reach, Seen, SeenCluster, dangers, override_of, sources, standing
+from dr.guard.rules import Reach, Seen, SeenCluster, Violation, not_overridden, override_of, sources, violations
 from dr.kube import workloads
 from dr.run.record import Record
 from dr.run.session import Session
 
 
-def see(session: Session, changes: Changes) -> Seen:
+def observe(session: Session, changes: Changes) -> Seen:
     """What the guard has to know to judge ``changes``. A cluster or a bucket that does not answer makes it blind."""
     environment, api = session.environment, session.api
     try:
@@ -24,7 +24,7 @@ def see(session: Session, changes: Changes) -> Seen:
         host = workloads.external_name(api, environment.namespace, environment.service) or ""
         reach = {name: _reach(environment, name) for name in sources(changes)}
     except AccessError as error:
-        return Seen(namespace=environment.namespace, blind=error.cause)
+        return Seen(namespace=environment.namespace, unobserved=error.cause)
     serving = cluster_behind(host, environment.namespace)
     ours = {serving, environment.source_cluster, environment.recovered_cluster}
     if record is not None:
@@ -43,23 +43,23 @@ def judge(session: Session, on_override: Callable[[str], None]) -> Callable[[Cha
     """
 
     def check(changes: Changes) -> None:
-        found = dangers(changes, see(session, changes))
+        found = violations(changes, observe(session, changes))
         overrides, now = session.overrides, session.clock()
-        if left := standing(found, overrides, now=now):
-            raise RefusedError([refusal(danger) for danger in left])
-        for danger in found:
-            if used := override_of(danger, overrides, now=now):
-                on_override(f"{danger.rule} of {danger.resource} overridden: {used.reason}")
+        if left := not_overridden(found, overrides, now=now):
+            raise RefusedError([refusal(violation) for violation in left])
+        for violation in found:
+            if used := override_of(violation, overrides, now=now):
+                on_override(f"{violation.rule} of {violation.resource} overridden: {used.reason}")
 
     return check
 
 
-def refusal(danger: Danger) -> Problem:
+def refusal(violation: Violation) -> Problem:
     """A danger as a precondition that does not hold."""
     return Problem(
         code="guard-refused",
-        cause=f"{danger.cause} (rule {danger.rule}: {MEANINGS[danger.rule]})",
-        remedy=f"{danger.remedy}; if you must: --override {danger.rule}={danger.resource}",
+        cause=f"{violation.cause} (rule {violation.rule}: {MEANINGS[violation.rule]})",
+        remedy=f"{violation.remedy}; if you must: --override {violation.rule}={violation.resource}",
     )
 
 

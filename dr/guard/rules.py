@@ -98,7 +98,7 @@ _ACCESS = {
     "gcp:storage/bucketIAMMember:BucketIAMMember": "the right to the backups",
     "gcp:storage/bucketIAMBinding:BucketIAMBinding": "the right to the backups",
 }
-_HOUSES = {
+_CONTAINERS = {
     "gcp:container/cluster:Cluster": "the Kubernetes cluster",
     "kubernetes:core/v1:Namespace": "the namespace",
     "kubernetes:core/v1:PersistentVolumeClaim": "the volume",
@@ -132,15 +132,15 @@ class Reach:
 @dataclass(frozen=True, kw_only=True)
 class Seen:
     """What was seen of the environment. ``serving`` is the Cluster that the Service points to, empty when it is none;
-    ``reach`` maps a serverName to its windows, and lacks those that were not looked at. ``blind`` says why nothing was
-    seen, empty when the cluster was looked at.
+    ``reach`` maps a serverName to its windows, and lacks those that were not looked at. ``unobserved`` says why nothing
+    was seen, empty when the cluster was looked at.
     """
 
     namespace: str = ""
     serving: str = ""
     clusters: tuple[SeenCluster, ...] = ()
     reach: Mapping[str, tuple[Reach, ...]] = field(default_factory=dict)
-    blind: str = ""
+    unobserved: str = ""
 
     def cluster(self, name: str) -> SeenCluster | None:
         """The Cluster ``name``, None when it is not there."""
@@ -148,7 +148,7 @@ class Seen:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Danger:
+class Violation:
     """A rule that a change would break: which resource, what would happen, and what to do instead."""
 
     rule: Rule
@@ -161,19 +161,21 @@ class Danger:
         return {"rule": str(self.rule), "resource": self.resource, "cause": self.cause, "remedy": self.remedy}
 
 
-def dangers(changes: Changes, seen: Seen) -> tuple[Danger, ...]:
+def violations(changes: Changes, seen: Seen) -> tuple[Violation, ...]:
     """Every rule that ``changes`` would break, in the order of the rules."""
-    return tuple(danger for check in _CHECKS for danger in check(changes, seen))
+    return tuple(violation for check in _CHECKS for violation in check(changes, seen))
 
 
-def standing(found: Sequence[Danger], overrides: Sequence[Override], *, now: datetime) -> tuple[Danger, ...]:
+def not_overridden(
+    found: Sequence[Violation], overrides: Sequence[Override], *, now: datetime
+) -> tuple[Violation, ...]:
     """The dangers that are not overridden."""
-    return tuple(danger for danger in found if override_of(danger, overrides, now=now) is None)
+    return tuple(violation for violation in found if override_of(violation, overrides, now=now) is None)
 
 
-def override_of(danger: Danger, overrides: Sequence[Override], *, now: datetime) -> Override | None:
+def override_of(violation: Violation, overrides: Sequence[Override], *, now: datetime) -> Override | None:
     """The override that lets ``danger`` pass: for its rule, for its resource, and not over yet."""
-    return next((one for one in overrides if one.covers(danger.rule, danger.resource, now=now)), None)
+    return next((one for one in overrides if one.covers(violation.rule, violation.resource, now=now)), None)
 
 
 def sources(changes: Changes) -> frozenset[str]:
@@ -182,10 +184,10 @@ def sources(changes: Changes) -> frozenset[str]:
     return frozenset(name for change in made if (name := _recovers_from(change)))
 
 
-def _bucket(changes: Changes, _: Seen) -> Iterator[Danger]:
+def _bucket(changes: Changes, _: Seen) -> Iterator[Violation]:
     for change in changes.items:
         if change.type == BUCKET and change.goes:
-            yield Danger(
+            yield Violation(
                 rule=Rule.BACKUP_BUCKET,
                 resource=change.name,
                 cause=f"the bucket {_called(change)} would be {_done(change)}, and every backup in it with it",
@@ -193,7 +195,7 @@ def _bucket(changes: Changes, _: Seen) -> Iterator[Danger]:
                 "where it is",
             )
         elif change.type == BUCKET and change.op in _WRITES and change.new("forceDestroy") is True:
-            yield Danger(
+            yield Violation(
                 rule=Rule.BACKUP_BUCKET,
                 resource=change.name,
                 cause=f"with forceDestroy the bucket {_called(change)} could be deleted with everything in it",
@@ -201,15 +203,15 @@ def _bucket(changes: Changes, _: Seen) -> Iterator[Danger]:
             )
 
 
-def _retention(changes: Changes, _: Seen) -> Iterator[Danger]:
+def _retention(changes: Changes, _: Seen) -> Iterator[Violation]:
     for change in changes.items:
         if change.type == BUCKET and change.op in {Op.UPDATE, Op.IMPORT} and change.before is not None:
             for found in shortenings(change.before, change.after or {}):
                 yield _shortened(change, found)
 
 
-def _shortened(change: Change, found: Shortening) -> Danger:
-    return Danger(
+def _shortened(change: Change, found: Shortening) -> Violation:
+    return Violation(
         rule=Rule.BACKUP_RETENTION,
         resource=change.name,
         cause=f"{found.what} of the bucket {_called(change)} would go from {found.before} to {found.after}",
@@ -217,18 +219,18 @@ def _shortened(change: Change, found: Shortening) -> Danger:
     )
 
 
-def _access(changes: Changes, _: Seen) -> Iterator[Danger]:
+def _access(changes: Changes, _: Seen) -> Iterator[Violation]:
     for change in changes.items:
         what = _ACCESS.get(change.type)
         if what and change.goes:
-            yield Danger(
+            yield Violation(
                 rule=Rule.BACKUP_ACCESS,
                 resource=change.name,
                 cause=f"{what}, {_called(change)}, would be {_done(change)}: archiving ends, and so does recovery",
                 remedy="put it back into the declaration",
             )
         elif what and change.op in _WRITES and change.new("disabled") is True:
-            yield Danger(
+            yield Violation(
                 rule=Rule.BACKUP_ACCESS,
                 resource=change.name,
                 cause=f"{what}, {_called(change)}, would be disabled: archiving ends, and so does recovery",
@@ -236,11 +238,15 @@ def _access(changes: Changes, _: Seen) -> Iterator[Danger]:
             )
 
 
-def _serving(changes: Changes, seen: Seen) -> Iterator[Danger]:
+def _serving(changes: Changes, seen: Seen) -> Iterator[Violation]:
     for change in _clusters_that_go(changes):
-        if seen.blind or _object(change) == seen.serving:
-            why = f"whether it takes the traffic is not known ({seen.blind})" if seen.blind else "it takes the traffic"
-            yield Danger(
+        if seen.unobserved or _object(change) == seen.serving:
+            why = (
+                f"whether it takes the traffic is not known ({seen.unobserved})"
+                if seen.unobserved
+                else "it takes the traffic"
+            )
+            yield Violation(
                 rule=Rule.CLUSTER_SERVING,
                 resource=change.name,
                 cause=f"the Cluster {_object(change)} would be {_done(change)}, and {why}",
@@ -248,7 +254,7 @@ def _serving(changes: Changes, seen: Seen) -> Iterator[Danger]:
             )
     for change in changes.items:
         if change.type in _SERVICES and change.op is Op.DELETE and change.old("spec.externalName"):
-            yield Danger(
+            yield Violation(
                 rule=Rule.CLUSTER_SERVING,
                 resource=change.name,
                 cause=f"the Service {_object(change)} would lose where it points to: the workloads reach no database",
@@ -256,12 +262,12 @@ def _serving(changes: Changes, seen: Seen) -> Iterator[Danger]:
             )
 
 
-def _last(changes: Changes, seen: Seen) -> Iterator[Danger]:
+def _last(changes: Changes, seen: Seen) -> Iterator[Violation]:
     going = {_object(change): change for change in _clusters_that_go(changes)}
     if not going or any(cluster.ours and cluster.healthy and cluster.name not in going for cluster in seen.clusters):
         return
     for name, change in going.items():
-        yield Danger(
+        yield Violation(
             rule=Rule.CLUSTER_LAST,
             resource=change.name,
             cause=f"the Cluster {name} would be {_done(change)}, and no other healthy one holds data",
@@ -269,20 +275,20 @@ def _last(changes: Changes, seen: Seen) -> Iterator[Danger]:
         )
 
 
-def _house(changes: Changes, seen: Seen) -> Iterator[Danger]:
+def _house(changes: Changes, seen: Seen) -> Iterator[Violation]:
     for change in changes.items:
-        what = _HOUSES.get(change.type)
-        if what and change.goes and (seen.clusters or seen.blind):
-            holds = ", ".join(cluster.name for cluster in seen.clusters) or f"not known ({seen.blind})"
-            yield Danger(
-                rule=Rule.CLUSTER_HOUSE,
+        what = _CONTAINERS.get(change.type)
+        if what and change.goes and (seen.clusters or seen.unobserved):
+            holds = ", ".join(cluster.name for cluster in seen.clusters) or f"not known ({seen.unobserved})"
+            yield Violation(
+                rule=Rule.CLUSTER_PLATFORM,
                 resource=change.name,
                 cause=f"{what} {_object(change)} would be {_done(change)}; the Clusters with data: {holds}",
                 remedy="put it back into the declaration",
             )
 
 
-def _traffic(changes: Changes, seen: Seen) -> Iterator[Danger]:
+def _traffic(changes: Changes, seen: Seen) -> Iterator[Violation]:
     for change in changes.items:
         host = change.new("spec.externalName") if change.type in _SERVICES and change.op in _WRITES else None
         if not host or host == change.old("spec.externalName"):
@@ -292,7 +298,7 @@ def _traffic(changes: Changes, seen: Seen) -> Iterator[Danger]:
             continue
         cluster = seen.cluster(name)
         if fault := _unproven(str(host), name, cluster, seen):
-            yield Danger(
+            yield Violation(
                 rule=Rule.TRAFFIC_UNPROVEN,
                 resource=change.name,
                 cause=f"the Service {_object(change)} would point to {host}, and {fault}",
@@ -301,8 +307,8 @@ def _traffic(changes: Changes, seen: Seen) -> Iterator[Danger]:
 
 
 def _unproven(host: str, name: str, cluster: SeenCluster | None, seen: Seen) -> str:
-    if seen.blind:
-        return f"nothing is known of it ({seen.blind})"
+    if seen.unobserved:
+        return f"nothing is known of it ({seen.unobserved})"
     if not name:
         return f"{host} is not a Cluster here"
     if cluster is None:
@@ -312,7 +318,7 @@ def _unproven(host: str, name: str, cluster: SeenCluster | None, seen: Seen) -> 
     return "" if cluster.proven else f"{name} has not passed its verification"
 
 
-def _writers(changes: Changes, seen: Seen) -> Iterator[Danger]:
+def _writers(changes: Changes, seen: Seen) -> Iterator[Violation]:
     declared = {
         _object(change): change
         for change in changes.items
@@ -328,7 +334,7 @@ def _writers(changes: Changes, seen: Seen) -> Iterator[Danger]:
         for other, its_store, its_server_name, _ in writers[index + 1 :]:
             same = server_name == its_server_name and (not store or not its_store or store == its_store)
             if change is not None and server_name and same:
-                yield Danger(
+                yield Violation(
                     rule=Rule.TWO_WRITERS,
                     resource=change.name,
                     cause=f"{name} and {other} would both archive to {store or its_store}/{server_name}",
@@ -347,14 +353,14 @@ def archive_of(manifest: Mapping[str, Any], name: str) -> tuple[str, str]:
     return "", ""
 
 
-def _target(changes: Changes, seen: Seen) -> Iterator[Danger]:
+def _target(changes: Changes, seen: Seen) -> Iterator[Violation]:
     for change in changes.items:
         if change.type != CLUSTER or change.op not in {Op.CREATE, Op.REPLACE}:
             continue
         target = change.new("spec.bootstrap.recovery.recoveryTarget.targetTime")
         time, server_name = written_time(str(target)) if target else None, _recovers_from(change)
-        if target and (fault := _outside(time, seen.reach.get(server_name), seen.blind)):
-            yield Danger(
+        if target and (fault := _outside(time, seen.reach.get(server_name), seen.unobserved)):
+            yield Violation(
                 rule=Rule.TARGET_OUTSIDE,
                 resource=change.name,
                 cause=f"{_object(change)} would be recovered to {target} from {server_name}, and {fault}",
@@ -372,11 +378,11 @@ def _recovers_from(change: Change) -> str:
     return str(source or "")
 
 
-def _outside(time: datetime | None, reach: tuple[Reach, ...] | None, blind: str) -> str:
+def _outside(time: datetime | None, reach: tuple[Reach, ...] | None, unobserved: str) -> str:
     if time is None or time.tzinfo is None:
         return "that is not a time with a zone"
     if reach is None:
-        return f"its window is not known{f' ({blind})' if blind else ''}"
+        return f"its window is not known{f' ({unobserved})' if unobserved else ''}"
     if not reach:
         return "nothing can be recovered from there"
     if any(one.start <= time and (one.until is None or time <= one.until) for one in reach):
@@ -409,7 +415,7 @@ def _done(change: Change) -> str:
     return "replaced" if change.op is Op.REPLACE else "deleted"
 
 
-_CHECKS: tuple[Callable[[Changes, Seen], Iterator[Danger]], ...] = (
+_CHECKS: tuple[Callable[[Changes, Seen], Iterator[Violation]], ...] = (
     _bucket,
     _retention,
     _access,

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from dr.config.health import HealthSettings
-from dr.core.text import exact_moment_of, mebibytes_of, spoken
-from dr.health.check import Check, State, Unseen, graded
+from dr.core.text import exact_moment_of, format_duration, mebibytes_of
+from dr.health.check import Check, State, Unavailable, graded
 from dr.health.snapshot import ArchiveSeen, BackupObjects, BackupRun, HealthSnapshot
 
 _COMPLETED = "completed"
@@ -29,7 +29,7 @@ _ENOUGH = 3
 def checks_of_backups(snapshot: HealthSnapshot, settings: HealthSettings) -> Iterator[Check]:
     """The checks ``base-backup``, ``backup-objects``, ``backup-size``, ``backup-runs``, ``schedule`` and ``claims``."""
     archive = snapshot.archive
-    if isinstance(archive, Unseen):
+    if isinstance(archive, Unavailable):
         yield from (archive.as_check(name) for name in ("base-backup", "backup-objects", "backup-size"))
     else:
         yield _age(archive, snapshot, settings)
@@ -46,7 +46,7 @@ def _age(seen: ArchiveSeen, snapshot: HealthSnapshot, settings: HealthSettings) 
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"the bucket has no complete base backup of {seen.server_name}: nothing can be recovered",
+            message=f"the bucket has no complete base backup of {seen.server_name}: nothing can be recovered",
             remedy="take one now: kubectl cnpg backup; then look at its ScheduledBackup",
         )
     newest = seen.archive.backups[-1]
@@ -55,7 +55,7 @@ def _age(seen: ArchiveSeen, snapshot: HealthSnapshot, settings: HealthSettings) 
     return Check(
         name=name,
         state=state,
-        seen=f"{newest.backup_id} ended {spoken(age)} ago; there are {len(seen.archive.backups)}",
+        message=f"{newest.backup_id} ended {format_duration(age)} ago; there are {len(seen.archive.backups)}",
         remedy="take one now (kubectl cnpg backup), and see why none came: the checks schedule and backup-runs"
         if state is not State.OK
         else "",
@@ -65,24 +65,24 @@ def _age(seen: ArchiveSeen, snapshot: HealthSnapshot, settings: HealthSettings) 
 
 def _objects(seen: ArchiveSeen, snapshot: HealthSnapshot) -> Check:
     name, objects = "backup-objects", snapshot.objects
-    if isinstance(objects, Unseen):
+    if isinstance(objects, Unavailable):
         return objects.as_check(name)
     backups = seen.archive.backups if seen.archive else ()
     hollow = [backup.backup_id for backup in backups if not objects.get(backup.backup_id)]
     if not hollow:
-        return Check(name=name, state=State.OK, seen="every complete base backup has its data")
+        return Check(name=name, state=State.OK, message="every complete base backup has its data")
     newest = hollow[-1] == backups[-1].backup_id
     return Check(
         name=name,
         state=State.CRITICAL if newest else State.WARNING,
-        seen=f"of {', '.join(hollow)} only the description is in the bucket: the data was deleted",
+        message=f"of {', '.join(hollow)} only the description is in the bucket: the data was deleted",
         remedy="take a base backup now, and find out what deleted it (a lifecycle rule? whose credentials?)",
     )
 
 
 def _size(seen: ArchiveSeen, snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     name, objects = "backup-size", snapshot.objects
-    if isinstance(objects, Unseen):
+    if isinstance(objects, Unavailable):
         return objects.as_check(name)
     backups = seen.archive.backups if seen.archive else ()
     sizes = [size for backup in backups if (size := objects.get(backup.backup_id))]
@@ -90,16 +90,16 @@ def _size(seen: ArchiveSeen, snapshot: HealthSnapshot, settings: HealthSettings)
     values = {"base_backup_stored_bytes": sizes[-1]} if sizes else {}
     if len(before) < _ENOUGH:
         told = f"there are too few to compare with: {len(sizes)}"
-        return Check(name=name, state=State.OK, seen=told, values=values)
+        return Check(name=name, state=State.OK, message=told, values=values)
     usual = median(before)
     ratio = sizes[-1] / usual
     told = f"the newest has {mebibytes_of(sizes[-1])}, those before it {mebibytes_of(usual)}"
     if 1 / settings.size_ratio <= ratio <= settings.size_ratio:
-        return Check(name=name, state=State.OK, seen=told, values=values)
+        return Check(name=name, state=State.OK, message=told, values=values)
     return Check(
         name=name,
         state=State.WARNING,
-        seen=f"{told}: was data lost, or is something growing?",
+        message=f"{told}: was data lost, or is something growing?",
         remedy="compare with the live database; a drill shows what is in the backup: python -m dr drill",
         values=values,
     )
@@ -107,10 +107,12 @@ def _size(seen: ArchiveSeen, snapshot: HealthSnapshot, settings: HealthSettings)
 
 def _runs(snapshot: HealthSnapshot) -> Check:
     name, seen = "backup-runs", snapshot.backups
-    if isinstance(seen, Unseen):
+    if isinstance(seen, Unavailable):
         return seen.as_check(name)
     if not seen.runs:
-        return Check(name=name, state=State.OK, seen="there are no Backup objects", values={"backups_failed_total": 0})
+        return Check(
+            name=name, state=State.OK, message="there are no Backup objects", values={"backups_failed_total": 0}
+        )
     # A volume snapshot that succeeds says nothing about the bucket, and the other way round.
     into_bucket, snapshots = ([run for run in seen.runs if run.in_bucket is kind] for kind in (True, False))
     found = [_newest(runs, snapshot.seen_at) for runs in (into_bucket, snapshots) if runs]
@@ -127,7 +129,7 @@ def _newest(runs: list[BackupRun], now: datetime) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"the newest {what}, {newest.name}, is {newest.phase}: {newest.error or 'it does not say why'}",
+            message=f"the newest {what}, {newest.name}, is {newest.phase}: {newest.error or 'it does not say why'}",
             remedy=f"kubectl describe backup {newest.name}; remove the cause, and take one: kubectl cnpg backup",
             values=values,
         )
@@ -135,7 +137,7 @@ def _newest(runs: list[BackupRun], now: datetime) -> Check:
         return Check(
             name=name,
             state=State.WARNING,
-            seen=f"the newest {what}, {newest.name}, is in a phase that is not known here: {newest.phase}",
+            message=f"the newest {what}, {newest.name}, is in a phase that is not known here: {newest.phase}",
             remedy=f"kubectl describe backup {newest.name}",
             values=values,
         )
@@ -144,12 +146,12 @@ def _newest(runs: list[BackupRun], now: datetime) -> Check:
         return Check(
             name=name,
             state=State.WARNING,
-            seen=f"Backup {newest.name} is {newest.phase or 'not started'} since {spoken(running)}",
+            message=f"Backup {newest.name} is {newest.phase or 'not started'} since {format_duration(running)}",
             remedy=f"kubectl describe backup {newest.name}; delete it if it hangs, and take another",
             values=values,
         )
     told = f"the newest {what}, {newest.name}, is {newest.phase or 'not started'}"
-    return Check(name=name, state=State.OK, seen=told + _earlier(failed), values=values)
+    return Check(name=name, state=State.OK, message=told + _earlier(failed), values=values)
 
 
 def _earlier(failed: list[BackupRun]) -> str:
@@ -158,14 +160,14 @@ def _earlier(failed: list[BackupRun]) -> str:
 
 def _schedule(snapshot: HealthSnapshot) -> Check:
     name, seen, serving = "schedule", snapshot.backups, snapshot.serving
-    if isinstance(seen, Unseen):
+    if isinstance(seen, Unavailable):
         return seen.as_check(name)
     if not seen.schedules:
-        whose = f" of {serving.cluster.name}" if not isinstance(serving, Unseen) else ""
+        whose = f" of {serving.cluster.name}" if not isinstance(serving, Unavailable) else ""
         return Check(
             name=name,
             state=State.WARNING,
-            seen=f"there is no ScheduledBackup{whose}: no base backup is taken automatically",
+            message=f"there is no ScheduledBackup{whose}: no base backup is taken automatically",
             remedy="declare one, in Git too; python -m dr finalize does so for a recovered Cluster",
         )
     active = [schedule for schedule in seen.schedules if not schedule.suspended]
@@ -174,7 +176,7 @@ def _schedule(snapshot: HealthSnapshot) -> Check:
         return Check(
             name=name,
             state=State.WARNING,
-            seen=f"ScheduledBackup {names} is suspended: no base backup is taken automatically",
+            message=f"ScheduledBackup {names} is suspended: no base backup is taken automatically",
             remedy=f"kubectl patch scheduledbackup {seen.schedules[0].name} --type merge -p "
             """'{"spec":{"suspend":false}}'""",
         )
@@ -183,31 +185,31 @@ def _schedule(snapshot: HealthSnapshot) -> Check:
         return Check(
             name=name,
             state=State.WARNING,
-            seen=f"ScheduledBackup {names} makes volume snapshots only: no base backup reaches the bucket",
+            message=f"ScheduledBackup {names} makes volume snapshots only: no base backup reaches the bucket",
             remedy="declare one more, of method barmanObjectStore or plugin, in Git too",
         )
     late = [one for one in active if one.next_at and snapshot.seen_at - one.next_at > _OVERDUE]
     if late:
-        since = spoken(snapshot.seen_at - late[0].next_at) if late[0].next_at else ""
+        since = format_duration(snapshot.seen_at - late[0].next_at) if late[0].next_at else ""
         return Check(
             name=name,
             state=State.WARNING,
-            seen=f"ScheduledBackup {late[0].name} is {since} overdue",
+            message=f"ScheduledBackup {late[0].name} is {since} overdue",
             remedy="does the operator run? See the check operator, and its log",
         )
     coming = min((one.next_at for one in active if one.next_at), default=None)
     told = f"the next at {exact_moment_of(coming)}" if coming else f"{active[0].schedule}"
-    return Check(name=name, state=State.OK, seen=told)
+    return Check(name=name, state=State.OK, message=told)
 
 
 def _claims(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     """Whether the bucket has what CloudNativePG says was backed up."""
     name, archive, serving, objects = "claims", snapshot.archive, snapshot.serving, snapshot.backups
-    if isinstance(archive, Unseen):
+    if isinstance(archive, Unavailable):
         return archive.as_check(name)
-    if isinstance(serving, Unseen):
+    if isinstance(serving, Unavailable):
         return serving.as_check(name)
-    if isinstance(objects, Unseen):
+    if isinstance(objects, Unavailable):
         return objects.as_check(name)
     there = {backup.backup_id: backup.end for backup in (archive.archive.backups if archive.archive else ())}
     newest = max(there.values(), default=None)
@@ -217,7 +219,8 @@ def _claims(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"{serving.cluster.name} claims a base backup at {exact_moment_of(claimed)}; the newest in the bucket "
+            message=f"{serving.cluster.name} claims a base backup at {exact_moment_of(claimed)}; "
+            "the newest in the bucket "
             f"{f'ended at {exact_moment_of(newest)}' if newest else 'is none'}",
             remedy=remedy,
         )
@@ -227,11 +230,11 @@ def _claims(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL if gone[-1] is _last(objects, since) else State.WARNING,
-            seen=f"the bucket does not have {', '.join(run.backup_id for run in gone)}, "
+            message=f"the bucket does not have {', '.join(run.backup_id for run in gone)}, "
             f"which Backup {gone[-1].name} calls completed",
             remedy=remedy,
         )
-    return Check(name=name, state=State.OK, seen="the bucket has every base backup that is called completed")
+    return Check(name=name, state=State.OK, message="the bucket has every base backup that is called completed")
 
 
 def _kept(objects: BackupObjects, since: datetime) -> list[BackupRun]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dr.config.environment import Environment
 from dr.config.health import HealthSettings
-from dr.health.check import Check, State, Unseen, graded
+from dr.health.check import Check, State, Unavailable, graded
 from dr.health.snapshot import DeleteRule, HealthSnapshot
 
 _GONE = {"bucket-missing", "bucket-unreachable"}
@@ -27,32 +27,34 @@ def checks_of_bucket(snapshot: HealthSnapshot, environment: Environment) -> Iter
 
 def _bucket(snapshot: HealthSnapshot, environment: Environment) -> Check:
     name, seen, serving = "bucket", snapshot.archive, snapshot.serving
-    if isinstance(seen, Unseen):
+    if isinstance(seen, Unavailable):
         state = State.CRITICAL if seen.code in _GONE else State.UNKNOWN
-        return Check(name=name, state=state, seen=seen.why, remedy=seen.remedy)
+        return Check(name=name, state=state, message=seen.why, remedy=seen.remedy)
     place = environment.backup.url
-    store = None if isinstance(serving, Unseen) else serving.cluster.store
+    store = None if isinstance(serving, Unavailable) else serving.cluster.store
     if store is not None and store.url != place:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"{store.server_name} archives to {store.url}, and the configuration names {place}",
+            message=f"{store.server_name} archives to {store.url}, and the configuration names {place}",
             remedy="correct backup.bucket and backup.path in Pulumi.<env>.yaml, or the Cluster's destinationPath",
         )
     if not seen.server_names:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"there is nothing below {place}",
+            message=f"there is nothing below {place}",
             remedy="is it the right bucket and path? If it is, the backups were deleted: take a base backup now",
         )
-    return Check(name=name, state=State.OK, seen=f"{place} answers; serverNames {', '.join(sorted(seen.server_names))}")
+    return Check(
+        name=name, state=State.OK, message=f"{place} answers; serverNames {', '.join(sorted(seen.server_names))}"
+    )
 
 
 def _retention(snapshot: HealthSnapshot, environment: Environment) -> Check:
     """Nothing may be deleted before its time, by CloudNativePG or by the bucket."""
     name, bucket, serving = "retention", snapshot.bucket, snapshot.serving
-    if isinstance(bucket, Unseen):
+    if isinstance(bucket, Unavailable):
         return bucket.as_check(name)
     wanted = environment.health.retention_days
     prefix = f"{environment.backup.path}/"
@@ -60,7 +62,7 @@ def _retention(snapshot: HealthSnapshot, environment: Environment) -> Check:
     certain = [rule.age_days for rule in rules if rule.age_days is not None and not rule.condition]
     perhaps = [rule for rule in rules if rule.condition and (rule.age_days is None or rule.age_days < wanted)]
     age = min(certain, default=None)
-    policy = "" if isinstance(serving, Unseen) else serving.retention_policy
+    policy = "" if isinstance(serving, Unavailable) else serving.retention_policy
     told = f"the bucket deletes after {age} days" if age is not None else "the bucket deletes nothing by age alone"
     told += f", CloudNativePG after {policy}" if policy else ", CloudNativePG never"
     values = {} if age is None else {"bucket_lifecycle_age_seconds": age * 86400}
@@ -69,7 +71,7 @@ def _retention(snapshot: HealthSnapshot, environment: Environment) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"{told}: {wanted} days must be kept",
+            message=f"{told}: {wanted} days must be kept",
             remedy="lengthen it: the bucket's lifecycle rule, or the retentionPolicy of the Cluster or ObjectStore; "
             "or correct health.retentionDays",
             values=values,
@@ -78,7 +80,7 @@ def _retention(snapshot: HealthSnapshot, environment: Environment) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL if any(rule.age_days is not None for rule in perhaps) else State.WARNING,
-            seen=f"{told}. A lifecycle rule may delete what must be kept for {wanted} days: "
+            message=f"{told}. A lifecycle rule may delete what must be kept for {wanted} days: "
             + "; ".join(map(_in_words, perhaps)),
             remedy="do base backups or WAL fulfil that? All that barman writes has the bucket's default storage class. "
             "Narrow the rule, or lengthen it",
@@ -88,11 +90,11 @@ def _retention(snapshot: HealthSnapshot, environment: Environment) -> Check:
         return Check(
             name=name,
             state=State.WARNING,
-            seen=f"{told}, which is not a known retention policy",
+            message=f"{told}, which is not a known retention policy",
             remedy="write it as 30d, 4w or 1m",
             values=values,
         )
-    return Check(name=name, state=State.OK, seen=told, values=values)
+    return Check(name=name, state=State.OK, message=told, values=values)
 
 
 def _in_words(rule: DeleteRule) -> str:
@@ -113,26 +115,26 @@ def _days(policy: str) -> int | None:
 
 def _location(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     name, bucket, wanted = "bucket-location", snapshot.bucket, settings.bucket_location
-    if isinstance(bucket, Unseen):
+    if isinstance(bucket, Unavailable):
         return bucket.as_check(name)
     if wanted is not None and bucket.location.upper() != wanted.upper():
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"the bucket is in {bucket.location}, and must be in {wanted}",
+            message=f"the bucket is in {bucket.location}, and must be in {wanted}",
             remedy="a bucket cannot be moved: copy it (gcloud storage rsync), or correct health.bucketLocation",
         )
-    return Check(name=name, state=State.OK, seen=bucket.location)
+    return Check(name=name, state=State.OK, message=bucket.location)
 
 
 def _credentials(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     """Certificates and tokens that end: CloudNativePG's own, which it renews itself, and those of this very check."""
     name, serving = "credentials", snapshot.serving
-    if isinstance(serving, Unseen):
+    if isinstance(serving, Unavailable):
         return serving.as_check(name)
     ends = {**serving.certificates, **snapshot.own_ends}
     if not ends:
-        return Check(name=name, state=State.OK, seen="none of which an end is known")
+        return Check(name=name, state=State.OK, message="none of which an end is known")
     first = min(ends, key=ends.__getitem__)
     left = (ends[first] - snapshot.seen_at).total_seconds()
     state = graded(left / 86400, settings.certificate_days)
@@ -141,7 +143,7 @@ def _credentials(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     return Check(
         name=name,
         state=state,
-        seen=f"{first} ends {ends[first]:%Y-%m-%d}, {'in' if left >= 0 else 'which was'} "
+        message=f"{first} ends {ends[first]:%Y-%m-%d}, {'in' if left >= 0 else 'which was'} "
         f"{abs(left) / 86400:.0f} days{'' if left >= 0 else ' ago'}",
         remedy="" if state is State.OK else helps,
         values={"credentials_left_seconds": left},
@@ -150,28 +152,28 @@ def _credentials(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
 
 def _identity(snapshot: HealthSnapshot) -> Check:
     name, serving, seen = "identity", snapshot.serving, snapshot.identity
-    if isinstance(serving, Unseen):
+    if isinstance(serving, Unavailable):
         return serving.as_check(name)
     store = serving.cluster.store
     google = (store.definition.get("googleCredentials") or {}) if store else {}
     if not google.get("gkeEnvironment"):
         how = "by a key in a Secret: it ends only when somebody ends it" if google else "not by Google's identities"
-        return Check(name=name, state=State.OK, seen=f"the bucket is reached {how}")
-    if isinstance(seen, Unseen):
+        return Check(name=name, state=State.OK, message=f"the bucket is reached {how}")
+    if isinstance(seen, Unavailable):
         return seen.as_check(name)
     if not seen.found:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"there is no service account {seen.account}, by which the bucket is reached",
+            message=f"there is no service account {seen.account}, by which the bucket is reached",
             remedy="CloudNativePG recreates it: does the operator run?",
         )
     if not seen.google and serving.cluster.archiving.working is False:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"archiving fails, and the service account {seen.account} names no Google account",
+            message=f"archiving fails, and the service account {seen.account} names no Google account",
             remedy="set iam.gke.io/gcp-service-account in the Cluster's serviceAccountTemplate, and bind "
             "roles/iam.workloadIdentityUser to it for this name",
         )
-    return Check(name=name, state=State.OK, seen=f"{seen.account} as {seen.google or 'itself'}")
+    return Check(name=name, state=State.OK, message=f"{seen.account} as {seen.google or 'itself'}")

@@ -37,7 +37,7 @@ class Check:
 
     name: str
     state: State
-    seen: str
+    message: str
     remedy: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
     acknowledged: str = ""
@@ -49,7 +49,7 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unseen:
+class Unavailable:
     """Something that could not be looked at. ``code``, ``why`` and ``remedy`` are an error's."""
 
     code: str
@@ -58,7 +58,7 @@ class Unseen:
 
     def as_check(self, name: str) -> Check:
         """The check that needed it."""
-        return Check(name=name, state=State.UNKNOWN, seen=self.why, remedy=self.remedy)
+        return Check(name=name, state=State.UNKNOWN, message=self.why, remedy=self.remedy)
 
 
 def worst(states: Iterable[State]) -> State:

@@ -141,7 +141,7 @@ def _looker(folder: Path, name: str | None, context: str | None) -> "Callable[[]
     from dr.config.load import environment_names, load_environment
     from dr.core.errors import AccessError
     from dr.engine.backend import state_folder
-    from dr.health.check import Unseen
+    from dr.health.check import Unavailable
     from dr.health.observe import check
     from dr.run.session import utc_now
 
@@ -149,7 +149,7 @@ def _looker(folder: Path, name: str | None, context: str | None) -> "Callable[[]
         try:
             return open_session(found, context)
         except AccessError as error:
-            return Unseen(code=error.code, why=error.cause, remedy=error.remedy)
+            return Unavailable(code=error.code, why=error.cause, remedy=error.remedy)
 
     names = environment_names(folder) if name is None else (name,)
     if not names:

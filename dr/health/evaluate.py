@@ -9,7 +9,7 @@ from dr.config.environment import Environment
 from dr.config.health import CHECKS
 from dr.health.backups import checks_of_backups
 from dr.health.bucket import checks_of_bucket
-from dr.health.check import Check, State, Unseen, worst
+from dr.health.check import Check, State, Unavailable, worst
 from dr.health.cluster import checks_of_cluster
 from dr.health.rto import RtoOutlook, checks_of_rto, outlook
 from dr.health.snapshot import HealthSnapshot
@@ -47,7 +47,7 @@ class Health:
                 {
                     "name": check.name,
                     "state": check.state.word,
-                    "seen": check.seen,
+                    "seen": check.message,
                     "remedy": check.remedy or None,
                     "acknowledged": check.acknowledged or None,
                     "values": dict(check.values),
@@ -89,11 +89,11 @@ def as_json(found: tuple[Health, ...]) -> Mapping[str, Any]:
 def _engine(snapshot: HealthSnapshot) -> Check:
     """Whether a run from this machine would get what it needs of Pulumi."""
     seen = snapshot.engine
-    if not isinstance(seen, Unseen):
-        return Check(name="engine", state=State.OK, seen=seen)
+    if not isinstance(seen, Unavailable):
+        return Check(name="engine", state=State.OK, message=seen)
     if seen.code == "no-answer":
         return seen.as_check("engine")
-    return Check(name="engine", state=State.WARNING, seen=seen.why, remedy=seen.remedy)
+    return Check(name="engine", state=State.WARNING, message=seen.why, remedy=seen.remedy)
 
 
 def _checks(environment: Environment, snapshot: HealthSnapshot) -> Iterator[Check]:

@@ -15,7 +15,7 @@ from dr.archive.reader import failures_explained, find_open
 from dr.archive.wal_reader import sampled
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.scratches import list_scratches
-from dr.config.environment import BackupPlace, Environment
+from dr.config.environment import BackupLocation, Environment
 from dr.config.names import DRILL, EXTRACTION
 from dr.core.errors import AccessError, EngineError
 from dr.engine.command import find_pulumi
@@ -23,7 +23,7 @@ from dr.engine.recovery_stack import RecoveryStack
 from dr.gitops.argocd import managers_of
 from dr.gitops.argocd_api import list_managers
 from dr.gitops.argocd_pause import touched_by
-from dr.health.check import Unseen
+from dr.health.check import Unavailable
 from dr.health.evaluate import Health, judge
 from dr.health.observe_cluster import (
     ask_database,
@@ -57,7 +57,7 @@ class _Found:
 
 
 def check(
-    environment: Environment, session: Session | Unseen, *, journal: Path, clock: Callable[[], datetime]
+    environment: Environment, session: Session | Unavailable, *, journal: Path, clock: Callable[[], datetime]
 ) -> Health:
     """The health of ``environment``. Never raises AccessError: what cannot be seen is a finding, and so is a
     ``session`` that could not be opened. Next to ``journal`` are the reports to learn from.
@@ -69,7 +69,7 @@ def check(
 
 def observe(
     environment: Environment,
-    session: Session | Unseen,
+    session: Session | Unavailable,
     *,
     journal: Path,
     clock: Callable[[], datetime],
@@ -78,19 +78,19 @@ def observe(
     """What is there now; ``until`` is the time of the monotonic clock at which the last look has to be done."""
     place, namespace = environment.backup, environment.namespace
     operators_in = environment.health.operator_namespace
-    bucket = Look("the bucket", lambda: read_bucket(place))
+    bucket = ConcurrentLookup("the bucket", lambda: read_bucket(place))
     record = _of(session, "the record", lambda seen: seen.records.read())
     scratches = _of(session, "the scratch Clusters", lambda seen: _scratches(seen.api, environment))
     drills = _of(session, "the reports of drills", lambda seen: read_reports(journal, lambda: seen.drills).documents)
-    engine = Look("Pulumi", lambda: see_engine(environment))
+    engine = ConcurrentLookup("Pulumi", lambda: see_engine(environment))
     # Whose backups and whose database: that is known only when the Cluster is.
     found = _of(session, "the Kubernetes API", lambda seen: _find(seen.api, environment))(until)
-    serving = found if isinstance(found, Unseen) else found.serving
-    name = environment.source_cluster if isinstance(serving, Unseen) else serving.cluster.name
-    server_name = name if isinstance(serving, Unseen) else serving.cluster.server_name or name
+    serving = found if isinstance(found, Unavailable) else found.serving
+    name = environment.source_cluster if isinstance(serving, Unavailable) else serving.cluster.name
+    server_name = name if isinstance(serving, Unavailable) else serving.cluster.server_name or name
 
-    archive = Look("the bucket", lambda: _archive(place, server_name))
-    objects = Look("the bucket", lambda: base_backup_bytes(place, server_name))
+    archive = ConcurrentLookup("the bucket", lambda: _archive(place, server_name))
+    objects = ConcurrentLookup("the bucket", lambda: base_backup_bytes(place, server_name))
     database = _of(found, "the database", lambda at: ask_database(at.api, at.serving.cluster, clock=clock))
     volumes = _of(found, "the volumes", lambda at: ask_volumes(at.api, at.serving.cluster, at.serving.pods))
     backups = _of(found, "the Backup objects", lambda at: list_backup_objects(at.api, namespace, name))
@@ -120,27 +120,27 @@ def observe(
         scratches=scratches(until),
         coefficients=coefficients_of(_kept(drills(until), journal)),
         engine=engine.result(until),
-        own_ends={} if isinstance(session, Unseen) else own_ends(session.api),
+        own_ends={} if isinstance(session, Unavailable) else own_ends(session.api),
         seen_at=clock(),
     )
 
 
-def _of(seen: S | Unseen, what: str, call: Callable[[S], T]) -> Callable[[float], T | Unseen]:
+def _of(seen: S | Unavailable, what: str, call: Callable[[S], T]) -> Callable[[float], T | Unavailable]:
     """A look at ``what``, begun at once, that needs ``seen``; without that it is not seen either, for that reason."""
-    if isinstance(seen, Unseen):
+    if isinstance(seen, Unavailable):
         missing = seen
         return lambda _: missing
     there = seen
-    return Look(what, lambda: call(there)).result
+    return ConcurrentLookup(what, lambda: call(there)).result
 
 
 def _find(api: KubernetesApi, environment: Environment) -> _Found:
     return _Found(api=api, serving=find_serving(api, environment))
 
 
-def _kept(drills: tuple[ReportDocument, ...] | Unseen, journal: Path) -> Sequence[ReportDocument]:
+def _kept(drills: tuple[ReportDocument, ...] | Unavailable, journal: Path) -> Sequence[ReportDocument]:
     """The reports to learn from: those of this machine alone where the cluster's are not seen."""
-    return ReportFiles.beside(journal).read_all()[0] if isinstance(drills, Unseen) else drills
+    return ReportFiles.beside(journal).read_all()[0] if isinstance(drills, Unavailable) else drills
 
 
 def _scratches(api: KubernetesApi, environment: Environment) -> tuple[ClusterSnapshot, ...]:
@@ -151,20 +151,20 @@ def _scratches(api: KubernetesApi, environment: Environment) -> tuple[ClusterSna
     return (*drilled, *extracted)
 
 
-def _archive(place: BackupPlace, server_name: str) -> ArchiveSeen:
+def _archive(place: BackupLocation, server_name: str) -> ArchiveSeen:
     opened, server_names = find_open(place, server_name)
     archive = sampled(opened) if opened else None
     return ArchiveSeen(server_name=server_name, archive=archive, server_names=server_names)
 
 
-class Look(Generic[T]):
+class ConcurrentLookup(Generic[T]):
     """One look, begun at once, in a thread of its own."""
 
     def __init__(self, what: str, call: Callable[[], T]) -> None:
         """``what`` says what is looked at: "the bucket"."""
         self._what = what
         self._call = call
-        self._seen: list[T | Unseen] = []
+        self._seen: list[T | Unavailable] = []
         self._fault: list[Exception] = []
         # A daemon: a process that is done should not wait for a server that never answers.
         self._thread = Thread(target=self._run, daemon=True, name=f"look-at-{what}")
@@ -174,18 +174,18 @@ class Look(Generic[T]):
         try:
             self._seen.append(self._call())
         except (AccessError, EngineError) as error:
-            self._seen.append(Unseen(code=error.code, why=error.cause, remedy=error.remedy))
+            self._seen.append(Unavailable(code=error.code, why=error.cause, remedy=error.remedy))
         except Exception as error:  # noqa: BLE001 - raised again where it is waited for
             self._fault.append(error)
 
-    def result(self, until: float) -> T | Unseen:
+    def result(self, until: float) -> T | Unavailable:
         """What was seen, or why not; ``until`` is a time of the monotonic clock. Raises what is not an AccessError."""
         self._thread.join(max(0.0, until - time.monotonic()))
         if self._fault:
             raise self._fault[0]
         if self._seen:
             return self._seen[0]
-        return Unseen(
+        return Unavailable(
             code="no-answer",
             why=f"{self._what} did not answer in time",
             remedy="repeat the command; is something overloaded, or does a firewall drop packets?",
@@ -217,7 +217,7 @@ _NOT_CURRENT = {"daysSinceNoncurrentTime", "noncurrentTimeBefore", "numNewerVers
 """Conditions that only an object fulfils which is not the newest of its name."""
 
 
-def read_bucket(place: BackupPlace) -> BucketFacts:
+def read_bucket(place: BackupLocation) -> BucketFacts:
     """The bucket's own settings. Raises AccessError as reading the bucket does."""
     with failures_explained(place):
         bucket = _client().get_bucket(place.bucket, retry=None, timeout=_SECONDS)
@@ -241,7 +241,7 @@ def delete_rules(rules: Any) -> Iterator[DeleteRule]:
         )
 
 
-def base_backup_bytes(place: BackupPlace, server_name: str) -> Mapping[str, int]:
+def base_backup_bytes(place: BackupLocation, server_name: str) -> Mapping[str, int]:
     """The bytes of every base backup of ``server_name``, by its ID, without its description. Raises AccessError."""
     prefix = f"{place.path}/{server_name}/base/"
     sizes: dict[str, int] = {}

@@ -8,8 +8,8 @@ from itertools import pairwise
 from dr.archive.contents import Archive
 from dr.cnpg.fetch_ahead import segments_to_replay
 from dr.config.environment import Environment
-from dr.core.text import spoken
-from dr.health.check import Check, State, Unseen, graded, worst
+from dr.core.text import format_duration
+from dr.health.check import Check, State, Unavailable, graded, worst
 from dr.health.snapshot import HealthSnapshot
 from dr.reports.rto import Coefficients, Prediction, interval_within, predict
 
@@ -56,7 +56,7 @@ class RtoOutlook:
 def outlook(snapshot: HealthSnapshot, environment: Environment) -> RtoOutlook | None:
     """The prediction; None when there is no base backup to recover from, or the bucket was not seen."""
     seen = snapshot.archive
-    if isinstance(seen, Unseen) or seen.archive is None or not seen.archive.backups:
+    if isinstance(seen, Unavailable) or seen.archive is None or not seen.archive.backups:
         return None
     archive, coefficients = seen.archive, snapshot.coefficients
     newest = archive.backups[-1]
@@ -82,27 +82,29 @@ def outlook(snapshot: HealthSnapshot, environment: Environment) -> RtoOutlook | 
 def checks_of_rto(snapshot: HealthSnapshot, environment: Environment) -> Iterator[Check]:
     """The check ``rto``."""
     name, seen = "rto", snapshot.archive
-    if isinstance(seen, Unseen):
+    if isinstance(seen, Unavailable):
         yield seen.as_check(name)
         return
     found = outlook(snapshot, environment)
     if found is None:
         yield Check(
-            name=name, state=State.CRITICAL, seen="there is nothing to recover from", remedy="take a base backup now"
+            name=name, state=State.CRITICAL, message="there is nothing to recover from", remedy="take a base backup now"
         )
         return
     goal, limits = environment.goals.rto_minutes * 60, environment.health.rto_percent
     state = worst(graded(100 * one.seconds / goal, limits) for one in (found.now, found.worst))
-    keeps = "any interval of base backups" if found.keeps is None else f"one every {spoken(found.keeps)}"
+    keeps = "any interval of base backups" if found.keeps is None else f"one every {format_duration(found.keeps)}"
     yield Check(
         name=name,
         state=state,
-        seen=f"a recovery would take {spoken(found.now.seconds)} now and {spoken(found.worst.seconds)} right before "
-        f"the next base backup, {_share(found.worst)} of it {found.worst.dominant}; {keeps} keeps {spoken(goal)} "
+        message=f"a recovery would take {format_duration(found.now.seconds)} now "
+        f"and {format_duration(found.worst.seconds)} right before "
+        f"the next base backup, {_share(found.worst)} of it {found.worst.dominant}; "
+        f"{keeps} keeps {format_duration(goal)} "
         f"({found.coefficients.origin})",
         remedy=""
         if state is State.OK
-        else f"take base backups more often: every {spoken(found.keeps)}"
+        else f"take base backups more often: every {format_duration(found.keeps)}"
         if found.keeps
         else "the base backup alone takes too long: faster disks, or a replica to fail over to",
         values={
@@ -118,9 +120,9 @@ def _size(snapshot: HealthSnapshot, backup_id: str) -> int:
     """What barman did not write down, as it does not with an object store: the database's own size, else the bytes in
     the bucket, which may be compressed.
     """
-    if not isinstance(snapshot.database, Unseen):
+    if not isinstance(snapshot.database, Unavailable):
         return snapshot.database.size
-    return 0 if isinstance(snapshot.objects, Unseen) else snapshot.objects.get(backup_id, 0)
+    return 0 if isinstance(snapshot.objects, Unavailable) else snapshot.objects.get(backup_id, 0)
 
 
 def _share(prediction: Prediction) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from dr.archive.contents import Archive
 from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
 from dr.gitops.argocd import Manager
-from dr.health.check import Unseen
+from dr.health.check import Unavailable
 from dr.reports.rto import Coefficients
 from dr.run.record import Record
 
@@ -211,19 +211,19 @@ class HealthSnapshot:
     """
 
     seen_at: datetime
-    serving: ServingCluster | Unseen
-    database: DatabaseFacts | Unseen
-    volumes: tuple[Volume, ...] | Unseen
-    archive: ArchiveSeen | Unseen
-    objects: Mapping[str, int] | Unseen
-    bucket: BucketFacts | Unseen
-    backups: BackupObjects | Unseen
-    operators: Operators | Unseen
-    identity: Identity | Unseen
-    argocd: tuple[Manager, ...] | Unseen
-    record: Record | Unseen | None
-    scratches: tuple[ClusterSnapshot, ...] | Unseen
-    engine: str | Unseen
+    serving: ServingCluster | Unavailable
+    database: DatabaseFacts | Unavailable
+    volumes: tuple[Volume, ...] | Unavailable
+    archive: ArchiveSeen | Unavailable
+    objects: Mapping[str, int] | Unavailable
+    bucket: BucketFacts | Unavailable
+    backups: BackupObjects | Unavailable
+    operators: Operators | Unavailable
+    identity: Identity | Unavailable
+    argocd: tuple[Manager, ...] | Unavailable
+    record: Record | Unavailable | None
+    scratches: tuple[ClusterSnapshot, ...] | Unavailable
+    engine: str | Unavailable
     own_ends: Mapping[str, datetime] = field(default_factory=dict)
     coefficients: Coefficients = field(default_factory=Coefficients)
 

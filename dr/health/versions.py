@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time
 from semver import Version
 
 from dr.config.health import HealthSettings
-from dr.health.check import Check, State, Unseen, graded
+from dr.health.check import Check, State, Unavailable, graded
 from dr.health.snapshot import HealthSnapshot
 
 _MIGRATE = "python -m dr migrate-to-plugin writes the change of Git; it restarts the instances"
@@ -21,7 +21,7 @@ _MIGRATE = "python -m dr migrate-to-plugin writes the change of Git; it restarts
 def checks_of_versions(snapshot: HealthSnapshot, settings: HealthSettings) -> Iterator[Check]:
     """The checks ``operator``, ``operator-version``, ``archive-method`` and ``plugin``."""
     seen = snapshot.operators
-    if isinstance(seen, Unseen):
+    if isinstance(seen, Unavailable):
         yield from (seen.as_check(name) for name in ("operator", "operator-version", "archive-method", "plugin"))
         return
     operator = seen.operator
@@ -30,12 +30,12 @@ def checks_of_versions(snapshot: HealthSnapshot, settings: HealthSettings) -> It
         yield Check(
             name="operator",
             state=State.CRITICAL,
-            seen=f"CloudNativePG's operator in {settings.operator_namespace} does not run: {what}",
+            message=f"CloudNativePG's operator in {settings.operator_namespace} does not run: {what}",
             remedy="bring it up: without it there is no failover, no base backup and no recovery; or correct "
             "health.operatorNamespace",
         )
     else:
-        yield Check(name="operator", state=State.OK, seen=f"{operator.name} runs")
+        yield Check(name="operator", state=State.OK, message=f"{operator.name} runs")
     yield _version(operator.version if operator else "", snapshot.seen_at, settings)
     yield _method(snapshot, operator.version if operator else "", settings)
     yield _plugin(snapshot)
@@ -47,17 +47,17 @@ def _version(text: str, now: datetime, settings: HealthSettings) -> Check:
         return Check(
             name=name,
             state=State.UNKNOWN,
-            seen=f"the operator's image does not name its version{f': {text}' if text else ''}",
+            message=f"the operator's image does not name its version{f': {text}' if text else ''}",
             remedy="use an image with a version as its tag, or acknowledge it: health.acknowledged",
         )
     end = end_of(version, settings.end_of_life)
     if end is None:
-        return Check(name=name, state=State.OK, seen=f"{version}, newer than what this tool knows an end of")
+        return Check(name=name, state=State.OK, message=f"{version}, newer than what this tool knows an end of")
     if end == date.min:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"{version} is not supported any more",
+            message=f"{version} is not supported any more",
             remedy="upgrade CloudNativePG, one minor version after the other, as its installation guide says",
         )
     left = _left(end, now)
@@ -65,7 +65,7 @@ def _version(text: str, now: datetime, settings: HealthSettings) -> Check:
     return Check(
         name=name,
         state=state,
-        seen=f"{version} is supported until {end}",
+        message=f"{version} is supported until {end}",
         remedy="upgrade CloudNativePG, as its installation guide says" if state is not State.OK else "",
         values={"operator_support_left_seconds": left},
     )
@@ -74,18 +74,18 @@ def _version(text: str, now: datetime, settings: HealthSettings) -> Check:
 def _method(snapshot: HealthSnapshot, text: str, settings: HealthSettings) -> Check:
     """In-tree archiving leaves with CloudNativePG 1.31: it is safe for as long as 1.30 is supported."""
     name, serving, version = "archive-method", snapshot.serving, parsed(text)
-    if isinstance(serving, Unseen):
+    if isinstance(serving, Unavailable):
         return serving.as_check(name)
     cluster = serving.cluster
     if cluster.plugin is not None:
-        return Check(name=name, state=State.OK, seen="the Barman Cloud plugin")
+        return Check(name=name, state=State.OK, message="the Barman Cloud plugin")
     if cluster.store is None:
-        return Check(name=name, state=State.OK, seen=f"{cluster.other_archiver or 'none'}, see the check archiving")
+        return Check(name=name, state=State.OK, message=f"{cluster.other_archiver or 'none'}, see the check archiving")
     if version is not None and version >= WITHOUT_IN_TREE:
         return Check(
             name=name,
             state=State.WARNING if cluster.archiving.working else State.CRITICAL,
-            seen=f"in-tree barmanObjectStore, which CloudNativePG leaves out from {WITHOUT_IN_TREE} on; "
+            message=f"in-tree barmanObjectStore, which CloudNativePG leaves out from {WITHOUT_IN_TREE} on; "
             f"this is {version}",
             remedy=_MIGRATE,
         )
@@ -95,7 +95,7 @@ def _method(snapshot: HealthSnapshot, text: str, settings: HealthSettings) -> Ch
         name=name,
         # That its end comes nearer breaks nothing yet: the operator's own check says when it is over.
         state=min(state, State.WARNING),
-        seen=f"in-tree barmanObjectStore, which CloudNativePG {WITHOUT_IN_TREE} leaves out; {LAST_IN_TREE} is "
+        message=f"in-tree barmanObjectStore, which CloudNativePG {WITHOUT_IN_TREE} leaves out; {LAST_IN_TREE} is "
         f"supported until {end}",
         remedy=_MIGRATE if state is not State.OK else "",
     )
@@ -113,24 +113,24 @@ def _left(end: date, now: datetime) -> float:
 
 def _plugin(snapshot: HealthSnapshot) -> Check:
     name, serving, seen = "plugin", snapshot.serving, snapshot.operators
-    if isinstance(serving, Unseen):
+    if isinstance(serving, Unavailable):
         return serving.as_check(name)
-    if isinstance(seen, Unseen):
+    if isinstance(seen, Unavailable):
         return seen.as_check(name)
     if serving.cluster.plugin is None:
-        return Check(name=name, state=State.OK, seen="not used")
+        return Check(name=name, state=State.OK, message="not used")
     if seen.plugin_fault:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"{serving.cluster.name} archives by it, and {seen.plugin_fault}",
+            message=f"{serving.cluster.name} archives by it, and {seen.plugin_fault}",
             remedy="install it, or bring its Deployment up, next to CloudNativePG's operator",
         )
     if serving.cluster.store is None:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"there is no ObjectStore {serving.cluster.plugin.object_store}, to which {serving.cluster.name} "
+            message=f"there is no ObjectStore {serving.cluster.plugin.object_store}, to which {serving.cluster.name} "
             "archives",
             remedy="create it as it was (Git?)",
         )
@@ -140,10 +140,10 @@ def _plugin(snapshot: HealthSnapshot) -> Check:
         return Check(
             name=name,
             state=State.WARNING,
-            seen=f"{version} may mix up WAL segments that are fetched in parallel",
+            message=f"{version} may mix up WAL segments that are fetched in parallel",
             remedy=f"upgrade it to {SAFE_PLUGIN} or newer",
         )
-    return Check(name=name, state=State.OK, seen=f"{version or text or 'of unknown version'}, runs")
+    return Check(name=name, state=State.OK, message=f"{version or text or 'of unknown version'}, runs")
 
 
 ENDS: Mapping[str, date] = {

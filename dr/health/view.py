@@ -42,16 +42,16 @@ def _told(health: Health, verbose: bool) -> Iterator[Check]:
     reasons: dict[str, list[str]] = {}
     for check in health.checks:
         if check.state is State.UNKNOWN:
-            reasons.setdefault(check.seen, []).append(check.name)
+            reasons.setdefault(check.message, []).append(check.name)
     for check in health.checks:
         if check.state is State.OK and not verbose:
             continue
-        names = reasons.get(check.seen, [check.name]) if check.state is State.UNKNOWN else [check.name]
+        names = reasons.get(check.message, [check.name]) if check.state is State.UNKNOWN else [check.name]
         if check.name == names[0]:
             yield Check(
                 name=", ".join(names),
                 state=check.state,
-                seen=check.seen,
+                message=check.message,
                 remedy=check.remedy,
                 acknowledged=check.acknowledged,
             )
@@ -60,7 +60,7 @@ def _told(health: Health, verbose: bool) -> Iterator[Check]:
 def _show(environment: str, check: Check) -> None:
     style = "dim" if check.acknowledged else _STYLES[check.state]
     out.print(
-        Text.assemble((f"  {check.state.word:8} ", style), (f"{environment} {check.name}: ", "bold"), check.seen),
+        Text.assemble((f"  {check.state.word:8} ", style), (f"{environment} {check.name}: ", "bold"), check.message),
         soft_wrap=True,
     )
     if check.acknowledged:

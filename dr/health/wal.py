@@ -6,9 +6,9 @@ from datetime import datetime
 from dr.archive.databases import systems
 from dr.archive.window import Hole, holes, missing, settled, unusable, windows
 from dr.config.health import HealthSettings
-from dr.core.text import bytes_of, exact_moment_of, spoken
+from dr.core.text import bytes_of, exact_moment_of, format_duration
 from dr.core.wal_names import is_history, is_segment, number_of
-from dr.health.check import Check, State, Unseen, graded, worst
+from dr.health.check import Check, State, Unavailable, graded, worst
 from dr.health.snapshot import ArchiveSeen, DatabaseFacts, HealthSnapshot, ServingCluster
 
 
@@ -23,14 +23,14 @@ def checks_of_wal(snapshot: HealthSnapshot, settings: HealthSettings) -> Iterato
 
 def _archiving(snapshot: HealthSnapshot) -> Check:
     name, serving, database = "archiving", snapshot.serving, snapshot.database
-    if isinstance(serving, Unseen):
+    if isinstance(serving, Unavailable):
         return serving.as_check(name)
     where = f"-n {serving.cluster.namespace}"
     if serving.cluster.server_name is None:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"the Cluster {serving.cluster.name} archives to no object store: what is written is in no backup",
+            message=f"the Cluster {serving.cluster.name} archives to no object store: what is written is in no backup",
             remedy="add its backup section or plugin (docs/configuration.md), in Git too",
         )
     said = serving.cluster.archiving
@@ -38,24 +38,24 @@ def _archiving(snapshot: HealthSnapshot) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"CloudNativePG says that archiving fails: {said.message}",
+            message=f"CloudNativePG says that archiving fails: {said.message}",
             remedy=f"kubectl describe cluster {serving.cluster.name} {where}; credentials, bucket, network?",
         )
-    if not isinstance(database, Unseen) and _fails(database):
+    if not isinstance(database, Unavailable) and _fails(database):
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"PostgreSQL's last attempt failed: {database.last_failed} at {_moment(database.last_failed_at)}",
+            message=f"PostgreSQL's last attempt failed: {database.last_failed} at {_moment(database.last_failed_at)}",
             remedy=f"kubectl logs {serving.cluster.primary} {where} | grep wal-archive; credentials, bucket, network?",
         )
     if said.working is None:
         return Check(
             name=name,
             state=State.WARNING,
-            seen="CloudNativePG has not said yet whether archiving works",
+            message="CloudNativePG has not said yet whether archiving works",
             remedy="see that the condition ContinuousArchiving comes",
         )
-    return Check(name=name, state=State.OK, seen=said.message or "works")
+    return Check(name=name, state=State.OK, message=said.message or "works")
 
 
 def _fails(database: DatabaseFacts) -> bool:
@@ -66,14 +66,14 @@ def _fails(database: DatabaseFacts) -> bool:
 
 def _lag(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     name, database = "wal-lag", snapshot.database
-    if isinstance(database, Unseen):
+    if isinstance(database, Unavailable):
         return database.as_check(name)
     after_failover = is_history(database.last_archived)
     if not (is_segment(database.last_archived) or after_failover) or database.last_archived_at is None:
         return Check(
             name=name,
             state=State.WARNING,
-            seen="PostgreSQL has not archived a segment since its statistics began",
+            message="PostgreSQL has not archived a segment since its statistics began",
             remedy="see the check archiving; a switch of the WAL shows whether it works: python -m dr mark",
         )
     size = database.segment_size
@@ -94,7 +94,8 @@ def _lag(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     return Check(
         name=name,
         state=state,
-        seen=f"{database.last_archived} was archived {spoken(age)} ago; {bytes_of(behind)} were written since, "
+        message=f"{database.last_archived} was archived {format_duration(age)} ago; "
+        f"{bytes_of(behind)} were written since, "
         f"{_waiting(database.waiting, waited)}",
         remedy="see the check archiving; a full disk is next" if state is not State.OK else "",
         values={
@@ -109,12 +110,12 @@ def _lag(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
 def _waiting(count: int, waited: float) -> str:
     if count == 0:
         return "no segment waits"
-    return f"{count} segment{'s wait' if count > 1 else ' waits'}, the oldest for {spoken(waited)}"
+    return f"{count} segment{'s wait' if count > 1 else ' waits'}, the oldest for {format_duration(waited)}"
 
 
 def _in_bucket(snapshot: HealthSnapshot) -> Iterator[Check]:
     seen = snapshot.archive
-    if isinstance(seen, Unseen):
+    if isinstance(seen, Unavailable):
         yield from (seen.as_check(name) for name in ("wal-holes", "window"))
         return
     yield _holes(seen, snapshot.seen_at)
@@ -126,13 +127,13 @@ def _holes(seen: ArchiveSeen, now: datetime) -> Check:
     lasting = [hole for hole in found if hole.needed and settled(hole, now)]
     values = {"wal_holes_total": len(lasting)}
     if not lasting:
-        return Check(name="wal-holes", state=State.OK, seen="none that a base backup needs", values=values)
+        return Check(name="wal-holes", state=State.OK, message="none that a base backup needs", values=values)
     newest = lasting[-1]
     if newest.resumes is None:
         return Check(
             name="wal-holes",
             state=State.CRITICAL,
-            seen=f"{missing(newest)}, and no base backup was taken since: nothing behind it can be recovered",
+            message=f"{missing(newest)}, and no base backup was taken since: nothing behind it can be recovered",
             remedy=f"take a base backup now (kubectl cnpg backup), and find out what {_did(newest)} it: python -m dr "
             "window",
             values=values,
@@ -140,7 +141,7 @@ def _holes(seen: ArchiveSeen, now: datetime) -> Check:
     return Check(
         name="wal-holes",
         state=State.WARNING,
-        seen=f"{missing(newest)}: no target between it and base backup {newest.resumes.backup_id} can be reached",
+        message=f"{missing(newest)}: no target between it and base backup {newest.resumes.backup_id} can be reached",
         remedy=f"find out what {_did(newest)} it; python -m dr window shows what can be recovered",
         values=values,
     )
@@ -157,7 +158,7 @@ def _window(seen: ArchiveSeen, snapshot: HealthSnapshot) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"there is nothing of serverName {seen.server_name} in the bucket; there is {names}",
+            message=f"there is nothing of serverName {seen.server_name} in the bucket; there is {names}",
             remedy="is backup.path right? If it is, the backups were deleted: take a base backup now",
         )
     newest_system = ["", *systems(seen.archive)][-1]
@@ -166,7 +167,7 @@ def _window(seen: ArchiveSeen, snapshot: HealthSnapshot) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen="nothing can be recovered: no base backup in the bucket is complete, with all of its own WAL",
+            message="nothing can be recovered: no base backup in the bucket is complete, with all of its own WAL",
             remedy="take a base backup now; python -m dr window shows what there is",
         )
     last = max(default, key=lambda window: window.end.lsn)
@@ -180,13 +181,14 @@ def _window(seen: ArchiveSeen, snapshot: HealthSnapshot) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL,
-            seen=f"{told}; the newest base backup, {newest.backup_id}, is of no use: a part of its own WAL is missing",
+            message=f"{told}; the newest base backup, {newest.backup_id}, is of no use: "
+            "a part of its own WAL is missing",
             remedy="take a base backup now, and find out what became of its WAL: python -m dr window",
             values=values,
         )
     if behind := _unarchived(snapshot, last.end.lsn):
-        return Check(name=name, state=State.CRITICAL, seen=f"{told}; {behind[0]}", remedy=behind[1], values=values)
-    return Check(name=name, state=State.OK, seen=told, values=values)
+        return Check(name=name, state=State.CRITICAL, message=f"{told}; {behind[0]}", remedy=behind[1], values=values)
+    return Check(name=name, state=State.OK, message=told, values=values)
 
 
 _ARRIVED_SECONDS = 60
@@ -196,7 +198,7 @@ _ARRIVED_SECONDS = 60
 def _unarchived(snapshot: HealthSnapshot, end: int) -> tuple[str, str] | None:
     """Why the window ends before what PostgreSQL believes to be archived, and what helps."""
     database, serving = snapshot.database, snapshot.serving
-    if isinstance(database, Unseen) or isinstance(serving, Unseen) or not is_segment(database.last_archived):
+    if isinstance(database, Unavailable) or isinstance(serving, Unavailable) or not is_segment(database.last_archived):
         return None
     at, size = database.last_archived_at, database.segment_size
     if at is None or (database.now - at).total_seconds() < _ARRIVED_SECONDS:

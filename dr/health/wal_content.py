@@ -7,18 +7,18 @@ from dr.archive.databases import several
 from dr.archive.wal_needed import REFUSALS
 from dr.archive.window import holes, unusable
 from dr.core.wal_names import is_segment
-from dr.health.check import Check, State, Unseen
+from dr.health.check import Check, State, Unavailable
 from dr.health.snapshot import HealthSnapshot
 
 
 def checks_of_wal_content(snapshot: HealthSnapshot) -> Iterator[Check]:
     """The checks ``wal-readable`` and ``databases``."""
     seen = snapshot.archive
-    if isinstance(seen, Unseen):
+    if isinstance(seen, Unavailable):
         yield from (seen.as_check(name) for name in ("wal-readable", "databases"))
     elif seen.archive is None:
         yield from (
-            Check(name=name, state=State.OK, seen="there is no WAL; see the check window")
+            Check(name=name, state=State.OK, message="there is no WAL; see the check window")
             for name in ("wal-readable", "databases")
         )
     else:
@@ -39,7 +39,7 @@ def _readable(archive: Archive) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL if open_end or useless else State.WARNING,
-            seen=f"{len(archive.damaged):,} WAL segment(s) in the bucket cannot be replayed, such as {first}: {why}",
+            message=f"{len(archive.damaged):,} WAL segment(s) in the bucket cannot be replayed, such as {first}: {why}",
             remedy="take a base backup now; then put the object back as it was (gcloud storage ls --all-versions), and "
             "find out what damaged it",
             values=values,
@@ -49,12 +49,15 @@ def _readable(archive: Archive) -> Check:
         return Check(
             name=name,
             state=State.CRITICAL if problem.code in REFUSALS else State.UNKNOWN,
-            seen=f"{len(archive.unasked):,} WAL segment(s) could not be read, such as {first}: {problem.cause}",
+            message=f"{len(archive.unasked):,} WAL segment(s) could not be read, such as {first}: {problem.cause}",
             remedy=problem.remedy,
             values=values,
         )
     return Check(
-        name=name, state=State.OK, seen=f"the sizes of all objects, and {looked}, are as they should be", values=values
+        name=name,
+        state=State.OK,
+        message=f"the sizes of all objects, and {looked}, are as they should be",
+        values=values,
     )
 
 
@@ -63,8 +66,10 @@ def _databases(archive: Archive) -> Check:
         return Check(
             name="databases",
             state=State.WARNING,
-            seen=f"{told}: the newer one writes over the older one's WAL, and each needs base backups of its own",
+            message=f"{told}: the newer one writes over the older one's WAL, and each needs base backups of its own",
             remedy="let a Cluster that is created again archive to a serverName of its own; take a base backup if the "
             "newest is not of the database that serves",
         )
-    return Check(name="databases", state=State.OK, seen="the archive is of one database, by its base backups and WAL")
+    return Check(
+        name="databases", state=State.OK, message="the archive is of one database, by its base backups and WAL"
+    )

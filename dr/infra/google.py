@@ -24,7 +24,7 @@ from google.auth.transport.requests import AuthorizedSession
 
 from dr.core.errors import AccessError
 from dr.engine.infrastructure_stack import InfrastructureStack
-from dr.infra.survey import Reconciliation, Sighting, check_proven, reconcile
+from dr.infra.inventory import Reconciliation, ResourceState, check_proven, reconcile
 from dr.stacks.resources import Api, CloudResource, Entry, Member, Named, Place, resources_of
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
@@ -49,12 +49,12 @@ class GoogleApi:
     def __init__(self) -> None:
         self._told: dict[tuple[Api, str], dict[str, Any] | None] = {}
 
-    def look(self, resource: CloudResource) -> Sighting:
+    def look(self, resource: CloudResource) -> ResourceState:
         """Whether ``resource`` is there, or why that could not be found out."""
         try:
-            return Sighting(resource=resource, there=self.is_there(resource.place))
+            return ResourceState(resource=resource, there=self.is_there(resource.place))
         except AccessError as error:
-            return Sighting(resource=resource, there=None, why=error.cause)
+            return ResourceState(resource=resource, there=None, why=error.cause)
 
     def is_there(self, place: Place) -> bool:
         """Whether what has this place exists. Raises AccessError when that could not be found out."""
@@ -308,7 +308,7 @@ _KINDS = (
 """In the order of asking: the particular before the general, whose words it may contain."""
 
 
-def recognised(diagnostics: str) -> CloudFault | None:
+def classify_fault(diagnostics: str) -> CloudFault | None:
     """What ``diagnostics``, Pulumi's output, tells of; None where none of these is found.
 
     Of several the first kind counts: what cannot be waited for is not to be hidden by what can.
@@ -321,11 +321,11 @@ def recognised(diagnostics: str) -> CloudFault | None:
     return None
 
 
-def survey(stack: InfrastructureStack) -> Reconciliation:
+def take_inventory(stack: InfrastructureStack) -> Reconciliation:
     """What is there, what the state holds, and what follows for each resource. Changes nothing. Raises AccessError when
     something cannot be proven, RefusedError where the state holds something else, EngineError.
     """
     api = GoogleApi()
-    sightings = [api.look(resource) for resource in resources_of(stack.part)]
-    check_proven(stack.part.name, sightings)
-    return reconcile(stack.part.name, sightings, stack.held())
+    states = [api.look(resource) for resource in resources_of(stack.part)]
+    check_proven(stack.part.name, states)
+    return reconcile(stack.part.name, states, stack.held())

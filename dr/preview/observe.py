@@ -7,8 +7,8 @@ from dr.desired.pulumi_up import decide
 from dr.engine.changes import Changes
 from dr.engine.infrastructure_stack import InfrastructureStack
 from dr.engine.recovery_stack import RecoveryStack
-from dr.guard.check import see
-from dr.guard.rules import dangers, override_of, standing
+from dr.guard.check import observe
+from dr.guard.rules import not_overridden, override_of, violations
 from dr.preview.report import PreviewReport, recovery_seconds
 from dr.run.session import Session
 
@@ -20,7 +20,7 @@ def look(session: Session, stack: RecoveryStack) -> PreviewReport:
     """
     decided = decide(session)
     changes = stack.preview(decided.declaration)
-    return _report(session, changes, asked=str(decided.wish) if decided.wish.wish else "")
+    return _report(session, changes, asked=str(decided.desired) if decided.desired.declared else "")
 
 
 def look_below(session: Session, stack: InfrastructureStack) -> PreviewReport:
@@ -30,16 +30,16 @@ def look_below(session: Session, stack: InfrastructureStack) -> PreviewReport:
 
 
 def _report(session: Session, changes: Changes, *, asked: str = "") -> PreviewReport:
-    found = dangers(changes, see(session, changes))
+    found = violations(changes, observe(session, changes))
     overrides, now = session.overrides, session.clock()
-    used = ((danger, override_of(danger, overrides, now=now)) for danger in found)
+    used = ((violation, override_of(violation, overrides, now=now)) for violation in found)
     return PreviewReport(
         environment=changes.stack,
         changes=changes,
-        dangers=standing(found, overrides, now=now),
+        violations=not_overridden(found, overrides, now=now),
         overridden=tuple(
-            f"{danger.cause}; overridden until {one.until:%Y-%m-%d %H:%M} UTC: {one.reason}"
-            for danger, one in used
+            f"{violation.cause}; overridden until {one.until:%Y-%m-%d %H:%M} UTC: {one.reason}"
+            for violation, one in used
             if one
         ),
         asked=asked,

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from dr.config.environment import Environment, Override
-from dr.config.infrastructure import Part
+from dr.config.infrastructure import StackConfig
 from dr.config.load import load_environment, load_part
 from dr.config.stack_file import PROJECT
 from dr.engine.backend import state_folder
 from dr.engine.changes import PROVIDER_PREFIX, STACK_TYPE, Change, Changes, Op, PathChange, differing, masked, value_at
 from dr.engine.processes import this_process
 from dr.engine.workspace import export_state
-from dr.guard.check import see
-from dr.guard.rules import Danger, Seen, dangers, override_of
+from dr.guard.check import observe
+from dr.guard.rules import Seen, Violation, override_of, violations
 from dr.kube.api import KubernetesApi
 from dr.run.session import Session, utc_now
 
@@ -54,20 +54,20 @@ class PackGuard:
     def _judged(self, changes: Changes) -> list[str]:
         if not changes.items:
             return []
-        found = dangers(changes, self._seen(changes))
+        found = violations(changes, self._seen(changes))
         overrides, now = self._overrides, utc_now()
         left: list[str] = []
-        for danger in found:
-            if used := override_of(danger, overrides, now=now):
-                self._write_down(danger, used, now)
+        for violation in found:
+            if used := override_of(violation, overrides, now=now):
+                self._write_down(violation, used, now)
             else:
-                left.append(f"{danger.rule}: {danger.cause}. {danger.remedy}")
+                left.append(f"{violation.rule}: {violation.cause}. {violation.remedy}")
         return left
 
     def _seen(self, changes: Changes) -> Seen:
         if self._session is None:
-            return Seen(blind=_UNSEEN)
-        return see(self._session, changes)
+            return Seen(unobserved=_UNSEEN)
+        return observe(self._session, changes)
 
     @cached_property
     def _state(self) -> Mapping[str, Mapping[str, Any]]:
@@ -75,7 +75,7 @@ class PackGuard:
         return state_resources(export_state(f"organization/{PROJECT}/{self._stack}"))
 
     @cached_property
-    def _holds(self) -> Part | Environment:
+    def _holds(self) -> StackConfig | Environment:
         """What the stack's file says that it is of."""
         return load_part(self._stack, self._project) or load_environment(self._stack, self._project)
 
@@ -94,7 +94,7 @@ class PackGuard:
     def _overrides(self) -> Sequence[Override]:
         return [given.override for given in self._holds.overrides]
 
-    def _write_down(self, danger: Danger, used: Override, at: datetime) -> None:
+    def _write_down(self, violation: Violation, used: Override, at: datetime) -> None:
         """An override that counted, in the journal of this machine; it stands in the configuration with its reason."""
         path = state_folder() / "journal" / f"{self._stack}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ class PackGuard:
             "operation": "pulumi",
             "environment": self._stack,
             "user": this_process().operator,
-            "danger": danger.as_json(),
+            "danger": violation.as_json(),
             "reason": used.reason,
         }
         with path.open("a", encoding="utf-8") as file:

@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 from dr.cnpg.cluster import cluster_behind
-from dr.core.errors import DrError, told
+from dr.core.errors import DrError, summary
 from dr.core.target import written_fields
 from dr.core.text import whole_seconds_of
 from dr.engine.changes import Change, Changes, Op
-from dr.guard.rules import CLUSTER, Danger
+from dr.guard.rules import CLUSTER, Violation
 from dr.reports.templates import in_markdown, templates
 from dr.run.record import Record
 
@@ -33,14 +33,14 @@ _NOTHING, _CHANGE, _DANGER = 0, 2, 3
 
 @dataclass(frozen=True, kw_only=True)
 class PreviewReport:
-    """What came of a preview. ``dangers`` are those that are not overridden, ``overridden`` the others in
+    """What came of a preview. ``violations`` are those that are not overridden, ``overridden`` the others in
     words; ``asked`` is what the configuration asks for; ``seconds`` are those that a recovery took last, None before
     the first; ``limit`` is the longest it may take.
     """
 
     environment: str
     changes: Changes
-    dangers: tuple[Danger, ...] = ()
+    violations: tuple[Violation, ...] = ()
     overridden: tuple[str, ...] = ()
     asked: str = ""
     seconds: float | None = None
@@ -49,7 +49,7 @@ class PreviewReport:
     @property
     def exit_code(self) -> int:
         """0 nothing changes, 2 something does, 3 something must not be done."""
-        if self.dangers or self.changes.faults:
+        if self.violations or self.changes.faults:
             return _DANGER
         return _CHANGE if self.changes.any else _NOTHING
 
@@ -101,7 +101,7 @@ class PreviewReport:
             "words": list(self.words),
             "lost": list(self.lost),
             "takes": self.takes,
-            "dangers": [danger.as_json() for danger in self.dangers],
+            "dangers": [violation.as_json() for violation in self.violations],
             "overridden": list(self.overridden),
             "manifests": [dict(manifest) for manifest in self.manifests],
             **self.changes.as_json(),
@@ -187,7 +187,7 @@ def as_markdown(report: PreviewReport, *, limit: int = LIMIT) -> str:
 
 def failure_as_markdown(environment: str, error: DrError, *, limit: int = LIMIT) -> str:
     """A preview that could not be made."""
-    return _cut(f"### ⛔ {environment}: no preview\n\n{_fenced(told(error))}\n", limit)
+    return _cut(f"### ⛔ {environment}: no preview\n\n{_fenced(summary(error))}\n", limit)
 
 
 def _details(report: PreviewReport) -> Iterator[str]:

@@ -23,9 +23,9 @@ def show_preview(report: PreviewReport) -> None:
     out.print(Text.assemble(("Lost: ", "bold"), "; ".join(report.lost) or "nothing"), soft_wrap=True)
     if report.takes:
         out.print(Text.assemble(("Takes: ", "bold"), report.takes), soft_wrap=True)
-    for danger in report.dangers:
-        text = Text.assemble(f"{danger.cause}.\n", (danger.remedy, "bold"))
-        out.print(Panel(text, title=f"dangerous: {danger.rule}", title_align="left", border_style="red"))
+    for violation in report.violations:
+        text = Text.assemble(f"{violation.cause}.\n", (violation.remedy, "bold"))
+        out.print(Panel(text, title=f"dangerous: {violation.rule}", title_align="left", border_style="red"))
     for fault in report.changes.faults:
         out.print(Panel(Text(fault), title="Pulumi refuses", title_align="left", border_style="red"))
     for line in (*report.overridden, *report.changes.remarks):

@@ -35,13 +35,13 @@ def command(
     kept: on a platform that is well there is nothing to do.
     """
     from dr.cli import console, signals
-    from dr.cli.live import reporter_for
     from dr.cli.operate import Agreement, agree
+    from dr.cli.progress import reporter_for
     from dr.cli.wiring import check_context
     from dr.config.load import load_environment
     from dr.rebuild.plan import RebuildRequest, decide_rebuild
     from dr.rebuild.run import Rebuild
-    from dr.rebuild.setup import open_site
+    from dr.rebuild.setup import open_setup
     from dr.rebuild.view import show_rebuild
 
     signals.interrupt_on_sigterm()
@@ -50,8 +50,8 @@ def command(
     check_context(found, context)
     request = RebuildRequest(region=region or "", zone=zone or "", durable=durable or "")
     with console.waiting("looking at the backups, at Google and at the cluster", quiet=as_json):
-        site = open_site(found, folder, request, take_over=take_over)
-        rebuild = Rebuild(decide_rebuild(found, request, site.look()))
+        setup = open_setup(found, folder, request, take_over=take_over)
+        rebuild = Rebuild(decide_rebuild(found, request, setup.look()))
     if console.planned_only(rebuild.plan, dry_run=dry_run, as_json=as_json):
         return
     agreement = Agreement(
@@ -64,7 +64,7 @@ def command(
     agree(agreement, as_json=as_json, yes=yes, confirmed=confirmed)
     stop = Event()
     with signals.stopping(stop), reporter_for(rebuild.plan, quiet=as_json) as reporter:
-        report = site.run(rebuild, reporter, stop)
+        report = setup.run(rebuild, reporter, stop)
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:

@@ -20,7 +20,7 @@ import yaml
 from dr.archive.contents import Archive
 from dr.archive.promise import read_history
 from dr.archive.reader import find_archive
-from dr.archive.survivors import Survivor
+from dr.archive.usable_archives import UsableArchive
 from dr.cnpg.cluster import BARMAN_PLUGIN, ClusterSnapshot, cluster_behind
 from dr.cnpg.clusters import find_cluster, gave_up, list_clusters
 from dr.cnpg.fencing import forbid_writing
@@ -31,10 +31,10 @@ from dr.core.waiting import poll
 from dr.core.wal_names import position_of
 from dr.engine.backend import state_folder
 from dr.kube import workloads
+from dr.rebuild.data_origin import DatabaseSeen, Origin, OriginVerdict, judge_origin
 from dr.rebuild.layers import Watch
-from dr.rebuild.origin import DatabaseSeen, Judgement, Origin, judge_origin
-from dr.rebuild.store import kept_text
-from dr.recovery.run import Wanted
+from dr.rebuild.store import open_text_store
+from dr.recovery.run import RecoveryOptions
 from dr.recovery.verify import verify_database
 from dr.run.session import Session
 
@@ -59,7 +59,7 @@ class DatabaseFound:
     """The Cluster that Git declares, as it came up within the time, and where its data come from."""
 
     cluster: ClusterSnapshot
-    judgement: Judgement
+    verdict: OriginVerdict
     fenced: bool
 
 
@@ -71,11 +71,11 @@ def find_database(session: Session, archive: Archive, watch: Watch, *, known: Ma
     has written into the archive, AccessError.
     """
     cluster, fenced = _await(session, watch)
-    judgement = judge_origin(cluster, _ask(session, cluster), archive, known=known)
-    if judgement.origin is not Origin.RESTORED and cluster.server_name == archive.server_name:
+    verdict = judge_origin(cluster, _ask(session, cluster), archive, known=known)
+    if verdict.origin is not Origin.RESTORED and cluster.server_name == archive.server_name:
         # A stale one that could archive there and is not fenced yet may be the one that has served all along.
-        _see_untouched(session, cluster, archive, fence=fenced or judgement.origin is not Origin.STALE)
-    return DatabaseFound(cluster=cluster, judgement=judgement, fenced=fenced)
+        _see_untouched(session, cluster, archive, fence=fenced or verdict.origin is not Origin.STALE)
+    return DatabaseFound(cluster=cluster, verdict=verdict, fenced=fenced)
 
 
 def _await(session: Session, watch: Watch) -> tuple[ClusterSnapshot, bool]:
@@ -193,20 +193,20 @@ def _written_since(archive: Archive, since: datetime) -> list[str]:
     return sorted(files) + [backup.backup_id for backup in archive.backups if backup.begin >= since]
 
 
-def wanted_from(session: Session, declared: ClusterSnapshot, survivor: Survivor) -> Wanted:
+def wanted_from(session: Session, declared: ClusterSnapshot, survivor: UsableArchive) -> RecoveryOptions:
     """The recovery to the end of ``survivor``'s WAL. ``declared`` is the Cluster that Git has brought up.
 
     Its WAL is not sealed: it has nothing to do with what is recovered. The rebuild was agreed to with the end that the
     archive has.
     """
     if declared.server_name == survivor.server_name:
-        return Wanted(target=None, source=declared.name, go_on=True, seal=False, insists=True)
+        return RecoveryOptions(target=None, source=declared.name, go_on=True, seal=False, insists=True)
     taken = {cluster.name for cluster in list_clusters(session.api, declared.namespace)}
     name = free_name(survivor.server_name, taken)
     environment = session.environment.name
     text = yaml.safe_dump(standing_for(declared, name=name, server_name=survivor.server_name))
     manifest = keep_file(f"{environment}-{name}.yaml", text)
-    return Wanted(target=None, source=name, go_on=True, seal=False, source_manifest=manifest, insists=True)
+    return RecoveryOptions(target=None, source=name, go_on=True, seal=False, source_manifest=manifest, insists=True)
 
 
 def standing_for(declared: ClusterSnapshot, *, name: str, server_name: str) -> dict[str, Any]:
@@ -233,7 +233,7 @@ def standing_for(declared: ClusterSnapshot, *, name: str, server_name: str) -> d
 
 def keep_file(name: str, text: str) -> str:
     """Write the file, over an earlier one, and return where it lies. Raises AccessError."""
-    kept = kept_text(f"file://{state_folder() / 'rebuild'}", name)
+    kept = open_text_store(f"file://{state_folder() / 'rebuild'}", name)
     before = kept.read()
     kept.write(text, over=before[1] if before else None)
     return kept.where

@@ -13,7 +13,7 @@ from threading import Event
 from typing import Generic, Protocol, TypeVar
 
 from dr.config.environment import Environment
-from dr.config.infrastructure import ArgoCd, Part, Platform
+from dr.config.infrastructure import ArgoCd, Platform, StackConfig
 from dr.config.stack_file import PROJECT
 from dr.core.errors import EngineError, InterruptedOperationError, Problem, RefusedError
 from dr.core.history import UNCHANGED, Holder
@@ -22,12 +22,12 @@ from dr.engine.changes import Change, Changes, Op, differences, not_unchanged
 from dr.engine.command import Installation
 from dr.engine.infrastructure_stack import ArgoCdStack, InfrastructureStack
 from dr.engine.recovery_stack import RecoveryStack
-from dr.guard.rules import Danger, Seen, dangers
-from dr.infra.google import CloudFault, recognised, survey
-from dr.infra.survey import Reconciliation
+from dr.guard.rules import Seen, Violation, violations
+from dr.infra.google import CloudFault, classify_fault, take_inventory
+from dr.infra.inventory import Reconciliation
 from dr.rebuild.store import RebuildLease, RebuildRecords
 from dr.run.journal import Journal
-from dr.run.report_keeping import Evidence
+from dr.run.report_keeping import ReportData
 from dr.run.runner import Reporter
 from dr.run.session import Session
 
@@ -80,7 +80,7 @@ def bring_up(layer: Layer, seen: Seen, watch: Watch) -> str:
             try:
                 return _once(layer, seen, watch)
             except EngineError as error:
-                fault = recognised(error.cause)
+                fault = classify_fault(error.cause)
                 if fault is None:
                     raise
                 if not fault.waits or pause is None:
@@ -99,21 +99,21 @@ def _once(layer: Layer, seen: Seen, watch: Watch) -> str:
         raise EngineError(
             "engine-failed", f"the preview of the {layer.title} fails: {' / '.join(changes.faults)}", "fix the cause"
         )
-    if found := dangers(changes, seen):
+    if found := violations(changes, seen):
         raise RefusedError([barred(one) for one in found])
     if not changes.any:
         return f"{UNCHANGED}: it is as it should be"
-    watch.say(told(changes))
+    watch.say(summary(changes))
     layer.up()
     while layer.running:
         if watch.stop.wait(_LOOK_SECONDS):
             raise InterruptedOperationError("interrupted", f"stopped while the {layer.title} came up", "continue")
-        watch.say(told(changes))
+        watch.say(summary(changes))
     layer.result()
-    return told(changes)
+    return summary(changes)
 
 
-def told(changes: Changes) -> str:
+def summary(changes: Changes) -> str:
     """What a preview would do, in a few words: counts, and the names of the first few."""
     parts = []
     for op, word in (
@@ -131,9 +131,9 @@ def told(changes: Changes) -> str:
     return "; ".join(parts) or "writes down what is there"
 
 
-def barred(danger: Danger) -> Problem:
+def barred(violation: Violation) -> Problem:
     """A rule of the guard that a stack would break. No override counts here: nothing of a rebuild needs one."""
-    return Problem(code="guard-refused", cause=f"{danger.cause} (rule {danger.rule})", remedy=danger.remedy)
+    return Problem(code="guard-refused", cause=f"{violation.cause} (rule {violation.rule})", remedy=violation.remedy)
 
 
 def _groups(change: Change) -> bool:
@@ -195,7 +195,7 @@ class _StackLayer(Generic[S]):
 class InfrastructureLayer(_StackLayer[InfrastructureStack]):
     """The durable or the platform stack: what exists is adopted unchanged, what is gone is recreated."""
 
-    def __init__(self, part: Part, installed: Installation) -> None:
+    def __init__(self, part: StackConfig, installed: Installation) -> None:
         super().__init__(f"{part.holds} stack", lambda: InfrastructureStack(part, installed))
         self._found: Reconciliation | None = None
         self._well = 0.0
@@ -204,7 +204,7 @@ class InfrastructureLayer(_StackLayer[InfrastructureStack]):
         """What an ``up`` would change. Raises RefusedError when something would not be adopted as it is."""
         if time.monotonic() < self._well:
             return Changes(stack=self._stack.backend.stack)
-        self._found = survey(self._stack)
+        self._found = take_inventory(self._stack)
         changes = self._stack.preview(self._found.imports)
         if differing := not_unchanged(changes):
             raise RefusedError([_differs(change) for change in differing])
@@ -214,7 +214,7 @@ class InfrastructureLayer(_StackLayer[InfrastructureStack]):
 
     def up(self) -> None:
         """Start bringing it up; what is proven to be gone is taken out of the state first."""
-        found = self._found or survey(self._stack)
+        found = self._found or take_inventory(self._stack)
         if found.drops:
             self._stack.drop(found.drops)
         self._stack.up(found.imports)
@@ -244,7 +244,7 @@ def _differs(change: Change) -> Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layers:
+class PlatformStacks:
     """The stacks of a platform, in the order in which they come up; ``argocd`` is None where none is configured."""
 
     durable: Layer
@@ -270,7 +270,7 @@ class RebuildContext:
     """
 
     environment: Environment
-    layers: Layers
+    layers: PlatformStacks
     records: RebuildRecords
     lease: RebuildLease
     holder: Holder
@@ -283,4 +283,4 @@ class RebuildContext:
     take_over: bool
     known: Mapping[str, str]
     moved: Platform | None = None
-    evidence: Evidence = field(default_factory=Evidence)
+    report_data: ReportData = field(default_factory=ReportData)

@@ -10,16 +10,16 @@ from typing import Any
 
 from dr.archive.contents import Archive
 from dr.archive.reader import OpenArchive, open_archives
-from dr.archive.survivors import Survivor, loss, survivors
+from dr.archive.usable_archives import UsableArchive, loss, usable_archives
 from dr.archive.wal_reader import looked_into
 from dr.cnpg.clusters import list_clusters
 from dr.config.environment import Environment
 from dr.core.errors import AccessError, Problem, RefusedError
-from dr.guard.rules import Seen, dangers
+from dr.guard.rules import Seen, violations
 from dr.infra.google import GoogleApi
 from dr.infra.region import BucketLocation, region_problems, region_warnings
 from dr.kube.api import KubernetesApi
-from dr.rebuild.layers import Layer, Layers, barred, told
+from dr.rebuild.layers import Layer, PlatformStacks, barred, summary
 from dr.rebuild.plan import RebuildSituation
 from dr.rebuild.store import RebuildRecords
 from dr.stacks.resources import Api
@@ -38,7 +38,7 @@ class RegionMove:
 
 
 def observe(
-    environment: Environment, layers: Layers, records: RebuildRecords, move: RegionMove | None = None
+    environment: Environment, layers: PlatformStacks, records: RebuildRecords, move: RegionMove | None = None
 ) -> RebuildSituation:
     """The situation now. ``move`` is None for a rebuild where it was. Raises AccessError, EngineError where it cannot
     be known what survives.
@@ -56,7 +56,7 @@ def observe(
     return RebuildSituation(
         cluster=state,
         cluster_answers=answers,
-        survivors=survivors(found),
+        usable_archives=usable_archives(found),
         loss=nothing or loss(found, environment.backup.url),
         durable=looked[0].said,
         platform=looked[1].said,
@@ -91,9 +91,9 @@ def _look(layer: Layer) -> _Looked:
         changes = layer.look()
     except RefusedError as error:
         return _Looked(said="cannot be adopted as it is", problems=tuple(error.problems))
-    found = dangers(changes, Seen())
+    found = violations(changes, Seen())
     problems = tuple(barred(one) for one in found)
-    return _Looked(said=told(changes) if changes.any else "is as it should be", problems=problems)
+    return _Looked(said=summary(changes) if changes.any else "is as it should be", problems=problems)
 
 
 def _cluster(environment: Environment, *, elsewhere: bool) -> tuple[str, bool]:
@@ -115,7 +115,7 @@ def _archives(environment: Environment) -> tuple[tuple[Archive, ...], str]:
     """The archives, and what to say where there is nothing at all."""
     try:
         opened = open_archives(environment.backup)
-        source = next(iter(survivors(tuple(one.archive for one in opened))), None)
+        source = next(iter(usable_archives(tuple(one.archive for one in opened))), None)
         found = (one if source is None or one.archive is not source.archive else _looked(one, source) for one in opened)
         return tuple(one.archive for one in found), ""
     except AccessError as error:
@@ -124,19 +124,19 @@ def _archives(environment: Environment) -> tuple[tuple[Archive, ...], str]:
         return (), f"{error.cause}: the database cannot be brought back from there"
 
 
-def _looked(opened: OpenArchive, source: Survivor) -> OpenArchive:
+def _looked(opened: OpenArchive, source: UsableArchive) -> OpenArchive:
     return replace(opened, archive=looked_into(opened, source.window.backups[-1], None))
 
 
 def _passed_over(found: tuple[Archive, ...]) -> Iterator[str]:
     """The archives that have base backups and are not survivors all the same."""
-    usable = {one.server_name for one in survivors(found)}
+    usable = {one.server_name for one in usable_archives(found)}
     for archive in found:
         if archive.backups and archive.server_name not in usable:
             yield f"Nothing can be recovered from {archive.server_name}, which has base backups: python -m dr window."
 
 
-def _argocd(layers: Layers, *, answers: bool) -> str:
+def _argocd(layers: PlatformStacks, *, answers: bool) -> str:
     namespace, name = layers.root
     if layers.argocd is None:
         return f"no stack is configured: the Application {namespace}/{name} must be there"

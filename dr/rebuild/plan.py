@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from dr.archive.survivors import Survivor
+from dr.archive.usable_archives import UsableArchive
 from dr.archive.wal_needed import warnings_of_wal
 from dr.config.environment import Environment
 from dr.core.errors import Problem, RefusedError
@@ -43,13 +43,13 @@ class RebuildRequest:
 @dataclass(frozen=True, kw_only=True)
 class RebuildSituation:
     """What was seen. ``cluster`` tells how the environment's cluster is, in words, ``cluster_answers`` whether it does;
-    ``survivors`` are the archives, the newest first; ``loss`` is what is lost without any; ``durable``, ``platform``
-    and ``argocd`` tell what becomes of each stack; ``history`` are the rebuilds that were tried before.
+    ``usable_archives`` are the archives, the newest first; ``loss`` is what is lost without any; ``durable``,
+    ``platform`` and ``argocd`` tell what becomes of each stack; ``history`` are the rebuilds that were tried before.
     """
 
     cluster: str
     cluster_answers: bool
-    survivors: tuple[Survivor, ...]
+    usable_archives: tuple[UsableArchive, ...]
     loss: str
     durable: str
     platform: str
@@ -67,7 +67,7 @@ class RebuildDecision:
 
     environment: Environment = field(repr=False)
     request: RebuildRequest
-    source: Survivor
+    source: UsableArchive
     history: tuple[OperationEntry, ...] = field(repr=False)
     facts: Mapping[str, str]
     warnings: tuple[str, ...]
@@ -76,7 +76,7 @@ class RebuildDecision:
 def decide_rebuild(environment: Environment, request: RebuildRequest, situation: RebuildSituation) -> RebuildDecision:
     """The decision for ``request``. Raises RefusedError with every precondition that does not hold."""
     problems = list(situation.problems)
-    if not situation.survivors:
+    if not situation.usable_archives:
         problems.insert(
             0,
             Problem(
@@ -88,7 +88,7 @@ def decide_rebuild(environment: Environment, request: RebuildRequest, situation:
         )
     if problems:
         raise RefusedError(problems)
-    source = situation.survivors[0]
+    source = situation.usable_archives[0]
     return RebuildDecision(
         environment=environment,
         request=request,
@@ -99,7 +99,7 @@ def decide_rebuild(environment: Environment, request: RebuildRequest, situation:
     )
 
 
-def _facts(environment: Environment, situation: RebuildSituation, source: Survivor) -> dict[str, str]:
+def _facts(environment: Environment, situation: RebuildSituation, source: UsableArchive) -> dict[str, str]:
     limit = about_seconds_of(60 * environment.timeouts.rebuild_minutes)
     return {
         "Environment": f"{environment.name} (context {environment.kubernetes.context})",
@@ -113,11 +113,11 @@ def _facts(environment: Environment, situation: RebuildSituation, source: Surviv
     }
 
 
-def _warnings(environment: Environment, situation: RebuildSituation, source: Survivor) -> Iterator[str]:
+def _warnings(environment: Environment, situation: RebuildSituation, source: UsableArchive) -> Iterator[str]:
     if situation.cluster_answers:
         yield f"The cluster of {environment.name} answers. What is there is kept; only what is missing is made."
-    if len(situation.survivors) > 1:
-        others = ", ".join(survivor.server_name for survivor in situation.survivors[1:])
+    if len(situation.usable_archives) > 1:
+        others = ", ".join(survivor.server_name for survivor in situation.usable_archives[1:])
         yield f"Other archives that can be recovered from, and were written to less lately: {others}."
     yield (
         "What was committed and not archived when the cluster was lost is lost: "

@@ -6,13 +6,13 @@ from pathlib import PurePath
 from typing import Any
 
 from dr.core.history import Estimate
-from dr.rebuild.origin import Judgement
+from dr.rebuild.data_origin import OriginVerdict
 from dr.rebuild.plan import OPERATION, RebuildDecision
-from dr.reports.course import Course
+from dr.reports.summary import RunSummary
 
 
 @dataclass(frozen=True, kw_only=True)
-class RebuildReport(Course):
+class RebuildReport(RunSummary):
     """A finished rebuild. ``started`` is aware UTC; ``seconds`` runs from the operator's yes to the end; ``origin`` is
     what the database that Git brought up was judged to be; ``serving`` is the Cluster that serves now;
     ``stack_file`` is where the file of a stack in another region was kept, for Git.
@@ -20,7 +20,7 @@ class RebuildReport(Course):
 
     decision: RebuildDecision
     estimate: Estimate
-    origin: Judgement
+    origin: OriginVerdict
     serving: str
     smoke: str
     stack_file: str = ""

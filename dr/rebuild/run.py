@@ -15,8 +15,8 @@ from dr.core.text import about_seconds_of
 from dr.rebuild.database import keep_file
 from dr.rebuild.layers import RebuildContext, Watch
 from dr.rebuild.plan import RebuildDecision
+from dr.rebuild.progress import EtaReporter
 from dr.rebuild.report import RebuildReport
-from dr.rebuild.reporters import WithTimeLeft
 from dr.rebuild.steps import (
     AwaitOperator,
     BringArgoCd,
@@ -32,7 +32,7 @@ from dr.rebuild.steps import (
     Switchover,
 )
 from dr.run.lease import held
-from dr.run.report_keeping import keep_report
+from dr.run.report_keeping import save_report
 from dr.run.runner import after_steps, run_steps
 
 
@@ -63,11 +63,11 @@ class Rebuild(Rebuilding):
     def run(self, stage: RebuildContext) -> RebuildReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
         decision = self.decision
-        self.stage, self.told = stage, WithTimeLeft(stage.reporter, self.estimate)
+        self.stage, self.told = stage, EtaReporter(stage.reporter, self.estimate)
         self.watch = Watch(stop=stage.stop, say=self.told.progress)
         go_on = decision.request.command(stage.environment)
         started, begin = stage.clock(), time.monotonic()
-        stage.evidence.until = self.plan.steps[-1].key
+        stage.report_data.until = self.plan.steps[-1].key
         with held(stage.lease, stage.holder, take_over=stage.take_over, clock=stage.clock, stop=stage.stop):
             for layer in stage.layers.all:
                 layer.claim(take_over=stage.take_over)
@@ -82,7 +82,7 @@ class Rebuild(Rebuilding):
                     go_on=go_on,
                 )
             except DrError as error:
-                keep_report(stage.environment, self.plan, stage.journal, stage.evidence, error=error)
+                save_report(stage.environment, self.plan, stage.journal, stage.report_data, error=error)
                 raise
             with after_steps(self.plan.steps, stage.journal, go_on):
                 report = RebuildReport(
@@ -92,14 +92,14 @@ class Rebuild(Rebuilding):
                     started=started,
                     seconds=time.monotonic() - begin,
                     steps=results,
-                    origin=self.found.judgement,
+                    origin=self.found.verdict,
                     serving=self.served,
                     smoke=self.smoke,
                     journal=str(stage.journal.path),
                     stack_file=self._keep_stack_file(),
                 )
                 stage.journal.done(report.as_json(), stage.clock(), at_end=lambda record: record)
-                keep_report(stage.environment, self.plan, stage.journal, stage.evidence, result=report.as_json())
+                save_report(stage.environment, self.plan, stage.journal, stage.report_data, result=report.as_json())
                 return report
 
     def _keep_stack_file(self) -> str:

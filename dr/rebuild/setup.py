@@ -15,7 +15,7 @@ from dr.engine.command import find_pulumi
 from dr.engine.processes import this_process
 from dr.infra.credentials import cluster_endpoint, read_credentials, write_kubeconfig
 from dr.kube.api import KubernetesApi
-from dr.rebuild.layers import ArgoCdLayer, InfrastructureLayer, Layers, RebuildContext
+from dr.rebuild.layers import ArgoCdLayer, InfrastructureLayer, PlatformStacks, RebuildContext
 from dr.rebuild.observe import RegionMove, observe
 from dr.rebuild.plan import OPERATION, RebuildRequest, RebuildSituation
 from dr.rebuild.report import RebuildReport
@@ -30,14 +30,14 @@ _DEFAULT_ROOT = ("argocd", ROOT)
 
 
 @dataclass
-class Site:
+class RebuildSetup:
     """One environment, and all that its rebuild works with."""
 
     environment: Environment
     request: RebuildRequest
     platform: Platform
     move: RegionMove | None
-    layers: Layers
+    layers: PlatformStacks
     argocd_contexts: tuple[str, ...]
     """How the stack that brings Argo CD calls the cluster, for which nothing else may stand."""
     records: RebuildRecords
@@ -92,7 +92,7 @@ class Site:
         )
 
 
-def open_site(environment: Environment, folder: Path, request: RebuildRequest, *, take_over: bool) -> Site:
+def open_setup(environment: Environment, folder: Path, request: RebuildRequest, *, take_over: bool) -> RebuildSetup:
     """What the rebuild of ``environment`` works with; nothing of it is touched yet. Raises ConfigError, EngineError
     when Pulumi could not run, AccessError when the repository's credentials cannot be read.
     """
@@ -111,14 +111,14 @@ def open_site(environment: Environment, folder: Path, request: RebuildRequest, *
         plan = argocd.model_copy(update={"kubernetes": KubernetesAccess(context=argocd.kubernetes.context)})
         bringing = ArgoCdLayer(plan, read_credentials(argocd.credentials), installed)
         bringing.check(take_over=take_over)
-    return Site(
+    return RebuildSetup(
         environment=environment,
         request=request,
         platform=platform,
         move=RegionMove(lost=found.platform.region, wanted=request.region, state=Backend.of(environment).url)
         if request.region
         else None,
-        layers=Layers(
+        layers=PlatformStacks(
             durable=durable,
             platform=there,
             argocd=bringing,

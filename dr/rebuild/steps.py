@@ -6,22 +6,22 @@ from collections.abc import Iterator
 
 from dr.archive.contents import BaseBackup
 from dr.archive.reader import read_archives
-from dr.archive.survivors import Survivor, survivors
+from dr.archive.usable_archives import UsableArchive, usable_archives
 from dr.cnpg.clusters import find_cluster
 from dr.cnpg.primary import psql_of
 from dr.core.errors import AccessError, EngineError, RecoveryError, VerificationError
 from dr.core.history import UNCHANGED
 from dr.core.plan import RECOVER, Phase, StepOf
 from dr.guard.rules import Seen
+from dr.rebuild.data_origin import Origin
 from dr.rebuild.database import DatabaseFound, find_database, wanted_from
 from dr.rebuild.layers import RebuildContext, Watch, bring_up
 from dr.rebuild.observe import list_applications, missing_of_cnpg, root_application
-from dr.rebuild.origin import Origin
 from dr.rebuild.plan import OPERATION, RebuildDecision
-from dr.rebuild.reporters import Inside
+from dr.rebuild.progress import NestedReporter
 from dr.recovery import run as recovery
 from dr.recovery.verify import judge, verify_database
-from dr.run.operation import Operation, Tools
+from dr.run.operation import Operation, OperationContext
 from dr.run.runner import Reporter
 from dr.run.session import Session
 from dr.switchover import run as switchover
@@ -50,7 +50,7 @@ class Rebuilding(Operation):
 
     def __init__(self, decision: RebuildDecision) -> None:
         self.decision = decision
-        self.source: Survivor = decision.source
+        self.source: UsableArchive = decision.source
         self.served = ""
         self.smoke = ""
         super().__init__(OPERATION, decision)
@@ -63,10 +63,10 @@ class Rebuilding(Operation):
         """A session on the cluster as it is by now."""
         return self.stage.connect()
 
-    def tools_of(self, session: Session, operation: str) -> Tools:
+    def tools_of(self, session: Session, operation: str) -> OperationContext:
         """What an operation inside this one works with; what it reports is shown as this one's progress."""
         stack, journal = self.stage.inner(session, operation)
-        return Tools(session=session, stack=stack, journal=journal, reporter=Inside(self.told))
+        return OperationContext(session=session, stack=stack, journal=journal, reporter=NestedReporter(self.told))
 
 
 class RebuildStep(StepOf[Rebuilding]):
@@ -90,9 +90,9 @@ class LookAtSurvivors(RebuildStep):
 
     def run(self) -> str:
         """Again, as hours may lie between the plan and this, and another run in between."""
-        found = survivors(read_archives(self.op.stage.environment.backup))
+        found = usable_archives(read_archives(self.op.stage.environment.backup))
         self.op.source = next((one for one in found if one.server_name == self.op.source.server_name), self.op.source)
-        self.op.stage.evidence.base = self.op.source.window.backups[-1]
+        self.op.stage.report_data.base = self.op.source.window.backups[-1]
         return str(self.op.source)
 
 
@@ -208,13 +208,13 @@ class FindDatabase(RebuildStep):
     def run(self) -> str:
         found = find_database(self.op.connected(), self.op.source.archive, self.op.watch, known=self.op.stage.known)
         self.op.found = found
-        evidence = self.op.stage.evidence
-        for line in found.judgement.evidence:
-            evidence.found("origin", line, None)
+        report_data = self.op.stage.report_data
+        for line in found.verdict.evidence:
+            report_data.found("origin", line, None)
         kept = "; it is fenced, as its manifest skips the check of its archive" if found.fenced else ""
-        if found.judgement.origin is Origin.RESTORED:
-            return f"{UNCHANGED}: {found.cluster.name} is restored: {found.judgement.evidence[0]}"
-        return f"{found.cluster.name} is {found.judgement.origin}: {found.judgement.evidence[0]}{kept}"
+        if found.verdict.origin is Origin.RESTORED:
+            return f"{UNCHANGED}: {found.cluster.name} is restored: {found.verdict.evidence[0]}"
+        return f"{found.cluster.name} is {found.verdict.origin}: {found.verdict.evidence[0]}{kept}"
 
 
 class Recover(RebuildStep):
@@ -227,7 +227,7 @@ class Recover(RebuildStep):
 
     def run(self) -> str:
         session, found = self.op.connected(), self.op.found
-        if found.judgement.origin is Origin.RESTORED:
+        if found.verdict.origin is Origin.RESTORED:
             return self._verify_restored(session, found)
         if ready := self._recovered_before(session):
             self.op.served = ready
@@ -236,7 +236,7 @@ class Recover(RebuildStep):
         self._check_base(decided.base)
         report = recovery.Recovery(decided).run(self.op.tools_of(session, "latest"))
         self.op.served = decided.cluster.name
-        self.op.stage.evidence.found_all(report.findings)
+        self.op.stage.report_data.found_all(report.findings)
         return f"{decided.cluster.name} from {self.op.source.server_name} in {report.seconds:.1f} s"
 
     def _check_base(self, base: BaseBackup) -> None:
@@ -270,7 +270,7 @@ class Recover(RebuildStep):
         findings = verify_database(psql, self.op.stage.environment)
         judge(findings)
         self.op.served = cluster.name
-        self.op.stage.evidence.found_all((one.name, one.value, one.passed) for one in findings)
+        self.op.stage.report_data.found_all((one.name, one.value, one.passed) for one in findings)
         return f"{UNCHANGED}: {cluster.name} has its data: " + ", ".join(f"{one.name} {one.value}" for one in findings)
 
 

@@ -22,7 +22,7 @@ from google.cloud import storage
 from pydantic import ValidationError
 
 from dr.archive.reader import failures_explained
-from dr.config.environment import BackupPlace, Environment
+from dr.config.environment import BackupLocation, Environment
 from dr.core.errors import AccessError
 from dr.core.history import LeaseSeen
 from dr.engine.backend import Backend
@@ -36,7 +36,7 @@ class RebuildRecords:
     def __init__(self, backend: str, environment: str, *, user: str) -> None:
         """``backend`` is the URL of the state's place, ``user`` who writes."""
         self.name = f"postgres-dr-{environment}.rebuild.json"
-        self._text: KeptText = kept_text(backend, self.name)
+        self._text: TextStore = open_text_store(backend, self.name)
         self._user = user
 
     @property
@@ -78,7 +78,7 @@ class RebuildLease:
 
     def __init__(self, backend: str, environment: str) -> None:
         """``backend`` is the URL of the state's place."""
-        self._text: KeptText = kept_text(backend, f"postgres-dr-{environment}.rebuild-lease.json")
+        self._text: TextStore = open_text_store(backend, f"postgres-dr-{environment}.rebuild-lease.json")
         self.what = f"lease {self._text.where}"
 
     def read(self) -> LeaseSeen | None:
@@ -123,7 +123,7 @@ _NOBODY = "0"
 """The version of a text that is not there; Cloud Storage calls it that, too."""
 
 
-class KeptText(Protocol):
+class TextStore(Protocol):
     """Where a text is kept. Versions are opaque."""
 
     where: str
@@ -137,7 +137,7 @@ class KeptText(Protocol):
         """
 
 
-def kept_text(folder: str, name: str) -> KeptText:
+def open_text_store(folder: str, name: str) -> TextStore:
     """The text ``name`` in ``folder``, which is ``gs://bucket/prefix`` or ``file:///folder``."""
     if folder.startswith("gs://"):
         bucket, _, prefix = folder.removeprefix("gs://").partition("/")
@@ -148,7 +148,7 @@ def kept_text(folder: str, name: str) -> KeptText:
 class _InBucket:
     def __init__(self, bucket: str, name: str) -> None:
         self.where = f"gs://{bucket}/{name}"
-        self._place = BackupPlace(bucket=bucket, path=name)
+        self._place = BackupLocation(bucket=bucket, path=name)
         self._name = name
 
     def read(self) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dr.cli.operate import Agreed, Asked, operate, operation_options
+from dr.cli.operate import OperationSpec, PlannedOperation, operate, operation_options
 from dr.cli.options import options
 from dr.core.errors import DrError
 from dr.switchover.command import move
@@ -68,16 +68,16 @@ def recover(
     either. Raises a DrError.
     """
 
-    def ask(environment: "Environment") -> Asked:
+    def ask(environment: "Environment") -> OperationSpec:
         from dr.config.names import check_cluster_name
         from dr.postgres.table_name import TableName
-        from dr.recovery.run import Recovery, Wanted, decide
+        from dr.recovery.run import Recovery, RecoveryOptions, decide
         from dr.recovery.view import show_report
         from dr.run.session import utc_now
 
         if recovered_name:
             check_cluster_name(recovered_name)
-        wanted = Wanted(
+        wanted = RecoveryOptions(
             target=asked.target(now=utc_now(), snapshot=snapshot) if asked is not None else None,
             source=source,
             recovered_name=recovered_name,
@@ -90,10 +90,10 @@ def recover(
             before_drop=TableName.parse(before_drop, option="--before-drop") if before_drop is not None else None,
         )
 
-        def look(session: "Session") -> Agreed:
+        def look(session: "Session") -> PlannedOperation:
             decision = decide(session, wanted)
             operation = Recovery(decision)
-            return Agreed(
+            return PlannedOperation(
                 plan=operation.plan,
                 name=decision.cluster.name,
                 consequence=f"stops the writers of {environment.name}",
@@ -101,7 +101,7 @@ def recover(
                 show=show_report,
             )
 
-        return Asked(operation="latest" if asked is None and before_drop is None else "pitr", decide=look)
+        return OperationSpec(operation="latest" if asked is None and before_drop is None else "pitr", decide=look)
 
     recovered = operate(ask, **common, last=not switchover)
     if switchover and recovered is not None:
@@ -135,6 +135,7 @@ def _recovered_only(told: dict[str, Any], environment: str) -> "Stopped":
 @click.option("--target-name", help="Instead: a restore point's name; with --backup-id.")
 @click.option("--target-immediate", is_flag=True, help="Instead: the end of a base backup; with --backup-id.")
 @click.option("--before-drop", metavar="TABLE", help="Instead: just before this table was dropped; dr finds out when.")
+@click.option("--latest", "to_latest", is_flag=True, help="Instead: the end of the WAL, as the command latest.")
 @click.option("--backup-id", help="The base backup to begin from.  [default: the newest before the target]")
 @click.option("--timeline", help="The timeline to follow: its number.  [default: latest]")
 @click.option(
@@ -153,6 +154,7 @@ def pitr(
     timeline: str | None,
     exclusive: bool,
     before_drop: str | None,
+    to_latest: bool,
     **given: Any,
 ) -> None:
     """Recover the database to a point in time, into a new Cluster.
@@ -172,7 +174,12 @@ def pitr(
         timeline=timeline,
         exclusive=exclusive,
     )
-    if before_drop is not None:
+    if to_latest:
+        asked.check_alone("--latest")
+        if before_drop is not None:
+            raise click.UsageError("give either --latest or --before-drop")
+        recover(asked=None, **given)
+    elif before_drop is not None:
         asked.check_alone("--before-drop")
         recover(asked=None, before_drop=before_drop, **given)
     else:

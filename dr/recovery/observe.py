@@ -17,7 +17,7 @@ from dr.cnpg.clusters import find_cluster, gave_up, list_clusters, plugin_fault,
 from dr.cnpg.primary import SERVER, psql_of
 from dr.cnpg.recovered import app_secret_name, named_by
 from dr.cnpg.volumes import list_snapshot_backups
-from dr.config.environment import BackupPlace
+from dr.config.environment import BackupLocation
 from dr.core.errors import AccessError, RequestError
 from dr.core.target import LaterCommits, RecoveryTarget, time_of
 from dr.gitops.argocd_pause import managers
@@ -30,7 +30,7 @@ from dr.postgres.outside import OUTSIDE, Outside, read_outside
 from dr.recovery.situation import RecoveryRequest, Situation
 from dr.run.session import Session
 from dr.traffic.clients import other_clients
-from dr.traffic.writers import list_self_starters
+from dr.traffic.writers import list_background_writers
 
 _DATABASE_SECONDS = 10
 _NOT_ALLOWED = {"forbidden", "token-expired"}
@@ -49,7 +49,7 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
         server_name = (source.server_name if source else None) or request.source
         archive = pool.submit(_archive, environment.backup, server_name, request.target)
         database = pool.submit(ask_clock, session, source)
-        later = pool.submit(_later, session, source, request)
+        commits_after_target = pool.submit(_later, session, source, request)
         outside = pool.submit(_ask_outside, session, source, request)
         around = pool.submit(_around, session, request.recovered_name, source)
         asked = database.result()
@@ -58,15 +58,15 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
         clients: tuple[Client, ...] | None = ()
         if source is not None and not asked.down and not request.trial:
             writers = seen["workloads"].values()
-            clients = other_clients(session, source, workloads=writers, held=seen["self_starters"])
+            clients = other_clients(session, source, workloads=writers, held=seen["background_writers"])
         return Situation(
             seen_at=session.clock(),
             source=source,
             database_time=asked.moment,
             clock_ahead=asked.ahead,
             primary_down=asked.down,
-            later=later.result(),
-            stands_in=stand_in.origin if stand_in else "",
+            commits_after_target=commits_after_target.result(),
+            stand_in_origin=stand_in.origin if stand_in else "",
             clients=clients,
             outside=outside.result(),
             **seen,
@@ -74,7 +74,7 @@ def observe(session: Session, request: RecoveryRequest) -> Situation:
         )
 
 
-def _archive(place: BackupPlace, server_name: str, target: RecoveryTarget | None) -> dict[str, Any]:
+def _archive(place: BackupLocation, server_name: str, target: RecoveryTarget | None) -> dict[str, Any]:
     archive, catalogue = archive_for(place, server_name, target)
     return {"archive": archive, "catalogue": catalogue}
 
@@ -89,7 +89,7 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
     environment, api = session.environment, session.api
     namespace, writers = environment.namespace, environment.workloads
     recovered = find_cluster(api, namespace, recovered_name)
-    self_starters = list_self_starters(api, environment, {source.name} if source else ())
+    background_writers = list_background_writers(api, environment, {source.name} if source else ())
     classes = {name for name in (source.storage_classes if source else ()) if name}
     return {
         "recovered": recovered,
@@ -112,8 +112,8 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
         "plugin_fault": plugin_fault(api) if source and source.plugin else "",
         "snapshots": list_snapshot_backups(api, source) if source else None,
         "record": session.records.read(),
-        "argocd": managers(session, clusters=[source.name] if source else (), self_starters=self_starters),
-        "self_starters": self_starters,
+        "argocd": managers(session, clusters=[source.name] if source else (), background_writers=background_writers),
+        "background_writers": background_writers,
         "missing_secrets": tuple(
             name
             for name in (named_by(source.spec, source.store.definition if source.store else {}) if source else ())

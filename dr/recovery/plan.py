@@ -40,7 +40,7 @@ from dr.postgres.clients import named
 from dr.postgres.outside import Outside
 from dr.recovery.preconditions import preconditions
 from dr.recovery.situation import RecoveryBase, RecoveryRequest, Situation, base_of
-from dr.traffic.writer_steps import SelfStarter, with_counts
+from dr.traffic.writer_model import BackgroundWriter, with_counts
 
 _UNSEALED_TIME = "if no commit after the target was archived, the recovery will fail and say so."
 _UNSEALED_PLACE = "if the target itself was not archived, the recovery will fail and say so."
@@ -53,12 +53,12 @@ class RecoveryDecision:
 
     ``begins_from`` says what ``base`` is taken from; ``present`` are the names of all Clusters that were there;
     ``segments`` is how many archived WAL segments lie behind the base backup; ``fetching`` says how they are fetched,
-    None where barman is left alone; ``seals`` whether the source's WAL is sealed; ``later`` are the transactions that a
-    target leaves out, None where they could not be counted. ``promise`` is where the recovery has to end as far as the
-    archive says, None where it does not; ``clears`` says that the Cluster of an earlier run, whose recovery failed, is
-    deleted first; ``begun`` that the Cluster is there already, so that what is sealed now may come too late for it;
-    ``broken_off`` that it ends at a hole in the archive, which was agreed to, so that it does not come to what is
-    sealed.
+    None where barman is left alone; ``seals`` whether the source's WAL is sealed; ``commits_after_target`` are the
+    transactions that a target leaves out, None where they could not be counted. ``promise`` is where the recovery has
+    to end as far as the archive says, None where it does not; ``clears`` says that the Cluster of an earlier run, whose
+    recovery failed, is deleted first; ``begun`` that the Cluster is there already, so that what is sealed now may come
+    too late for it; ``broken_off`` that it ends at a hole in the archive, which was agreed to, so that it does not come
+    to what is sealed.
     """
 
     environment: Environment = field(repr=False)
@@ -72,11 +72,11 @@ class RecoveryDecision:
     segments: int
     fetching: Fetching | None
     argocd: tuple[Manager, ...]
-    self_starters: tuple[SelfStarter, ...]
+    background_writers: tuple[BackgroundWriter, ...]
     seals: bool
     facts: Mapping[str, str]
     warnings: tuple[str, ...]
-    later: LaterCommits | None = None
+    commits_after_target: LaterCommits | None = None
     promise: Promise | None = None
     clears: bool = False
     begun: bool = False
@@ -111,8 +111,8 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
         segments=segments,
         fetching=fetching,
         argocd=situation.argocd,
-        self_starters=situation.self_starters,
-        later=situation.later,
+        background_writers=situation.background_writers,
+        commits_after_target=situation.commits_after_target,
         promise=promise_of(found.archive, base, request.target),
         seals=request.seal and not situation.primary_down,
         clears=situation.recovered_gave_up,
@@ -170,9 +170,13 @@ def _facts(
         "Environment": f"{environment.name} (context {environment.kubernetes.context})",
         **(request.drop.facts if request.drop else {}),
         "Target": _target(request.target, situation),
-        **({"Left out": f"{situation.later} after the target"} if situation.later is not None else {}),
+        **(
+            {"Left out": f"{situation.commits_after_target} after the target"}
+            if situation.commits_after_target is not None
+            else {}
+        ),
         "Source": f"{environment.namespace}/{request.source}, "
-        + (f"which is gone: known by {situation.stands_in}" if situation.stands_in else "left as it is"),
+        + (f"which is gone: known by {situation.stand_in_origin}" if situation.stand_in_origin else "left as it is"),
         "Base backup": f"{base.described}{behind}",
         "Recovered": f"{cluster.namespace}/{cluster.name}, archiving to {environment.backup.url}/{cluster.server_name}",
         **({"Kept quiet": _quiet(situation)} if quiet_parameters(cluster.manifest["metadata"]["annotations"]) else {}),
@@ -234,8 +238,8 @@ def _warnings(
     yield from _client_warning(request, situation)
     yield from _outside_warnings(request, situation.outside)
     yield from skew_warning(situation.clock_ahead)
-    if base.passed_over:
-        yield f"{base.passed_over}."
+    if base.skipped_reason:
+        yield f"{base.skipped_reason}."
     if base.archive is not None and base.backup is not None:
         live = situation.source.system_id if situation.source else ""
         yield from warnings_of_wal(base.archive, base.backup, request.target, seen_at=situation.seen_at, live=live)

@@ -18,7 +18,7 @@ from dr.core.target import time_of, written
 from dr.core.text import exact_moment_of
 from dr.kube.objects import problem_of_copy
 from dr.recovery.situation import RecoveryRequest, Situation, base_of, problems_of_snapshot
-from dr.traffic.writer_steps import problems_around
+from dr.traffic.writer_model import problems_around
 
 
 def preconditions(environment: Environment, request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:

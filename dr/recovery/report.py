@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from dr.recovery.plan import RecoveryDecision
-from dr.reports.course import Course
-from dr.traffic.writer_steps import scale_commands
+from dr.reports.summary import RunSummary
+from dr.traffic.writer_model import scale_commands
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecoveryReport(Course):
+class RecoveryReport(RunSummary):
     """A finished point-in-time recovery. Times are aware UTC, durations in seconds.
 
     ``seconds`` runs from the operator's yes to the end; ``cluster_seconds`` is CloudNativePG's own part of it, from the

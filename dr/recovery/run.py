@@ -20,18 +20,18 @@ from dr.recovery.observe import observe, read_manifest
 from dr.recovery.plan import RecoveryDecision, decide_recovery
 from dr.recovery.report import RecoveryReport
 from dr.recovery.situation import RecoveryRequest
-from dr.recovery.steps import ClearAway, KeepPassword, Recover, Recovering, Remember, SealWal, Settle, Verify
+from dr.recovery.steps import ClearAway, KeepPassword, Recover, Recovering, SaveState, SealWal, Verify, WaitForPulumi
 from dr.recovery.wait import RecoveryWait
-from dr.reports.course import Course
-from dr.run.operation import Tools, run_operation
+from dr.reports.summary import RunSummary
+from dr.run.operation import OperationContext, run_operation
 from dr.run.record import recovered_name, source_of
 from dr.run.session import Session
-from dr.traffic.steps import StopWriters, hold_where_needed
-from dr.traffic.writer_steps import scale_commands
+from dr.traffic.steps import StopWriters, suspend_where_needed
+from dr.traffic.writer_model import scale_commands
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class RecoveryOptions:
     """What was asked for, with None where the lineage decides. ``source_manifest`` is a file with the manifest of a
     source that is gone; ``before_drop`` is a table whose drop gives the target, ``expects`` one that has to be there
     afterwards; ``switchover`` says that the traffic is to be moved afterwards; ``snapshot`` is as given; ``insists``
@@ -51,7 +51,7 @@ class Wanted:
     insists: bool = False
 
 
-def decide(session: Session, wanted: Wanted) -> RecoveryDecision:
+def decide(session: Session, wanted: RecoveryOptions) -> RecoveryDecision:
     """Look, and decide. Changes nothing. Raises RequestError, RefusedError or AccessError."""
     request = _request(session, wanted)
     if wanted.before_drop is not None:
@@ -60,7 +60,7 @@ def decide(session: Session, wanted: Wanted) -> RecoveryDecision:
     return decide_recovery(session.environment, request, observe(session, request))
 
 
-def _request(session: Session, wanted: Wanted) -> RecoveryRequest:
+def _request(session: Session, wanted: RecoveryOptions) -> RecoveryRequest:
     """What was asked for, with the source and the name that the lineage gives."""
     environment, api, record = session.environment, session.api, session.records.read()
     external_name = workloads.external_name(api, environment.namespace, environment.service)
@@ -91,9 +91,9 @@ class Recovery(Recovering):
     def steps(self) -> Iterator[Step]:
         """Nobody writes any more when the source's WAL is sealed, so that all that was committed is in the archive."""
         decision = self.decision
-        yield Remember(self)
+        yield SaveState(self)
         yield from pause_where_needed(self, decision.argocd)
-        yield from hold_where_needed(self, decision.self_starters)
+        yield from suspend_where_needed(self, decision.background_writers)
         yield StopWriters(self, decision.workloads, undo=scale_commands(decision.environment, decision.workloads))
         if decision.seals:
             yield SealWal(self)
@@ -102,31 +102,31 @@ class Recovery(Recovering):
             yield ClearAway(self)
         yield Recover(self)
         yield Verify(self)
-        yield Settle(self)
+        yield WaitForPulumi(self)
 
-    def run(self, tools: Tools) -> RecoveryReport:
+    def run(self, context: OperationContext) -> RecoveryReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
-        self.tools, self.session, decision = tools, tools.session, self.decision
+        self.context, self.session, decision = context, context.session, self.decision
         cluster = decision.cluster
         self.watch = RecoveryWatch(self.session.api, cluster.namespace, cluster.name, since=self.session.clock())
         self.wait = RecoveryWait(
             self.session,
-            tools.reporter,
+            context.reporter,
             self.watch,
             what="the Cluster",
             at_limit="see what it waits for; timeouts.recoveryMinutes is the limit, --continue continues",
-            evidence=tools.evidence,
+            report_data=context.report_data,
         )
 
-        def report(course: Course) -> RecoveryReport:
+        def report(summary: RunSummary) -> RecoveryReport:
             return RecoveryReport(
                 decision=decision,
                 cluster_seconds=self.cluster_seconds,
                 findings=tuple((finding.name, finding.value, finding.passed) for finding in self.findings),
-                **vars(course),
+                **vars(summary),
             )
 
-        tools.evidence.begins_from(decision.base, decision.source, until=Verify.key)
+        context.report_data.start(decision.base, decision.source, until=Verify.key)
         with self.watch:
             go_on = decision.request.command(self.environment, go_on=True)
-            return run_operation(tools, self.plan, go_on=go_on, report=report)
+            return run_operation(context, self.plan, go_on=go_on, report=report)

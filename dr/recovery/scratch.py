@@ -25,7 +25,7 @@ from dr.core.target import RecoveryTarget
 from dr.postgres.psql import Psql
 from dr.recovery.verify import verify_end
 from dr.recovery.wait import RecoveryWait
-from dr.run.report_keeping import Evidence
+from dr.run.report_keeping import ReportData
 from dr.run.runner import Reporter
 from dr.run.session import Session
 
@@ -46,7 +46,7 @@ class Scratch:
         self,
         session: Session,
         reporter: Reporter,
-        evidence: Evidence,
+        report_data: ReportData,
         manifest: Mapping[str, Any],
         *,
         purpose: Purpose = EXTRACTION,
@@ -55,7 +55,7 @@ class Scratch:
     ) -> None:
         self._session = session
         self._reporter = reporter
-        self._evidence = evidence
+        self._evidence = report_data
         self._manifest = manifest
         self._purpose = purpose
         self._clears = clears
@@ -90,7 +90,7 @@ class Scratch:
                 what="the scratch Cluster",
                 at_limit="see what it waits for; repeat the command to continue",
                 remedies=_OTHER_REMEDIES,
-                evidence=self._evidence,
+                report_data=self._evidence,
             )
             self._evidence.by_engine = False
             try:

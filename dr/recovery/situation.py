@@ -39,7 +39,7 @@ from dr.postgres.clients import Client
 from dr.postgres.outside import Outside
 from dr.postgres.table_name import TableName
 from dr.run.record import Record
-from dr.traffic.writer_steps import SelfStarter
+from dr.traffic.writer_model import BackgroundWriter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,19 +48,18 @@ class Situation:
 
     ``recovered_gave_up`` says that recovery pods of the recovered Cluster have failed and none runs or has succeeded;
     ``other_clusters`` are all the Clusters of the namespace; ``external_name`` is empty for a Service of another type;
-    ``password_copy`` is what is there under the name of the recovered Cluster's Secret;
-    ``database_time`` is the source's own clock, None when its primary did not answer, and ``clock_ahead`` by how much
-    it is ahead of this machine's; ``primary_down`` says that the primary was seen not to run, or that there is none;
-    ``missing_storage_classes`` are those that the source names and the cluster lacks;
-    ``plugin_fault`` is why the operator does not reach the plugin that the source archives by, empty when nothing is
-    known against it; ``volume_refusal`` is why a volume such as the source's would be refused, empty when it would not;
-    ``later`` are the transactions committed after the target, None when unknown;
-    ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first;
-    ``service_labels`` are those of the environment's Service;
-    ``self_starters`` is what would write, or wake writers, automatically; ``clients`` are those connected to the source
-    whom no step stops, and ``outside`` is what acts on the outside in it, each None where that could not be asked;
-    ``archive`` is all that the bucket holds of the source; ``snapshots`` are its backups by volume snapshots, oldest
-    first, None where the cluster knows none such.
+    ``password_copy`` is what is there under the name of the recovered Cluster's Secret; ``database_time`` is the
+    source's own clock, None when its primary did not answer, and ``clock_ahead`` by how much it is ahead of this
+    machine's; ``primary_down`` says that the primary was seen not to run, or that there is none;
+    ``missing_storage_classes`` are those that the source names and the cluster lacks; ``plugin_fault`` is why the
+    operator does not reach the plugin that the source archives by, empty when nothing is known against it;
+    ``volume_refusal`` is why a volume such as the source's would be refused, empty when it would not;
+    ``commits_after_target`` are the transactions committed after the target, None when unknown; ``argocd`` is what of
+    Argo CD manages the objects that will be touched, outermost first; ``service_labels`` are those of the environment's
+    Service; ``background_writers`` is what would write, or wake writers, automatically; ``clients`` are those connected
+    to the source whom no step stops, and ``outside`` is what acts on the outside in it, each None where that could not
+    be asked; ``archive`` is all that the bucket holds of the source; ``snapshots`` are its backups by volume snapshots,
+    oldest first, None where the cluster knows none such.
     """
 
     seen_at: datetime
@@ -75,14 +74,14 @@ class Situation:
     missing_storage_classes: tuple[str, ...]
     volume_refusal: str
     plugin_fault: str = ""
-    later: LaterCommits | None = None
+    commits_after_target: LaterCommits | None = None
     argocd: tuple[Manager, ...] = ()
-    self_starters: tuple[SelfStarter, ...] = ()
+    background_writers: tuple[BackgroundWriter, ...] = ()
     clients: tuple[Client, ...] | None = ()
     outside: Outside | None = field(default_factory=Outside)
     missing_secrets: tuple[str, ...] = ()
     password_copy: CopiedSecret = CopiedSecret.MISSING
-    stands_in: str = ""
+    stand_in_origin: str = ""
     database_time: datetime | None
     clock_ahead: timedelta | None = None
     primary_down: bool = False
@@ -149,14 +148,14 @@ class RecoveryRequest:
 @dataclass(frozen=True, kw_only=True)
 class RecoveryBase:
     """``backup`` is what the recovery begins from, None where there is nothing; ``snapshot`` is the same where it is
-    made of volume snapshots; ``archive`` has it among its base backups; ``passed_over`` says why a newer snapshot is
+    made of volume snapshots; ``archive`` has it among its base backups; ``skipped_reason`` says why a newer snapshot is
     not used, empty where there is none.
     """
 
     backup: BaseBackup | None
     snapshot: SnapshotBackup | None
     archive: Archive | None
-    passed_over: str = ""
+    skipped_reason: str = ""
 
     def __str__(self) -> str:
         """What it is, for people."""
@@ -186,7 +185,7 @@ def base_of(target: RecoveryTarget | None, wanted: str, situation: Situation) ->
     if not usable or archive is None:
         newer = [one for one in known if stored is None or one.end > stored.end]
         said = f"volume snapshot {newer[-1].name} is not used: {faults[newer[-1].name]}" if newer else ""
-        return replace(bucket, passed_over=said)
+        return replace(bucket, skipped_reason=said)
     chosen = usable[-1]
     backup = chosen.as_base(archive.segment_size)
     if wanted == AUTO and stored is not None and not _less_to_fetch(backup, stored):

@@ -23,7 +23,7 @@ from dr.postgres.psql import Psql
 from dr.recovery.plan import RecoveryDecision
 from dr.recovery.sealing import seal_source
 from dr.recovery.verify import (
-    Finding,
+    VerificationResult,
     judge,
     loss_at_the_end,
     loss_by_target,
@@ -34,7 +34,7 @@ from dr.recovery.verify import (
     verify_table,
 )
 from dr.recovery.wait import RecoveryWait
-from dr.run.operation import Operation, Tools
+from dr.run.operation import Operation, OperationContext
 from dr.run.record import Record
 from dr.stacks.declaration import Declaration
 from dr.traffic.writers import check_stopped
@@ -50,14 +50,14 @@ _LOST = {"not-found", "api-error", "api-unreachable", "container-not-running", "
 class Recovering(Operation):
     """What the steps share: what was decided, the record, the watch over the Cluster, and what was found so far."""
 
-    tools: Tools
+    context: OperationContext
     record: Record
     watch: RecoveryWatch
     wait: RecoveryWait
 
     def __init__(self, decision: RecoveryDecision) -> None:
         self.decision = decision
-        self.findings: list[Finding] = []
+        self.findings: list[VerificationResult] = []
         self.cluster_seconds = 0.0
         self.versions: Callable[[], dict[str, str]] = dict
         self.fetching = decision.fetching
@@ -81,8 +81,8 @@ class Recovering(Operation):
         return record if self.decision.begun else record.with_promise(self.decision.cluster.name, promise)
 
 
-class Remember(StepOf[Recovering]):
-    key, title, phase = "remember", "Remember", Phase.PREPARATION
+class SaveState(StepOf[Recovering]):
+    key, title, phase = "remember", "Save state", Phase.PREPARATION
     done_when = "the record is written"
 
     def detail(self) -> str:
@@ -98,7 +98,7 @@ class Remember(StepOf[Recovering]):
             return op.promised(record.with_replicas(counts).with_recovery(decision.cluster), decision.promise)
 
         op.record = op.session.records.change(change, now=op.session.clock())
-        op.tools.stack.foresee(op.first_declaration)
+        op.context.stack.foresee(op.first_declaration)
         self._keep_copy()
         return ", ".join(f"{name} {op.record.replicas.get(name, count)}" for name, count in counts.items())
 
@@ -119,7 +119,7 @@ class SealWal(StepOf[Recovering]):
 
     def run(self) -> str:
         op = self.op
-        sealed = seal_source(op.session, op.tools.reporter, op.decision.source)
+        sealed = seal_source(op.session, op.context.reporter, op.decision.source)
         if op.decision.request.target is None and not op.decision.broken_off:
             op.record = op.session.records.change(
                 lambda record: op.promised(record, sealed.end), now=op.session.clock()
@@ -149,7 +149,7 @@ class KeepPassword(StepOf[Recovering]):
 
 
 class ClearAway(StepOf[Recovering]):
-    key, title, phase = "clear", "Clear away", Phase.PREPARATION
+    key, title, phase = "clear", "Delete the failed attempt", Phase.PREPARATION
     done_when = "the Cluster and its volumes are gone"
 
     def detail(self) -> str:
@@ -196,12 +196,12 @@ class Recover(StepOf[Recovering]):
         self._marked = fetching is not None
         if fetching:
             bring_program(op.session.api, cluster)
-        op.tools.stack.up(op.first_declaration, judge)
+        op.context.stack.up(op.first_declaration, judge)
         op.wait.until_healthy(cluster.limit.total_seconds(), check=self._check)
-        op.tools.evidence.segments = op.wait.progress.segments
+        op.context.report_data.segments = op.wait.progress.segments
         if fetching:
             self._make_as_declared()
-            op.tools.stack.up(op.declaration, judge)
+            op.context.stack.up(op.declaration, judge)
         created = op.wait.healthy.created
         op.cluster_seconds = (op.session.clock() - created).total_seconds()
         healthy = f"healthy {op.cluster_seconds:.1f} s after creation, {op.wait.replayed} replayed"
@@ -209,8 +209,8 @@ class Recover(StepOf[Recovering]):
 
     def _check(self) -> None:
         """An engine that has ended before the Cluster is healthy has failed: its error is the cause, if it has one."""
-        if not self.op.tools.stack.running:
-            self.op.tools.stack.result()
+        if not self.op.context.stack.running:
+            self.op.context.stack.result()
         if self.op.wait.progress.has_begun:
             self._make_as_declared()
 
@@ -264,32 +264,32 @@ class Verify(StepOf[Recovering]):
 
     def _missed(self) -> list[str]:
         """What was committed in the source after its WAL was sealed, in words: who wrote it was stopped by no step."""
-        source, made, evidence = self.op.decision.source, self.op.wait.healthy, self.op.tools.evidence
+        source, made, report_data = self.op.decision.source, self.op.wait.healthy, self.op.context.report_data
         if self.op.decision.request.target is not None or not source.uid:
             return []
         found = left_behind(self.op.session.api, source, made, ())
         if found is None:
             return [f"what was committed in {source.name} since could not be counted"]
         if found.count:
-            evidence.lost.append(f"{found} in {source.name}")
+            report_data.lost.append(f"{found} in {source.name}")
         return [f"{source.name} has {found} since"] if found.count or not found.complete else []
 
     def _tell_of(self, psql: Psql, pod: str) -> None:
         """What the report has besides the findings."""
-        op, decision, evidence = self.op, self.op.decision, self.op.tools.evidence
+        op, decision, report_data = self.op, self.op.decision, self.op.context.report_data
         last = op.wait.progress.last_commit
-        evidence.found_all((finding.name, finding.value, finding.passed) for finding in op.findings)
+        report_data.found_all((finding.name, finding.value, finding.passed) for finding in op.findings)
         if decision.request.target is None:
             acknowledged = last_acknowledged(op.session.api, decision.source) if decision.source.uid else None
-            evidence.loss = loss_at_the_end(last, acknowledged, base_end=decision.base.end)
+            report_data.loss = loss_at_the_end(last, acknowledged, base_end=decision.base.end)
         else:
-            evidence.loss = loss_by_target(last, decision.later)
-            evidence.lost += lost_by_target(decision.request.target, decision.later)
-        evidence.kept += [f"{decision.source.name} as it is, with all that it has"] if decision.source.uid else []
+            report_data.loss = loss_by_target(last, decision.commits_after_target)
+            report_data.lost += lost_by_target(decision.request.target, decision.commits_after_target)
+        report_data.kept += [f"{decision.source.name} as it is, with all that it has"] if decision.source.uid else []
         # Told when nobody waits any more.
         op.versions = lambda: read_versions(op.session.api, psql, namespace=decision.cluster.namespace, pod=pod)
 
-    def _ask_database(self, psql: Psql) -> list[Finding]:
+    def _ask_database(self, psql: Psql) -> list[VerificationResult]:
         """The answers of the database, whose pod may be lost just when it is healthy: CloudNativePG recreates it."""
         deadline = time.monotonic() + _LOST_SECONDS
         while True:
@@ -300,7 +300,7 @@ class Verify(StepOf[Recovering]):
                     raise
             self.op.wait.look()
 
-    def _await_archiving(self) -> Finding:
+    def _await_archiving(self) -> VerificationResult:
         """CloudNativePG sets the condition once the first WAL of the new timeline is archived, a little after
         healthy.
         """
@@ -313,11 +313,11 @@ class Verify(StepOf[Recovering]):
         archiving = wait.seen.archiving if wait.seen else None
         working = archiving is not None and archiving.working is True
         said = archiving.message if archiving and archiving.message else "not reported"
-        return Finding(name="archiving", value="yes" if working else said, passed=working)
+        return VerificationResult(name="archiving", value="yes" if working else said, passed=working)
 
 
-class Settle(StepOf[Recovering]):
-    key, title, phase = "settle", "Settle", Phase.ENGINE
+class WaitForPulumi(StepOf[Recovering]):
+    key, title, phase = "settle", "Wait for Pulumi", Phase.ENGINE
     done_when = "Pulumi has ended"
 
     def detail(self) -> str:
@@ -325,8 +325,8 @@ class Settle(StepOf[Recovering]):
 
     def run(self) -> str:
         op, cluster = self.op, self.op.decision.cluster
-        op.tools.evidence.versions |= {**op.versions(), **op.tools.stack.versions}
-        op.tools.stack.result(_SETTLE_SECONDS)
+        op.context.report_data.versions |= {**op.versions(), **op.context.stack.versions}
+        op.context.stack.result(_SETTLE_SECONDS)
         remove_program(op.session.api, cluster.namespace, cluster.name)
         check_stopped(op.session, op.decision.workloads)
         return "the recovery stack is up to date"

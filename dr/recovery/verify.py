@@ -23,7 +23,7 @@ _IN_RECOVERY = "SELECT pg_is_in_recovery()"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class VerificationResult:
     """The answer to one question. ``passed`` is None where there is nothing to judge by. ``code`` and ``remedy`` are
     those of the error where it did not pass, empty where it is like any other.
     """
@@ -35,7 +35,7 @@ class Finding:
     remedy: str = ""
 
 
-def verify_database(psql: Psql, environment: Environment) -> list[Finding]:
+def verify_database(psql: Psql, environment: Environment) -> list[VerificationResult]:
     """The configured queries, and whether the server is out of recovery, in one round trip.
 
     A query that PostgreSQL refuses, of a table that is not there for one, is a finding too: then each is asked alone.
@@ -50,12 +50,14 @@ def verify_database(psql: Psql, environment: Environment) -> list[Finding]:
         findings = [_alone(psql, query) for query in queries]
     else:
         findings = [
-            Finding(name=query.name, value=answer, passed=_passes(query, answer))
+            VerificationResult(name=query.name, value=answer, passed=_passes(query, answer))
             for query, answer in zip(queries, answers, strict=True)
         ]
     return [
         *findings,
-        Finding(name="out of recovery", value="yes" if in_recovery == "f" else "no", passed=in_recovery == "f"),
+        VerificationResult(
+            name="out of recovery", value="yes" if in_recovery == "f" else "no", passed=in_recovery == "f"
+        ),
     ]
 
 
@@ -63,32 +65,32 @@ def _statement(query: VerificationQuery) -> str:
     return f"SELECT ({query.sql})::text"
 
 
-def _alone(psql: Psql, query: VerificationQuery) -> Finding:
+def _alone(psql: Psql, query: VerificationQuery) -> VerificationResult:
     try:
         (answer,) = psql.ask(_statement(query))
     except AccessError as error:
         if error.code != "sql-failed":
             raise
-        return Finding(name=query.name, value=f"no answer: {error.cause}", passed=False)
-    return Finding(name=query.name, value=answer, passed=_passes(query, answer))
+        return VerificationResult(name=query.name, value=f"no answer: {error.cause}", passed=False)
+    return VerificationResult(name=query.name, value=answer, passed=_passes(query, answer))
 
 
-def verify_table(psql: Psql, table: TableName) -> Finding:
+def verify_table(psql: Psql, table: TableName) -> VerificationResult:
     """Whether ``table`` is there, and how many rows it has, as far as they can be counted in reasonable time."""
     there = psql.ask(f"SELECT to_regclass({literal(table.sql)}) IS NOT NULL") == ["t"]
     if not there:
-        return Finding(name=str(table), value="missing", passed=False)
+        return VerificationResult(name=str(table), value="missing", passed=False)
     try:
         limit = f"SET statement_timeout = '{_COUNT_SECONDS}s'"
         (rows,) = psql.ask(limit, f"SELECT count(*) FROM {table.sql}", limit=_COUNT_SECONDS + 10)  # noqa: S608 - quoted
     except AccessError:
-        return Finding(name=str(table), value=f"there; not counted within {_COUNT_SECONDS} s", passed=True)
-    return Finding(name=str(table), value=f"{int(rows):,} rows", passed=True)
+        return VerificationResult(name=str(table), value=f"there; not counted within {_COUNT_SECONDS} s", passed=True)
+    return VerificationResult(name=str(table), value=f"{int(rows):,} rows", passed=True)
 
 
 def verify_last_commit(
     last_commit: datetime | None, target: RecoveryTarget | None, expected: datetime | None = None
-) -> Finding:
+) -> VerificationResult:
     """Whether the last transaction that PostgreSQL replayed lies at or before the target, or before it if exclusive;
     for a target that is not a time, whether it is that of ``expected``. Another one may have been rolled back since
     that.
@@ -96,7 +98,7 @@ def verify_last_commit(
     PostgreSQL logs its time at the end of recovery, and nothing when it replayed no transaction at all.
     """
     if last_commit is None:
-        return Finding(name="last transaction", value="none replayed after the base backup", passed=None)
+        return VerificationResult(name="last transaction", value="none replayed after the base backup", passed=None)
     match target:
         case TimeTarget():
             kept: bool | None = last_commit < target.time if target.exclusive else last_commit <= target.time
@@ -104,10 +106,10 @@ def verify_last_commit(
             kept = True if expected == last_commit else None
         case _:
             assert_never(target)
-    return Finding(name="last transaction", value=exact_moment_of(last_commit), passed=kept)
+    return VerificationResult(name="last transaction", value=exact_moment_of(last_commit), passed=kept)
 
 
-def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | None) -> Finding:
+def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | None) -> VerificationResult:
     """Whether the recovery ended where it had to, by the new timeline's own history: at or behind ``promise``, and
     because of ``target`` if there is one. ``psql`` speaks to the recovered primary.
 
@@ -132,15 +134,15 @@ def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | Non
         stop = next((end for end in ends if target.reached_by(end.reason)), None)
         told = stop or ends[-1]
         value = f"LSN {lsn(told.lsn)}, {told.reason.strip()}"
-        return Finding(name=name, value=value, passed=stop is not None, remedy=_NOT_THE_TARGET)
+        return VerificationResult(name=name, value=value, passed=stop is not None, remedy=_NOT_THE_TARGET)
     value = f"LSN {lsn(ends[0].lsn)}"
     if promise is None:
-        return Finding(name=name, value=f"{value}; how far it must reach is not known", passed=None)
-    return Finding(name=name, value=f"{value}, as far as it must", passed=True)
+        return VerificationResult(name=name, value=f"{value}; how far it must reach is not known", passed=None)
+    return VerificationResult(name=name, value=f"{value}, as far as it must", passed=True)
 
 
-def _ended_early(name: str, value: str) -> Finding:
-    return Finding(name=name, value=value, passed=False, code="recovery-ended-early", remedy=_ENDED_EARLY)
+def _ended_early(name: str, value: str) -> VerificationResult:
+    return VerificationResult(name=name, value=value, passed=False, code="recovery-ended-early", remedy=_ENDED_EARLY)
 
 
 _ENDED_EARLY = (
@@ -152,7 +154,7 @@ _NOT_THE_TARGET = "do not move traffic to it; recover to the target again with a
 _ANY_OTHER = "do not move traffic to it; look at its data, and recover to another target with --recovered-name"
 
 
-def judge(findings: list[Finding]) -> None:
+def judge(findings: list[VerificationResult]) -> None:
     """Raise VerificationError when a finding did not pass, with the code and the remedy of the first that has a remedy
     of its own: ``recovery-ended-early`` where the WAL did not come to its end, ``verification-failed`` for the rest.
     """
@@ -209,23 +211,23 @@ def loss_at_the_end(recovered: datetime | None, acknowledged: datetime | None, *
     )
 
 
-def loss_by_target(recovered: datetime | None, later: LaterCommits | None) -> DataLoss:
+def loss_by_target(recovered: datetime | None, commits_after_target: LaterCommits | None) -> DataLoss:
     """Of a recovery to a target, which leaves out on purpose what was committed after it."""
-    last = later.last if later else None
-    acknowledged = last or (recovered if later and later.complete else None)
+    last = commits_after_target.last if commits_after_target else None
+    acknowledged = last or (recovered if commits_after_target and commits_after_target.complete else None)
     seconds = (acknowledged - recovered).total_seconds() if acknowledged and recovered else None
     return DataLoss(
         last_recovered=recovered,
         last_acknowledged=acknowledged,
         seconds=None if seconds is None else round(max(0.0, seconds), 3),
-        transactions=later.count if later else None,
+        transactions=commits_after_target.count if commits_after_target else None,
         wanted=True,
         how="the target against the last commit in the source's WAL, when the plan was made",
     )
 
 
-def lost_by_target(target: RecoveryTarget, later: LaterCommits | None) -> list[str]:
+def lost_by_target(target: RecoveryTarget, commits_after_target: LaterCommits | None) -> list[str]:
     """The same in a sentence."""
-    if later is None:
+    if commits_after_target is None:
         return [f"what was committed after {target}; it could not be counted"]
-    return [f"{later} after {target}"] if later.count else []
+    return [f"{commits_after_target} after {target}"] if commits_after_target.count else []

@@ -11,8 +11,8 @@ from dr.cnpg.progress import LogSeen, Observation, RecoveryProgress, Stage, Warn
 from dr.cnpg.recovery_watch import RecoveryWatch
 from dr.cnpg.volumes import volume_refusal
 from dr.core.errors import InterruptedOperationError, RecoveryError
-from dr.reports.phases import Mark
-from dr.run.report_keeping import Evidence
+from dr.reports.phases import StageReached
+from dr.run.report_keeping import ReportData
 from dr.run.runner import Reporter
 from dr.run.session import Session
 
@@ -37,14 +37,14 @@ class RecoveryWait:
         what: str,
         at_limit: str,
         remedies: Mapping[str, str] | None = None,
-        evidence: Evidence | None = None,
+        report_data: ReportData | None = None,
     ) -> None:
-        """``evidence`` gets what is seen: when each stage began, and the log."""
+        """``report_data`` gets what is seen: when each stage began, and the log."""
         self.progress = RecoveryProgress()
-        self._marks: list[Mark] = []
+        self._marks: list[StageReached] = []
         self._log: deque[str] = deque(maxlen=0)
-        if evidence is not None:
-            evidence.marks, self._log = self._marks, evidence.log
+        if report_data is not None:
+            report_data.marks, self._log = self._marks, report_data.log
         self.seen: ClusterSnapshot | None = None
         self._session = session
         self._reporter = reporter
@@ -100,7 +100,7 @@ class RecoveryWait:
             if isinstance(seen, LogSeen):
                 self._log.append(f"{seen.pod} {seen.line}")
             if self.progress.stage is not before.stage:
-                self._marks.append(Mark(self.progress.stage, self._moment(seen)))
+                self._marks.append(StageReached(self.progress.stage, self._moment(seen)))
             seen = self._watch.next(0)
 
     def _moment(self, seen: Observation) -> datetime:

@@ -13,9 +13,9 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from dr.core.text import bytes_of, moment_of, seconds_of
+from dr.reports.charts import split_bar, timeline, trend_chart
 from dr.reports.document import Link, ReportDocument
 from dr.reports.phases import SEEN, TITLES
-from dr.reports.pictures import split_bar, timeline, trend_chart
 from dr.reports.templates import in_markdown, one_line, templates
 from dr.reports.trend import Trend
 

@@ -40,7 +40,7 @@ _STAGES = {
 
 
 @dataclass(frozen=True)
-class Mark:
+class StageReached:
     """A recovery was first seen in ``stage`` at ``at`` (aware UTC)."""
 
     stage: Stage
@@ -61,7 +61,7 @@ class Span:
 def spans(
     began: datetime,
     steps: Sequence[tuple[StepEntry, Step]],
-    marks: Sequence[Mark],
+    marks: Sequence[StageReached],
     *,
     until: datetime,
     by_engine: bool,
@@ -113,9 +113,9 @@ def _up_to(found: Iterable[Span], last: str) -> Iterator[Span]:
 
 
 def _of_recovery(
-    step: str, began: datetime, ended: datetime, marks: Sequence[Mark], *, by_engine: bool
+    step: str, began: datetime, ended: datetime, marks: Sequence[StageReached], *, by_engine: bool
 ) -> Iterator[Span]:
-    seen = [Mark(Stage.CREATING, began), *(mark for mark in marks if began <= mark.at <= ended)]
+    seen = [StageReached(Stage.CREATING, began), *(mark for mark in marks if began <= mark.at <= ended)]
     for mark, until in zip(seen, [*(mark.at for mark in seen[1:]), ended], strict=True):
         phase = _STAGES.get(mark.stage, Phase.KUBERNETES)
         if by_engine and mark.stage is Stage.CREATING:

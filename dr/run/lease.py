@@ -52,13 +52,13 @@ def held(store: Lease, me: Holder, *, take_over: bool, clock: Callable[[], datet
                 store.write("", clock(), DURATION, over=seen)
 
 
-def check_free(store: Lease, *, take_over: bool, now: datetime, doing: str = "") -> None:
-    """Raise RefusedError where somebody else holds the lease, as :func:`held` would; ``doing`` is what is known of
+def check_free(store: Lease, *, take_over: bool, now: datetime, action: str = "") -> None:
+    """Raise RefusedError where somebody else holds the lease, as :func:`held` would; ``action`` is what is known of
     their operation. With ``take_over`` :func:`held` alone decides: that takes a while.
     """
     seen = store.read()
     if not take_over and seen and seen.holder and not known_dead(Holder.parse(seen.holder)):
-        raise RefusedError([_held_by(seen, now, doing)])
+        raise RefusedError([_held_by(seen, now, action)])
 
 
 def _acquire(store: Lease, me: Holder, *, take_over: bool, clock: Callable[[], datetime], stop: Event) -> None:
@@ -77,10 +77,10 @@ def _acquire(store: Lease, me: Holder, *, take_over: bool, clock: Callable[[], d
         _acquire(store, me, take_over=False, clock=clock, stop=stop)
 
 
-def _held_by(seen: LeaseSeen, now: datetime, doing: str = "") -> Problem:
+def _held_by(seen: LeaseSeen, now: datetime, action: str = "") -> Problem:
     begun = f" since {seen.acquired:%Y-%m-%d %H:%M:%S} UTC" if seen.acquired else ""
     heard = f", last heard of at {seen.renewed:%H:%M:%S} UTC" if seen.renewed else ""
-    since = f"{begun}{heard}{f', with {doing}' if doing else ''}"
+    since = f"{begun}{heard}{f', with {action}' if action else ''}"
     if seen.expired(now):
         return Problem(
             code="lease-stale",

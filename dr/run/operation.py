@@ -10,24 +10,24 @@ from dr.config.environment import Environment
 from dr.core.errors import DrError
 from dr.core.plan import Plan, Step
 from dr.engine.recovery_stack import RecoveryStack
-from dr.reports.course import Course
+from dr.reports.summary import RunSummary
 from dr.run.journal import Journal, unchanged
 from dr.run.lease import held
 from dr.run.record import Record
-from dr.run.report_keeping import Evidence, keep_report
+from dr.run.report_keeping import ReportData, save_report
 from dr.run.runner import Reporter, after_steps, run_steps
 from dr.run.session import Session
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tools:
+class OperationContext:
     """What an operation works with."""
 
     session: Session
     stack: RecoveryStack
     journal: Journal
     reporter: Reporter
-    evidence: Evidence = field(default_factory=Evidence)
+    report_data: ReportData = field(default_factory=ReportData)
 
 
 class Report(Protocol):
@@ -79,11 +79,11 @@ class Operation(ABC):
 
 
 def run_operation(
-    tools: Tools,
+    context: OperationContext,
     plan: Plan,
     *,
     go_on: str,
-    report: Callable[[Course], R],
+    report: Callable[[RunSummary], R],
     at_end: Callable[[Record], Record] = unchanged,
 ) -> R:
     """Do all steps of an agreed plan; ``go_on`` is the command to continue.
@@ -92,7 +92,7 @@ def run_operation(
     says that it is done: killed in between, it would be resumed with a record that has ended. Raises RefusedError when
     another operator is at work, and whatever stopped a step, with its ``stopped``.
     """
-    session = tools.session
+    session = context.session
     started, begin = session.clock(), time.monotonic()
     with held(
         session.lease,
@@ -102,35 +102,35 @@ def run_operation(
         stop=session.stop,
     ):
         try:
-            tools.stack.backend.clear_locks(take_over=session.take_over)
-            tools.stack.prepare()
-            tools.journal.begin(plan, go_on, session.clock())
+            context.stack.backend.clear_locks(take_over=session.take_over)
+            context.stack.prepare()
+            context.journal.begin(plan, go_on, session.clock())
             results = run_steps(
                 plan.steps,
-                reporter=tools.reporter,
-                journal=tools.journal,
+                reporter=context.reporter,
+                journal=context.journal,
                 clock=session.clock,
                 stop=session.stop,
                 go_on=go_on,
             )
         except DrError as error:
-            keep_report(session.environment, plan, tools.journal, tools.evidence, error=error)
-            if error.stopped and tools.evidence.kept_at:
-                error.stopped = replace(error.stopped, report=str(tools.evidence.kept_at))
+            save_report(session.environment, plan, context.journal, context.report_data, error=error)
+            if error.stopped and context.report_data.kept_at:
+                error.stopped = replace(error.stopped, report=str(context.report_data.kept_at))
             raise
         finally:
-            tools.stack.interrupt()
+            context.stack.interrupt()
         # The end is written down while nobody else can have begun.
-        with after_steps(plan.steps, tools.journal, go_on):
+        with after_steps(plan.steps, context.journal, go_on):
             made = report(
-                Course(
+                RunSummary(
                     environment=session.environment,
                     started=started,
                     seconds=time.monotonic() - begin,
                     steps=results,
-                    journal=str(tools.journal.path),
+                    journal=str(context.journal.path),
                 )
             )
-            tools.journal.done(made.as_json(), session.clock(), at_end=at_end)
-            keep_report(session.environment, plan, tools.journal, tools.evidence, result=made.as_json())
+            context.journal.done(made.as_json(), session.clock(), at_end=at_end)
+            save_report(session.environment, plan, context.journal, context.report_data, result=made.as_json())
             return made

@@ -172,7 +172,7 @@ class Record(BaseModel):
         others = tuple(name for name in self.fenced if name != cluster)
         return self.model_copy(update={"fenced": (*others, cluster) if fenced else others})
 
-    def having_applied(self, asked: Mapping[str, Any]) -> "Record":
+    def with_applied(self, asked: Mapping[str, Any]) -> "Record":
         """The record with what the file asks for applied."""
         return self.model_copy(update={"applied": dict(asked)})
 

@@ -30,7 +30,7 @@ from dr.reports.document import (
     StepLine,
 )
 from dr.reports.page import markdown, page
-from dr.reports.phases import Mark, Span, spans, split, whole_incident
+from dr.reports.phases import Span, StageReached, spans, split, whole_incident
 from dr.reports.trend import Trend, trend_of
 from dr.run.journal import Journal
 from dr.run.stores import ReportStore
@@ -39,7 +39,7 @@ _LOG_LINES = 5000
 
 
 @dataclass(kw_only=True)
-class Evidence:
+class ReportData:
     """Filled in while the steps run. ``until`` is the step with whose end the RTO ends, empty where there is none;
     ``by_engine`` says that Pulumi makes the Cluster that recovers; ``base`` is of the archive ``server_name``, and
     ``base_bytes`` is how much of it there was to fetch; ``since`` is the report of the recovery that a switchover moves
@@ -48,7 +48,7 @@ class Evidence:
 
     until: str = ""
     by_engine: bool = True
-    marks: Sequence[Mark] = ()
+    marks: Sequence[StageReached] = ()
     log: deque[str] = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
     base: BaseBackup | None = None
     server_name: str = ""
@@ -65,7 +65,7 @@ class Evidence:
     kept_at: Path | None = None
     not_kept: str = ""
 
-    def begins_from(self, base: BaseBackup, source: ClusterSnapshot, *, until: str) -> None:
+    def start(self, base: BaseBackup, source: ClusterSnapshot, *, until: str) -> None:
         """What a recovery goes through: from ``base`` of ``source``, to the end of the step ``until``."""
         self.base, self.server_name, self.until = base, source.server_name or source.name, until
 
@@ -88,11 +88,11 @@ _OUTCOMES: Mapping[Outcome, Literal["done", "failed", "interrupted"]] = {
 }
 
 
-def keep_report(
+def save_report(
     environment: Environment,
     plan: Plan,
     journal: Journal,
-    evidence: Evidence,
+    report_data: ReportData,
     *,
     result: Mapping[str, Any] | None = None,
     error: DrError | None = None,
@@ -100,7 +100,7 @@ def keep_report(
 ) -> ReportDocument | None:
     """Keep the report of the operation that ``journal`` has just ended; None where none has, or where it failed.
 
-    A report that fails ends no operation, and hides no other failure: ``evidence.not_kept`` says why there is none.
+    A report that fails ends no operation, and hides no other failure: ``report_data.not_kept`` says why there is none.
     ``trend`` has what the page is to show of drills, with this one.
     """
     entry = journal.entry
@@ -108,17 +108,17 @@ def keep_report(
         return None
     document = None
     try:
-        _measure_base(environment, evidence)
-        document = document_of(environment, plan, entry, evidence, journal, result=result or {}, error=error)
+        _measure_base(environment, report_data)
+        document = document_of(environment, plan, entry, report_data, journal, result=result or {}, error=error)
         others = {PAGE: page(document, trend(document) if trend else None), MARKDOWN: markdown(document)}
-        if evidence.log:
-            others[LOG] = "\n".join(evidence.log) + "\n"
+        if report_data.log:
+            others[LOG] = "\n".join(report_data.log) + "\n"
         files = ReportFiles.beside(journal.path)
         files.keep(document, others)
-        evidence.kept_at = files.path(document.id, PAGE)
+        report_data.kept_at = files.path(document.id, PAGE)
     except Exception as failure:  # noqa: BLE001 - the operation and its own failure are what matters
-        evidence.not_kept = f"{type(failure).__name__}: {failure}"
-        journal.note("report-not-kept", entry.ended, cause=evidence.not_kept)
+        report_data.not_kept = f"{type(failure).__name__}: {failure}"
+        journal.note("report-not-kept", entry.ended, cause=report_data.not_kept)
     return document
 
 
@@ -126,7 +126,7 @@ def document_of(
     environment: Environment,
     plan: Plan,
     entry: OperationEntry,
-    evidence: Evidence,
+    report_data: ReportData,
     journal: Journal,
     *,
     result: Mapping[str, Any],
@@ -136,9 +136,9 @@ def document_of(
     ended = entry.ended or entry.started
     planned = {step.key: step for step in plan.steps}
     done = [(step, planned[step.key]) for step in entry.steps]
-    found = spans(entry.started, done, evidence.marks, until=ended, by_engine=evidence.by_engine)
+    found = spans(entry.started, done, report_data.marks, until=ended, by_engine=report_data.by_engine)
     files = ReportFiles.beside(journal.path)
-    log = [Link(what="Recovery log", where=files.path(entry.id, LOG).name)] if evidence.log else []
+    log = [Link(what="Recovery log", where=files.path(entry.id, LOG).name)] if report_data.log else []
     return ReportDocument(
         id=entry.id,
         operation=entry.operation,
@@ -166,14 +166,14 @@ def document_of(
             SpanLine(phase=one.phase, what=one.what, step=one.step, started=one.started, seconds=round(one.seconds, 3))
             for one in found
         ),
-        rto=_recovery_time(environment, entry, evidence, found),
-        rpo=evidence.loss,
-        sizes=_sizes(evidence),
-        findings=tuple(evidence.findings),
-        lost=tuple(evidence.lost),
-        kept=tuple(evidence.kept),
-        versions={"postgres-dr": __version__, **evidence.versions},
-        links=(*log, *evidence.links, Link(what="Journal", where=str(journal.path))),
+        rto=_recovery_time(environment, entry, report_data, found),
+        rpo=report_data.loss,
+        sizes=_sizes(report_data),
+        findings=tuple(report_data.findings),
+        lost=tuple(report_data.lost),
+        kept=tuple(report_data.kept),
+        versions={"postgres-dr": __version__, **report_data.versions},
+        links=(*log, *report_data.links, Link(what="Journal", where=str(journal.path))),
         result=result,
     )
 
@@ -186,51 +186,51 @@ def _failed(entry: OperationEntry, error: DrError | None) -> Failed | None:
 
 
 def _recovery_time(
-    environment: Environment, entry: OperationEntry, evidence: Evidence, found: tuple[Span, ...]
+    environment: Environment, entry: OperationEntry, report_data: ReportData, found: tuple[Span, ...]
 ) -> RecoveryTime | None:
     """None unless the step that ends it was done."""
-    if evidence.until not in entry.done:
+    if report_data.until not in entry.done:
         return None
-    phases = split(found, last=evidence.until)
-    recovery = evidence.since
+    phases = split(found, last=report_data.until)
+    recovery = report_data.since
     if recovery is not None and recovery.rto is not None:
         before = (entry.started - recovery.started).total_seconds()
         phases = whole_incident(recovery.rto.phases, phases, before=before)
     return RecoveryTime(
         seconds=round(sum(phases.values()), 3),
-        until=evidence.until,
+        until=report_data.until,
         goal_seconds=environment.goals.rto_minutes * 60,
         phases=phases,
         since=recovery.id if recovery else None,
     )
 
 
-def _measure_base(environment: Environment, evidence: Evidence) -> None:
+def _measure_base(environment: Environment, report_data: ReportData) -> None:
     """Barman does not always record the size of a base backup, and the bucket knows it. Only now: nobody waits."""
-    base = evidence.base
-    if base is None or evidence.base_bytes is not None:
+    base = report_data.base
+    if base is None or report_data.base_bytes is not None:
         return
-    evidence.base_bytes = base.size
-    if not base.size and evidence.server_name:
+    report_data.base_bytes = base.size
+    if not base.size and report_data.server_name:
         with suppress(AccessError):
-            evidence.base_bytes = stored_bytes(environment.backup, evidence.server_name, base.backup_id) or None
+            report_data.base_bytes = stored_bytes(environment.backup, report_data.server_name, base.backup_id) or None
 
 
-def _sizes(evidence: Evidence) -> Sizes | None:
-    base = evidence.base
+def _sizes(report_data: ReportData) -> Sizes | None:
+    base = report_data.base
     if base is None:
         return None
     return Sizes(
         base_backup=base.backup_id,
-        base_backup_bytes=evidence.base_bytes,
-        wal_segments=evidence.segments,
+        base_backup_bytes=report_data.base_bytes,
+        wal_segments=report_data.segments,
         wal_segment_bytes=base.segment_size,
-        database_bytes=evidence.database_bytes,
+        database_bytes=report_data.database_bytes,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class StoredReports:
     """All reports that were found, oldest first. ``remarks`` is what could not be read, and why."""
 
     documents: tuple[ReportDocument, ...]
@@ -260,7 +260,7 @@ class Kept:
         return trend_of(self.documents, goal=goal)
 
 
-def read_reports(journal: Path, store: Callable[[], ReportStore]) -> Kept:
+def read_reports(journal: Path, store: Callable[[], ReportStore]) -> StoredReports:
     """What is kept next to ``journal``, and in the cluster as far as that can be reached: it may be gone.
 
     Raises nothing for either.
@@ -272,7 +272,7 @@ def read_reports(journal: Path, store: Callable[[], ReportStore]) -> Kept:
         drills, remarks = [], [*remarks, f"drills that ran elsewhere are not among them: {error.cause}"]
     known = {document.id: document for document in [*drills, *local]}
     documents = sorted(known.values(), key=lambda document: document.started)
-    return Kept(documents=tuple(documents), remarks=tuple(remarks))
+    return StoredReports(documents=tuple(documents), remarks=tuple(remarks))
 
 
 def page_of(document: ReportDocument, journal: Path, trend: Trend) -> Path:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_gcp as gcp
 
-from dr.config.infrastructure import BackupBucket, Durable, Part
+from dr.config.infrastructure import BackupBucket, Durable, StackConfig
 from dr.stacks.platform import declare_platform_stack
 from dr.stacks.resources import BACKUPS, last_word
 
 
-def declare_infrastructure(part: Part, imports: Mapping[str, str] | None = None) -> None:
+def declare_infrastructure(part: StackConfig, imports: Mapping[str, str] | None = None) -> None:
     """Declare the stack that ``part`` describes. ``imports`` are the import IDs of what exists and is not held yet, by
     the resources' names.
 

@@ -7,7 +7,7 @@ exists, importing it, taking it over from Terraform. A test holds the two agains
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dr.config.infrastructure import Durable, Part, Platform
+from dr.config.infrastructure import Durable, Platform, StackConfig
 from dr.config.stack_file import PROJECT
 
 _WORDS = {
@@ -132,7 +132,7 @@ NODE_POOL = "gcp:container/nodePool:NodePool"
 WORKLOAD_IDENTITY_ROLE = "roles/iam.workloadIdentityUser"
 
 
-def resources_of(part: Part) -> tuple[CloudResource, ...]:
+def resources_of(part: StackConfig) -> tuple[CloudResource, ...]:
     """All resources of one stack."""
     return durable_resources(part) if isinstance(part, Durable) else platform_resources(part)
 

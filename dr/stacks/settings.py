@@ -9,7 +9,7 @@ import pulumi
 from pulumi.runtime import config as runtime_config
 
 from dr.config.environment import Environment, parse_environment
-from dr.config.infrastructure import ArgoCd, Durable, Part, Platform
+from dr.config.infrastructure import ArgoCd, Durable, Platform, StackConfig
 from dr.config.stack_file import own_keys, read_section
 
 
@@ -22,7 +22,7 @@ def environment_of_stack() -> Environment:
     return parse_environment(pulumi.get_stack(), _document(), where=_where())
 
 
-def infrastructure_of_stack() -> Part | ArgoCd | None:
+def infrastructure_of_stack() -> StackConfig | ArgoCd | None:
     """The part of the infrastructure that the running stack's configuration says it ``holds``; None where it is an
     environment's. Raises ConfigError.
     """

@@ -8,7 +8,7 @@ from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, cluster_behind
 from dr.config.environment import Environment
 from dr.core.history import LeaseSeen, OperationEntry
 from dr.core.target import LATEST, written_time
-from dr.desired.state import WishSeen, WishState, read_wish
+from dr.desired.state import DesiredState, DesiredStateDiff, read_desired
 from dr.extract.preconditions import OPERATION as EXTRACT
 from dr.kube.objects import Workload
 from dr.run.record import Record
@@ -50,9 +50,9 @@ class Status:
         return cluster_behind(self.external_name or "", self.environment.namespace)
 
     @property
-    def wish(self) -> WishSeen:
+    def desired(self) -> DesiredStateDiff:
         """What the configuration asks for, and how that stands."""
-        return read_wish(self.environment, self.record, {cluster.name for cluster in self.clusters})
+        return read_desired(self.environment, self.record, {cluster.name for cluster in self.clusters})
 
     @property
     def advice(self) -> tuple[Advice, ...]:
@@ -79,7 +79,7 @@ class Status:
             name = "" if ready[-1] == self.environment.recovered_cluster else f" --recovered-name {ready[-1]}"
             move = Advice(why="to move the traffic", command=f"python -m dr switchover {env}{name}")
             return (move, back)
-        if self.wish.state is WishState.PENDING:
+        if self.desired.state is DesiredState.PENDING:
             why = f"to see what Pulumi.{self.environment.name}.yaml asks for, which is not applied yet"
             return (Advice(why=why, command=f"python -m dr preview {env}"),)
         if unproven := self._recovered_and_not_verified:
@@ -147,7 +147,7 @@ class Status:
             "canonical": (self.record.canonical if self.record else "") or self.environment.source_cluster,
             "remembered": dict(self.record.replicas) if self.record else {},
             "atWork": self.at_work,
-            "asked": str(self.wish) if self.wish.wish else None,
+            "asked": str(self.desired) if self.desired.declared else None,
             "operations": [entry.as_json() for entry in (self.record.operations if self.record else ())],
             "next": [{"why": advice.why, "command": advice.command} for advice in self.advice],
         }

@@ -12,12 +12,12 @@ from dr.core.text import bytes_of, moment_of, seconds_of
 from dr.reports.document import ReportDocument
 from dr.reports.phases import SEEN, TITLES
 from dr.reports.trend import Trend
-from dr.run.report_keeping import Kept
+from dr.run.report_keeping import StoredReports
 
 _TONES = {"done": "green", "failed": "red", "interrupted": "yellow"}
 
 
-def show_list(kept: Kept, trend: Trend, *, now: datetime) -> None:
+def show_list(kept: StoredReports, trend: Trend, *, now: datetime) -> None:
     """All reports, the newest last, and what the drills say of the next disaster."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("ID (UTC)", "operation", "", "RTO", "RPO", "recovered"):

@@ -30,8 +30,8 @@ def show_status(status: Status) -> None:
         "", Text("Service", style="bold"), Text(f"{status.environment.service} -> {status.external_name or 'missing'}")
     )
     facts.add_row("", Text("Workloads", style="bold"), Text(counts))
-    if status.wish.wish:
-        facts.add_row("", Text("Asked for", style="bold"), Text(f"in the file: {status.wish}"))
+    if status.desired.declared:
+        facts.add_row("", Text("Asked for", style="bold"), Text(f"in the file: {status.desired}"))
     if status.at_work:
         facts.add_row("", Text("In progress", style="bold"), Text(status.at_work, style="yellow"))
     out.print(Panel(facts, title=f"{status.environment.name}", title_align="left"))

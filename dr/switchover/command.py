@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dr.cli.operate import Agreed, Asked, operate, operation_options
+from dr.cli.operate import OperationSpec, PlannedOperation, operate, operation_options
 from dr.cli.options import options
 
 if TYPE_CHECKING:
@@ -25,25 +25,25 @@ def move_options(function: Callable[..., None]) -> Callable[..., None]:
 def move(*, back: bool, recovered_name: str | None, hibernate_old: bool, **common: Any) -> "Report | None":
     """Move the traffic forward, or back. Raises a DrError."""
 
-    def ask(environment: "Environment") -> Asked:
+    def ask(environment: "Environment") -> OperationSpec:
         from dr.switchover.plan import MoveRequest
         from dr.switchover.run import Move, decide
         from dr.switchover.view import show_move
 
         request = MoveRequest(back=back, to=recovered_name or "", hibernate=hibernate_old)
 
-        def look(session: "Session") -> Agreed:
+        def look(session: "Session") -> PlannedOperation:
             decision = decide(session, request)
             operation = Move(decision)
-            return Agreed(
+            return PlannedOperation(
                 plan=operation.plan,
-                name=decision.reached.name,
+                name=decision.new_cluster.name,
                 consequence=f"stops the writers of {environment.name}",
                 run=operation.run,
                 show=show_move,
             )
 
-        return Asked(operation=request.operation, decide=look)
+        return OperationSpec(operation=request.operation, decide=look)
 
     return operate(ask, **common)
 

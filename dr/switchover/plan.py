@@ -18,8 +18,8 @@ from dr.gitops.flux import flux_warnings
 from dr.kube.objects import Workload
 from dr.postgres.clients import Client, named
 from dr.run.record import Record
-from dr.switchover.by_hand import warning_of_changes
-from dr.traffic.writer_steps import SelfStarter, problems_around, to_release, with_counts
+from dr.switchover.manual_changes import warning_of_changes
+from dr.traffic.writer_model import BackgroundWriter, problems_around, to_release, with_counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,81 +49,81 @@ class MoveRequest:
 class TrafficSituation:
     """What was there at ``seen_at`` (aware UTC).
 
-    ``left`` is the Cluster that the Service points to, ``reached`` the one to move to, each None when there is none;
-    ``later`` are the transactions that were committed on ``left`` and are not in ``reached``, None when unknown;
-    ``service_labels`` are those of the environment's Service.
+    ``old_cluster`` is the Cluster that the Service points to, ``new_cluster`` the one to move to, each None when there
+    is none; ``commits_left_behind`` are the transactions that were committed on ``old_cluster`` and are not in
+    ``new_cluster``, None when unknown; ``service_labels`` are those of the environment's Service.
     """
 
     seen_at: datetime
     external_name: str | None
-    left: ClusterSnapshot | None
-    reached: ClusterSnapshot | None
+    old_cluster: ClusterSnapshot | None
+    new_cluster: ClusterSnapshot | None
     workloads: Mapping[str, Workload | None]
     record: Record
-    later: LaterCommits | None
+    commits_left_behind: LaterCommits | None
     argocd: tuple[Manager, ...] = ()
     service_labels: Mapping[str, str] = field(default_factory=dict)
-    self_starters: tuple[SelfStarter, ...] = ()
+    background_writers: tuple[BackgroundWriter, ...] = ()
     clients: tuple[Client, ...] | None = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class MoveDecision:
     """All that was decided. ``fence`` is the Cluster to keep from writing, None when there is none to keep; ``origin``
-    is the name that a rollback goes back to, as it was remembered, empty when none is; ``later`` are the transactions
-    that stay behind, None where they could not be counted; ``still`` says that all writers that are configured were
-    stopped already.
+    is the name that a rollback goes back to, as it was remembered, empty when none is; ``commits_left_behind`` are the
+    transactions that stay behind, None where they could not be counted; ``still`` says that all writers that are
+    configured were stopped already.
     """
 
     environment: Environment = field(repr=False)
     request: MoveRequest
-    reached: ClusterSnapshot
+    new_cluster: ClusterSnapshot
     fence: ClusterSnapshot | None
     before: str
     origin: str
     workloads: tuple[Workload, ...]
     argocd: tuple[Manager, ...]
-    held: tuple[SelfStarter, ...]
-    released: tuple[SelfStarter, ...]
+    held: tuple[BackgroundWriter, ...]
+    released: tuple[BackgroundWriter, ...]
     facts: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    later: LaterCommits | None = None
+    commits_left_behind: LaterCommits | None = None
     still: bool = False
 
     @property
     def quiet(self) -> tuple[str, ...]:
         """The parameters by which the Cluster that is moved to is kept quiet."""
-        return quiet_parameters(self.reached.annotations)
+        return quiet_parameters(self.new_cluster.annotations)
 
     @property
     def host(self) -> str:
         """Where the Service will point."""
-        return read_write_host(self.reached)
+        return read_write_host(self.new_cluster)
 
 
 def decide_move(environment: Environment, request: MoveRequest, situation: TrafficSituation) -> MoveDecision:
     """The decision for ``request``. Raises RefusedError with every precondition that does not hold."""
     problems = list(_problems(environment, request, situation))
-    reached, before = situation.reached, situation.external_name
-    if problems or reached is None or before is None:
+    new_cluster, before = situation.new_cluster, situation.external_name
+    if problems or new_cluster is None or before is None:
         raise RefusedError(problems)
     workloads = tuple(with_counts(environment, situation.workloads.values(), situation.record))
-    left = situation.left
-    fence = left if left is not None and left.name != reached.name else None
-    held = tuple(one for one in situation.self_starters if one.cluster in {"", fence.name if fence else ""})
+    old_cluster = situation.old_cluster
+    fence = old_cluster if old_cluster is not None and old_cluster.name != new_cluster.name else None
+    held = tuple(one for one in situation.background_writers if one.cluster in {"", fence.name if fence else ""})
     remembered = {**situation.record.held, **{str(one): one.setting for one in held if not one.held}}
     decision = MoveDecision(
         environment=environment,
         request=request,
-        reached=reached,
+        new_cluster=new_cluster,
         fence=fence,
         before=before,
         origin=situation.record.came_from[-1] if request.back and situation.record.came_from else "",
         workloads=workloads,
         argocd=situation.argocd,
         held=held,
-        released=to_release(situation.self_starters, remembered, serving=reached.name),
-        later=situation.later,
+        released=to_release(situation.background_writers, remembered, serving=new_cluster.name),
+        commits_left_behind=situation.commits_left_behind,
         still=not any(workload.replicas for workload in workloads) and all(one.held for one in held),
     )
     return replace(
@@ -141,17 +141,17 @@ def _problems(environment: Environment, request: MoveRequest, situation: Traffic
             remedy="make it one, or correct service in Pulumi.<env>.yaml: that is what traffic is moved by",
         )
     yield from problems_around(environment, situation.external_name, situation.workloads)
-    reached = situation.reached
+    new_cluster = situation.new_cluster
     if request.back and situation.record.finalized:
         yield Problem(
             code="already-finalized",
             cause=f"{situation.record.canonical} was made the canonical Cluster, and what it came from was deleted",
             remedy="there is nothing to go back to; recover instead: python -m dr pitr, or latest",
         )
-    elif reached is None:
+    elif new_cluster is None:
         yield _nothing_to_reach(environment, request)
     elif not request.back:
-        yield from _problems_of_recovered(environment, reached, situation.record)
+        yield from _problems_of_recovered(environment, new_cluster, situation.record)
 
 
 def _nothing_to_reach(environment: Environment, request: MoveRequest) -> Problem:
@@ -168,51 +168,51 @@ def _nothing_to_reach(environment: Environment, request: MoveRequest) -> Problem
     )
 
 
-def _problems_of_recovered(environment: Environment, reached: ClusterSnapshot, record: Record) -> Iterator[Problem]:
+def _problems_of_recovered(environment: Environment, new_cluster: ClusterSnapshot, record: Record) -> Iterator[Problem]:
     again = f"python -m dr status --env {environment.name} shows the command to continue"
-    target = reached.annotations.get(TARGET_ANNOTATION)
+    target = new_cluster.annotations.get(TARGET_ANNOTATION)
     if target is None:
         yield Problem(
             code="not-recovered-by-us",
-            cause=f"the Cluster {reached.name} was not recovered by this tool, so nothing is known of its data",
+            cause=f"the Cluster {new_cluster.name} was not recovered by this tool, so nothing is known of its data",
             remedy="give a recovered one with --recovered-name",
         )
-    elif not reached.healthy and reached.name not in record.fenced:
+    elif not new_cluster.healthy and new_cluster.name not in record.fenced:
         yield Problem(
             code="recovered-not-healthy",
-            cause=f"the Cluster {reached.name} is not healthy: {reached.phase or 'it has just been made'}",
+            cause=f"the Cluster {new_cluster.name} is not healthy: {new_cluster.phase or 'it has just been made'}",
             remedy=f"let its recovery end first; {again}",
         )
-    elif reached.name not in record.verified:
+    elif new_cluster.name not in record.verified:
         yield Problem(
             code="recovered-not-verified",
-            cause=f"the Cluster {reached.name} has not passed its verification",
+            cause=f"the Cluster {new_cluster.name} has not passed its verification",
             remedy=f"verify it first; {again}",
         )
 
 
 def _facts(environment: Environment, decision: MoveDecision, situation: TrafficSituation) -> dict[str, str]:
-    reached, fence = decision.reached, decision.fence
+    new_cluster, fence = decision.new_cluster, decision.fence
     facts = {
         "Environment": f"{environment.name} (context {environment.kubernetes.context})",
         "Service": f"{environment.namespace}/{environment.service}",
         "From": situation.external_name or "",
         "To": decision.host,
     }
-    if target := reached.annotations.get(TARGET_ANNOTATION):
+    if target := new_cluster.annotations.get(TARGET_ANNOTATION):
         facts["Recovered to"] = target
     if fence:
         means = "hibernated" if decision.request.hibernate else "fenced"
         facts["Left"] = f"{fence.namespace}/{fence.name}, {means}: it keeps its data and takes no more writes"
-    if situation.later is not None and fence:
+    if situation.commits_left_behind is not None and fence:
         running = ", ".join(workload.name for workload in decision.workloads if workload.replicas)
         more = f"; and what {running} commit until they are stopped" if running else ""
-        facts["Left behind"] = f"{situation.later} in {fence.name}, not in {reached.name}{more}"
+        facts["Left behind"] = f"{situation.commits_left_behind} in {fence.name}, not in {new_cluster.name}{more}"
     return facts
 
 
 def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[str]:
-    if decision.fence is None and situation.left is None:
+    if decision.fence is None and situation.old_cluster is None:
         yield (
             f"The Service points to {situation.external_name}, which is not a Cluster here: no step stops writes "
             "there. Make sure that nothing writes there."
@@ -224,28 +224,33 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
         )
     if decision.fence and decision.before == decision.host and not decision.request.back:
         yield (
-            f"The Service points to {decision.reached.name} already, and {decision.fence.name}, which it was recovered "
-            "from, was not seen to be kept from writing: it is now."
+            f"The Service points to {decision.new_cluster.name} already, and {decision.fence.name}, which it was "
+            "recovered from, was not seen to be kept from writing: it is now."
         )
-    if decision.fence and situation.later is None:
+    if decision.fence and situation.commits_left_behind is None:
         yield f"What was committed in {decision.fence.name} meanwhile could not be counted; it stays there."
     if decision.fence and situation.clients:
         yield (
             f"Also connected to {decision.fence.name}: {named(situation.clients)}. The fence disconnects them. If they "
             "have committed more by then, the command stops before traffic moves; its next plan has the number."
         )
-    if situation.later and situation.later.count and decision.request.back and decision.fence:
+    if (
+        situation.commits_left_behind
+        and situation.commits_left_behind.count
+        and decision.request.back
+        and decision.fence
+    ):
         yield (
             f"What was written to {decision.fence.name} since the switchover does not come along: it stays there, "
             "where it can be read after the fence is lifted."
         )
-    for cluster in (decision.reached, decision.fence):
+    for cluster in (decision.new_cluster, decision.fence):
         if cluster is not None:
             yield from warning_of_changes(cluster, situation.record.recovery(cluster.name))
     yield from argocd_warnings(situation.workloads.values(), situation.argocd)
     yield from flux_warnings(
         situation.workloads.values(),
-        [situation.left, situation.reached],
+        [situation.old_cluster, situation.new_cluster],
         service=decision.environment.service,
         service_labels=situation.service_labels,
     )

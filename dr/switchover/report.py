@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dr.reports.course import Course
+from dr.reports.summary import RunSummary
 from dr.switchover.plan import MoveDecision
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoveReport(Course):
+class MoveReport(RunSummary):
     """A finished switchover or rollback. Times are aware UTC, durations in seconds; ``smoke`` is what the smoke test
     answered, empty where there is none.
     """
@@ -31,7 +31,7 @@ class MoveReport(Course):
             "operation": decision.request.operation,
             "environment": self.environment.name,
             "result": "moved",
-            "cluster": decision.reached.name,
+            "cluster": decision.new_cluster.name,
             "externalName": decision.host,
             "before": decision.before,
             "fenced": decision.fence.name if decision.fence else None,

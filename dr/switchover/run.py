@@ -14,9 +14,9 @@ from dr.core.plan import Step
 from dr.gitops.argocd_pause import managers
 from dr.gitops.steps import pause_where_needed
 from dr.kube import workloads
-from dr.reports.course import Course
 from dr.reports.document import ReportDocument, ReportFiles
-from dr.run.operation import Tools, run_operation
+from dr.reports.summary import RunSummary
+from dr.run.operation import OperationContext, run_operation
 from dr.run.record import Record, recovered_last
 from dr.run.session import Session
 from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation, decide_move
@@ -27,7 +27,7 @@ from dr.switchover.steps import (
     Moving,
     Reach,
     ReleaseArgoCd,
-    Remember,
+    SaveState,
     SmokeTest,
     StartWorkloads,
     Switch,
@@ -35,8 +35,8 @@ from dr.switchover.steps import (
     Wake,
 )
 from dr.traffic.clients import other_clients
-from dr.traffic.steps import LetGo, StopWriters, hold_where_needed
-from dr.traffic.writers import list_self_starters
+from dr.traffic.steps import ResumeBackgroundWriters, StopWriters, suspend_where_needed
+from dr.traffic.writers import list_background_writers
 
 
 def decide(session: Session, request: MoveRequest) -> MoveDecision:
@@ -56,39 +56,46 @@ def _observe(session: Session, request: MoveRequest, record: Record) -> TrafficS
     if request.back:
         origin = record.came_from[-1] if record.came_from else external_name
         wanted = cluster_behind(origin or "", namespace) or environment.source_cluster
-    left = find_cluster(api, namespace, pointed_to) if pointed_to else None
-    reached = find_cluster(api, namespace, wanted)
-    if left is not None and reached is not None and left.name == reached.name and not request.back:
-        left = _still_writable(session, reached) or left
-    clusters = {cluster.name for cluster in (left, reached) if cluster}
-    self_starters = list_self_starters(api, environment, clusters)
+    old_cluster = find_cluster(api, namespace, pointed_to) if pointed_to else None
+    new_cluster = find_cluster(api, namespace, wanted)
+    if (
+        old_cluster is not None
+        and new_cluster is not None
+        and old_cluster.name == new_cluster.name
+        and not request.back
+    ):
+        old_cluster = _still_writable(session, new_cluster) or old_cluster
+    clusters = {cluster.name for cluster in (old_cluster, new_cluster) if cluster}
+    background_writers = list_background_writers(api, environment, clusters)
     now = {name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments}
-    later, clients = None, None
-    if left is not None and reached is not None and left.name != reached.name:
+    commits_left_behind, clients = None, None
+    if old_cluster is not None and new_cluster is not None and old_cluster.name != new_cluster.name:
         present = list_clusters(api, namespace)
-        clients = other_clients(session, left, workloads=now.values(), held=self_starters)
-        later = left_behind(api, left, reached, present, first=record.verified.get(left.name))
+        clients = other_clients(session, old_cluster, workloads=now.values(), held=background_writers)
+        commits_left_behind = left_behind(
+            api, old_cluster, new_cluster, present, first=record.verified.get(old_cluster.name)
+        )
     return TrafficSituation(
         seen_at=session.clock(),
         external_name=external_name,
-        left=left,
-        reached=reached,
+        old_cluster=old_cluster,
+        new_cluster=new_cluster,
         workloads=now,
         service_labels=workloads.service_labels(api, namespace, environment.service),
         record=record,
-        argocd=managers(session, clusters=clusters, self_starters=self_starters),
-        self_starters=self_starters,
-        later=later,
+        argocd=managers(session, clusters=clusters, background_writers=background_writers),
+        background_writers=background_writers,
+        commits_left_behind=commits_left_behind,
         clients=clients,
     )
 
 
-def _still_writable(session: Session, reached: ClusterSnapshot) -> ClusterSnapshot | None:
-    """The Cluster that ``reached`` was recovered from, if it may still take writes: the Service was moved by other
+def _still_writable(session: Session, new_cluster: ClusterSnapshot) -> ClusterSnapshot | None:
+    """The Cluster that ``new_cluster`` was recovered from, if it may still take writes: the Service was moved by other
     hands, or by a run that ended before its fence was seen.
     """
-    name = reached.annotations.get(SOURCE_ANNOTATION, "")
-    source = find_cluster(session.api, reached.namespace, name) if name else None
+    name = new_cluster.annotations.get(SOURCE_ANNOTATION, "")
+    source = find_cluster(session.api, new_cluster.namespace, name) if name else None
     return source if source is not None and not is_silent(session.api, source) else None
 
 
@@ -100,9 +107,9 @@ class Move(Moving):
     def steps(self) -> Iterator[Step]:
         """Nothing is written to the Cluster that is left before the Service points to the other one."""
         decision = self.decision
-        yield Remember(self)
+        yield SaveState(self)
         yield from pause_where_needed(self, decision.argocd)
-        yield from hold_where_needed(self, decision.held)
+        yield from suspend_where_needed(self, decision.held)
         yield StopWriters(self, decision.workloads, undo=self.way_back)
         if decision.fence:
             yield Fence(self)
@@ -113,7 +120,7 @@ class Move(Moving):
         yield Reach(self)
         yield StartWorkloads(self)
         if decision.released:
-            yield LetGo(self, decision.released, serving=decision.reached.name)
+            yield ResumeBackgroundWriters(self, decision.released, serving=decision.new_cluster.name)
         if decision.request.back and decision.argocd:
             yield ReleaseArgoCd(self)
         if self.environment.smoke_test_url:
@@ -121,40 +128,40 @@ class Move(Moving):
         if not decision.request.back:
             yield BackUp(self)
 
-    def run(self, tools: Tools) -> MoveReport:
+    def run(self, context: OperationContext) -> MoveReport:
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
-        self.tools, self.session, decision = tools, tools.session, self.decision
+        self.context, self.session, decision = context, context.session, self.decision
 
-        def report(course: Course) -> MoveReport:
+        def report(summary: RunSummary) -> MoveReport:
             return MoveReport(
                 decision=decision,
                 smoke=self.smoke,
-                **vars(course),
+                **vars(summary),
             )
 
         def at_end(record: Record) -> Record:
             # Only now: a rollback that is resumed has to end where it was going.
             return record.came_back(decision.origin) if decision.request.back else record
 
-        tools.evidence.until = next((step.key for step in reversed(self.plan.steps) if step.key != BackUp.key), "")
+        context.report_data.until = next((step.key for step in reversed(self.plan.steps) if step.key != BackUp.key), "")
         self._tell_of_data()
         go_on = decision.request.command(self.environment)
-        return run_operation(tools, self.plan, go_on=go_on, report=report, at_end=at_end)
+        return run_operation(context, self.plan, go_on=go_on, report=report, at_end=at_end)
 
     def _tell_of_data(self) -> None:
         """What the report has besides the steps."""
-        evidence, decision = self.tools.evidence, self.decision
-        evidence.since = None if decision.request.back else self._recovery_report()
+        report_data, decision = self.context.report_data, self.decision
+        report_data.since = None if decision.request.back else self._recovery_report()
         if decision.fence is not None:
-            evidence.kept.append(f"{decision.fence.name} with all that it has; it takes no more writes")
-        evidence.versions |= self.tools.stack.versions
+            report_data.kept.append(f"{decision.fence.name} with all that it has; it takes no more writes")
+        report_data.versions |= self.context.stack.versions
 
     def _recovery_report(self) -> ReportDocument | None:
         """The report of the recovery that made the Cluster, as far as it is on this machine."""
-        reached, journal = self.decision.reached, self.tools.journal.path
+        new_cluster, journal = self.decision.new_cluster, self.context.journal.path
         with suppress(AccessError):
             record = self.session.records.read()
-            made = f"{reached.namespace}/{reached.name},"
+            made = f"{new_cluster.namespace}/{new_cluster.name},"
             for entry in reversed(record.operations if record else ()):
                 if entry.operation in {"pitr", "latest"} and entry.facts.get("Recovered", "").startswith(made):
                     return ReportFiles.beside(journal).read(entry.id)

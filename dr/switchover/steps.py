@@ -15,13 +15,13 @@ from dr.core.waiting import poll
 from dr.gitops.argocd_pause import release
 from dr.guard.check import judge
 from dr.kube import workloads
-from dr.run.operation import Operation, Tools
+from dr.run.operation import Operation, OperationContext
 from dr.run.record import Record
 from dr.stacks.declaration import Declaration
 from dr.switchover.plan import MoveDecision
 from dr.traffic.name_check import await_ok, await_same_address, log_in
 from dr.traffic.passwords import logins_for
-from dr.traffic.writer_steps import scale_commands
+from dr.traffic.writer_model import scale_commands
 from dr.traffic.writers import check_stopped, start_writers
 
 _FENCE_SECONDS = 120
@@ -34,7 +34,7 @@ _SMOKE_SECONDS = 60
 class Moving(Operation):
     """What the steps share: what was decided, the record, and the Service that they move."""
 
-    tools: Tools
+    context: OperationContext
 
     def __init__(self, decision: MoveDecision, *, patience: float | None = None) -> None:
         self.decision = decision
@@ -54,7 +54,7 @@ class Moving(Operation):
     def declared(self, what: str) -> None:
         """Wait until Pulumi has declared ``what``. Raises EngineError ``engine-waits`` at the limit."""
         try:
-            self.tools.stack.result(_SWITCH_SECONDS)
+            self.context.stack.result(_SWITCH_SECONDS)
         except TimeoutError as error:
             raise EngineError(
                 "engine-waits",
@@ -77,8 +77,8 @@ class Moving(Operation):
         return f"{environment.service} points to {now}"
 
 
-class Remember(StepOf[Moving]):
-    key, title, phase = "remember", "Remember", Phase.PREPARATION
+class SaveState(StepOf[Moving]):
+    key, title, phase = "remember", "Save state", Phase.PREPARATION
     done_when = "the record is written"
 
     def detail(self) -> str:
@@ -96,13 +96,13 @@ class Remember(StepOf[Moving]):
 
         record = self.op.change(change)
         # What is declared first is previewed while the writers are stopped: what is to come is known by now.
-        first = record.awakened(decision.reached.name) if decision.quiet else record.pointing_to(decision.host)
-        self.op.tools.stack.foresee(self.op.declaration(first))
+        first = record.awakened(decision.new_cluster.name) if decision.quiet else record.pointing_to(decision.host)
+        self.op.context.stack.foresee(self.op.declaration(first))
         return f"{decision.before} before"
 
 
 class Fence(StepOf[Moving]):
-    key, title, phase = "fence", "Keep the old one still", Phase.TRAFFIC
+    key, title, phase = "fence", "Fence the old cluster", Phase.TRAFFIC
     done_when = "none of its instances serves any more"
 
     def detail(self) -> str:
@@ -131,18 +131,18 @@ class Fence(StepOf[Moving]):
         Raises VerificationError ``more-left-behind`` where somebody has written of whom the plan knew nothing.
         """
         decision, session = self.op.decision, self.op.session
-        known = decision.later
+        known = decision.commits_left_behind
         if known is None:
             return ""
         present = list_clusters(session.api, self._old.namespace)
         record = session.records.read()
         first = record.verified.get(self._old.name) if record else None
-        now = left_behind(session.api, self._old, decision.reached, present, first=first)
+        now = left_behind(session.api, self._old, decision.new_cluster, present, first=first)
         if now is not None and now.count > known.count and decision.still:
             raise VerificationError(
                 "more-left-behind",
-                f"{now} are in {self._old.name} and not in {decision.reached.name}; the plan knew of {known}, and the "
-                "writers that are configured were stopped already",
+                f"{now} are in {self._old.name} and not in {decision.new_cluster.name}; the plan knew of {known}, and "
+                "the writers that are configured were stopped already",
                 "look at who wrote them (they are kept where they are); repeat the command to continue without them: "
                 "its plan has their number",
             )
@@ -152,8 +152,8 @@ class Fence(StepOf[Moving]):
             told = f"; {now} stay there" if now.count or not now.complete else ""
         final = now or known
         if final.count:
-            self.op.tools.evidence.lost.append(
-                f"{final} in the Cluster that is left, and not in {decision.reached.name}"
+            self.op.context.report_data.lost.append(
+                f"{final} in the Cluster that is left, and not in {decision.new_cluster.name}"
             )
         return told
 
@@ -164,20 +164,20 @@ class Fence(StepOf[Moving]):
 
 
 class Unfence(StepOf[Moving]):
-    key, title, phase = "unfence", "Let it write", Phase.TRAFFIC
+    key, title, phase = "unfence", "Unfence", Phase.TRAFFIC
     done_when = "CloudNativePG calls it healthy, and it serves"
 
     def detail(self) -> str:
-        return f"see that {self.op.decision.reached.name} is not fenced and is healthy"
+        return f"see that {self.op.decision.new_cluster.name} is not fenced and is healthy"
 
     def run(self) -> str:
-        session, reached = self.op.session, self.op.decision.reached
+        session, new_cluster = self.op.session, self.op.decision.new_cluster
         # Only now that nothing is written to the old Cluster any more: before, they could still come back after a look.
         check_stopped(session, self.op.decision.workloads)
         limit = self.op.environment.timeouts.recovery.total_seconds()
-        unfence(session.api, reached.namespace, reached.name, limit=limit, stop=session.stop)
-        self.op.change(lambda record: record.with_fenced(reached.name, fenced=False))
-        return f"{reached.name} is healthy"
+        unfence(session.api, new_cluster.namespace, new_cluster.name, limit=limit, stop=session.stop)
+        self.op.change(lambda record: record.with_fenced(new_cluster.name, fenced=False))
+        return f"{new_cluster.name} is healthy"
 
 
 class Wake(StepOf[Moving]):
@@ -187,32 +187,32 @@ class Wake(StepOf[Moving]):
     done_when = "none of the parameters is set so any more, and CloudNativePG calls it healthy"
 
     def detail(self) -> str:
-        name, parameters = self.op.decision.reached.name, ", ".join(self.op.decision.quiet)
+        name, parameters = self.op.decision.new_cluster.name, ", ".join(self.op.decision.quiet)
         return (
             f"Pulumi declares {name} without what keeps its subscriptions and jobs quiet ({parameters}); PostgreSQL "
             "restarts where it must"
         )
 
     def run(self) -> str:
-        session, reached = self.op.session, self.op.decision.reached
-        record = self.op.change(lambda record: record.awakened(reached.name))
+        session, new_cluster = self.op.session, self.op.decision.new_cluster
+        record = self.op.change(lambda record: record.awakened(new_cluster.name))
         overridden: list[str] = []
-        self.op.tools.stack.up(self.op.declaration(record), judge(session, overridden.append))
+        self.op.context.stack.up(self.op.declaration(record), judge(session, overridden.append))
         self.op.declared("the Cluster")
         limit = self.op.environment.timeouts.recovery.total_seconds()
-        for _ in poll(limit, stop=session.stop, what=f"{reached.name} to act"):
+        for _ in poll(limit, stop=session.stop, what=f"{new_cluster.name} to act"):
             if self._is_awake():
-                return "; ".join([f"{reached.name} acts on its own", *overridden])
+                return "; ".join([f"{new_cluster.name} acts on its own", *overridden])
         raise StepFailedError(
             "still-quiet",
-            f"{', '.join(self.op.decision.quiet)} of {reached.name} are still as they were set for the recovery",
-            f"look: kubectl describe cluster {reached.name} -n {reached.namespace}; then repeat the command",
+            f"{', '.join(self.op.decision.quiet)} of {new_cluster.name} are still as they were set for the recovery",
+            f"look: kubectl describe cluster {new_cluster.name} -n {new_cluster.namespace}; then repeat the command",
         )
 
     def _is_awake(self) -> bool:
         """What restarts does not answer: then it is not."""
-        session, reached = self.op.session, self.op.decision.reached
-        cluster = find_cluster(session.api, reached.namespace, reached.name)
+        session, new_cluster = self.op.session, self.op.decision.new_cluster
+        cluster = find_cluster(session.api, new_cluster.namespace, new_cluster.name)
         if cluster is None or not cluster.healthy:
             return False
         try:
@@ -232,7 +232,7 @@ class Switch(StepOf[Moving]):
         return self.op.way_back
 
     def run(self) -> str:
-        stack, host = self.op.tools.stack, self.op.decision.host
+        stack, host = self.op.context.stack, self.op.decision.host
         record = self.op.change(lambda record: record.pointing_to(host))
         overridden: list[str] = []
         stack.up(self.op.declaration(record), judge(self.op.session, overridden.append))
@@ -241,20 +241,20 @@ class Switch(StepOf[Moving]):
 
 
 class Reach(StepOf[Moving]):
-    key, title, phase = "reach", "Reach it", Phase.TRAFFIC
+    key, title, phase = "reach", "Verify connectivity", Phase.TRAFFIC
     done_when = "both were seen from a pod"
 
     def detail(self) -> str:
         return "see from inside the cluster that the name has moved, and log in by it with the workloads' password"
 
     def run(self) -> str:
-        reached, environment, session = self.op.decision.reached, self.op.environment, self.op.session
-        pod = programs_of(session.api, reached)
+        new_cluster, environment, session = self.op.decision.new_cluster, self.op.environment, self.op.session
+        pod = programs_of(session.api, new_cluster)
         alias = environment.service_hosts[-1]
         await_same_address(pod, alias, self.op.decision.host, limit=_NAME_SECONDS, stop=session.stop)
         logins = logins_for(
             session.api,
-            reached,
+            new_cluster,
             self.op.decision.workloads,
             namespace=environment.workloads.namespace,
             back=self.op.decision.request.back,
@@ -262,10 +262,10 @@ class Reach(StepOf[Moving]):
         server = ""
         for login in logins:
             server = log_in(
-                pod, host=alias, database=reached.database, login=login, limit=_LOGIN_SECONDS, stop=session.stop
+                pod, host=alias, database=new_cluster.database, login=login, limit=_LOGIN_SECONDS, stop=session.stop
             )
         whose = "; ".join(login.whose for login in logins)
-        return f"{alias} leads to {reached.primary} ({server}), and the password is accepted: {whose}"
+        return f"{alias} leads to {new_cluster.primary} ({server}), and the password is accepted: {whose}"
 
 
 class StartWorkloads(StepOf[Moving]):
@@ -285,7 +285,7 @@ class StartWorkloads(StepOf[Moving]):
 
 
 class ReleaseArgoCd(StepOf[Moving]):
-    key, title, phase = "release-argocd", "Give it back", Phase.TRAFFIC
+    key, title, phase = "release-argocd", "Resume Argo CD", Phase.TRAFFIC
     done_when = "the settings are as they were"
 
     def detail(self) -> str:
@@ -324,15 +324,15 @@ class BackUp(StepOf[Moving]):
     done_when = "CloudNativePG calls the base backup completed"
 
     def detail(self) -> str:
-        name = self.op.decision.reached.name
+        name = self.op.decision.new_cluster.name
         return f"take a first base backup of {name}, without which it could not be recovered itself"
 
     def run(self) -> str:
         came = take_first_backup(
             self.op.session.api,
-            self.op.decision.reached,
+            self.op.decision.new_cluster,
             stop=self.op.session.stop,
-            say=self.op.tools.reporter.progress,
+            say=self.op.context.reporter.progress,
             patience=self.op.patience,
         )
         self.op.check_service()

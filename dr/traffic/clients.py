@@ -12,7 +12,7 @@ from dr.core.errors import AccessError
 from dr.kube.objects import Workload
 from dr.postgres.clients import CLIENTS, Client, read_clients
 from dr.run.session import Session
-from dr.traffic.writer_steps import JOB, POOLER, SelfStarter
+from dr.traffic.writer_model import JOB, POOLER, BackgroundWriter
 from dr.traffic.writers import JOB_LABEL
 
 _LIMIT_SECONDS = 10
@@ -23,7 +23,7 @@ def other_clients(
     cluster: ClusterSnapshot,
     *,
     workloads: Iterable[Workload | None] = (),
-    held: Collection[SelfStarter] = (),
+    held: Collection[BackgroundWriter] = (),
 ) -> tuple[Client, ...] | None:
     """Who is connected to the primary of ``cluster`` and is none of the pods of ``workloads``, nor of the Jobs and
     Poolers among ``held``; None where that could not be asked.
@@ -40,7 +40,7 @@ def other_clients(
 
 
 def _addresses(
-    session: Session, cluster: ClusterSnapshot, workloads: Iterable[Workload | None], held: Collection[SelfStarter]
+    session: Session, cluster: ClusterSnapshot, workloads: Iterable[Workload | None], held: Collection[BackgroundWriter]
 ) -> tuple[set[str], dict[str, str]]:
     """The addresses of the pods that are stopped, and the names of all pods around by their addresses."""
     api, beside = session.api, session.environment.workloads.namespace

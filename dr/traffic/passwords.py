@@ -25,11 +25,11 @@ class Login:
 
 
 def logins_for(
-    api: KubernetesApi, reached: ClusterSnapshot, workloads: Iterable[Workload], *, namespace: str, back: bool
+    api: KubernetesApi, new_cluster: ClusterSnapshot, workloads: Iterable[Workload], *, namespace: str, back: bool
 ) -> tuple[Login, ...]:
-    """What to log in at ``reached`` with: each Secret of the ``workloads``, in ``namespace``, with the database owner's
-    user name. Where none is recognised, what they used before: the Secret of the Cluster that ``reached`` was recovered
-    from, or on the way ``back``, and where that is gone, the one of ``reached`` itself.
+    """What to log in at ``new_cluster`` with: each Secret of the ``workloads``, in ``namespace``, with the database
+    owner's user name. Where none is recognised, what they used before: the Secret of the Cluster that ``new_cluster``
+    was recovered from, or on the way ``back``, and where that is gone, the one of ``new_cluster`` itself.
 
     Raises StepFailedError ``secret-missing`` when that is not there either.
     """
@@ -41,26 +41,26 @@ def logins_for(
     for name, who in sorted(users.items()):
         data = _readable(api, namespace, name)
         user = next((data[key] for key in _USER_KEYS if key in data), "")
-        if "password" in data and _decoded(user) == reached.owner:
+        if "password" in data and _decoded(user) == new_cluster.owner:
             secret = {"username": user, "password": data["password"]}
             known.setdefault(secret["password"], Login(secret=secret, whose=f"Secret {name} of {', '.join(who)}"))
-    return tuple(known.values()) or (_before(api, reached, back=back),)
+    return tuple(known.values()) or (_before(api, new_cluster, back=back),)
 
 
-def _before(api: KubernetesApi, reached: ClusterSnapshot, *, back: bool) -> Login:
+def _before(api: KubernetesApi, new_cluster: ClusterSnapshot, *, back: bool) -> Login:
     unknown = "as no Secret of the workloads is known to be the owner's"
-    name = "" if back else reached.annotations.get(SOURCE_ANNOTATION, "")
-    source = find_cluster(api, reached.namespace, name) if name else None
+    name = "" if back else new_cluster.annotations.get(SOURCE_ANNOTATION, "")
+    source = find_cluster(api, new_cluster.namespace, name) if name else None
     if source is not None and (secret := read_secret(api, source.namespace, source.app_secret)) is not None:
         return Login(secret=secret, whose=f"Secret {source.app_secret} of {source.name}, {unknown}")
-    own = read_secret(api, reached.namespace, reached.app_secret)
+    own = read_secret(api, new_cluster.namespace, new_cluster.app_secret)
     if own is None:
         raise StepFailedError(
             "secret-missing",
-            f"there is no Secret {reached.namespace}/{reached.app_secret}",
+            f"there is no Secret {new_cluster.namespace}/{new_cluster.app_secret}",
             "restore the Secret of the database's owner",
         )
-    return Login(secret=own, whose=f"Secret {reached.app_secret} of {reached.name} itself, {unknown}")
+    return Login(secret=own, whose=f"Secret {new_cluster.app_secret} of {new_cluster.name} itself, {unknown}")
 
 
 def _readable(api: KubernetesApi, namespace: str, name: str) -> Mapping[str, str]:

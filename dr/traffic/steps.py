@@ -6,8 +6,8 @@ from dr.core.plan import Phase, Step, StepOf
 from dr.kube import workloads
 from dr.kube.objects import Workload
 from dr.run.operation import Operation
-from dr.traffic.writer_steps import WORDS, SelfStarter
-from dr.traffic.writers import STOP_SECONDS, hold, let_go
+from dr.traffic.writer_model import WORDS, BackgroundWriter
+from dr.traffic.writers import STOP_SECONDS, resume, suspend
 
 
 class StopWriters(StepOf[Operation]):
@@ -38,11 +38,11 @@ class StopWriters(StepOf[Operation]):
         return "no pod left"
 
 
-class Hold(StepOf[Operation]):
+class SuspendBackgroundWriters(StepOf[Operation]):
     key, title, phase = "hold", "Hold what starts automatically", Phase.PREPARATION
     done_when = "each is set so, and no pod of their Jobs is left"
 
-    def __init__(self, op: Operation, found: Sequence[SelfStarter]) -> None:
+    def __init__(self, op: Operation, found: Sequence[BackgroundWriter]) -> None:
         super().__init__(op)
         self._found = found
 
@@ -50,22 +50,22 @@ class Hold(StepOf[Operation]):
         return ", ".join(f"{WORDS[one.kind]} {one}" for one in self._found if not one.held)
 
     def run(self) -> str:
-        return hold(self.op.session, self._found)
+        return suspend(self.op.session, self._found)
 
 
-def hold_where_needed(op: Operation, found: Sequence[SelfStarter]) -> Iterator[Step]:
+def suspend_where_needed(op: Operation, found: Sequence[BackgroundWriter]) -> Iterator[Step]:
     """The step that holds ``found``; none where nothing is there to hold."""
     if any(not one.held for one in found):
-        yield Hold(op, found)
+        yield SuspendBackgroundWriters(op, found)
 
 
-class LetGo(StepOf[Operation]):
+class ResumeBackgroundWriters(StepOf[Operation]):
     """``released`` are those that were held; ``serving`` is the Cluster that the traffic is at."""
 
-    key, title, phase = "let-go", "Let them start again", Phase.TRAFFIC
+    key, title, phase = "let-go", "Resume CronJobs, HPAs and Poolers", Phase.TRAFFIC
     done_when = "each is set as it was"
 
-    def __init__(self, op: Operation, released: Collection[SelfStarter], *, serving: str) -> None:
+    def __init__(self, op: Operation, released: Collection[BackgroundWriter], *, serving: str) -> None:
         super().__init__(op)
         self._released, self._serving = released, serving
 
@@ -73,4 +73,4 @@ class LetGo(StepOf[Operation]):
         return f"as before: {', '.join(str(one) for one in self._released)}"
 
     def run(self) -> str:
-        return let_go(self.op.session, self._serving)
+        return resume(self.op.session, self._serving)

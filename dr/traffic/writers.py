@@ -11,7 +11,7 @@ from dr.kube.api import KubernetesApi
 from dr.kube.objects import Workload
 from dr.kube.workloads import await_stopped
 from dr.run.session import Session
-from dr.traffic.writer_steps import AUTOSCALER, CRON_JOB, JOB, POOLER, SelfStarter, setting_of, to_release
+from dr.traffic.writer_model import AUTOSCALER, CRON_JOB, JOB, POOLER, BackgroundWriter, setting_of, to_release
 
 STOP_SECONDS = 120
 """How long pods may take to end."""
@@ -49,9 +49,9 @@ JOB_LABEL = "batch.kubernetes.io/job-name"
 _POOLERS = "poolers"
 
 
-def list_self_starters(
+def list_background_writers(
     api: KubernetesApi, environment: Environment, clusters: Collection[str]
-) -> tuple[SelfStarter, ...]:
+) -> tuple[BackgroundWriter, ...]:
     """All that could write or wake writers while those are stopped: the CronJobs next to the workloads, the Jobs that
     run for them, the autoscalers of the workloads, the Poolers of ``clusters``. Raises
     AccessError.
@@ -72,13 +72,13 @@ def list_self_starters(
     )
 
 
-def running_jobs(api: KubernetesApi, namespace: str) -> tuple[SelfStarter, ...]:
+def running_jobs(api: KubernetesApi, namespace: str) -> tuple[BackgroundWriter, ...]:
     """The Jobs that a CronJob has started and that have not ended."""
     jobs = _items(api, f"list the Jobs in {namespace}", api.batch.list_namespaced_job, namespace)
     return tuple(_one(JOB, raw) for raw in jobs if _is_of_a_cron_job(raw) and not _ended(raw))
 
 
-def set_field(api: KubernetesApi, one: SelfStarter, patch: Mapping[str, Any]) -> None:
+def set_field(api: KubernetesApi, one: BackgroundWriter, patch: Mapping[str, Any]) -> None:
     """Merge ``patch`` into the object. One that is gone meanwhile starts nothing any more."""
     what = f"patch the {one}"
     if one.kind == POOLER:
@@ -108,9 +108,11 @@ def _items(api: KubernetesApi, what: str, call: Any, namespace: str) -> list[Map
     return found
 
 
-def _one(kind: str, raw: Mapping[str, Any]) -> SelfStarter:
+def _one(kind: str, raw: Mapping[str, Any]) -> BackgroundWriter:
     metadata = raw["metadata"]
-    return SelfStarter(kind=kind, namespace=metadata["namespace"], name=metadata["name"], setting=setting_of(kind, raw))
+    return BackgroundWriter(
+        kind=kind, namespace=metadata["namespace"], name=metadata["name"], setting=setting_of(kind, raw)
+    )
 
 
 def _scales(raw: Mapping[str, Any], environment: Environment) -> bool:
@@ -128,9 +130,9 @@ def _ended(raw: Mapping[str, Any]) -> bool:
     return any(found["type"] in {"Complete", "Failed"} and found["status"] == "True" for found in conditions)
 
 
-def _poolers(api: KubernetesApi, namespace: str, clusters: Collection[str]) -> tuple[SelfStarter, ...]:
+def _poolers(api: KubernetesApi, namespace: str, clusters: Collection[str]) -> tuple[BackgroundWriter, ...]:
     return tuple(
-        SelfStarter(
+        BackgroundWriter(
             kind=POOLER,
             namespace=namespace,
             name=raw["metadata"]["name"],
@@ -142,29 +144,29 @@ def _poolers(api: KubernetesApi, namespace: str, clusters: Collection[str]) -> t
     )
 
 
-def hold(session: Session, found: Sequence[SelfStarter]) -> str:
+def suspend(session: Session, found: Sequence[BackgroundWriter]) -> str:
     """Hold ``found``, and what its CronJobs have started meanwhile; wait until no pod of their Jobs is left.
 
     What was set before is remembered first. Raises StepFailedError ``writers-still-running``.
     """
-    _hold(session, [one for one in found if not one.held])
+    _suspend(session, [one for one in found if not one.held])
     # A CronJob may have fired between the look and its suspension.
     namespace = session.environment.workloads.namespace
     jobs = running_jobs(session.api, namespace)
-    _hold(session, [job for job in jobs if not job.held])
+    _suspend(session, [job for job in jobs if not job.held])
     selectors = {job.name: f"{JOB_LABEL}={job.name}" for job in jobs}
     await_stopped(session.api, namespace, selectors, limit=STOP_SECONDS, stop=session.stop)
     return f"{', '.join(str(one) for one in {**dict.fromkeys(found), **dict.fromkeys(jobs)})} held"
 
 
-def let_go(session: Session, serving: str) -> str:
+def resume(session: Session, serving: str) -> str:
     """Give back the settings that are remembered, when the traffic is at the Cluster ``serving``.
 
     The Jobs come last: what they work with is there again.
     """
     record = session.records.read()
     remembered = record.held if record else {}
-    found = list_self_starters(session.api, session.environment, {serving})
+    found = list_background_writers(session.api, session.environment, {serving})
     released = to_release(found, remembered, serving=serving)
     for one in sorted(released, key=lambda one: one.kind == JOB):
         set_field(session.api, one, one.release(remembered[str(one)]))
@@ -173,9 +175,9 @@ def let_go(session: Session, serving: str) -> str:
     return f"{', '.join(sorted(names)) or 'nothing'} as before"
 
 
-def _hold(session: Session, starting: Sequence[SelfStarter]) -> None:
+def _suspend(session: Session, starting: Sequence[BackgroundWriter]) -> None:
     if starting:
         settings = {str(one): one.setting for one in starting}
         session.records.change(lambda record: record.with_held(settings), now=session.clock())
         for one in starting:
-            set_field(session.api, one, one.hold)
+            set_field(session.api, one, one.suspend)

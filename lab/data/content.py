@@ -16,10 +16,10 @@ from pathlib import Path
 import httpx
 
 from lab import manifests, versions
+from lab.cache_keys import content_key
 from lab.cluster import Cluster, Document, condition
 from lab.data.environments import DATABASE, DATABASES, ENVIRONMENTS, OWNER, Environment
 from lab.errors import LabError
-from lab.keys import content_key
 from lab.paths import State
 from lab.platform import gcs, secrets
 

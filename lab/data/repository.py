@@ -12,9 +12,9 @@ from string import Template
 
 import yaml
 
+from lab.cache_keys import replace_text
 from lab.data import content
 from lab.data.environments import DATABASES, ENVIRONMENTS, Environment
-from lab.keys import replace_text
 from lab.paths import State
 from lab.platform import cnpg
 from lab.shell import output

@@ -14,14 +14,14 @@ import click
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from lab.gcp import part, rest
+from lab.gcp import component, rest
 from lab.gcp.addresses import endpoints
+from lab.gcp.backend import Backend, RecordOnlyBackend
 from lab.gcp.cloud import Cloud
 from lab.gcp.commands import CommandProvider
+from lab.gcp.component import HOST
 from lab.gcp.google import Google
-from lab.gcp.ground import Ground, NoGround
-from lab.gcp.lab_ground import LabGround
-from lab.gcp.part import HOST
+from lab.gcp.lab_backend import LabBackend
 from lab.gcp.provider import GoogleProvider
 from lab.gcp.wire import AttachedProvider
 from lab.paths import State
@@ -42,9 +42,9 @@ class Double:
     """
 
     def __init__(
-        self, cloud: Cloud, ground: Ground, *, ports: tuple[int, int, int] = (0, 0, 0), charts: Path | None = None
+        self, cloud: Cloud, backend: Backend, *, ports: tuple[int, int, int] = (0, 0, 0), charts: Path | None = None
     ) -> None:
-        self.google = Google(cloud, ground, {"project": cloud.project})
+        self.google = Google(cloud, backend, {"project": cloud.project})
         self._servers = [_provider(GoogleProvider(self.google), ports[0]), _provider(CommandProvider(), ports[1])]
         self._http = rest.server((HOST, ports[2]), self.google, charts)
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -84,7 +84,7 @@ def _provider(serves: AttachedProvider, port: int) -> tuple[grpc.Server, int]:
 def of_lab(where: State) -> Double:
     """The lab's: on its fixed ports, with its node and its GCS server behind it."""
     cloud = Cloud(where.cloud, gcs.PROJECT)
-    return Double(cloud, LabGround(where), ports=part.PORTS, charts=where.charts)
+    return Double(cloud, LabBackend(where), ports=component.PORTS, charts=where.charts)
 
 
 @click.command()
@@ -98,7 +98,7 @@ def main(file: Path | None, lab: Path | None, project: str, ports: tuple[int, in
         double = of_lab(State(lab))
     elif file is not None:
         cloud = Cloud(file, project)
-        double = Double(cloud, NoGround(cloud), ports=ports)
+        double = Double(cloud, RecordOnlyBackend(cloud), ports=ports)
     else:
         raise click.UsageError("name --cloud FILE or --lab FOLDER")
     click.echo(json.dumps(double.variables()))

@@ -10,14 +10,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from lab.gcp import errors, faults, rules, table
+from lab.gcp import errors, faults, resource_types, rules
+from lab.gcp.backend import Backend
 from lab.gcp.cloud import Cloud, Contents, Values
 from lab.gcp.errors import GoogleError, RefusedByProviderError
-from lab.gcp.ground import Ground
 from lab.gcp.kinds import ABANDON, DELETION_POLICY, PREVENT, Kind, last_word
 
 _LOOK_EVERY = 0.2
-_IDEMPOTENT = {kind.token for kind in (table.BUCKET_MEMBER, table.ACCOUNT_MEMBER, table.PROJECT_MEMBER)}
+_IDEMPOTENT = {
+    kind.token for kind in (resource_types.BUCKET_MEMBER, resource_types.ACCOUNT_MEMBER, resource_types.PROJECT_MEMBER)
+}
 """To grant what is granted already is no error."""
 
 
@@ -30,9 +32,9 @@ class Google:
         defaults: `project`, `region` and `zone` of the provider, for inputs that leave them out.
     """
 
-    def __init__(self, cloud: Cloud, ground: Ground, defaults: Mapping[str, str]) -> None:
+    def __init__(self, cloud: Cloud, backend: Backend, defaults: Mapping[str, str]) -> None:
         self.cloud = cloud
-        self.ground = ground
+        self.backend = backend
         self.defaults = dict(defaults)
 
     def create(self, kind: Kind, inputs: Values) -> tuple[str, Values]:
@@ -47,9 +49,9 @@ class Google:
             key = self._admit(contents, kind, properties)
             contents.of(kind.token)[key] = properties
             contents.calls.append(f"create {kind.token} {key}")
-        if kind is table.BUCKET:
-            self.ground.make_bucket(properties["name"])
-        elif kind is table.CLUSTER:
+        if kind is resource_types.BUCKET:
+            self.backend.make_bucket(properties["name"])
+        elif kind is resource_types.CLUSTER:
             self._bring_up(key, properties)
         return key, self._present(kind, self.cloud.read().of(kind.token)[key], inputs)
 
@@ -70,7 +72,7 @@ class Google:
     def _at_rest(self, kind: Kind, key: str) -> Values | None:
         """A resource once nothing is done to it any more: the provider waits for a cluster that is being made."""
         while (found := self.cloud.read().of(kind.token).get(key)) is not None:
-            if kind is not table.CLUSTER or found.get("endpoint"):
+            if kind is not resource_types.CLUSTER or found.get("endpoint"):
                 break
             time.sleep(_LOOK_EVERY)
         return found
@@ -104,11 +106,11 @@ class Google:
         if not self._may_go(kind, key, state):
             return
         self.call(kind, "delete", key)
-        if kind is table.BUCKET and self.ground.objects_in(key):
+        if kind is resource_types.BUCKET and self.backend.objects_in(key):
             if not state.get("forceDestroy"):
                 why = f"Error trying to delete bucket {key} containing objects without `force_destroy` set to true"
                 raise RefusedByProviderError(why)
-            self.ground.remove_bucket(key)
+            self.backend.remove_bucket(key)
         with self.cloud.change() as contents:
             found = contents.of(kind.token).get(key)
             if found is None:
@@ -117,10 +119,10 @@ class Google:
                 rules.ON_DELETE[kind.token](contents, found)
             contents.of(kind.token).pop(key, None)
             contents.calls.append(f"delete {kind.token} {key}")
-        if kind is table.BUCKET:
-            self.ground.remove_bucket(key)
-        elif kind is table.CLUSTER:
-            self.ground.remove_cluster(found)
+        if kind is resource_types.BUCKET:
+            self.backend.remove_bucket(key)
+        elif kind is resource_types.CLUSTER:
+            self.backend.remove_cluster(found)
 
     def call(self, kind: Kind, operation: str, what: str) -> None:
         """Let a call through, or raise what is to go wrong with it."""
@@ -140,7 +142,7 @@ class Google:
         there = contents.of(kind.token)
         key = kind.id_of(properties)
         if key in there and kind.token not in _IDEMPOTENT:
-            if kind is table.BUCKET:
+            if kind is resource_types.BUCKET:
                 message = "Your previous request to create the named bucket succeeded and you already own it."
                 raise GoogleError(409, message, "conflict")
             raise errors.already_exists(key)
@@ -155,14 +157,14 @@ class Google:
     def _bring_up(self, key: str, cluster: Values) -> None:
         """Bring the cluster up that was just admitted. Until it runs it is there, and cannot be reached."""
         try:
-            reached = self.ground.make_cluster(cluster)
+            reached = self.backend.make_cluster(cluster)
         except GoogleError:
             with self.cloud.change() as contents:
-                contents.of(table.CLUSTER.token).pop(key, None)
+                contents.of(resource_types.CLUSTER.token).pop(key, None)
             raise
         dns = reached.pop("dnsEndpoint")
         with self.cloud.change() as contents:
-            properties = contents.of(table.CLUSTER.token).get(key)
+            properties = contents.of(resource_types.CLUSTER.token).get(key)
             if properties is None:
                 raise errors.not_found(key)
             properties |= reached
@@ -173,14 +175,14 @@ class Google:
         """The properties as Google keeps them: defaults filled in, references written out, outputs added."""
         given = {name: value for name, value in inputs.items() if value is not None and name not in kind.by_provider}
         places = {name: value for name, value in self.defaults.items() if name in kind.inputs}
-        if kind in (table.CLUSTER, table.NODE_POOL) and "location" not in given:
+        if kind in (resource_types.CLUSTER, resource_types.NODE_POOL) and "location" not in given:
             places["location"] = self.defaults.get("zone") or self.defaults.get("region", "")
         cluster = str(given.get("cluster", ""))
-        if kind is table.NODE_POOL and "/" in cluster:
+        if kind is resource_types.NODE_POOL and "/" in cluster:
             places["location"] = cluster.split("/")[-3]
         properties = {**kind.defaults, **places, **given}
         for name in kind.references:
-            if name in properties and kind is not table.ACCOUNT_MEMBER:
+            if name in properties and kind is not resource_types.ACCOUNT_MEMBER:
                 properties[name] = _written_out(contents.of(kind.references[name]), str(properties[name]))
         return {**properties, **kind.outputs(properties)}
 
@@ -220,7 +222,7 @@ def _written_out(there: dict[str, Values], reference: str) -> str:
     if key is None:
         return reference
     link = str(there[key].get("selfLink", key))
-    return link if link.startswith(table.COMPUTE) and "/routers/" not in link else last_word(key)
+    return link if link.startswith(resource_types.COMPUTE) and "/routers/" not in link else last_word(key)
 
 
 _VERBS = {"create": "create", "read": "get", "update": "update", "delete": "delete"}
@@ -228,6 +230,6 @@ _VERBS = {"create": "create", "read": "get", "update": "update", "delete": "dele
 
 def _key(kind: Kind, parts: dict[str, Any]) -> str:
     try:
-        return kind.id_of(parts) if kind is not table.ACCOUNT else kind.id.format(**parts)
+        return kind.id_of(parts) if kind is not resource_types.ACCOUNT else kind.id.format(**parts)
     except KeyError as missing:
         raise errors.invalid(f"the ID does not say the {missing}, and the provider has no default for it") from None

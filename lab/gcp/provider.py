@@ -15,7 +15,7 @@ from lab.gcp.cloud import Values
 from lab.gcp.errors import GoogleError, RefusedByProviderError
 from lab.gcp.google import Google
 from lab.gcp.kinds import Kind
-from lab.gcp.table import KINDS
+from lab.gcp.resource_types import KINDS
 from lab.gcp.wire import AttachedProvider, message, refuse, values, with_unknown
 
 CLIENT_CONFIG = "gcp:organizations/getClientConfig:getClientConfig"
@@ -128,7 +128,7 @@ class GoogleProvider(AttachedProvider):
         places = self._google.defaults
         project = places.get("project", self._google.cloud.project)
         answers = {
-            CLIENT_CONFIG: {"id": project, "accessToken": self._google.ground.token(), **places},
+            CLIENT_CONFIG: {"id": project, "accessToken": self._google.backend.token(), **places},
             PROJECT: {"id": f"projects/{project}", "projectId": project, "number": str(errors.PROJECT_NUMBER)},
         }
         if request.tok not in answers:

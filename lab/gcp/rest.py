@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from lab.gcp import errors, table, views
+from lab.gcp import errors, resource_types, views
 from lab.gcp.cloud import Contents, Values
 from lab.gcp.errors import GoogleError
 from lab.gcp.google import Google
@@ -26,27 +26,32 @@ TOKEN_SECONDS = 3600
 
 View = Callable[[Contents, Values], Any]
 _COLLECTIONS: tuple[tuple[str, Kind, str, View], ...] = (
-    ("storage/v1/b", table.BUCKET, "items", lambda _, found: views.bucket(found)),
-    ("iam/v1/projects/P/serviceAccounts", table.ACCOUNT, "accounts", lambda _, found: views.account(found)),
-    ("compute/v1/projects/P/global/networks", table.NETWORK, "items", lambda _, found: views.network(found)),
-    ("compute/v1/projects/P/regions/R/subnetworks", table.SUBNETWORK, "items", lambda _, x: views.subnetwork(x)),
-    ("compute/v1/projects/P/regions/R/routers", table.ROUTER, "items", views.router),
-    ("container/v1/projects/P/locations/R/clusters", table.CLUSTER, "clusters", lambda _, x: views.cluster(x)),
+    ("storage/v1/b", resource_types.BUCKET, "items", lambda _, found: views.bucket(found)),
+    ("iam/v1/projects/P/serviceAccounts", resource_types.ACCOUNT, "accounts", lambda _, found: views.account(found)),
+    ("compute/v1/projects/P/global/networks", resource_types.NETWORK, "items", lambda _, found: views.network(found)),
+    (
+        "compute/v1/projects/P/regions/R/subnetworks",
+        resource_types.SUBNETWORK,
+        "items",
+        lambda _, x: views.subnetwork(x),
+    ),
+    ("compute/v1/projects/P/regions/R/routers", resource_types.ROUTER, "items", views.router),
+    ("container/v1/projects/P/locations/R/clusters", resource_types.CLUSTER, "clusters", lambda _, x: views.cluster(x)),
     (
         "container/v1/projects/P/locations/R/clusters/C/nodePools",
-        table.NODE_POOL,
+        resource_types.NODE_POOL,
         "nodePools",
         lambda _, found: views.node_pool(found),
     ),
 )
 """Path of a collection -> type, the list's name in an answer, and how one of them is shown."""
 _POLICIES = (
-    (r"storage/v1/b/(?P<bucket>[^/]+)/iam", table.BUCKET_MEMBER),
+    (r"storage/v1/b/(?P<bucket>[^/]+)/iam", resource_types.BUCKET_MEMBER),
     (
         r"iam/v1/(?P<serviceAccountId>projects/[^/]+/serviceAccounts/[^/:]+):getIamPolicy",
-        table.ACCOUNT_MEMBER,
+        resource_types.ACCOUNT_MEMBER,
     ),
-    (r"cloudresourcemanager/v1/projects/(?P<project>[^/:]+):getIamPolicy", table.PROJECT_MEMBER),
+    (r"cloudresourcemanager/v1/projects/(?P<project>[^/:]+):getIamPolicy", resource_types.PROJECT_MEMBER),
 )
 
 
@@ -88,7 +93,7 @@ def _collection(
 
 def _is_below(kind: Kind, found: Values, parts: dict[str, str]) -> bool:
     """Whether it is of the project, the place and the cluster that the path names."""
-    place = found.get("location") if kind in (table.CLUSTER, table.NODE_POOL) else found.get("region")
+    place = found.get("location") if kind in (resource_types.CLUSTER, resource_types.NODE_POOL) else found.get("region")
     wanted = ((parts.get("P"), found.get("project")), (parts.get("R"), place), (parts.get("C"), found.get("cluster")))
     return all(said in (None, "-", there) for said, there in wanted)
 
@@ -97,7 +102,10 @@ def _policy(google: Google, kind: Kind, of: dict[str, str]) -> Any:
     (name,) = of.values()
     google.call(kind, "read", name)
     contents = google.cloud.read()
-    owner = {table.BUCKET_MEMBER.token: table.BUCKET, table.ACCOUNT_MEMBER.token: table.ACCOUNT}.get(kind.token)
+    owner = {
+        resource_types.BUCKET_MEMBER.token: resource_types.BUCKET,
+        resource_types.ACCOUNT_MEMBER.token: resource_types.ACCOUNT,
+    }.get(kind.token)
     if owner is not None and name not in contents.of(owner.token):
         raise errors.not_found(name)
     return views.policy(contents, kind, **of)
@@ -107,7 +115,7 @@ def metadata(google: Google, path: str) -> Any:
     """What the metadata server of a machine at Google says: who it runs as, and that account's token."""
     email = f"operator@{google.cloud.project}.iam.gserviceaccount.com"
     account = {"email": email, "aliases": ["default"], "scopes": ["https://www.googleapis.com/auth/cloud-platform"]}
-    token = {"access_token": google.ground.token(), "expires_in": TOKEN_SECONDS, "token_type": "Bearer"}
+    token = {"access_token": google.backend.token(), "expires_in": TOKEN_SECONDS, "token_type": "Bearer"}
     answers: dict[str, Any] = {
         "": {},
         "project/project-id": google.cloud.project,

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable
 from itertools import chain
 
-from lab.gcp import errors, table
+from lab.gcp import errors, resource_types
 from lab.gcp.cloud import Contents, Values
 from lab.gcp.kinds import Kind, last_word
 
@@ -15,7 +15,7 @@ Rule = Callable[[Contents, Values], None]
 
 _ACCOUNT = "serviceAccount:"
 _POOL_SUFFIX = ".svc.id.goog"
-_MEMBERS = (table.BUCKET_MEMBER, table.ACCOUNT_MEMBER, table.PROJECT_MEMBER)
+_MEMBERS = (resource_types.BUCKET_MEMBER, resource_types.ACCOUNT_MEMBER, resource_types.PROJECT_MEMBER)
 
 
 def require_references(contents: Contents, kind: Kind, properties: Values) -> None:
@@ -39,7 +39,7 @@ def require_member(contents: Contents, member: str) -> None:
     pool = name.split("[")[0]
     if pool.endswith(_POOL_SUFFIX) and pool not in contents.pools:
         raise errors.no_such_pool(pool)
-    accounts = {found["email"] for found in contents.of(table.ACCOUNT.token).values()}
+    accounts = {found["email"] for found in contents.of(resource_types.ACCOUNT.token).values()}
     if name.endswith(f"@{contents.project}.iam.gserviceaccount.com") and name not in accounts:
         raise errors.no_such_account(name)
 
@@ -71,7 +71,7 @@ def _delete_account(contents: Contents, account: Values) -> None:
             if binding["member"] == account["member"]:
                 del there[key]
                 there[kind.id_of({**binding, "member": gone})] = {**binding, "member": gone}
-    there = contents.of(table.ACCOUNT_MEMBER.token)
+    there = contents.of(resource_types.ACCOUNT_MEMBER.token)
     for key in [key for key in there if key.startswith(f"{account['name']}/")]:
         del there[key]
 
@@ -82,7 +82,7 @@ def _create_subnetwork(contents: Contents, subnetwork: Values) -> None:
             wanted = ipaddress.ip_network(given)
         except ValueError:
             raise errors.invalid(f"Invalid value for field 'resource.ipCidrRange': '{given}'.") from None
-        for other in contents.of(table.SUBNETWORK.token).values():
+        for other in contents.of(resource_types.SUBNETWORK.token).values():
             if last_word(other["network"]) != last_word(subnetwork["network"]) or other["name"] == subnetwork["name"]:
                 continue
             for taken in _ranges(other):
@@ -101,7 +101,7 @@ def _create_cluster(contents: Contents, cluster: Values) -> None:
         if pool != f"{contents.project}{_POOL_SUFFIX}":
             raise errors.invalid(f"Workload pool '{pool}' is not of project {contents.project}.")
         contents.pools[:] = sorted({*contents.pools, pool})
-    subnetwork = _named(contents, table.SUBNETWORK, cluster.get("subnetwork"))
+    subnetwork = _named(contents, resource_types.SUBNETWORK, cluster.get("subnetwork"))
     there = {found["rangeName"] for found in subnetwork.get("secondaryIpRanges") or []}
     policy = cluster.get("ipAllocationPolicy") or {}
     for name in ("clusterSecondaryRangeName", "servicesSecondaryRangeName"):
@@ -116,20 +116,20 @@ def _create_pool(contents: Contents, pool: Values) -> None:
 
 
 def _delete_cluster(contents: Contents, cluster: Values) -> None:
-    pools = contents.of(table.NODE_POOL.token)
-    for key in [key for key in pools if key.startswith(table.CLUSTER.id_of(cluster) + "/")]:
+    pools = contents.of(resource_types.NODE_POOL.token)
+    for key in [key for key in pools if key.startswith(resource_types.CLUSTER.id_of(cluster) + "/")]:
         del pools[key]
 
 
 def _delete_router(contents: Contents, router: Values) -> None:
-    nats = contents.of(table.NAT.token)
+    nats = contents.of(resource_types.NAT.token)
     place = (router["region"], router["name"])
     for key in [key for key, nat in nats.items() if (nat["region"], last_word(nat["router"])) == place]:
         del nats[key]
 
 
 def _delete_bucket(contents: Contents, bucket: Values) -> None:
-    members = contents.of(table.BUCKET_MEMBER.token)
+    members = contents.of(resource_types.BUCKET_MEMBER.token)
     for key in [key for key, binding in members.items() if binding["bucket"] == bucket["name"]]:
         del members[key]
 
@@ -150,20 +150,22 @@ def _named(contents: Contents, kind: Kind, reference: str | None) -> Values:
 
 
 ON_CREATE: dict[str, Rule] = {
-    table.BUCKET.token: _create_bucket,
+    resource_types.BUCKET.token: _create_bucket,
     **{kind.token: _create_member for kind in _MEMBERS},
-    table.ACCOUNT.token: _create_account,
-    table.SUBNETWORK.token: _create_subnetwork,
-    table.CLUSTER.token: _create_cluster,
-    table.NODE_POOL.token: _create_pool,
+    resource_types.ACCOUNT.token: _create_account,
+    resource_types.SUBNETWORK.token: _create_subnetwork,
+    resource_types.CLUSTER.token: _create_cluster,
+    resource_types.NODE_POOL.token: _create_pool,
 }
-ON_UPDATE: dict[str, Rule] = {table.SUBNETWORK.token: _create_subnetwork}
+ON_UPDATE: dict[str, Rule] = {resource_types.SUBNETWORK.token: _create_subnetwork}
 ON_DELETE: dict[str, Rule] = {
-    table.BUCKET.token: _delete_bucket,
-    table.ACCOUNT.token: _delete_account,
-    table.NETWORK.token: _unused(table.NETWORK, (table.SUBNETWORK, table.ROUTER, table.CLUSTER), "network"),
-    table.SUBNETWORK.token: _unused(table.SUBNETWORK, (table.CLUSTER,), "subnetwork"),
-    table.ROUTER.token: _delete_router,
-    table.CLUSTER.token: _delete_cluster,
+    resource_types.BUCKET.token: _delete_bucket,
+    resource_types.ACCOUNT.token: _delete_account,
+    resource_types.NETWORK.token: _unused(
+        resource_types.NETWORK, (resource_types.SUBNETWORK, resource_types.ROUTER, resource_types.CLUSTER), "network"
+    ),
+    resource_types.SUBNETWORK.token: _unused(resource_types.SUBNETWORK, (resource_types.CLUSTER,), "subnetwork"),
+    resource_types.ROUTER.token: _delete_router,
+    resource_types.CLUSTER.token: _delete_cluster,
 }
 """By the token of the type."""

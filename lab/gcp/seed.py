@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from lab.gcp import table
+from lab.gcp import resource_types
 from lab.gcp.google import Google
 from lab.gcp.kinds import Kind
 
@@ -30,7 +30,7 @@ def durable(stack: Mapping[str, Any]) -> Declared:
     """What the durable stack's file describes."""
     backup, project = stack["backup"], stack["gcpProject"]
     yield (
-        table.BUCKET,
+        resource_types.BUCKET,
         {
             "name": backup["bucket"],
             "project": project,
@@ -43,7 +43,7 @@ def durable(stack: Mapping[str, Any]) -> Declared:
     yield from _account(project, backup["account"], backup.get("accountTitle"))
     for role in ("roles/storage.objectAdmin", "roles/storage.legacyBucketReader"):
         member = _member(project, backup["account"])
-        yield table.BUCKET_MEMBER, {"bucket": backup["bucket"], "role": role, "member": member}
+        yield resource_types.BUCKET_MEMBER, {"bucket": backup["bucket"], "role": role, "member": member}
 
 
 def platform(stack: Mapping[str, Any]) -> Declared:
@@ -53,14 +53,14 @@ def platform(stack: Mapping[str, Any]) -> Declared:
     yield from _account(project, stack["nodeAccount"], None)
     for role in ("roles/container.defaultNodeServiceAccount", "roles/artifactregistry.reader"):
         member = _member(project, stack["nodeAccount"])
-        yield table.PROJECT_MEMBER, {"project": project, "role": role, "member": member}
+        yield resource_types.PROJECT_MEMBER, {"project": project, "role": role, "member": member}
     yield from _cluster(stack)
     identity = stack["workloadIdentity"]
     email = f"{identity['account']}@{project}.iam.gserviceaccount.com"
     for database in identity["databases"]:
         for name in (database["sourceCluster"], database["recoveredCluster"]):
             yield (
-                table.ACCOUNT_MEMBER,
+                resource_types.ACCOUNT_MEMBER,
                 {
                     "serviceAccountId": f"projects/{project}/serviceAccounts/{email}",
                     "role": "roles/iam.workloadIdentityUser",
@@ -70,7 +70,7 @@ def platform(stack: Mapping[str, Any]) -> Declared:
 
 
 def _account(project: str, account: str, title: str | None) -> Declared:
-    yield table.ACCOUNT, {"accountId": account, "project": project, "displayName": title}
+    yield resource_types.ACCOUNT, {"accountId": account, "project": project, "displayName": title}
 
 
 def _member(project: str, account: str) -> str:
@@ -81,11 +81,11 @@ def _network(stack: Mapping[str, Any]) -> Declared:
     project, region, plan = stack["gcpProject"], stack["region"], stack["network"]
     place = {"project": project, "region": region}
     yield (
-        table.NETWORK,
+        resource_types.NETWORK,
         {"name": plan["name"], "project": project, "autoCreateSubnetworks": False, "routingMode": "REGIONAL"},
     )
     yield (
-        table.SUBNETWORK,
+        resource_types.SUBNETWORK,
         {
             **place,
             "name": plan["subnet"],
@@ -98,9 +98,9 @@ def _network(stack: Mapping[str, Any]) -> Declared:
             ],
         },
     )
-    yield table.ROUTER, {**place, "name": plan["router"], "network": plan["name"]}
+    yield resource_types.ROUTER, {**place, "name": plan["router"], "network": plan["name"]}
     yield (
-        table.NAT,
+        resource_types.NAT,
         {
             **place,
             "name": plan["nat"],
@@ -115,7 +115,7 @@ def _cluster(stack: Mapping[str, Any]) -> Declared:
     project, plan = stack["gcpProject"], stack["cluster"]
     place = {"project": project, "location": plan.get("zone") or stack["region"]}
     yield (
-        table.CLUSTER,
+        resource_types.CLUSTER,
         {
             **place,
             "name": plan["name"],
@@ -132,7 +132,7 @@ def _cluster(stack: Mapping[str, Any]) -> Declared:
     email = f"{stack['nodeAccount']}@{project}.iam.gserviceaccount.com"
     for pool in stack["nodePools"]:
         yield (
-            table.NODE_POOL,
+            resource_types.NODE_POOL,
             {
                 **place,
                 "name": pool["name"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.gcp import table
+from lab.gcp import resource_types
 from lab.gcp.cloud import Contents, Values
 from lab.gcp.errors import PROJECT_NUMBER
 from lab.gcp.kinds import Kind, last_word
@@ -68,7 +68,7 @@ def router(contents: Contents, found: Values) -> Document:
     names = ("name", "natIpAllocateOption", "sourceSubnetworkIpRangesToNat", "logConfig")
     nats = [
         _given({name: nat.get(name) for name in names})
-        for nat in contents.of(table.NAT.token).values()
+        for nat in contents.of(resource_types.NAT.token).values()
         if (nat["region"], last_word(nat["router"])) == (found["region"], found["name"])
     ]
     plain = {name: found.get(name) for name in ("name", "network", "selfLink", "bgp")}
@@ -107,7 +107,7 @@ def policy(contents: Contents, kind: Kind, **of: str) -> Document:
 
 
 def _region(found: Values) -> str:
-    return f"{table.COMPUTE}projects/{found['project']}/regions/{found['region']}"
+    return f"{resource_types.COMPUTE}projects/{found['project']}/regions/{found['region']}"
 
 
 def _given(document: Document) -> Document:

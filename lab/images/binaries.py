@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import versions
+from lab.cache_keys import content_key, publish_file
 from lab.images.archive import ImageConfig, architecture, write_image, write_layer
-from lab.keys import content_key, publish_file
 from lab.paths import Cache
 from lab.tools.programs import BARMAN_PLUGIN, CNPG, PAUSE, Program
 from lab.tools.toolchain import Toolchain

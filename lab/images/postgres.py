@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 
 from lab import versions
+from lab.cache_keys import content_key, publish_file
 from lab.images.archive import ImageConfig, write_image
-from lab.keys import content_key, publish_file
 from lab.paths import Cache
 from lab.shell import output, run
 from lab.steps import Task

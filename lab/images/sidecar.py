@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from lab import versions
+from lab.cache_keys import content_key, publish_file
 from lab.images import postgres
 from lab.images.archive import ImageConfig, write_image_on, write_layer
-from lab.keys import content_key, publish_file
 from lab.paths import Cache
 from lab.tools.programs import BARMAN_PLUGIN
 from lab.tools.toolchain import Toolchain

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from lab import processes, versions
+from lab.cache_keys import replace_text
 from lab.errors import LabError, last_lines
-from lab.keys import replace_text
 from lab.node import namespace
 from lab.paths import State
 from lab.shell import output, run

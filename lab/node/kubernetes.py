@@ -12,8 +12,8 @@ import httpx
 import yaml
 
 from lab import processes
+from lab.cache_keys import replace_text
 from lab.errors import LabError, last_lines
-from lab.keys import replace_text
 from lab.node import certificates, namespace
 from lab.node.network import ADDRESS, DNS_SERVICE, PODS, SERVICES
 from lab.paths import State

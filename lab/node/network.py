@@ -9,8 +9,8 @@ import json
 import subprocess
 from pathlib import Path
 
+from lab.cache_keys import replace_text
 from lab.errors import LabError
-from lab.keys import replace_text
 from lab.paths import State
 from lab.shell import output
 

@@ -14,9 +14,9 @@ import httpx
 import yaml
 
 from lab import manifests, processes
+from lab.cache_keys import content_key, replace_text
 from lab.cluster import Cluster, Document
 from lab.errors import LabError
-from lab.keys import content_key, replace_text
 from lab.paths import State
 from lab.platform.readiness import await_answer
 

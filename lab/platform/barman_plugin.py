@@ -12,8 +12,8 @@ from pathlib import Path
 import yaml
 
 from lab import versions
+from lab.cache_keys import content_key, replace_text
 from lab.cluster import Cluster, Document, condition
-from lab.keys import content_key, replace_text
 from lab.node.certificates import self_signed
 from lab.paths import State
 from lab.platform.cnpg import NAMESPACE

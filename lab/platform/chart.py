@@ -14,8 +14,8 @@ from pathlib import Path
 import yaml
 
 from lab import versions
+from lab.cache_keys import replace_text
 from lab.cluster import Document
-from lab.keys import replace_text
 from lab.paths import State
 from lab.platform import argocd
 

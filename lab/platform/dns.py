@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 
 from lab import manifests, processes
+from lab.cache_keys import replace_text
 from lab.cluster import Cluster
-from lab.keys import replace_text
 from lab.node.network import ADDRESS, DNS_SERVICE
 from lab.paths import State
 from lab.platform.readiness import await_answer

@@ -13,10 +13,10 @@ import urllib3
 from kubernetes.dynamic.exceptions import DynamicApiError
 
 from lab import processes
+from lab.cache_keys import content_key
 from lab.cluster import Cluster, Document
 from lab.data.environments import DATABASES, ENVIRONMENTS, Environment
 from lab.errors import LabError
-from lab.keys import content_key
 from lab.paths import SOURCES, State
 
 NAME = "secrets"

@@ -20,8 +20,8 @@ import urllib3
 from kubernetes.dynamic.exceptions import ConflictError, DynamicApiError
 
 from lab import manifests, processes
+from lab.cache_keys import content_key
 from lab.cluster import Cluster, Document
-from lab.keys import content_key
 from lab.paths import SOURCES, State
 
 NAME = "storage"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import versions
-from lab.keys import content_key, publish_folder
+from lab.cache_keys import content_key, publish_folder
 from lab.paths import SOURCES, Cache
 from lab.shell import run
 from lab.tools.toolchain import Toolchain

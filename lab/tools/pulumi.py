@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import versions
+from lab.cache_keys import replace_text
 from lab.errors import LabError
-from lab.keys import replace_text
 from lab.paths import Cache, State
 from lab.shell import output, run
 from lab.steps import Task

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import versions
+from lab.cache_keys import publish_folder
 from lab.errors import LabError
-from lab.keys import publish_folder
 from lab.paths import Cache
 from lab.shell import output, run
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from dr.adopt.plan import StackAdoption, check_unchanged, decide_adoption
-from dr.adopt.terraform import Fit, fit, read_terraform
+from dr.adopt.terraform import TerraformFit, fit, read_terraform
 from dr.config.environment import InfrastructureStacks
 from dr.config.load import load_infrastructure
 from dr.core.errors import RefusedError, RequestError
 from dr.engine.changes import Change, Changes, Op, PathChange
-from dr.infra.survey import Reconciliation
+from dr.infra.inventory import Reconciliation
 from dr.stacks.resources import CloudResource, resources_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ def _changed(kind: str, *, instance: dict[str, Any] | None = None, **attributes:
     return json.dumps(state)
 
 
-def _fit(text: str = json.dumps(STATE), *, left: tuple[str, ...] = ()) -> Fit:
+def _fit(text: str = json.dumps(STATE), *, left: tuple[str, ...] = ()) -> TerraformFit:
     return fit(read_terraform(text), RESOURCES, left=left)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from dr.archive.contents import Archive, BaseBackup, Catalogue
 from dr.archive.databases import backwards, part_of, parts, several, strangers, systems
-from dr.archive.survivors import survivors
+from dr.archive.usable_archives import usable_archives
 from dr.archive.wal_validity import FirstPage, with_pages
 from dr.archive.window import holes, unusable, windows
 from dr.core.errors import RefusedError
@@ -17,7 +17,7 @@ from dr.health.check import State
 from dr.recovery.situation import Situation
 from tests.support.archives import SEGMENT, SYSTEM, archive, at, backup, wal
 from tests.support.builders import a_decision, a_situation
-from tests.support.healths import checks, seen
+from tests.support.health_fixtures import checks, seen
 
 NEW_SYSTEM = "7600000000000000000"
 LATER = timedelta(days=3)
@@ -131,11 +131,11 @@ def test_a_plan_says_that_the_source_is_another_database_today() -> None:
 
 def test_health_says_that_there_are_two_and_measures_the_window_of_the_newer() -> None:
     found = checks(archive=seen(_archive(range(1, 41), range(1, 13), backup(20), NEW)))
-    assert (found["databases"].state, NEW_SYSTEM in found["databases"].seen) == (State.WARNING, True)
+    assert (found["databases"].state, NEW_SYSTEM in found["databases"].message) == (State.WARNING, True)
     assert found["window"].values["window_start_timestamp_seconds"] == NEW.end.timestamp()
     assert checks()["databases"].state is State.OK
 
 
 def test_a_survivor_ends_with_its_own_wal() -> None:
-    (survivor,) = survivors((_archive(),))
+    (survivor,) = usable_archives((_archive(),))
     assert survivor.window.end.segment == _name(12)

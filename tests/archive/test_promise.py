@@ -11,7 +11,7 @@ from dr.archive.promise import Promise, promise_of, read_history
 from dr.core.errors import AccessError, VerificationError
 from dr.core.target import ImmediateTarget, LsnTarget, NameTarget, RecoveryTarget, XidTarget
 from dr.postgres.psql import Psql
-from dr.recovery.verify import Finding, judge, verify_end
+from dr.recovery.verify import VerificationResult, judge, verify_end
 from tests.support.archives import SEGMENT, archive, backup, switch, wal
 from tests.support.builders import NOW, TARGET, TARGET_TIME, a_record, a_recovered
 
@@ -33,7 +33,7 @@ class HistoryDouble(Psql):
         return self._content.splitlines()
 
 
-def _ended(content: str, promise: Promise | None = SEALED, target: RecoveryTarget | None = None) -> Finding:
+def _ended(content: str, promise: Promise | None = SEALED, target: RecoveryTarget | None = None) -> VerificationResult:
     return verify_end(HistoryDouble(content), promise, target)
 
 
@@ -103,7 +103,7 @@ def test_an_end_short_of_it_fails_with_both_positions_and_the_segment_that_was_n
     assert "LSN 0/7000158 of timeline 1, up to which the source's WAL was sealed" in finding.value
     assert "from WAL segment 000000010000000000000004 on" in finding.value
     with pytest.raises(VerificationError) as failed:
-        judge([Finding(name="users", value="1", passed=True), finding])
+        judge([VerificationResult(name="users", value="1", passed=True), finding])
     assert failed.value.code == "recovery-ended-early"
     assert "do not move traffic" in failed.value.remedy
 

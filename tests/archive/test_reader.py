@@ -14,13 +14,13 @@ import zstandard
 
 from dr.archive.contents import Archive
 from dr.archive.reader import find_archive, open_archive, read_archives
-from dr.config.environment import BackupPlace
+from dr.config.environment import BackupLocation
 from dr.core.errors import AccessError
 from tests.support.archives import at, backup, put_backup, put_history, put_wal, switch, wal
 from tests.support.builders import BUCKET
 from tests.support.doubles import ObjectStoreDouble, closed_port
 
-PLACE = BackupPlace(bucket=BUCKET, path="prod")
+PLACE = BackupLocation(bucket=BUCKET, path="prod")
 LISTING = f"/storage/v1/b/{BUCKET}/o"
 SERVER = "postgres-prod"
 WALS = f"prod/{SERVER}/wals/0000000100000000"

@@ -7,18 +7,18 @@ import pytest
 from urllib3.exceptions import ProtocolError
 
 from dr.archive.reader import failures_explained, read_catalogue, stored_bytes
-from dr.config.environment import BackupPlace
+from dr.config.environment import BackupLocation
 from dr.core.errors import AccessError
 from tests.support.builders import BUCKET
 from tests.support.doubles import ObjectStoreDouble, closed_port
 
-PLACE = BackupPlace(bucket=BUCKET, path="prod")
+PLACE = BackupLocation(bucket=BUCKET, path="prod")
 LISTING = f"/storage/v1/b/{BUCKET}/o"
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
 
-def _failure(place: BackupPlace = PLACE) -> AccessError:
+def _failure(place: BackupLocation = PLACE) -> AccessError:
     with pytest.raises(AccessError) as refused:
         read_catalogue(place, "postgres-prod")
     assert refused.value.remedy

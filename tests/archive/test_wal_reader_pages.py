@@ -9,13 +9,13 @@ import pytest
 from dr.archive.contents import Archive
 from dr.archive.reader import OpenArchive, open_archive
 from dr.archive.wal_reader import look_into
-from dr.config.environment import BackupPlace
+from dr.config.environment import BackupLocation
 from dr.core.wal_names import name_of
 from tests.support.archives import PACK, SEGMENT, SYSTEM, backup, first_page, path_of, put_backup, put_wal, wal
 from tests.support.builders import BUCKET
 from tests.support.doubles import Asked, ObjectStoreDouble
 
-PLACE = BackupPlace(bucket=BUCKET, path="prod")
+PLACE = BackupLocation(bucket=BUCKET, path="prod")
 SERVER = "postgres-prod"
 NAMES = [name_of(1, number, SEGMENT) for number in range(3, 8)]
 BAD = NAMES[2]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dr.cli.console import error_as_json, show_error, show_plan
-from dr.cli.live import describe, reporter_for
+from dr.cli.progress import describe, reporter_for
 from dr.cli.signals import interrupt_on_sigterm, stopping
 from dr.cnpg.cluster import Archiving
 from dr.cnpg.progress import RecoveryProgress, Stage
@@ -91,7 +91,7 @@ def test_a_plans_undo_commands_are_whole_lines(capsys: pytest.CaptureFixture[str
 
 
 def _moved(*, back: bool = False, smoke: str = "200 {}") -> MoveReport:
-    situation = a_traffic_situation(reached=a_source()) if back else None
+    situation = a_traffic_situation(new_cluster=a_source()) if back else None
     return MoveReport(
         decision=a_move(situation, back=back),
         environment=an_environment(),
@@ -203,7 +203,7 @@ def test_without_a_terminal_each_change_is_one_line(capsys: pytest.CaptureFixtur
         reporter.step_done(plan.steps[0], "api 3", 0.25)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
-    assert lines[0].startswith(f"[1/{len(plan.steps)}] Remember")
+    assert lines[0].startswith(f"[1/{len(plan.steps)}] Save state")
     assert "creating the cluster" in lines[1]
     assert lines[2].endswith("api 3")
 

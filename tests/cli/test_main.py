@@ -108,6 +108,13 @@ def test_a_missing_option_is_told_as_json_too(capsys: pytest.CaptureFixture[str]
     assert (told["error"], told["exitCode"]) == ("request", 2)
 
 
+@pytest.mark.parametrize("alias", ["recovery-window", "restore-point", "restore-table"])
+def test_a_command_has_a_second_name(alias: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([alias, "--help"]) == 0
+    assert run(["--help"]) == 0
+    assert f", {alias} " in capsys.readouterr().out
+
+
 def test_an_unknown_command_is_a_request_that_makes_no_sense() -> None:
     assert run(["pitrr"]) == 2
 

@@ -37,7 +37,7 @@ def test_a_copy_tells_all_that_a_recovery_is_derived_from() -> None:
 def test_the_recovered_cluster_is_the_same_as_from_the_cluster_itself() -> None:
     stand_in = from_copy(copy_of(a_source(), NOW))
     assert stand_in is not None
-    gone = a_situation(source=stand_in.cluster, database_time=None, stands_in=stand_in.origin)
+    gone = a_situation(source=stand_in.cluster, database_time=None, stand_in_origin=stand_in.origin)
     decision = a_decision(gone)
     assert decision.cluster.manifest["spec"] == a_decision(a_situation(source=a_source())).cluster.manifest["spec"]
     assert decision.facts["Source"].startswith("data/postgres-prod, which is gone: known by its copy of")

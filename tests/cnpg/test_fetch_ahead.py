@@ -26,7 +26,7 @@ from dr.kube.api import KubernetesApi
 from dr.recovery import scratch
 from dr.recovery.plan import RecoveryDecision
 from dr.recovery.run import Recovery
-from dr.run.report_keeping import Evidence
+from dr.run.report_keeping import ReportData
 from tests.support.archives import archive, backup, switch, wal
 from tests.support.builders import (
     NOW,
@@ -301,7 +301,7 @@ def test_the_program_stays_until_the_recovery_is_over(
         done.append([asked.method for asked in wire.asked if asked.method != "GET"])
 
     # WHEN it is recovered
-    one = scratch.Scratch(session, reporter, Evidence(), cluster.manifest, fetching=Fetching())
+    one = scratch.Scratch(session, reporter, ReportData(), cluster.manifest, fetching=Fetching())
     one.recover(changes)
     changes()
     # THEN

@@ -6,7 +6,7 @@ import pytest
 
 from dr.archive.reader import OpenArchive, open_archive
 from dr.archive.wal_lines import read_commit
-from dr.config.environment import BackupPlace
+from dr.config.environment import BackupLocation
 from dr.core.errors import AccessError
 from dr.core.wal_names import name_of
 from dr.kube.api import KubernetesApi
@@ -26,7 +26,7 @@ WITH_COMMIT = f"T|1|{COMMIT_1039}\nS|x\n"
 def opened(store: ObjectStoreDouble) -> OpenArchive:
     put_backup(store, SERVER, backup(3))
     put_wal(store, SERVER, wal(range(1, 12)))
-    return open_archive(BackupPlace(bucket=BUCKET, path="prod"), SERVER)
+    return open_archive(BackupLocation(bucket=BUCKET, path="prod"), SERVER)
 
 
 def _commit_time() -> object:

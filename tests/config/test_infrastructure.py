@@ -14,7 +14,7 @@ from dr.config.stack_file import read_section
 from dr.core.errors import ConfigError
 from dr.stacks.resources import platform_resources
 from tests.support.builders import an_environment, config_document
-from tests.support.infrastructures import a_durable, a_platform, an_infrastructure, durable_document, platform_document
+from tests.support.infra_fixtures import a_durable, a_platform, an_infrastructure, durable_document, platform_document
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -27,30 +27,30 @@ from tests.support.builders import (
     lease_object,
 )
 from tests.support.doubles import Impatient, RanInPod, in_pods, said, serving
-from tests.support.worlds import CLUSTERS, World
+from tests.support.fake_environment import CLUSTERS, FakeEnvironment
 
 TIME = "2026-04-27T09:55:00Z"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/data/leases/postgres-dr-prod"
 
 
 @pytest.fixture
-def wire(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def wire(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEnvironment]:
     def in_pod(ran: RanInPod) -> Ran | AccessError:
         if ran.command[0] == "pg_isready":
             return said(code=2 if world.fenced(ran.pod.removesuffix("-1")) else 0)
         return AccessError("exec-timeout", "no answer", "look")
 
-    with serving(World()) as world:
+    with serving(FakeEnvironment()) as world:
         in_pods(monkeypatch, in_pod)
         yield world
 
 
-def session(api: KubernetesApi, **wish: Any) -> Session:
-    environment = an_environment(recovery=wish or None, smokeTestUrl=None)
+def session(api: KubernetesApi, **desired: Any) -> Session:
+    environment = an_environment(recovery=desired or None, smokeTestUrl=None)
     return Session(environment=environment, api=api, holder=a_holder(), clock=lambda: NOW, stop=Impatient())
 
 
-def test_without_a_wish_the_record_is_what_is_declared(api: KubernetesApi, wire: World) -> None:
+def test_without_a_wish_the_record_is_what_is_declared(api: KubernetesApi, wire: FakeEnvironment) -> None:
     decided = decide(session(api))
     assert [cluster.name for cluster in decided.declaration.clusters] == ["postgres-prod-recovered", "other"]
     assert decided.declaration.external_name is None
@@ -58,7 +58,7 @@ def test_without_a_wish_the_record_is_what_is_declared(api: KubernetesApi, wire:
     assert {asked.method for asked in wire.asked} == {"GET"}
 
 
-def test_a_preview_of_a_cutover_declares_it_and_changes_nothing(api: KubernetesApi, wire: World) -> None:
+def test_a_preview_of_a_cutover_declares_it_and_changes_nothing(api: KubernetesApi, wire: FakeEnvironment) -> None:
     wire.remember(a_record(a_recovered()).with_verified("postgres-prod-recovered", 7))
     decided = decide(session(api, targetTime=TIME, cutover=True))
     assert decided.declaration.external_name == RECOVERED_HOST
@@ -67,7 +67,7 @@ def test_a_preview_of_a_cutover_declares_it_and_changes_nothing(api: KubernetesA
 
 
 def test_a_cutover_keeps_the_old_cluster_still_first_and_is_remembered_for_the_way_back(
-    api: KubernetesApi, wire: World
+    api: KubernetesApi, wire: FakeEnvironment
 ) -> None:
     wire.remember(a_record(a_recovered()).with_verified("postgres-prod-recovered", 7))
     asked = session(api, targetTime=TIME, cutover=True)
@@ -87,7 +87,7 @@ def test_a_cutover_keeps_the_old_cluster_still_first_and_is_remembered_for_the_w
 
 
 def test_a_stop_while_the_old_cluster_still_serves_lets_no_other_write(
-    api: KubernetesApi, wire: World, monkeypatch: pytest.MonkeyPatch
+    api: KubernetesApi, wire: FakeEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # GIVEN an old Cluster whose instance does not shut down, and a stop meanwhile
     in_pods(monkeypatch, lambda _: said(code=0))
@@ -102,7 +102,7 @@ def test_a_stop_while_the_old_cluster_still_serves_lets_no_other_write(
     assert wire.record.external_name is None
 
 
-def test_taking_the_cutover_back_is_the_way_back(api: KubernetesApi, wire: World) -> None:
+def test_taking_the_cutover_back_is_the_way_back(api: KubernetesApi, wire: FakeEnvironment) -> None:
     wire.remember(a_record(a_recovered()).with_verified("postgres-prod-recovered", 7))
     there = session(api, targetTime=TIME, cutover=True)
     apply(there, decide(there))
@@ -116,14 +116,14 @@ def test_taking_the_cutover_back_is_the_way_back(api: KubernetesApi, wire: World
     assert (wire.record.external_name, wire.record.came_from) == (SOURCE_HOST, ())
 
 
-def test_a_cluster_that_was_not_verified_gets_no_traffic(api: KubernetesApi, wire: World) -> None:
+def test_a_cluster_that_was_not_verified_gets_no_traffic(api: KubernetesApi, wire: FakeEnvironment) -> None:
     wire.remember(a_record(a_recovered()))
     with pytest.raises(RefusedError) as refused:
         decide(session(api, targetTime=TIME, cutover=True))
     assert [problem.code for problem in refused.value.problems] == ["recovered-not-verified"]
 
 
-def test_a_recovery_and_its_cutover_in_one_step_are_refused(api: KubernetesApi, wire: World) -> None:
+def test_a_recovery_and_its_cutover_in_one_step_are_refused(api: KubernetesApi, wire: FakeEnvironment) -> None:
     wire.remember(a_record())
     with pytest.raises(RefusedError, match="nothing is recovered") as refused:
         decide(session(api, targetTime=TIME, cutover=True))
@@ -131,12 +131,12 @@ def test_a_recovery_and_its_cutover_in_one_step_are_refused(api: KubernetesApi, 
 
 
 def test_a_recovery_is_declared_beside_the_others_and_remembered_before_it_is_made(
-    api: KubernetesApi, wire: World, monkeypatch: pytest.MonkeyPatch
+    api: KubernetesApi, wire: FakeEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wire.remember(a_record(a_recovered("other")))
-    wanted: list[recovery.Wanted] = []
+    wanted: list[recovery.RecoveryOptions] = []
 
-    def decided_so(_: Session, asked: recovery.Wanted) -> Any:
+    def decided_so(_: Session, asked: recovery.RecoveryOptions) -> Any:
         wanted.append(asked)
         return a_decision(a_situation())
 
@@ -152,7 +152,7 @@ def test_a_recovery_is_declared_beside_the_others_and_remembered_before_it_is_ma
     assert dict(wire.record.applied) == {"targetTime": "2026-04-27T09:00:00+00:00", "cutover": None}
 
 
-def test_somebody_at_work_keeps_a_person_out(api: KubernetesApi, wire: World) -> None:
+def test_somebody_at_work_keeps_a_person_out(api: KubernetesApi, wire: FakeEnvironment) -> None:
     wire.remember(a_record(a_recovered()).with_verified("postgres-prod-recovered", 7))
     wire.keep(LEASE, lease_object("bob@ops-2:8"))
     asked = session(api, targetTime=TIME, cutover=True)
@@ -163,6 +163,6 @@ def test_somebody_at_work_keeps_a_person_out(api: KubernetesApi, wire: World) ->
     assert wire.did == []
 
 
-def test_the_clusters_of_the_record_that_are_gone_are_not_declared(api: KubernetesApi, wire: World) -> None:
+def test_the_clusters_of_the_record_that_are_gone_are_not_declared(api: KubernetesApi, wire: FakeEnvironment) -> None:
     del wire.objects[f"{CLUSTERS}/other"]
     assert [cluster.name for cluster in decide(session(api)).declaration.clusters] == ["postgres-prod-recovered"]

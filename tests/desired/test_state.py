@@ -6,7 +6,7 @@ import pytest
 
 from dr.config.environment import Environment
 from dr.core.errors import ConfigError
-from dr.desired.state import WishState, asked_for, read_wish
+from dr.desired.state import DesiredState, asked_for, read_desired
 from dr.run.record import Record
 from tests.support.builders import RECOVERED_HOST, SOURCE_HOST, TARGET, a_record, a_recovered, an_environment
 
@@ -23,8 +23,8 @@ def switched(record: Record) -> Record:
 
 
 def test_without_a_wish_there_is_nothing_to_do() -> None:
-    seen = read_wish(an_environment(), a_record(a_recovered()), {NAME})
-    assert (seen.state, seen.recover, seen.move, seen.back) == (WishState.NOTHING, False, False, False)
+    seen = read_desired(an_environment(), a_record(a_recovered()), {NAME})
+    assert (seen.state, seen.recover, seen.move, seen.back) == (DesiredState.NOTHING, False, False, False)
 
 
 def test_the_time_is_read_in_any_form_that_the_command_line_takes() -> None:
@@ -41,55 +41,55 @@ def test_a_time_that_could_mean_two_is_refused(target: object) -> None:
 
 
 def test_a_target_that_nothing_was_recovered_to_is_to_be_recovered() -> None:
-    assert read_wish(asking(), None, set()).recover
-    seen = read_wish(asking(), a_record(a_recovered("other")), set())
-    assert (seen.state, seen.recover, seen.target) == (WishState.PENDING, True, TARGET)
+    assert read_desired(asking(), None, set()).recover
+    seen = read_desired(asking(), a_record(a_recovered("other")), set())
+    assert (seen.state, seen.recover, seen.target) == (DesiredState.PENDING, True, TARGET)
 
 
 def test_what_an_operation_has_recovered_is_not_recovered_again() -> None:
-    seen = read_wish(asking(), a_record(a_recovered()), {NAME})
-    assert (seen.state, seen.recover, seen.cluster) == (WishState.PENDING, False, NAME)
+    seen = read_desired(asking(), a_record(a_recovered()), {NAME})
+    assert (seen.state, seen.recover, seen.cluster) == (DesiredState.PENDING, False, NAME)
 
 
 def test_the_traffic_follows_the_file_where_it_is_new() -> None:
     record = a_record(a_recovered())
-    assert read_wish(asking(cutover=True), record, {NAME}).move
-    assert not read_wish(asking(cutover=True), switched(record), {NAME}).move
-    assert read_wish(asking(cutover=False), switched(record), {NAME}).back
-    assert not read_wish(asking(cutover=False), record, {NAME}).back
-    nothing = read_wish(asking(), switched(record), {NAME})
+    assert read_desired(asking(cutover=True), record, {NAME}).move
+    assert not read_desired(asking(cutover=True), switched(record), {NAME}).move
+    assert read_desired(asking(cutover=False), switched(record), {NAME}).back
+    assert not read_desired(asking(cutover=False), record, {NAME}).back
+    nothing = read_desired(asking(), switched(record), {NAME})
     assert (nothing.move, nothing.back) == (False, False)
 
 
 def test_what_was_applied_is_not_acted_on_again_when_an_operation_has_moved_on() -> None:
     environment = asking(cutover=True)
-    record = a_record(a_recovered()).having_applied(asked_for(environment.recovery))
-    seen = read_wish(environment, record.pointing_to(SOURCE_HOST), {NAME})
-    assert (seen.state, seen.move) == (WishState.OVERTAKEN, False)
-    assert read_wish(environment, switched(record), {NAME}).state is WishState.APPLIED
+    record = a_record(a_recovered()).with_applied(asked_for(environment.recovery))
+    seen = read_desired(environment, record.pointing_to(SOURCE_HOST), {NAME})
+    assert (seen.state, seen.move) == (DesiredState.SUPERSEDED, False)
+    assert read_desired(environment, switched(record), {NAME}).state is DesiredState.APPLIED
 
 
 def test_what_was_applied_and_is_not_there_is_asked_for_still() -> None:
     environment = asking()
-    record = a_record(a_recovered()).having_applied(asked_for(environment.recovery))
-    seen = read_wish(environment, record, set())
-    assert (seen.state, seen.recover) == (WishState.PENDING, True)
+    record = a_record(a_recovered()).with_applied(asked_for(environment.recovery))
+    seen = read_desired(environment, record, set())
+    assert (seen.state, seen.recover) == (DesiredState.PENDING, True)
 
 
 def test_after_the_end_of_an_incident_its_wish_brings_nothing_back() -> None:
     environment = asking(cutover=True)
-    record = switched(a_record(a_recovered())).having_applied(asked_for(environment.recovery)).closed(NAME)
-    seen = read_wish(environment, record, {NAME})
-    assert (seen.state, seen.recover, seen.move) == (WishState.OVERTAKEN, False, False)
+    record = switched(a_record(a_recovered())).with_applied(asked_for(environment.recovery)).closed(NAME)
+    seen = read_desired(environment, record, {NAME})
+    assert (seen.state, seen.recover, seen.move) == (DesiredState.SUPERSEDED, False, False)
 
 
 def test_a_wish_that_was_taken_out_undoes_nothing() -> None:
-    record = switched(a_record(a_recovered())).having_applied(asked_for(asking(cutover=True).recovery))
-    seen = read_wish(an_environment(), record, {NAME})
+    record = switched(a_record(a_recovered())).with_applied(asked_for(asking(cutover=True).recovery))
+    seen = read_desired(an_environment(), record, {NAME})
     assert (seen.recover, seen.move, seen.back) == (False, False, False)
 
 
 def test_it_is_told_for_people() -> None:
-    assert str(read_wish(asking(cutover=True), None, set())) == (
+    assert str(read_desired(asking(cutover=True), None, set())) == (
         f"recovery to {TARGET.value}, with the traffic: not applied yet"
     )

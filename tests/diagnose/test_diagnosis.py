@@ -154,7 +154,7 @@ def test_an_api_that_is_silent_alone_is_no_proof_and_google_is_to_be_asked() -> 
     assert "does not prove" in finding.unless
     assert "nodes, pods and the database were not looked at" in found.notes
     assert found.looked == ("the bucket", "the application", "Google's status page")
-    assert set(found.blind) == set(KUBERNETES_PARTS)
+    assert set(found.unobserved) == set(KUBERNETES_PARTS)
 
 
 @pytest.mark.parametrize("code", ["google-credentials", "bucket-unreachable"])
@@ -169,7 +169,7 @@ def test_an_api_that_answers_with_errors_is_ill_and_says_nothing_of_the_database
     """O3."""
     found = _diagnose(kubernetes=Silence(code="api-error", cause="500 etcd"))
     assert _rows(found) == [("control-plane", False)]
-    assert set(found.blind) == set(KUBERNETES_PARTS)
+    assert set(found.unobserved) == set(KUBERNETES_PARTS)
 
 
 def test_google_knows_whether_a_silent_cluster_is_gone() -> None:
@@ -256,10 +256,10 @@ def test_without_the_operator_the_platform_is_rebuilt() -> None:
 
 def test_what_may_not_be_looked_at_is_no_finding() -> None:
     """O3."""
-    blind = ("the Clusters",)
-    seen = _kubernetes(clusters=ClustersSeen(looked=False), unseen=("clusters is forbidden",), blind=blind)
+    unobserved = ("the Clusters",)
+    seen = _kubernetes(clusters=ClustersSeen(looked=False), unseen=("clusters is forbidden",), unobserved=unobserved)
     found = _diagnose(kubernetes=seen)
-    assert (found.findings, found.notes, found.blind) == ((), ("clusters is forbidden",), blind)
+    assert (found.findings, found.notes, found.unobserved) == ((), ("clusters is forbidden",), unobserved)
 
 
 def test_a_relation_that_the_application_misses_is_a_dropped_table() -> None:

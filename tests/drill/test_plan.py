@@ -90,7 +90,7 @@ def test_after_an_operation_that_is_done_there_may_be_a_drill() -> None:
 
 
 def test_a_source_that_is_gone_and_a_service_that_is_missing_are_no_obstacle() -> None:
-    gone = with_recovery(database_time=None, external_name=None, app_secret_exists=False, stands_in="its copy")
+    gone = with_recovery(database_time=None, external_name=None, app_secret_exists=False, stand_in_origin="its copy")
     plan = Drill(decide(situation=gone)).plan
     assert "its copy" in plan.facts["Source"]
     assert any("cannot be compared" in warning for warning in plan.warnings)

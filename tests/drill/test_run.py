@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from dr.cli.live import reporter_for
+from dr.cli.progress import reporter_for
 from dr.cnpg.progress import Failure, RecoveryProgress, Stage
 from dr.core.errors import DrError, RecoveryError, StepFailedError
-from dr.drill import run as giving_way
+from dr.drill import run as drill_run
 from dr.drill.plan import decide_drill
 from dr.drill.report import DrillReport
 from dr.drill.run import Drill
@@ -21,7 +21,7 @@ from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran
 from dr.recovery.scratch import Scratch
 from dr.run.journal import Journal
-from dr.run.report_keeping import Evidence
+from dr.run.report_keeping import ReportData
 from dr.run.session import Session
 from tests.support.archives import archive, wal
 from tests.support.builders import (
@@ -102,7 +102,7 @@ class _Bench:
         self.fails_to_remove = False
         self.recover: Callable[[], None] = lambda: None
         self.ran: list[RanInPod] = []
-        self.evidence = Evidence()
+        self.report_data = ReportData()
         wire.on(f"{CLUSTERS}/postgres-prod", cluster_object())
         wire.on(
             "/version/",
@@ -130,7 +130,7 @@ class _Bench:
 
         def recover(self_: Scratch, check: Callable[[RecoveryProgress], None]) -> object:
             self_.progress = progress or RecoveryProgress(stage=Stage.HEALTHY, last_commit=RECOVERED, segments=3)
-            self.evidence.segments = self_.progress.segments
+            self.report_data.segments = self_.progress.segments
             self.recover()
             check(self_.progress)
             return scratch
@@ -154,7 +154,7 @@ class _Bench:
         with reporter_for(drill.plan, quiet=True) as reporter, serving(ObjectStoreDouble(bucket=BUCKET)) as store:
             self._monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
             store.add_backup("20240501T030000", "2024-05-01 03:00:33+00:00")
-            return drill.run(session=session, journal=journal, reporter=reporter, evidence=self.evidence)
+            return drill.run(session=session, journal=journal, reporter=reporter, report_data=self.report_data)
 
     def failure(self, *args: Any, **options: Any) -> DrError:
         with pytest.raises(DrError) as failed:
@@ -164,8 +164,8 @@ class _Bench:
     @property
     def report(self) -> dict[str, Any]:
         """What was kept on this machine."""
-        assert self.evidence.kept_at is not None
-        found: dict[str, Any] = json.loads(self.evidence.kept_at.with_suffix(".json").read_text())
+        assert self.report_data.kept_at is not None
+        found: dict[str, Any] = json.loads(self.report_data.kept_at.with_suffix(".json").read_text())
         return found
 
     @property
@@ -272,7 +272,7 @@ def test_a_recovery_that_fails_is_tidied_up_and_nothing_is_left_to_take_back(ben
     assert len(bench.removed) == 1
     assert error.stopped is not None
     assert error.stopped.at.undo == ()
-    assert error.stopped.report == str(bench.evidence.kept_at)
+    assert error.stopped.report == str(bench.report_data.kept_at)
 
 
 def test_a_recovery_whose_attempts_fail_is_given_up_without_waiting_for_the_last(bench: _Bench) -> None:
@@ -294,7 +294,7 @@ def test_told_to_stop_it_still_tidies_up(bench: _Bench) -> None:
 
 
 def test_it_gives_way_to_whoever_begins_an_operation(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(giving_way, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(drill_run, "_LOOK_SECONDS", 0.01)
 
     def incident() -> None:
         bench.wire.keep(f"{LEASES}/postgres-dr-prod", lease_object("bob@ops-2:8"))
@@ -312,7 +312,7 @@ def test_it_gives_way_to_whoever_renews_the_lease_whatever_the_clocks_say(
     bench: _Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """E30."""
-    monkeypatch.setattr(giving_way, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(drill_run, "_LOOK_SECONDS", 0.01)
 
     def incident() -> None:
         # An hour behind this machine's clock: expired by that, and renewed all the same.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.e2e.operator_seat import Seat
+from tests.e2e.cli_runner import CliRunner
 from tests.support.rbac import GROUPS, for_environment
 
 
@@ -14,18 +14,18 @@ from tests.support.rbac import GROUPS, for_environment
 class Accounts:
     """The accounts of one environment."""
 
-    seat: Seat
+    runner: CliRunner
     folder: Path
 
     @classmethod
-    def made(cls, seat: Seat, folder: Path) -> "Accounts":
+    def made(cls, runner: CliRunner, folder: Path) -> "Accounts":
         """Apply the manifests for the environment, and write a kubeconfig for each account."""
-        seat.apply(for_environment(seat.env))
-        accounts = cls(seat, folder)
+        runner.apply(for_environment(runner.env))
+        accounts = cls(runner, folder)
         words = ("config", "view", "--raw", "--minify", "-o", "json")
-        admins = json.loads(seat.kubectl(*words))
+        admins = json.loads(runner.kubectl(*words))
         for group in GROUPS:
-            token = seat.kubectl("create", "token", f"postgres-dr-{group}", "-n", "data", "--duration=8h")
+            token = runner.kubectl("create", "token", f"postgres-dr-{group}", "-n", "data", "--duration=8h")
             context = admins["contexts"][0]
             document = {
                 **admins,
@@ -44,12 +44,12 @@ class Accounts:
         documents = {group: yaml.safe_load(self.kubeconfig(group).read_text()) for group in GROUPS}
         return {f"token of {group}": document["users"][0]["user"]["token"] for group, document in documents.items()}
 
-    def under(self, group: str) -> Seat:
+    def under(self, group: str) -> CliRunner:
         """The seat of somebody who may do that, and no more."""
         return replace(
-            self.seat, variables={**self.seat.variables, "KUBECONFIG": str(self.kubeconfig(group))}, started=[]
+            self.runner, variables={**self.runner.variables, "KUBECONFIG": str(self.kubeconfig(group))}, started=[]
         )
 
     def remove(self) -> None:
         """Take all of it away again."""
-        self.seat.delete(for_environment(self.seat.env))
+        self.runner.delete(for_environment(self.runner.env))

@@ -15,7 +15,7 @@ from pulumi.automation import (
     create_or_select_stack,
 )
 
-from dr.config.infrastructure import Part
+from dr.config.infrastructure import StackConfig
 from dr.stacks.infrastructure import declare_infrastructure
 from tests.support.google import Google
 
@@ -45,11 +45,11 @@ class CloudStack:
         """Bring it up."""
         return self._run(program, lambda stack: stack.up(**options).summary.resource_changes)
 
-    def declared(self, part: Part, imports: Mapping[str, str] | None = None, **options: Any) -> Outcome:
+    def declared(self, part: StackConfig, imports: Mapping[str, str] | None = None, **options: Any) -> Outcome:
         """Bring up what ``part`` describes."""
         return self.up(lambda: declare_infrastructure(part, imports), **options)
 
-    def preview(self, part: Part, imports: Mapping[str, str] | None = None) -> Mapping[OpType, int]:
+    def preview(self, part: StackConfig, imports: Mapping[str, str] | None = None) -> Mapping[OpType, int]:
         """What an up would do, as in :class:`Outcome`."""
         return self._stack(lambda: declare_infrastructure(part, imports)).preview().change_summary
 

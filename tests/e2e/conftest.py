@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.environment import environment
-from tests.e2e.operator_seat import PROJECT, Seat, put_back
+from tests.e2e.cli_runner import PROJECT, CliRunner, put_back
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,24 +28,24 @@ def lab_variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**environment(), "DR_STATE_DIR": str(tmp_path_factory.mktemp("dr-state"))}
 
 
-def _seat(env: str, variables: dict[str, str]) -> Iterator[Seat]:
-    seat = Seat(env, variables, Path(variables["DR_CONFIG_DIR"]))
-    yield seat
-    seat.end_started()
+def _runner(env: str, variables: dict[str, str]) -> Iterator[CliRunner]:
+    runner = CliRunner(env, variables, Path(variables["DR_CONFIG_DIR"]))
+    yield runner
+    runner.end_started()
 
 
 @pytest.fixture
-def dev(lab_variables: dict[str, str]) -> Iterator[Seat]:
-    yield from _seat("dev", lab_variables)
+def dev(lab_variables: dict[str, str]) -> Iterator[CliRunner]:
+    yield from _runner("dev", lab_variables)
 
 
 @pytest.fixture
-def prod(lab_variables: dict[str, str]) -> Iterator[Seat]:
-    yield from _seat("prod", lab_variables)
+def prod(lab_variables: dict[str, str]) -> Iterator[CliRunner]:
+    yield from _runner("prod", lab_variables)
 
 
 @pytest.fixture
-def clean_dev(dev: Seat) -> Iterator[Seat]:
+def clean_dev(dev: CliRunner) -> Iterator[CliRunner]:
     """Dev as it was, whatever the test before or this one did to it."""
     with put_back(dev):
         yield dev

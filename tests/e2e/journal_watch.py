@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.e2e.operator_seat import COMMAND_SECONDS, Outcome, Seat, engine_processes
+from tests.e2e.cli_runner import COMMAND_SECONDS, CliRunner, Outcome, engine_processes
 from tests.support.waiting import stopwatch, wait_for
 
 _LOOK_SECONDS = 0.003
@@ -19,14 +19,14 @@ _LOOK_SECONDS = 0.003
 class Watched:
     """One command at work. ``events`` are the lines of its journal, as far as they were looked at."""
 
-    def __init__(self, seat: Seat, *arguments: str, limit: float = COMMAND_SECONDS) -> None:
+    def __init__(self, runner: CliRunner, *arguments: str, limit: float = COMMAND_SECONDS) -> None:
         """Start it. ``limit`` are the seconds within which what is waited for has to come."""
-        self.seat = seat
+        self.runner = runner
         self._limit = limit
         self.events: list[dict[str, Any]] = []
         self._rest = b""
-        self._at = seat.journal.stat().st_size if seat.journal.exists() else 0
-        self.process = seat.start(*arguments)
+        self._at = runner.journal.stat().st_size if runner.journal.exists() else 0
+        self.process = runner.start(*arguments)
 
     def begun(self, step: str) -> bool:
         """Wait until ``step`` has begun; False when the command ended before."""
@@ -64,7 +64,7 @@ class Watched:
 
     def finish(self, seconds: float = COMMAND_SECONDS) -> Outcome:
         """Wait for its end."""
-        return self.seat.finish(self.process, seconds)
+        return self.runner.finish(self.process, seconds)
 
     def _steps(self, event: str) -> list[str]:
         return [line["step"] for line in self.events if line["event"] == event]
@@ -79,9 +79,9 @@ class Watched:
         return bool(condition())
 
     def _look(self) -> None:
-        if not self.seat.journal.exists():
+        if not self.runner.journal.exists():
             return
-        with self.seat.journal.open("rb") as file:
+        with self.runner.journal.open("rb") as file:
             file.seek(self._at)
             new = file.read()
         self._at += len(new)
@@ -115,7 +115,7 @@ class Chain:
 
 
 def stop_after_every_step(
-    seat: Seat, number: signal.Signals, *command: str, cluster: str, agreed: Sequence[str] = ("--yes",)
+    runner: CliRunner, number: signal.Signals, *command: str, cluster: str, agreed: Sequence[str] = ("--yes",)
 ) -> Chain:
     """Run ``command``, which works on ``cluster``; send ``number`` after its first step; resume, send it after the
     next; and so on until it ends. ``agreed`` are the words that say yes. What has to hold after each stop is asserted
@@ -128,20 +128,20 @@ def stop_after_every_step(
     uids: set[str] = set()
     arguments = command
     while True:
-        run = Watched(seat, *arguments, *agreed)
+        run = Watched(runner, *arguments, *agreed)
         step = run.done_with_another(signalled)
         if step is not None:
             run.process.send_signal(number)
             signalled.append(step)
         last = run.finish()
         planned += [key for key in run.planned if key not in planned]
-        if found := seat.cluster(cluster):
+        if found := runner.cluster(cluster):
             uids.add(found["metadata"]["uid"])
         if step is not None and last.code != 0:
             stopped.append(step)
-        if step is None or last.code == 0 or not _to_be_resumed(seat, number, step, last):
+        if step is None or last.code == 0 or not _to_be_resumed(runner, number, step, last):
             break
-        arguments = ("resume", "--env", seat.env)
+        arguments = ("resume", "--env", runner.env)
     return Chain(
         planned=planned,
         signalled=signalled,
@@ -152,7 +152,7 @@ def stop_after_every_step(
     )
 
 
-def _to_be_resumed(seat: Seat, number: signal.Signals, step: str, last: Outcome) -> bool:
+def _to_be_resumed(runner: CliRunner, number: signal.Signals, step: str, last: Outcome) -> bool:
     """Whether there is something to resume after the stop, which is asserted to have been in good order."""
     if number == signal.SIGKILL:
         assert last.code == -number, (step, last)
@@ -161,11 +161,11 @@ def _to_be_resumed(seat: Seat, number: signal.Signals, step: str, last: Outcome)
         assert step in last.document["stopped"]["done"], (step, last)
         assert last.document["stopped"]["goOn"].startswith("python -m dr "), (step, last)
         assert engine_processes() == [], step
-    status = seat.dr("status", "--env", seat.env).document
+    status = runner.dr("status", "--env", runner.env).document
     assert status["atWork"] == "", (step, status)
     newest = status["operations"][-1]["outcome"]
     if newest == "done":
         return False  # It was killed in between its last word to the cluster and its end.
     assert newest == ("running" if number == signal.SIGKILL else "interrupted"), (step, status["operations"][-1])
-    assert status["next"][0]["command"] == f"python -m dr resume --env {seat.env}", (step, status["next"])
+    assert status["next"][0]["command"] == f"python -m dr resume --env {runner.env}", (step, status["next"])
     return True

@@ -19,9 +19,9 @@ from dr.cnpg.fencing import FENCED
 from lab import paths, processes
 from lab.store_faults import StoreFault
 from tests.e2e import lab_bucket
+from tests.e2e.cli_runner import CliRunner, Outcome
 from tests.e2e.journal_watch import Watched
 from tests.e2e.ledger_writers import Ledger, serving, writing
-from tests.e2e.operator_seat import Outcome, Seat
 from tests.support.ledger import (
     API,
     CALM,
@@ -100,8 +100,8 @@ class Ran:
 class Story:
     """One schedule, on a dev with fresh data."""
 
-    def __init__(self, seat: Seat, schedule: Schedule, folder: Path) -> None:
-        self._seat = seat
+    def __init__(self, runner: CliRunner, schedule: Schedule, folder: Path) -> None:
+        self._runner = runner
         self._schedule = schedule
         self._folder = folder
         self._ledger = Ledger()
@@ -116,8 +116,8 @@ class Story:
 
     def play(self) -> Told:
         """Play it to its end."""
-        seat = self._seat
-        with writing(seat, self._schedule.writers, self._ledger):
+        runner = self._runner
+        with writing(runner, self._schedule.writers, self._ledger):
             self._warm_up()
             for operation in self._schedule.operations:
                 took = stopwatch()
@@ -144,8 +144,8 @@ class Story:
     def _warm_up(self) -> None:
         for _ in range(SEGMENTS):
             self._write_on()
-            self._segments.append(self._seat.psql(self._seat.source, "SELECT pg_walfile_name(pg_switch_wal())"))
-        self._seat.await_archived(self._segments[-1])
+            self._segments.append(self._runner.psql(self._runner.source, "SELECT pg_walfile_name(pg_switch_wal())"))
+        self._runner.await_archived(self._segments[-1])
 
     def _write_on(self) -> None:
         """Until each writer that can write has written a few rows more; who is stopped is not waited for for long."""
@@ -163,7 +163,7 @@ class Story:
         users: dict[int, list[datetime]] = {}
         others = 0
         for table in tables:
-            ran = self._seat.try_psql(cluster, _CONTENTS.format(table=table))
+            ran = self._runner.try_psql(cluster, _CONTENTS.format(table=table))
             if 'relation "ledger" does not exist' in ran.stderr:
                 return Contents(ledger=frozenset(), users={})  # a recovery that ended before there was one
             if ran.returncode != 0 and f'"{table}" does not exist' not in ran.stderr:
@@ -201,11 +201,11 @@ class Story:
         return self._finalize(operation)
 
     def _recover(self, operation: Operation) -> bool:
-        seat, name = self._seat, self._seat.recovered
+        runner, name = self._runner, self._runner.recovered
         certain = self._ledger.count()
         words = [operation.name]
         if operation.name == "pitr":
-            words += ["--target-time", seat.database_time_of(serving(seat))]
+            words += ["--target-time", runner.database_time_of(serving(runner))]
             self._write_on()
         ran = self._run(operation, *words)
         if not ran.done:
@@ -234,8 +234,8 @@ class Story:
         return True
 
     def _move(self, operation: Operation) -> bool:
-        seat, left = self._seat, serving(self._seat)
-        recovered = seat.recovered
+        runner, left = self._runner, serving(self._runner)
+        recovered = runner.recovered
         if self._recovery and operation.name == "switchover":
             recovered = self._recovery
             self._others = self._contents(recovered).others
@@ -243,12 +243,12 @@ class Story:
         else:
             others = self._contents(left).others - self._others
         words = [operation.name]
-        if operation.name == "switchover" and recovered != seat.recovered:
+        if operation.name == "switchover" and recovered != runner.recovered:
             words += ["--recovered-name", recovered]
         ran = self._run(operation, *words)
         # Before a switchover the application has been stopped since the recovery.
         stopped = ran.asked if operation.name == "switchover" else ran.stopped
-        now = serving(seat)
+        now = serving(runner)
         if now == left:
             return False  # whatever it has come to, the traffic is where it was
         # First the rows, then the databases, which have more each moment.
@@ -277,7 +277,7 @@ class Story:
             self._lose(f"left behind unannounced: {loss}", loss.rows)
 
     def _extract(self, operation: Operation) -> bool:
-        target = self._seat.database_time_of(serving(self._seat))
+        target = self._runner.database_time_of(serving(self._runner))
         self._write_on()
         words = ("extract", "--table", "users", "--target-time", target, *(["--swap"] if operation.swap else []))
         ran = self._run(operation, *words)
@@ -288,13 +288,13 @@ class Story:
         return ran.done
 
     def _finalize(self, operation: Operation) -> bool:
-        seat = self._seat
+        runner = self._runner
         repository = platform_in(self._folder / "platform")
-        words = ("finalize", "--checkout", str(repository), "--confirm", seat.source)
+        words = ("finalize", "--checkout", str(repository), "--confirm", runner.source)
         ran = self._run(operation, *words)
         self._assert_serves()
         for name, rows in list(self._behind.items()):
-            if seat.cluster(name) is None:
+            if runner.cluster(name) is None:
                 self._gone |= rows
                 del self._behind[name]
         return ran.done
@@ -302,7 +302,7 @@ class Story:
     def _assert_serves(self) -> None:
         """The Cluster that serves has all that it owes."""
         owed = self._owed
-        cluster = serving(self._seat)
+        cluster = serving(self._runner)
         self._lose(f"{cluster}, which serves, lacks rows", self._contents(cluster).missing(owed))
 
     # A command and its fault
@@ -320,30 +320,30 @@ class Story:
         """The Clusters of this environment that have come so far that they can be asked; a scratch one is no part of
         it.
         """
-        found = json.loads(self._seat.kubectl("get", "cluster", "-n", "data", "-o", "json"))["items"]
+        found = json.loads(self._runner.kubectl("get", "cluster", "-n", "data", "-o", "json"))["items"]
         names = {one["metadata"]["name"] for one in found if one.get("status", {}).get("currentPrimary")}
-        return {name for name in names if name.startswith(self._seat.source) and "-scratch" not in name}
+        return {name for name in names if name.startswith(self._runner.source) and "-scratch" not in name}
 
     def _run_to_its_end(self, ran: Ran, operation: Operation, *words: str) -> None:
         name, *options = words
-        command = (name, "--env", self._seat.env, *options, "--yes")
+        command = (name, "--env", self._runner.env, *options, "--yes")
         with self._fault(operation.fault):
             self._once(ran, operation.fault, *command)
         if ran.done:
             return
         killed = ran.outcomes[-1].code == -signal.SIGKILL
         agreed = tuple(options[options.index("--confirm") :]) if "--confirm" in options else ()
-        resume = ("resume", "--env", self._seat.env, *agreed, "--yes")
+        resume = ("resume", "--env", self._runner.env, *agreed, "--yes")
         self._once(ran, Fault(), *(command if killed and operation.again else resume))
         if not ran.done and operation.name not in RECOVERIES:
             self._once(ran, Fault(), *command)
 
     def _again(self, ran: Ran, operation: Operation, *words: str) -> None:
         name, *options = words
-        self._once(ran, Fault(), name, "--env", self._seat.env, *options, "--yes")
+        self._once(ran, Fault(), name, "--env", self._runner.env, *options, "--yes")
 
     def _once(self, ran: Ran, fault: Fault, *command: str) -> None:
-        watched = Watched(self._seat, *command)
+        watched = Watched(self._runner, *command)
         counts = [self._ledger.count()] * 2
 
         def marked(step: str) -> bool:
@@ -408,7 +408,7 @@ class Story:
             yield
 
     def _wal(self, segment: str) -> Path:
-        (found,) = lab_bucket.folder("dev", self._seat.source, "wals", segment[:16]).glob(f"{segment}*")
+        (found,) = lab_bucket.folder("dev", self._runner.source, "wals", segment[:16]).glob(f"{segment}*")
         return found
 
     # The end
@@ -417,11 +417,11 @@ class Story:
         """What was acknowledged is in a Cluster that is there, but for what was left in one that was deleted since."""
         names = sorted(self._databases())
         for name in names:
-            self._seat.kubectl("annotate", "cluster", name, "-n", "data", f"{FENCED}-")
+            self._runner.kubectl("annotate", "cluster", name, "-n", "data", f"{FENCED}-")
         everything = union(self._contents(name) for name in names)
         rows = [row for row in self._ledger.rows() if row not in self._gone]
         self._lose(f"in none of {', '.join(names)}", everything.missing(rows))
-        now = serving(self._seat)
+        now = serving(self._runner)
         self._lose(f"{now}, which serves in the end, lacks rows", self._contents(now).missing(self._owed))
 
 

@@ -11,7 +11,7 @@ import httpx
 import psycopg2  # type: ignore[import-untyped]
 
 from lab.data.environments import ENVIRONMENTS
-from tests.e2e.operator_seat import Seat
+from tests.e2e.cli_runner import CliRunner
 from tests.support.ledger import API, FOLLOWS, STAYS, Row
 from tests.support.waiting import HANG_SECONDS
 
@@ -44,11 +44,11 @@ class Ledger:
 
 
 @contextmanager
-def writing(seat: Seat, writers: tuple[str, ...], ledger: Ledger) -> Iterator[None]:
+def writing(runner: CliRunner, writers: tuple[str, ...], ledger: Ledger) -> Iterator[None]:
     """Within the context these writers are at work on the first Cluster, in a table that is made for them."""
-    seat.psql(seat.source, _TABLE)
+    runner.psql(runner.source, _TABLE)
     over = Event()
-    threads = [Thread(target=_WORK[writer], args=(seat, writer, ledger, over)) for writer in writers]
+    threads = [Thread(target=_WORK[writer], args=(runner, writer, ledger, over)) for writer in writers]
     for thread in threads:
         thread.start()
     try:
@@ -59,8 +59,8 @@ def writing(seat: Seat, writers: tuple[str, ...], ledger: Ledger) -> Iterator[No
             thread.join(HANG_SECONDS)
 
 
-def _through_the_application(seat: Seat, writer: str, ledger: Ledger, over: Event) -> None:
-    url = seat.health_url().removesuffix("/health") + "/users"
+def _through_the_application(runner: CliRunner, writer: str, ledger: Ledger, over: Event) -> None:
+    url = runner.health_url().removesuffix("/health") + "/users"
     with httpx.Client(timeout=_ANSWER_SECONDS, trust_env=False) as client:
         while not over.wait(_PAUSE_SECONDS):
             with suppress(httpx.TransportError):
@@ -70,13 +70,13 @@ def _through_the_application(seat: Seat, writer: str, ledger: Ledger, over: Even
                     ledger.add(Row(writer, int(told["id"]), datetime.fromisoformat(told["committed_at"])))
 
 
-def _directly(seat: Seat, writer: str, ledger: Ledger, over: Event) -> None:
+def _directly(runner: CliRunner, writer: str, ledger: Ledger, over: Event) -> None:
     """A row a transaction. A number whose transaction failed, or got no answer, is not used again."""
-    password = _secret(seat)
+    password = _secret(runner)
     number = 0
     while not over.wait(_PAUSE_SECONDS):
-        cluster = _serving(seat) if writer == FOLLOWS else seat.source
-        address = _address(seat, cluster) if cluster else ""
+        cluster = _serving(runner) if writer == FOLLOWS else runner.source
+        address = _address(runner, cluster) if cluster else ""
         if not address:
             continue
         connection = None
@@ -113,30 +113,30 @@ def _connection(address: str, password: Mapping[str, str]) -> Any:
     return connection
 
 
-def _secret(seat: Seat) -> dict[str, str]:
+def _secret(runner: CliRunner) -> dict[str, str]:
     """The application's own credentials, which are those of every Cluster that is recovered from the first."""
     words = 'go-template={{range $key, $value := .data}}{{$key}} {{$value | base64decode}}{{"\\n"}}{{end}}'
-    lines = seat.kubectl("get", "secret", f"{seat.source}-app", "-n", "data", "-o", words).splitlines()
+    lines = runner.kubectl("get", "secret", f"{runner.source}-app", "-n", "data", "-o", words).splitlines()
     return dict(line.split(" ", 1) for line in lines if " " in line)
 
 
-def _serving(seat: Seat) -> str:
+def _serving(runner: CliRunner) -> str:
     """The Cluster that the Service leads to; empty where the API server does not answer."""
     with suppress(AssertionError):
-        return serving(seat)
+        return serving(runner)
     return ""
 
 
-def serving(seat: Seat) -> str:
+def serving(runner: CliRunner) -> str:
     """The Cluster that the Service leads to."""
-    (service,) = (environment.service for environment in ENVIRONMENTS if environment.name == seat.env)
+    (service,) = (environment.service for environment in ENVIRONMENTS if environment.name == runner.env)
     words = ("service", service, "-n", "data", "-o", "jsonpath={.spec.externalName}")
-    return seat.kubectl("get", *words).partition("-rw.")[0]
+    return runner.kubectl("get", *words).partition("-rw.")[0]
 
 
-def _address(seat: Seat, cluster: str) -> str:
+def _address(runner: CliRunner, cluster: str) -> str:
     """The address of a Cluster's own read-write Service; empty where there is none, or nobody to ask."""
     with suppress(AssertionError):
         words = ("service", f"{cluster}-rw", "-n", "data", "--ignore-not-found", "-o", "jsonpath={.spec.clusterIP}")
-        return seat.kubectl("get", *words)
+        return runner.kubectl("get", *words)
     return ""

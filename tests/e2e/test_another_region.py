@@ -16,10 +16,10 @@ import pytest
 import yaml
 
 from lab import paths
-from lab.gcp import part, table
+from lab.gcp import component, resource_types
 from lab.platform import gcs
-from tests.e2e.hand import Hand
-from tests.e2e.operator_seat import Seat, clone_of_git, lab
+from tests.e2e.cli_runner import CliRunner, clone_of_git, lab
+from tests.e2e.pulumi_cli import Hand
 from tests.e2e.test_rebuild import AGREED, REBUILT_WITHIN, Loss, lose, objects_of_bucket
 from tests.support.repositories import git
 from tests.support.waiting import HANG_SECONDS
@@ -71,24 +71,24 @@ def state_of(stack: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def prepared(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
+def prepared(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[CliRunner]:
     """Before the outage: a platform that Pulumi holds, and the stack of a bucket for the copy in another region."""
     folder = tmp_path_factory.mktemp("configuration")
-    seat = Seat("prod", lab_variables, Path(lab_variables["DR_CONFIG_DIR"])).with_config(folder)
+    runner = CliRunner("prod", lab_variables, Path(lab_variables["DR_CONFIG_DIR"])).with_config(folder)
     backup = {"bucket": COPY, "location": ELSEWHERE.upper(), "holdsAccount": False}
     changed(folder, "durable", COPY_STACK, backup=backup)
-    if seat.journal.exists():
+    if runner.journal.exists():
         lab("reset")
     lab("gitops", "on")
-    yield seat
-    seat.end_started()
+    yield runner
+    runner.end_started()
     lab("up")
     lab("reset")
     shutil.rmtree(paths.state().buckets / COPY, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def hand(prepared: Seat, tmp_path_factory: pytest.TempPathFactory) -> Hand:
+def hand(prepared: CliRunner, tmp_path_factory: pytest.TempPathFactory) -> Hand:
     """A person at the Pulumi CLI, with the same configuration."""
     found = Hand(prepared, tmp_path_factory.mktemp("checkout"))
     for file in prepared.config_dir.glob("Pulumi.*.yaml"):
@@ -96,7 +96,7 @@ def hand(prepared: Seat, tmp_path_factory: pytest.TempPathFactory) -> Hand:
     return found
 
 
-def test_the_bucket_of_the_copy_is_made_by_hand_beforehand(prepared: Seat, hand: Hand) -> None:
+def test_the_bucket_of_the_copy_is_made_by_hand_beforehand(prepared: CliRunner, hand: Hand) -> None:
     # GIVEN a platform that is well, and that Pulumi holds
     held = prepared.dr(*COMMAND, *AGREED)
     assert held.code == 0, held.document
@@ -111,12 +111,12 @@ def test_the_bucket_of_the_copy_is_made_by_hand_beforehand(prepared: Seat, hand:
         said
     )
     assert all(COPY in call for call in asked)
-    assert part.cloud(paths.state()).read().of(table.BUCKET.token)[COPY]["location"] == ELSEWHERE.upper()
+    assert component.cloud(paths.state()).read().of(resource_types.BUCKET.token)[COPY]["location"] == ELSEWHERE.upper()
     assert hand.pulumi("preview", "--expect-no-changes").returncode == 0
 
 
 @pytest.fixture(scope="module")
-def outage(prepared: Seat, hand: Hand) -> Outage:
+def outage(prepared: CliRunner, hand: Hand) -> Outage:
     """The cluster is lost; what prod had archived is in the copy."""
     loss = lose(prepared)
     buckets = paths.state().buckets
@@ -125,7 +125,7 @@ def outage(prepared: Seat, hand: Hand) -> Outage:
 
 
 def test_without_the_copy_it_is_refused_as_the_backups_are_out_too(outage: Outage) -> None:
-    outcome = outage.loss.seat.dr(*COMMAND, "--region", ELSEWHERE, *AGREED)
+    outcome = outage.loss.runner.dr(*COMMAND, "--region", ELSEWHERE, *AGREED)
     assert (outcome.code, outcome.problem_codes) == (REFUSED, ["bucket-in-lost-region"]), outcome
     assert "--durable" in outcome.document["problems"][0]["remedy"]
     assert outage.asked() == []
@@ -135,12 +135,12 @@ def test_a_git_that_still_names_the_lost_bucket_is_found_out_before_anything_is_
     outage: Outage, tmp_path: Path
 ) -> None:
     # GIVEN somebody who does not wait for Git to be corrected
-    hasty = outage.loss.seat.with_config(tmp_path, timeouts={"rebuildMinutes": 0.5})
+    hasty = outage.loss.runner.with_config(tmp_path, timeouts={"rebuildMinutes": 0.5})
     # THEN
     outcome = hasty.finish(hasty.start(*MOVED, *AGREED), REBUILT_WITHIN)
     assert (outcome.code, outcome.problem_codes) == (RECOVERY, ["git-names-another-bucket"]), outcome
     assert COPY in outcome.document["problems"][0]["remedy"]
-    assert "recovered" not in outage.loss.seat.kubectl("get", "cluster", "-n", "data", "-o", "name")
+    assert "recovered" not in outage.loss.runner.kubectl("get", "cluster", "-n", "data", "-o", "name")
 
 
 def test_it_is_built_there_with_every_row_that_was_archived(outage: Outage) -> None:
@@ -156,7 +156,7 @@ def test_it_is_built_there_with_every_row_that_was_archived(outage: Outage) -> N
     assert outcome.code == 0, outcome
     outage.reports.append(outcome.document)
     outage.loss.assert_all_is_back()
-    serving = outage.loss.seat.cluster(outage.loss.serving()) or {}
+    serving = outage.loss.runner.cluster(outage.loss.serving()) or {}
     assert serving["spec"]["backup"]["barmanObjectStore"]["destinationPath"] == f"gs://{COPY}/prod"
 
 
@@ -164,9 +164,9 @@ def test_the_region_that_is_out_is_as_it_was_in_the_state_and_at_google(outage: 
     assert state_of("platform") == outage.before
     assert not [call for call in outage.asked() if f"/{LOST}/" in call or call.startswith("delete ")]
     assert objects_of_bucket() == outage.loss.objects
-    contents = part.cloud(paths.state()).read()
-    (cluster,) = contents.of(table.CLUSTER.token)
-    networks = {found["name"] for found in contents.of(table.NETWORK.token).values()}
+    contents = component.cloud(paths.state()).read()
+    (cluster,) = contents.of(resource_types.CLUSTER.token)
+    networks = {found["name"] for found in contents.of(resource_types.NETWORK.token).values()}
     assert f"/locations/{ZONE}/clusters/" in cluster
     assert networks == {"tomoda-vpc", f"tomoda-vpc-{ELSEWHERE}"}
 
@@ -180,7 +180,7 @@ def test_a_second_time_there_is_nothing_to_do(outage: Outage) -> None:
 
 def test_it_is_made_the_home_by_what_the_documentation_has_one_write(outage: Outage, hand: Hand) -> None:
     # GIVEN the files as docs/rebuild.md says
-    seat, folder = outage.loss.seat, outage.loss.seat.config_dir
+    runner, folder = outage.loss.runner, outage.loss.runner.config_dir
     written = Path(outage.reports[0]["stackFile"])
     assert written.name == f"Pulumi.{PLATFORM_STACK}.yaml"
     shutil.copy(written, folder)
@@ -197,7 +197,7 @@ def test_it_is_made_the_home_by_what_the_documentation_has_one_write(outage: Out
         done = hand.pulumi("preview", "--expect-no-changes")
         assert done.returncode == 0, done.stdout + done.stderr
     # AND the database is recovered from the bucket in that region
-    window = seat.dr("window", "--env", "prod").document
+    window = runner.dr("window", "--env", "prod").document
     assert window["place"] == f"gs://{COPY}/prod"
     assert window["serving"] == outage.loss.serving()
     assert httpx.get(outage.loss.health, timeout=HANG_SECONDS).status_code == httpx.codes.OK

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.operator_seat import Outcome, Seat, fresh_dev, lab
+from tests.e2e.cli_runner import CliRunner, Outcome, fresh_dev, lab
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
@@ -17,21 +17,21 @@ SETTLED_SECONDS = 5
 """Longer than selfHeal takes to answer: half a second, or two behind a parent (measured)."""
 
 
-def applications(seat: Seat) -> dict[str, dict[str, Any]]:
-    found = json.loads(seat.kubectl("get", "applications.argoproj.io", "-n", "argocd", "-o", "json"))
+def applications(runner: CliRunner) -> dict[str, dict[str, Any]]:
+    found = json.loads(runner.kubectl("get", "applications.argoproj.io", "-n", "argocd", "-o", "json"))
     return {item["metadata"]["name"]: item for item in found["items"]}
 
 
-def states(seat: Seat) -> dict[str, tuple[str, str]]:
-    statuses = {name: item["status"] for name, item in applications(seat).items()}
+def states(runner: CliRunner) -> dict[str, tuple[str, str]]:
+    statuses = {name: item["status"] for name, item in applications(runner).items()}
     return {name: (status["sync"]["status"], status["health"]["status"]) for name, status in statuses.items()}
 
 
-def automated(seat: Seat) -> dict[str, Any]:
+def automated(runner: CliRunner) -> dict[str, Any]:
     """The automated sync of the Applications that have to do with dev."""
     return {
         name: item["spec"].get("syncPolicy", {}).get("automated")
-        for name, item in applications(seat).items()
+        for name, item in applications(runner).items()
         if not name.startswith("prod")
     }
 
@@ -40,7 +40,7 @@ def automated(seat: Seat) -> dict[str, Any]:
 class Managed:
     """A dev that Argo CD manages, how its Applications were set, and its recovery to a moment ago."""
 
-    seat: Seat
+    runner: CliRunner
     before: dict[str, Any]
     recovered: Outcome
 
@@ -59,10 +59,10 @@ def managed(lab_variables: dict[str, str]) -> Iterator[Managed]:
 
 def test_a_change_by_hand_is_put_back_as_long_as_nothing_is_paused(managed: Managed) -> None:
     # The control of the tests below: prod, which nobody has paused, heals.
-    seat = managed.seat
-    seat.kubectl("scale", "deployment", "tomoda-async", "-n", "prod", "--replicas=1")
+    runner = managed.runner
+    runner.kubectl("scale", "deployment", "tomoda-async", "-n", "prod", "--replicas=1")
     replicas = ("get", "deployment", "tomoda-async", "-n", "prod", "-o", "jsonpath={.spec.replicas}")
-    wait_for(lambda: seat.kubectl(*replicas) == "2", seen=lambda: "Argo CD does not heal")
+    wait_for(lambda: runner.kubectl(*replicas) == "2", seen=lambda: "Argo CD does not heal")
 
 
 def test_the_writers_stay_stopped_during_and_after_the_recovery(managed: Managed) -> None:
@@ -70,11 +70,11 @@ def test_the_writers_stay_stopped_during_and_after_the_recovery(managed: Managed
     keys = [step["key"] for step in managed.recovered.document["steps"]]
     assert keys.index("pause-argocd") < keys.index("stop-writers")
     time.sleep(SETTLED_SECONDS)
-    assert managed.seat.replicas() == {"tomoda-api": 0, "tomoda-async": 0}
+    assert managed.runner.replicas() == {"tomoda-api": 0, "tomoda-async": 0}
 
 
 def test_the_owner_is_paused_with_what_it_owns(managed: Managed) -> None:
-    assert {name: setting["enabled"] for name, setting in automated(managed.seat).items()} == {
+    assert {name: setting["enabled"] for name, setting in automated(managed.runner).items()} == {
         "root": False,
         "dev-apps": False,
         "dev-postgres": False,
@@ -82,29 +82,29 @@ def test_the_owner_is_paused_with_what_it_owns(managed: Managed) -> None:
 
 
 def test_a_health_check_tells_of_the_pause(managed: Managed) -> None:
-    assert managed.seat.health()["argocd"] == "warning"
+    assert managed.runner.health()["argocd"] == "warning"
 
 
 def test_the_switchover_holds(managed: Managed) -> None:
-    switched = managed.seat.dr("switchover", "--env", "dev", "--yes")
+    switched = managed.runner.dr("switchover", "--env", "dev", "--yes")
     assert switched.code == 0, switched
     time.sleep(SETTLED_SECONDS)
-    assert "postgres-dev-recovered-rw" in managed.seat.external_names()
-    assert managed.seat.replicas() == {"tomoda-api": 2, "tomoda-async": 2}
+    assert "postgres-dev-recovered-rw" in managed.runner.external_names()
+    assert managed.runner.replicas() == {"tomoda-api": 2, "tomoda-async": 2}
 
 
 def test_after_the_rollback_argo_cd_manages_again_as_before(managed: Managed) -> None:
-    seat = managed.seat
-    back = seat.dr("rollback", "--env", "dev", "--yes")
+    runner = managed.runner
+    back = runner.dr("rollback", "--env", "dev", "--yes")
     assert back.code == 0, back
     facts = {step["key"]: step["fact"] for step in back.document["steps"]}
     assert facts["release-argocd"].endswith("as before")
-    wait_for(lambda: set(states(seat).values()) == {("Synced", "Healthy")}, seen=lambda: states(seat))
-    assert automated(seat) == managed.before
-    assert seat.health()["argocd"] == "ok"
+    wait_for(lambda: set(states(runner).values()) == {("Synced", "Healthy")}, seen=lambda: states(runner))
+    assert automated(runner) == managed.before
+    assert runner.health()["argocd"] == "ok"
 
 
 def test_and_heals_again(managed: Managed) -> None:
-    seat = managed.seat
-    seat.kubectl("scale", "deployment", "tomoda-async", "-n", "dev", "--replicas=1")
-    wait_for(lambda: seat.replicas()["tomoda-async"] == 2, seen=lambda: "Argo CD does not heal")
+    runner = managed.runner
+    runner.kubectl("scale", "deployment", "tomoda-async", "-n", "dev", "--replicas=1")
+    wait_for(lambda: runner.replicas()["tomoda-async"] == 2, seen=lambda: "Argo CD does not heal")

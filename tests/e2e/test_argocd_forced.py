@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.cli_runner import CliRunner, Outcome, await_health, engine_processes, fresh_dev, lab
 from tests.e2e.journal_watch import Watched
-from tests.e2e.operator_seat import Outcome, Seat, await_health, engine_processes, fresh_dev, lab
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
@@ -19,45 +19,45 @@ RUNNING, STOPPED = {"tomoda-api": 2, "tomoda-async": 2}, {"tomoda-api": 0, "tomo
 OURS = ("root", "dev-apps", "dev-postgres")
 
 
-def application(seat: Seat, name: str) -> dict[str, Any]:
+def application(runner: CliRunner, name: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(
-        seat.kubectl("get", "applications.argoproj.io", name, "-n", "argocd", "-o", "json")
+        runner.kubectl("get", "applications.argoproj.io", name, "-n", "argocd", "-o", "json")
     )
     return found
 
 
-def press_sync(seat: Seat, name: str) -> None:
+def press_sync(runner: CliRunner, name: str) -> None:
     """What Argo CD's Sync button does, with a hard refresh; returns when the sync is over."""
-    before = application(seat, name)["status"].get("operationState", {}).get("startedAt")
+    before = application(runner, name)["status"].get("operationState", {}).get("startedAt")
     body = {
         "metadata": {"annotations": {"argocd.argoproj.io/refresh": "hard"}},
         "operation": {"initiatedBy": {"username": "somebody"}, "sync": {"prune": True}},
     }
-    seat.kubectl("patch", "applications.argoproj.io", name, "-n", "argocd", "--type", "merge", "-p", json.dumps(body))
+    runner.kubectl("patch", "applications.argoproj.io", name, "-n", "argocd", "--type", "merge", "-p", json.dumps(body))
 
     def over() -> Any:
-        state = application(seat, name)["status"].get("operationState", {})
+        state = application(runner, name)["status"].get("operationState", {})
         return state if state.get("startedAt") != before and state.get("phase") not in {"Running", None} else None
 
     state = wait_for(over)
     assert state["phase"] == "Succeeded", state
 
 
-def settings(seat: Seat) -> dict[str, tuple[bool, str]]:
+def settings(runner: CliRunner) -> dict[str, tuple[bool, str]]:
     """Of the Applications that have to do with dev: whether each syncs by itself, and its sync status."""
-    found = {name: application(seat, name) for name in OURS}
+    found = {name: application(runner, name) for name in OURS}
     return {
         name: (item["spec"]["syncPolicy"]["automated"].get("enabled", True), item["status"]["sync"]["status"])
         for name, item in found.items()
     }
 
 
-def await_settings(seat: Seat, name: str, wanted: tuple[bool, str]) -> None:
-    wait_for(lambda: settings(seat)[name] == wanted, seen=lambda: settings(seat))
+def await_settings(runner: CliRunner, name: str, wanted: tuple[bool, str]) -> None:
+    wait_for(lambda: settings(runner)[name] == wanted, seen=lambda: settings(runner))
 
 
 @pytest.fixture(scope="module")
-def managed(lab_variables: dict[str, str]) -> Iterator[Seat]:
+def managed(lab_variables: dict[str, str]) -> Iterator[CliRunner]:
     dev = fresh_dev(lab_variables)
     lab("gitops", "on")
     yield dev
@@ -66,7 +66,7 @@ def managed(lab_variables: dict[str, str]) -> Iterator[Seat]:
 
 
 @pytest.fixture(scope="module")
-def disturbed(managed: Seat) -> Outcome:
+def disturbed(managed: CliRunner) -> Outcome:
     """A recovery in whose middle the stopped workloads are synced."""
     run = Watched(managed, "latest", "--env", "dev", "--yes")
     assert run.begun("recover"), run.finish()
@@ -75,19 +75,21 @@ def disturbed(managed: Seat) -> Outcome:
     return run.finish()
 
 
-def test_writers_that_a_sync_started_while_recovering_are_found_out(managed: Seat, disturbed: Outcome) -> None:
+def test_writers_that_a_sync_started_while_recovering_are_found_out(managed: CliRunner, disturbed: Outcome) -> None:
     assert (disturbed.code, disturbed.problem_codes) == (10, ["writers-came-back"]), disturbed
     assert "tomoda-api 2, tomoda-async 2" in disturbed.document["problems"][0]["cause"]
     assert {name: enabled for name, (enabled, _) in settings(managed).items()} == dict.fromkeys(OURS, False)
 
 
 @pytest.fixture(scope="module")
-def resumed(managed: Seat, disturbed: Outcome) -> Outcome:
+def resumed(managed: CliRunner, disturbed: Outcome) -> Outcome:
     assert disturbed.code != 0
     return managed.dr("resume", "--env", "dev", "--yes")
 
 
-def test_the_recovery_is_resumed_to_its_end_with_the_writers_stopped_again(managed: Seat, resumed: Outcome) -> None:
+def test_the_recovery_is_resumed_to_its_end_with_the_writers_stopped_again(
+    managed: CliRunner, resumed: Outcome
+) -> None:
     assert resumed.code == 0, resumed
     assert managed.replicas() == STOPPED
     assert int(managed.psql(managed.recovered, "SELECT count(*) FROM users")) == 100_000
@@ -99,7 +101,7 @@ def test_the_recovery_is_resumed_to_its_end_with_the_writers_stopped_again(manag
 
 # A later switchover finds its base backup taken, and is over before a sync could come: that one is first.
 @pytest.mark.parametrize("step", ["back-up", "fence", "start-workloads"])
-def test_a_service_that_a_sync_puts_back_is_found_out(managed: Seat, resumed: Outcome, step: str) -> None:
+def test_a_service_that_a_sync_puts_back_is_found_out(managed: CliRunner, resumed: Outcome, step: str) -> None:
     # GIVEN a switchover in whose middle the Service is synced
     assert resumed.code == 0
     run = Watched(managed, "switchover", "--env", "dev", "--yes")
@@ -124,7 +126,7 @@ def test_a_service_that_a_sync_puts_back_is_found_out(managed: Seat, resumed: Ou
     assert managed.dr("rollback", "--env", "dev", "--yes").code == 0
 
 
-def test_in_the_end_argo_cd_manages_as_before(managed: Seat, resumed: Outcome) -> None:
+def test_in_the_end_argo_cd_manages_as_before(managed: CliRunner, resumed: Outcome) -> None:
     assert resumed.code == 0
     for name in OURS:
         await_settings(managed, name, (True, "Synced"))

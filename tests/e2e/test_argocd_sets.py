@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.operator_seat import Outcome, Seat, clone_of_git, fresh_dev, lab
+from tests.e2e.cli_runner import CliRunner, Outcome, clone_of_git, fresh_dev, lab
 from tests.e2e.test_argocd import SETTLED_SECONDS, applications, automated, states
 from tests.support.waiting import wait_for
 
@@ -51,25 +51,25 @@ def application_set(members: list[dict[str, Any]]) -> dict[str, Any]:
 class Managed:
     """A dev whose Applications a set makes, which is itself declared by the root; and how all was set."""
 
-    seat: Seat
+    runner: CliRunner
     before: dict[str, Any]
 
     @property
     def policy(self) -> dict[str, Any] | None:
         """The set's own policy of how it changes its Applications."""
         words = ("get", "applicationset", "dev", "-n", "argocd", "-o", "json")
-        policy: dict[str, Any] | None = json.loads(self.seat.kubectl(*words))["spec"].get("syncPolicy")
+        policy: dict[str, Any] | None = json.loads(self.runner.kubectl(*words))["spec"].get("syncPolicy")
         return policy
 
 
-def made_by_the_set(seat: Seat) -> bool:
-    found = applications(seat)
+def made_by_the_set(runner: CliRunner) -> bool:
+    found = applications(runner)
     owners = {name: found.get(name, {}).get("metadata", {}).get("ownerReferences", []) for name in MEMBERS}
     return all([owner["kind"] for owner in each] == ["ApplicationSet"] for each in owners.values())
 
 
-def at_rest(seat: Seat) -> bool:
-    return all("status" in item for item in applications(seat).values()) and set(states(seat).values()) == {
+def at_rest(runner: CliRunner) -> bool:
+    return all("status" in item for item in applications(runner).values()) and set(states(runner).values()) == {
         ("Synced", "Healthy")
     }
 
@@ -96,16 +96,16 @@ def managed(lab_variables: dict[str, str]) -> Iterator[Managed]:
 
 def test_the_set_undoes_a_pause_of_what_it_made(managed: Managed) -> None:
     # The control of the tests below: a pause of the Applications alone would not hold.
-    seat = managed.seat
+    runner = managed.runner
     patch = {"spec": {"syncPolicy": {"automated": {"enabled": False}}}}
     words = ("patch", "applications.argoproj.io", "dev-apps", "-n", "argocd", "--type", "merge")
-    seat.kubectl(*words, "-p", json.dumps(patch))
-    wait_for(lambda: automated(seat) == managed.before)
+    runner.kubectl(*words, "-p", json.dumps(patch))
+    wait_for(lambda: automated(runner) == managed.before)
 
 
 @pytest.fixture(scope="module")
 def recovered(managed: Managed) -> Outcome:
-    return managed.seat.pitr(managed.seat.database_time(), "--yes", "--switchover")
+    return managed.runner.pitr(managed.runner.database_time(), "--yes", "--switchover")
 
 
 def test_the_set_is_paused_after_what_declares_it_and_before_what_it_made(managed: Managed, recovered: Outcome) -> None:
@@ -119,21 +119,21 @@ def test_the_set_is_paused_after_what_declares_it_and_before_what_it_made(manage
 def test_the_pause_holds(managed: Managed, recovered: Outcome) -> None:
     assert recovered.code == 0, recovered
     time.sleep(SETTLED_SECONDS)
-    assert {name: setting["enabled"] for name, setting in automated(managed.seat).items()} == dict.fromkeys(
+    assert {name: setting["enabled"] for name, setting in automated(managed.runner).items()} == dict.fromkeys(
         ("root", *MEMBERS), False
     )
-    assert "postgres-dev-recovered-rw" in managed.seat.external_names()
+    assert "postgres-dev-recovered-rw" in managed.runner.external_names()
 
 
 def test_after_the_rollback_the_set_rules_again(managed: Managed, recovered: Outcome) -> None:
     assert recovered.code == 0, recovered
-    seat = managed.seat
-    back = seat.dr("rollback", "--env", "dev", "--yes")
+    runner = managed.runner
+    back = runner.dr("rollback", "--env", "dev", "--yes")
     assert back.code == 0, back
-    wait_for(lambda: at_rest(seat))
-    assert automated(seat) == managed.before
+    wait_for(lambda: at_rest(runner))
+    assert automated(runner) == managed.before
     assert managed.policy in (None, {})
-    assert seat.replicas() == RUNNING
+    assert runner.replicas() == RUNNING
     # AND undoes again what somebody changes by hand
-    seat.kubectl("scale", "deployment", "tomoda-async", "-n", "dev", "--replicas=1")
-    wait_for(lambda: seat.replicas() == RUNNING)
+    runner.kubectl("scale", "deployment", "tomoda-async", "-n", "dev", "--replicas=1")
+    wait_for(lambda: runner.replicas() == RUNNING)

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.operator_seat import Outcome, Seat
+from tests.e2e.cli_runner import CliRunner, Outcome
 from tests.support.waiting import stopwatch, wait_for
 
 pytestmark = pytest.mark.long
 
 
-def _look(seat: Seat, table: str) -> Outcome:
-    return seat.dr("pitr", "--env", seat.env, "--before-drop", table, "--dry-run")
+def _look(runner: CliRunner, table: str) -> Outcome:
+    return runner.dr("pitr", "--env", runner.env, "--before-drop", table, "--dry-run")
 
 
-def _sql(seat: Seat, *statements: str) -> str:
-    return seat.psql(seat.source, "; ".join(statements))
+def _sql(runner: CliRunner, *statements: str) -> str:
+    return runner.psql(runner.source, "; ".join(statements))
 
 
 def _dropped_by(outcome: Outcome) -> int:
@@ -27,7 +27,7 @@ def _dropped_by(outcome: Outcome) -> int:
     return int(found[1])
 
 
-def test_all_that_was_committed_before_the_drop_is_there_and_nothing_after_it(clean_dev: Seat) -> None:
+def test_all_that_was_committed_before_the_drop_is_there_and_nothing_after_it(clean_dev: CliRunner) -> None:
     # GIVEN a row that is committed right before the drop, and others right after it and by the workloads all the time
     before, dropped, after = (
         int(line)
@@ -56,7 +56,7 @@ def test_all_that_was_committed_before_the_drop_is_there_and_nothing_after_it(cl
     print(f"from the command to verified: {whole}, of which CloudNativePG {outcome.document['clusterSeconds']} s")
 
 
-def test_the_drop_is_found_whatever_way_the_table_went(dev: Seat) -> None:
+def test_the_drop_is_found_whatever_way_the_table_went(dev: CliRunner) -> None:
     # GIVEN a table that was dropped, made anew and dropped again, and one that went with its schema
     first, second = (
         int(line)
@@ -80,7 +80,7 @@ def test_the_drop_is_found_whatever_way_the_table_went(dev: Seat) -> None:
     assert _dropped_by(_look(dev, "shop.goods")) == int(schema)
 
 
-def test_a_table_that_is_there_or_never_was_is_no_drop(dev: Seat) -> None:
+def test_a_table_that_is_there_or_never_was_is_no_drop(dev: CliRunner) -> None:
     dev.psql_lines(
         dev.source,
         "CREATE TABLE old_name (id int)",
@@ -96,14 +96,14 @@ def test_a_table_that_is_there_or_never_was_is_no_drop(dev: Seat) -> None:
     assert _look(dev, "new_name").code == 0
 
 
-def keep_wal(seat: Seat, size: str | None) -> None:
+def keep_wal(runner: CliRunner, size: str | None) -> None:
     """How much WAL the server keeps beyond what it needs itself; None as before."""
     changed = json.dumps({"spec": {"postgresql": {"parameters": {"wal_keep_size": size}}}})
-    seat.kubectl("patch", "cluster", seat.source, "-n", "data", "--type=merge", "-p", changed)
+    runner.kubectl("patch", "cluster", runner.source, "-n", "data", "--type=merge", "-p", changed)
 
 
 @pytest.fixture
-def forgetful_dev(dev: Seat) -> Iterator[Seat]:
+def forgetful_dev(dev: CliRunner) -> Iterator[CliRunner]:
     """Dev with a server that keeps no more WAL than it has to."""
     keep_wal(dev, "0MB")
     wait_for(lambda: _sql(dev, "SHOW wal_keep_size") == "0")
@@ -111,11 +111,11 @@ def forgetful_dev(dev: Seat) -> Iterator[Seat]:
     keep_wal(dev, None)
 
 
-def test_a_drop_that_is_older_than_the_wal_on_the_server_is_found_in_the_archive(forgetful_dev: Seat) -> None:
+def test_a_drop_that_is_older_than_the_wal_on_the_server_is_found_in_the_archive(forgetful_dev: CliRunner) -> None:
     # GIVEN a drop whose segment is not on the server any more; its trace is, as there is room in the catalog
-    seat = forgetful_dev
-    before, dropped, segment = seat.psql_lines(
-        seat.source,
+    runner = forgetful_dev
+    before, dropped, segment = runner.psql_lines(
+        runner.source,
         "VACUUM FULL pg_class",
         "CREATE TABLE ancient (id int)",
         "INSERT INTO jobs (worker) VALUES ('just before') RETURNING txid_current()",
@@ -124,27 +124,27 @@ def test_a_drop_that_is_older_than_the_wal_on_the_server_is_found_in_the_archive
     )
 
     def forgotten() -> bool:
-        seat.psql_lines(seat.source, "SELECT pg_current_xact_id()", "SELECT pg_switch_wal()", "CHECKPOINT")
-        return _sql(seat, f"SELECT count(*) FROM pg_ls_waldir() WHERE name = '{segment}'") == "0"
+        runner.psql_lines(runner.source, "SELECT pg_current_xact_id()", "SELECT pg_switch_wal()", "CHECKPOINT")
+        return _sql(runner, f"SELECT count(*) FROM pg_ls_waldir() WHERE name = '{segment}'") == "0"
 
     wait_for(forgotten)
     # WHEN
-    looked = _look(seat, "ancient")
+    looked = _look(runner, "ancient")
     # THEN it is told all the same, with the last transaction before it, and nothing is left in the pod
     assert _dropped_by(looked) == int(dropped)
     facts = looked.document["plan"]["facts"]
     assert "of the archived WAL" in facts["Dropped"]
     assert f"transaction {before}," in facts["Last kept"]
-    assert seat.in_pod(f"{seat.source}-1", "sh", "-c", "ls $TMPDIR").stdout == ""
+    assert runner.in_pod(f"{runner.source}-1", "sh", "-c", "ls $TMPDIR").stdout == ""
     print(f"\n{facts['Dropped']}; {facts['Left out']}")
     # AND once the trace is gone as well, it is offered
-    seat.psql_lines(seat.source, "VACUUM pg_class", "CHECKPOINT")
-    uncertain = _look(seat, "ancient")
+    runner.psql_lines(runner.source, "VACUUM pg_class", "CHECKPOINT")
+    uncertain = _look(runner, "ancient")
     assert uncertain.problem_codes == ["drop-uncertain"]
     assert f"# transaction {dropped}," in uncertain.document["problems"][0]["remedy"]
 
 
-def test_when_a_vacuum_took_the_trace_away_the_candidates_are_told(dev: Seat) -> None:
+def test_when_a_vacuum_took_the_trace_away_the_candidates_are_told(dev: CliRunner) -> None:
     # GIVEN
     (dropped,) = dev.psql_lines(
         dev.source,

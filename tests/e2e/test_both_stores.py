@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab, put_back
+from tests.e2e.cli_runner import CliRunner, Outcome, await_health, fresh_dev, lab, put_back
 from tests.support.waiting import stopwatch, wait_for
 
 pytestmark = pytest.mark.long
@@ -27,102 +27,102 @@ HEALTHY = "Cluster in healthy state"
 
 
 @pytest.fixture(scope="module", params=[IN_TREE, PLUGIN])
-def stored(request: pytest.FixtureRequest, lab_variables: dict[str, str]) -> Iterator[Seat]:
+def stored(request: pytest.FixtureRequest, lab_variables: dict[str, str]) -> Iterator[CliRunner]:
     """Dev, archiving by the one or by the other."""
     if request.param == IN_TREE:
-        seat = fresh_dev(lab_variables)
+        runner = fresh_dev(lab_variables)
     else:
         lab("reset", "--plugin")
-        seat = Seat("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
-    spec = (seat.cluster(seat.source) or {})["spec"]
+        runner = CliRunner("dev", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
+    spec = (runner.cluster(runner.source) or {})["spec"]
     assert ("plugins" in spec, "backup" in spec) == (request.param == PLUGIN, request.param == IN_TREE), spec
-    yield seat
-    seat.end_started()
+    yield runner
+    runner.end_started()
     lab("reset")
 
 
 @pytest.fixture
-def seat(stored: Seat) -> Iterator[Seat]:
+def runner(stored: CliRunner) -> Iterator[CliRunner]:
     """The same, with nothing recovered yet, and the writers at work."""
     with put_back(stored):
         yield stored
 
 
-def base_backup(seat: Seat) -> str:
+def base_backup(runner: CliRunner) -> str:
     """The ID of the newest base backup."""
-    (archive,) = seat.dr("window", "--env", "dev", "--server-name", seat.source).document["archives"]
+    (archive,) = runner.dr("window", "--env", "dev", "--server-name", runner.source).document["archives"]
     return str(archive["backups"][-1]["id"])
 
 
-def rows(seat: Seat, label: str) -> str:
+def rows(runner: CliRunner, label: str) -> str:
     """Which of a test's rows were recovered."""
     found = f"SELECT string_agg(worker, ', ' ORDER BY id) FROM jobs WHERE worker LIKE '{label}: %'"
-    return seat.psql(seat.recovered, found)
+    return runner.psql(runner.recovered, found)
 
 
-def write(seat: Seat, label: str, what: str, returning: str = "NULL") -> str:
+def write(runner: CliRunner, label: str, what: str, returning: str = "NULL") -> str:
     """A row, in a transaction of its own; returns what is asked about it."""
     text = f"INSERT INTO jobs (worker) VALUES ('{label}: {what}') RETURNING {returning}"
-    return seat.psql(seat.source, text)
+    return runner.psql(runner.source, text)
 
 
-def recover(seat: Seat, *words: str) -> Outcome:
-    outcome = seat.dr("pitr", "--env", "dev", *words, "--yes")
+def recover(runner: CliRunner, *words: str) -> Outcome:
+    outcome = runner.dr("pitr", "--env", "dev", *words, "--yes")
     assert outcome.code == 0, outcome
     return outcome
 
 
-def test_a_position_in_the_wal(seat: Seat) -> None:
-    write(seat, "lsn", "at")
-    position = seat.psql(seat.source, "SELECT pg_current_wal_lsn()")
-    write(seat, "lsn", "after")
-    recover(seat, "--target-lsn", position, "--timeline", "1")
-    assert rows(seat, "lsn") == "lsn: at"
+def test_a_position_in_the_wal(runner: CliRunner) -> None:
+    write(runner, "lsn", "at")
+    position = runner.psql(runner.source, "SELECT pg_current_wal_lsn()")
+    write(runner, "lsn", "after")
+    recover(runner, "--target-lsn", position, "--timeline", "1")
+    assert rows(runner, "lsn") == "lsn: at"
 
 
 @pytest.mark.parametrize(
     ("option", "kept"), [((), "xid: before, xid: at"), (("--exclusive",), "xid: before")], ids=["with it", "without it"]
 )
-def test_a_transaction(seat: Seat, option: tuple[str, ...], kept: str) -> None:
-    seat.psql(seat.source, "DELETE FROM jobs WHERE worker LIKE 'xid: %'")
-    write(seat, "xid", "before")
-    transaction = write(seat, "xid", "at", "txid_current()")
-    write(seat, "xid", "after")
-    without = seat.dr("pitr", "--env", "dev", "--target-xid", transaction, *option, "--yes")
+def test_a_transaction(runner: CliRunner, option: tuple[str, ...], kept: str) -> None:
+    runner.psql(runner.source, "DELETE FROM jobs WHERE worker LIKE 'xid: %'")
+    write(runner, "xid", "before")
+    transaction = write(runner, "xid", "at", "txid_current()")
+    write(runner, "xid", "after")
+    without = runner.dr("pitr", "--env", "dev", "--target-xid", transaction, *option, "--yes")
     assert without.code != 0, "CloudNativePG cannot choose a base backup for a transaction"
     assert "--backup-id" in without.document["problems"][0]["remedy"], without
-    recover(seat, "--target-xid", transaction, "--backup-id", base_backup(seat), *option)
-    assert rows(seat, "xid") == kept
+    recover(runner, "--target-xid", transaction, "--backup-id", base_backup(runner), *option)
+    assert rows(runner, "xid") == kept
 
 
-def test_the_end_of_a_base_backup(seat: Seat) -> None:
-    write(seat, "immediate", "after")
-    recover(seat, "--target-immediate", "--backup-id", base_backup(seat))
-    assert rows(seat, "immediate") == ""
-    assert int(seat.psql(seat.recovered, "SELECT count(*) FROM users")) >= 100_000
+def test_the_end_of_a_base_backup(runner: CliRunner) -> None:
+    write(runner, "immediate", "after")
+    recover(runner, "--target-immediate", "--backup-id", base_backup(runner))
+    assert rows(runner, "immediate") == ""
+    assert int(runner.psql(runner.recovered, "SELECT count(*) FROM users")) >= 100_000
 
 
-def test_a_mark_by_the_command_that_was_printed(seat: Seat) -> None:
+def test_a_mark_by_the_command_that_was_printed(runner: CliRunner) -> None:
     # GIVEN a mark between two rows
     name = "before migration 42"
-    write(seat, "mark", "before")
-    made = seat.dr("mark", name, "--env", "dev")
-    write(seat, "mark", "after")
+    write(runner, "mark", "before")
+    made = runner.dr("mark", name, "--env", "dev")
+    write(runner, "mark", "after")
     assert made.code == 0, made
     (mark,) = made.document["marks"]
     assert mark["archived"] is True
     # THEN it is kept in the record, with the command
-    assert mark in seat.dr("mark", "--list", "--env", "dev").document["marks"]
+    assert mark in runner.dr("mark", "--list", "--env", "dev").document["marks"]
     # AND its name cannot be used again
-    again = seat.dr("mark", name, "--env", "dev")
+    again = runner.dr("mark", name, "--env", "dev")
     assert (again.code, again.problem_codes) == (REFUSED, ["mark-exists"])
     # WHEN the command is given
     words = shlex.split(mark["command"])
     assert words[:4] == ["python", "-m", "dr", "pitr"]
-    outcome = seat.dr(*words[3:], "--yes")
+    outcome = runner.dr(*words[3:], "--yes")
     # THEN
     assert outcome.code == 0, outcome
-    assert rows(seat, "mark") == "mark: before"
+    assert rows(runner, "mark") == "mark: before"
 
 
 class Writer:
@@ -156,12 +156,12 @@ class Writer:
                     self.acknowledged.append(answer.json()["id"])
 
 
-def test_latest_has_every_row_that_was_acknowledged_until_the_writers_were_stopped(seat: Seat) -> None:
-    url = seat.health_url()
+def test_latest_has_every_row_that_was_acknowledged_until_the_writers_were_stopped(runner: CliRunner) -> None:
+    url = runner.health_url()
     assert await_health(url, 200).status_code == httpx.codes.OK
     with Writer(url.removesuffix("/health") + "/users") as writer:
         wait_for(lambda: writer.acknowledged)
-        outcome = seat.dr("latest", "--env", "dev", "--yes")
+        outcome = runner.dr("latest", "--env", "dev", "--yes")
 
     assert outcome.code == 0, outcome
     assert outcome.document["target"] == "latest"
@@ -169,25 +169,25 @@ def test_latest_has_every_row_that_was_acknowledged_until_the_writers_were_stopp
     assert writer.acknowledged
     assert writer.refused > 0
     ids = ",".join(map(str, writer.acknowledged))
-    found = seat.psql(seat.recovered, f"SELECT count(*) FROM users WHERE id IN ({ids})")
+    found = runner.psql(runner.recovered, f"SELECT count(*) FROM users WHERE id IN ({ids})")
     assert int(found) == len(writer.acknowledged)
-    assert int(seat.psql(seat.recovered, "SELECT max(id) FROM users")) >= writer.acknowledged[-1]
+    assert int(runner.psql(runner.recovered, "SELECT max(id) FROM users")) >= writer.acknowledged[-1]
 
 
 def test_a_table_before_its_drop_that_nobody_knows_the_time_of(
-    seat: Seat, record_testsuite_property: Callable[..., None], request: pytest.FixtureRequest
+    runner: CliRunner, record_testsuite_property: Callable[..., None], request: pytest.FixtureRequest
 ) -> None:
-    seat.psql(seat.source, "CREATE TABLE lost AS SELECT generate_series(1, 1000) AS id")
-    write(seat, "drop", "before")
-    seat.psql(seat.source, "DROP TABLE lost")
-    write(seat, "drop", "after")
+    runner.psql(runner.source, "CREATE TABLE lost AS SELECT generate_series(1, 1000) AS id")
+    write(runner, "drop", "before")
+    runner.psql(runner.source, "DROP TABLE lost")
+    write(runner, "drop", "after")
     took = stopwatch()
-    recover(seat, "--before-drop", "lost")
+    recover(runner, "--before-drop", "lost")
     whole = took()
     record_testsuite_property(f"{request.node.name}: from the command to verified", whole)
     print(f"\nfrom the command to verified: {whole}")
-    assert rows(seat, "drop") == "drop: before"
-    assert seat.psql(seat.recovered, "SELECT count(*) FROM lost") == "1000"
+    assert rows(runner, "drop") == "drop: before"
+    assert runner.psql(runner.recovered, "SELECT count(*) FROM lost") == "1000"
 
 
 EVERYTHING = {
@@ -219,70 +219,72 @@ data: {{questions.yaml: "one: {{query: SELECT 1 AS one, metrics: [{{one: {{usage
 
 
 @pytest.fixture
-def furnished(seat: Seat) -> Seat:
+def furnished(runner: CliRunner) -> CliRunner:
     """The source with all of that, a table in its tablespace, and a base backup since."""
-    image = (seat.cluster(seat.source) or {})["spec"].get("imageName")
-    seat.apply(BESIDE.format(image=image))
+    image = (runner.cluster(runner.source) or {})["spec"].get("imageName")
+    runner.apply(BESIDE.format(image=image))
     # While somebody is connected, an instance waits three minutes before it restarts.
-    seat.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=0")
-    seat.kubectl("patch", "cluster", seat.source, "-n", "data", "--type=merge", "-p", json.dumps({"spec": EVERYTHING}))
+    runner.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=0")
+    runner.kubectl(
+        "patch", "cluster", runner.source, "-n", "data", "--type=merge", "-p", json.dumps({"spec": EVERYTHING})
+    )
 
     def has_it_all() -> bool:
-        found = (seat.cluster(seat.source) or {})["status"]
+        found = (runner.cluster(runner.source) or {})["status"]
         made = {one["name"]: one["state"] for one in found.get("tablespacesStatus") or ()}
-        own = is_written_by_its_own_volume(seat, seat.source)
+        own = is_written_by_its_own_volume(runner, runner.source)
         return found["phase"] == HEALTHY and made.get("history") == "reconciled" and own
 
     wait_for(has_it_all)
-    seat.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=2")
-    seat.psql(seat.source, "CREATE TABLE past TABLESPACE history AS SELECT generate_series(1, 1000) AS id")
-    back_up(seat, "furnished")
-    return seat
+    runner.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=2")
+    runner.psql(runner.source, "CREATE TABLE past TABLESPACE history AS SELECT generate_series(1, 1000) AS id")
+    back_up(runner, "furnished")
+    return runner
 
 
-def back_up(seat: Seat, name: str) -> None:
+def back_up(runner: CliRunner, name: str) -> None:
     """Have a base backup of this name."""
-    spec: dict[str, Any] = {"method": "barmanObjectStore", "cluster": {"name": seat.source}}
-    if "plugins" in (seat.cluster(seat.source) or {})["spec"]:
+    spec: dict[str, Any] = {"method": "barmanObjectStore", "cluster": {"name": runner.source}}
+    if "plugins" in (runner.cluster(runner.source) or {})["spec"]:
         spec |= {"method": "plugin", "pluginConfiguration": {"name": BARMAN}}
     metadata = {"name": name, "namespace": "data"}
-    seat.apply(
+    runner.apply(
         json.dumps({"apiVersion": "postgresql.cnpg.io/v1", "kind": "Backup", "metadata": metadata, "spec": spec})
     )
     done = "--for=jsonpath={.status.phase}=completed"
-    seat.kubectl("wait", f"backup/{name}", "-n", "data", done, "--timeout=300s")
+    runner.kubectl("wait", f"backup/{name}", "-n", "data", done, "--timeout=300s")
 
 
-def is_written_by_its_own_volume(seat: Seat, cluster: str) -> bool:
+def is_written_by_its_own_volume(runner: CliRunner, cluster: str) -> bool:
     """Whether a Cluster's WAL lies on a volume of its own."""
-    found = seat.in_pod(f"{cluster}-1", "readlink", "-f", "/var/lib/postgresql/data/pgdata/pg_wal")
+    found = runner.in_pod(f"{cluster}-1", "readlink", "-f", "/var/lib/postgresql/data/pgdata/pg_wal")
     return found.stdout.startswith("/var/lib/postgresql/wal/")
 
 
-def test_all_that_a_source_can_have_is_in_what_is_recovered_from_it(furnished: Seat) -> None:
-    seat = furnished
+def test_all_that_a_source_can_have_is_in_what_is_recovered_from_it(furnished: CliRunner) -> None:
+    runner = furnished
     # WHEN
-    recover(seat, "--target-time", seat.database_time())
+    recover(runner, "--target-time", runner.database_time())
     # THEN it is declared
-    source, made = ((seat.cluster(name) or {})["spec"] for name in (seat.source, seat.recovered))
+    source, made = ((runner.cluster(name) or {})["spec"] for name in (runner.source, runner.recovered))
     for key in (*EVERYTHING, "storage", "resources"):
         assert made.get(key) == source.get(key), key
     # AND it is there
-    assert is_written_by_its_own_volume(seat, seat.recovered)
-    assert seat.psql(seat.recovered, "SELECT count(*) FROM past") == "1000"
+    assert is_written_by_its_own_volume(runner, runner.recovered)
+    assert runner.psql(runner.recovered, "SELECT count(*) FROM past") == "1000"
     asked = "SELECT spcname FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace WHERE relname = 'past'"
-    assert seat.psql(seat.recovered, asked) == "history"
+    assert runner.psql(runner.recovered, asked) == "history"
     role = "SELECT rolcanlogin, rolconnlimit, pg_has_role('reporting', 'pg_read_all_data', 'member') FROM pg_roles"
-    assert seat.psql(seat.recovered, f"{role} WHERE rolname = 'reporting'") == "t|5|t"
-    account = seat.kubectl(
-        "get", "serviceaccount", seat.recovered, "-n", "data", "-o", "jsonpath={.metadata.annotations}"
+    assert runner.psql(runner.recovered, f"{role} WHERE rolname = 'reporting'") == "t|5|t"
+    account = runner.kubectl(
+        "get", "serviceaccount", runner.recovered, "-n", "data", "-o", "jsonpath={.metadata.annotations}"
     )
     assert json.loads(account)["iam.gke.io/gcp-service-account"] == "backups@acme"
-    volumes = seat.kubectl("get", "pvc", "-n", "data", "-l", f"cnpg.io/cluster={seat.recovered}", "-o", "name")
+    volumes = runner.kubectl("get", "pvc", "-n", "data", "-l", f"cnpg.io/cluster={runner.recovered}", "-o", "name")
     assert len(volumes.splitlines()) == 3
 
 
-def test_a_deleted_cluster_comes_back_from_its_archive_and_its_copy(stored: Seat) -> None:
+def test_a_deleted_cluster_comes_back_from_its_archive_and_its_copy(stored: CliRunner) -> None:
     # GIVEN a recovery, which keeps a copy of how the source runs, and then the deletion of both Clusters
     dev = stored
     found = json.loads(dev.kubectl("get", "secret", "postgres-dev-app", "-n", "data", "-o", "json"))["data"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.e2e.cli_runner import CliRunner, await_health
 from tests.e2e.lab_bucket import unavailable
-from tests.e2e.operator_seat import Seat, await_health
 from tests.support.doubles import Wire, closed_port, serving, write_kubeconfig
 from tests.support.waiting import wait_for
 
@@ -38,14 +38,14 @@ REGION = [
 ]
 
 
-def _rows(seat: Seat) -> list[str]:
-    outcome = seat.dr("diagnose", "--env", seat.env)
+def _rows(runner: CliRunner) -> list[str]:
+    outcome = runner.dr("diagnose", "--env", runner.env)
     assert outcome.code == 0, outcome
     return [finding["row"] for finding in outcome.document["findings"]]
 
 
 @pytest.fixture
-def broken_dev(dev: Seat) -> Iterator[Seat]:
+def broken_dev(dev: CliRunner) -> Iterator[CliRunner]:
     """Dev, to be broken: what the tests do to it is taken back."""
     dev.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=300s")
     yield dev
@@ -55,7 +55,7 @@ def broken_dev(dev: Seat) -> Iterator[Seat]:
     await_health(dev.health_url(), 200)
 
 
-def test_a_crash_loop_a_spot_node_and_a_missing_table_are_found_at_once(broken_dev: Seat) -> None:
+def test_a_crash_loop_a_spot_node_and_a_missing_table_are_found_at_once(broken_dev: CliRunner) -> None:
     # GIVEN a platform that is well
     assert _rows(broken_dev) == []
     # WHEN a pod crashes, a node does not report, and a table is away
@@ -75,14 +75,14 @@ def test_a_crash_loop_a_spot_node_and_a_missing_table_are_found_at_once(broken_d
     assert "its container ended with 3 (Error)" in found["pod-crash"]["seen"]
 
 
-def test_a_bucket_that_is_away_is_found_and_back_again_nothing_is(broken_dev: Seat) -> None:
+def test_a_bucket_that_is_away_is_found_and_back_again_nothing_is(broken_dev: CliRunner) -> None:
     with unavailable():
         assert _rows(broken_dev) == ["bucket"]
     wait_for(lambda: _rows(broken_dev) == [])
 
 
 @pytest.mark.long
-def test_an_archive_that_fails_is_found_once_cloudnativepg_says_so(broken_dev: Seat) -> None:
+def test_an_archive_that_fails_is_found_once_cloudnativepg_says_so(broken_dev: CliRunner) -> None:
     archiving = 'jsonpath={.status.conditions[?(@.type=="ContinuousArchiving")].status}'
     with unavailable():
         broken_dev.psql(broken_dev.source, "CREATE TABLE noted (); DROP TABLE noted; SELECT pg_switch_wal()")
@@ -94,19 +94,19 @@ def test_an_archive_that_fails_is_found_once_cloudnativepg_says_so(broken_dev: S
     wait_for(lambda: _rows(broken_dev) == [])
 
 
-def test_an_api_that_is_gone_and_a_region_that_is_out(dev: Seat, tmp_path: Path) -> None:
+def test_an_api_that_is_gone_and_a_region_that_is_out(dev: CliRunner, tmp_path: Path) -> None:
     # GIVEN a kubeconfig that leads to nobody, while bucket and network work
     gone = write_kubeconfig(tmp_path / "kubeconfig", {"lab-dev": closed_port()})
-    seat = dev.with_config(tmp_path, kubernetes={"context": "lab-dev", "kubeconfig": str(gone)})
-    document = seat.dr("diagnose", "--env", "dev").document
+    runner = dev.with_config(tmp_path, kubernetes={"context": "lab-dev", "kubeconfig": str(gone)})
+    document = runner.dr("diagnose", "--env", "dev").document
     # The double of Google has the cluster: it is the way there that is broken.
     assert [(one["row"], one["proven"]) for one in document["findings"]] == [("this-machine", False)]
     assert "RUNNING" in document["findings"][0]["seen"]
     # WHEN the bucket is away too, and a double of Google's status page reports the region
     with serving(Wire()) as page, unavailable():
         page.on("/incidents.json", REGION)
-        out = Seat("dev", seat.variables, seat.config_dir)
-        path = seat.config_dir / "Pulumi.dev.yaml"
+        out = CliRunner("dev", runner.variables, runner.config_dir)
+        path = runner.config_dir / "Pulumi.dev.yaml"
         configured = yaml.safe_load(path.read_text())
         configured["config"]["postgres-dr:cloudStatusUrl"] = f"{page.url}/incidents.json"
         path.write_text(yaml.safe_dump(configured))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.operator_seat import Outcome, Seat, await_health, lab
+from tests.e2e.cli_runner import CliRunner, Outcome, await_health, lab
 from tests.support.documentation import PAGES, ROOT, commands
 from tests.support.repositories import platform_in
 
@@ -26,7 +26,7 @@ TIMES = ("2026-04-27T09:55:00Z", "2026-11-23T06:52:59Z", "X")
 class Reader:
     """Somebody who types what the pages say, with their own names and times in place of the pages'."""
 
-    seat: Seat
+    runner: CliRunner
     checkout: Path
     typed: set[str] = field(default_factory=set)
     times: str = ""
@@ -45,16 +45,16 @@ class Reader:
             "ENV": "prod",
         }
         words = [own.get(word, word) for word in line.split()]
-        outcome = self.seat.dr(*words, *agreed, variables={"BROWSER": "true"})
+        outcome = self.runner.dr(*words, *agreed, variables={"BROWSER": "true"})
         assert outcome.code == code, f"{line}: {json.dumps(outcome.document, indent=1)[-3000:]}{outcome.stderr[-2000:]}"
         return outcome
 
 
 @pytest.fixture(scope="module")
 def reader(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    seat = Seat("prod", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
-    yield Reader(seat, platform_in(tmp_path_factory.mktemp("platform")))
-    seat.end_started()
+    runner = CliRunner("prod", lab_variables, Path(lab_variables["DR_CONFIG_DIR"]))
+    yield Reader(runner, platform_in(tmp_path_factory.mktemp("platform")))
+    runner.end_started()
     lab("reset")
 
 
@@ -87,58 +87,58 @@ def test_on_an_ordinary_day(reader: Reader) -> None:
     reader.type("migrate-to-plugin --env prod --checkout FOLDER", "--dry-run")
     reader.type("migrate-to-plugin --env prod --checkout ~/src/platform")
     reader.typed.add("pitr --help")
-    assert "--before-drop" in reader.seat.run(sys.executable, "-m", "dr", "pitr", "--help")
+    assert "--before-drop" in reader.runner.run(sys.executable, "-m", "dr", "pitr", "--help")
 
 
 def test_one_table_back(reader: Reader) -> None:
-    seat = reader.seat
-    reader.times = seat.database_time()
+    runner = reader.runner
+    reader.times = runner.database_time()
     extract = "extract --env prod --table public.users --target-time 2026-04-27T09:55:00Z"
-    reader.type(extract, *AGREE, seat.source)
-    reader.type(f"{extract} --swap", *AGREE, seat.source)
-    seat.psql(seat.source, "DROP TABLE users CASCADE")
-    reader.type("extract --env prod --table public.users --before-drop --swap", *AGREE, seat.source)
-    assert int(seat.psql(seat.source, "SELECT count(*) FROM users")) > 0
+    reader.type(extract, *AGREE, runner.source)
+    reader.type(f"{extract} --swap", *AGREE, runner.source)
+    runner.psql(runner.source, "DROP TABLE users CASCADE")
+    reader.type("extract --env prod --table public.users --before-drop --swap", *AGREE, runner.source)
+    assert int(runner.psql(runner.source, "SELECT count(*) FROM users")) > 0
 
 
 def test_a_recovery_to_its_end(reader: Reader) -> None:
-    seat = reader.seat
-    reader.times = seat.database_time()
-    seat.psql(seat.source, "INSERT INTO jobs (worker) VALUES ('late')")
+    runner = reader.runner
+    reader.times = runner.database_time()
+    runner.psql(runner.source, "INSERT INTO jobs (worker) VALUES ('late')")
     reader.type("pitr --env prod --target-time 2026-04-27T09:55:00Z --dry-run")
     reader.type("pitr --env prod --target-time X --dry-run")
-    reader.type("pitr --env prod --target-time 2026-04-27T09:55:00Z", *AGREE, seat.recovered)
-    reader.type("pitr --env prod --target-time X --continue", *AGREE, seat.recovered)
+    reader.type("pitr --env prod --target-time 2026-04-27T09:55:00Z", *AGREE, runner.recovered)
+    reader.type("pitr --env prod --target-time X --continue", *AGREE, runner.recovered)
     again = "pitr --env prod --target-time 2026-11-23T06:52:59Z --yes --confirm postgres-prod-recovered"
     reader.type(again, code=REFUSED)
-    reader.type("switchover --env prod", *AGREE, seat.recovered)
-    reader.type("rollback --env prod", *AGREE, seat.source)
+    reader.type("switchover --env prod", *AGREE, runner.recovered)
+    reader.type("rollback --env prod", *AGREE, runner.source)
     reader.type("switchover --env prod --yes --confirm postgres-prod-recovered")
-    assert await_health(seat.health_url(), 200).status_code == 200
+    assert await_health(runner.health_url(), 200).status_code == 200
 
 
 def test_the_other_targets(reader: Reader) -> None:
-    seat = reader.seat
-    reader.type("rollback --env prod", *AGREE, seat.source)
-    seat.delete_recovered()
-    reader.type("latest --env prod", *AGREE, seat.recovered)
-    seat.delete_recovered()
-    seat.psql(seat.source, "DROP TABLE users CASCADE")
-    reader.type("pitr --env prod --before-drop public.users", *AGREE, seat.recovered)
-    seat.delete_recovered()
+    runner = reader.runner
+    reader.type("rollback --env prod", *AGREE, runner.source)
+    runner.delete_recovered()
+    reader.type("latest --env prod", *AGREE, runner.recovered)
+    runner.delete_recovered()
+    runner.psql(runner.source, "DROP TABLE users CASCADE")
+    reader.type("pitr --env prod --before-drop public.users", *AGREE, runner.recovered)
+    runner.delete_recovered()
     (archive, *_) = reader.type("window --env prod").document["archives"]
     reader.backup = archive["backups"][0]["id"]
     line = "pitr --env prod --target-name before-migration-42 --backup-id 20260427T030000"
-    reader.type(line, *AGREE, seat.recovered)
+    reader.type(line, *AGREE, runner.recovered)
 
 
 def test_the_end(reader: Reader) -> None:
-    seat = reader.seat
-    reader.type("switchover --env prod --override traffic-unproven=traffic", *AGREE, seat.recovered)
+    runner = reader.runner
+    reader.type("switchover --env prod --override traffic-unproven=traffic", *AGREE, runner.recovered)
     reader.type("finalize --env prod --checkout FOLDER", code=UNCONFIRMED)
     reader.type("finalize --env prod --checkout platform", code=UNCONFIRMED)
-    reader.type("finalize --env prod --checkout ~/src/platform", *AGREE, seat.source)
-    assert seat.cluster(seat.source) is None
+    reader.type("finalize --env prod --checkout ~/src/platform", *AGREE, runner.source)
+    assert runner.cluster(runner.source) is None
 
 
 def test_nothing_of_the_pages_was_left_out(reader: Reader) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from lab import paths
 from lab.platform import gcs
-from tests.e2e.operator_seat import Outcome, Seat
+from tests.e2e.cli_runner import CliRunner, Outcome
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
@@ -26,41 +26,41 @@ INDEX = """SELECT pg_relation_filepath(indexrelid) FROM pg_index JOIN pg_class O
 WHERE indrelid = 'users'::regclass AND indisunique AND NOT indisprimary"""
 
 
-def drill(seat: Seat, *arguments: str) -> Outcome:
-    return seat.dr("drill", "--env", seat.env, *arguments)
+def drill(runner: CliRunner, *arguments: str) -> Outcome:
+    return runner.dr("drill", "--env", runner.env, *arguments)
 
 
-def left_behind(seat: Seat) -> str:
+def left_behind(runner: CliRunner) -> str:
     """What is there of scratch Clusters, or was theirs."""
-    found = seat.kubectl("get", "cluster,pvc,secret,pod,service,job,serviceaccount", "-n", "data", "-o", "name")
-    return "\n".join(line for line in found.splitlines() if f"{seat.source}-drill" in line)
+    found = runner.kubectl("get", "cluster,pvc,secret,pod,service,job,serviceaccount", "-n", "data", "-o", "name")
+    return "\n".join(line for line in found.splitlines() if f"{runner.source}-drill" in line)
 
 
-def server_names(seat: Seat) -> set[str]:
-    return {path.name for path in (paths.state().buckets / gcs.BUCKET / seat.env).iterdir()}
+def server_names(runner: CliRunner) -> set[str]:
+    return {path.name for path in (paths.state().buckets / gcs.BUCKET / runner.env).iterdir()}
 
 
-def untouched(seat: Seat) -> dict[str, Any]:
+def untouched(runner: CliRunner) -> dict[str, Any]:
     """Everything that a drill could change but must not, its own report apart."""
-    footprint = seat.footprint()
-    footprint["data"] = footprint["data"].replace(f"ConfigMap/postgres-dr-{seat.env}-drills ", "")
+    footprint = runner.footprint()
+    footprint["data"] = footprint["data"].replace(f"ConfigMap/postgres-dr-{runner.env}-drills ", "")
     restarts = "jsonpath={.items[*].status.containerStatuses[*].restartCount}"
-    pods = seat.kubectl("get", "pod", "-n", "data", "-l", f"cnpg.io/cluster={seat.source}", "-o", restarts)
-    return {**footprint, "restarts": pods, "archives": server_names(seat)}
+    pods = runner.kubectl("get", "pod", "-n", "data", "-l", f"cnpg.io/cluster={runner.source}", "-o", restarts)
+    return {**footprint, "restarts": pods, "archives": server_names(runner)}
 
 
-def report_of(seat: Seat) -> dict[str, Any]:
+def report_of(runner: CliRunner) -> dict[str, Any]:
     """The newest report that is kept on this machine."""
-    newest = max(seat.journal.with_suffix("").glob("*-drill.json"))
+    newest = max(runner.journal.with_suffix("").glob("*-drill.json"))
     for suffix in (".html", ".md"):
         assert newest.with_suffix(suffix).stat().st_size > 500
     found: dict[str, Any] = json.loads(newest.read_text())
     return found
 
 
-def in_cluster(seat: Seat) -> list[dict[str, Any]]:
+def in_cluster(runner: CliRunner) -> list[dict[str, Any]]:
     """The reports of drills that the cluster keeps."""
-    text = seat.kubectl("get", "configmap", f"postgres-dr-{seat.env}-drills", "-n", "data", "-o", "json")
+    text = runner.kubectl("get", "configmap", f"postgres-dr-{runner.env}-drills", "-n", "data", "-o", "json")
     return [json.loads(report) for _, report in sorted(json.loads(text)["data"].items())]
 
 
@@ -69,11 +69,11 @@ def findings(report: dict[str, Any]) -> dict[str, bool | None]:
 
 
 @contextmanager
-def damaged(seat: Seat, change: str) -> Iterator[None]:
+def damaged(runner: CliRunner, change: str) -> Iterator[None]:
     """Dev's newest base backup, with its file ``change``d by one that does not know better; whole again afterwards."""
-    folder = max((paths.state().buckets / gcs.BUCKET / seat.env / seat.source / "base").iterdir())
+    folder = max((paths.state().buckets / gcs.BUCKET / runner.env / runner.source / "base").iterdir())
     (archive,) = folder.glob("data.tar")
-    relation = seat.psql(seat.source, INDEX)
+    relation = runner.psql(runner.source, INDEX)
     whole = archive.read_bytes()
     try:
         if change == "cut off":
@@ -91,24 +91,24 @@ def damaged(seat: Seat, change: str) -> Iterator[None]:
 
 
 @contextmanager
-def at_work(seat: Seat) -> Iterator[None]:
+def at_work(runner: CliRunner) -> Iterator[None]:
     """Another operator holds the environment's lease."""
-    name, now = f"postgres-dr-{seat.env}", datetime.now(UTC).isoformat(timespec="microseconds")
+    name, now = f"postgres-dr-{runner.env}", datetime.now(UTC).isoformat(timespec="microseconds")
     lease = {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
         "metadata": {"name": name, "namespace": "data"},
         "spec": {"holderIdentity": "bob@ops-2:8", "leaseDurationSeconds": 3600, "renewTime": now, "acquireTime": now},
     }
-    seat.apply(json.dumps(lease))
+    runner.apply(json.dumps(lease))
     try:
         yield
     finally:
-        seat.kubectl("delete", "lease", name, "-n", "data")
+        runner.kubectl("delete", "lease", name, "-n", "data")
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(dev: Seat) -> Iterator[None]:
+def nothing_left(dev: CliRunner) -> Iterator[None]:
     """Whatever a drill came to, nothing of it is there afterwards, and nothing else has changed."""
     before = untouched(dev)
     yield
@@ -116,7 +116,7 @@ def nothing_left(dev: Seat) -> Iterator[None]:
     assert json.dumps(untouched(dev), default=sorted) == json.dumps(before, default=sorted)
 
 
-def test_a_drill_passes_and_tells_how_long_a_disaster_would_take(dev: Seat) -> None:
+def test_a_drill_passes_and_tells_how_long_a_disaster_would_take(dev: CliRunner) -> None:
     # GIVEN rows that were written just now, of which the last are surely not archived
     history = dev.dr("status", "--env", dev.env).document["operations"]
     dev.psql(dev.source, "CREATE TABLE drilled AS SELECT generate_series(1, 1000) AS id")
@@ -157,7 +157,7 @@ def test_a_drill_passes_and_tells_how_long_a_disaster_would_take(dev: Seat) -> N
     assert dev.dr("status", "--env", dev.env).document["operations"] == history
 
 
-def test_a_moment_and_a_lot_can_be_drilled(dev: Seat) -> None:
+def test_a_moment_and_a_lot_can_be_drilled(dev: CliRunner) -> None:
     target = dev.database_time()
     time.sleep(0.2)
     # The commit is to be in the segment that is left: PostgreSQL stops at a time only where it meets a later one.
@@ -171,7 +171,7 @@ def test_a_moment_and_a_lot_can_be_drilled(dev: Seat) -> None:
     assert by_lot.document["target"].startswith("targetLSN=")
 
 
-def test_a_killed_drill_is_cleaned_up_by_the_next(dev: Seat) -> None:
+def test_a_killed_drill_is_cleaned_up_by_the_next(dev: CliRunner) -> None:
     # GIVEN a drill that is killed while its scratch Cluster recovers
     process = dev.start("drill", "--env", dev.env)
     wait_for(lambda: dev.cluster(f"{dev.source}-drill"))
@@ -186,7 +186,7 @@ def test_a_killed_drill_is_cleaned_up_by_the_next(dev: Seat) -> None:
     assert outcome.document["steps"][0]["key"] == "orphans"
 
 
-def test_a_database_that_is_not_what_it_should_be_fails_the_drill(dev: Seat, tmp_path: Path) -> None:
+def test_a_database_that_is_not_what_it_should_be_fails_the_drill(dev: CliRunner, tmp_path: Path) -> None:
     query = {"name": "users", "sql": "SELECT count(*) FROM users", "atLeast": 10**9}
     outcome = drill(dev.with_config(tmp_path, verification=[query]), "--quick")
     assert (outcome.code, outcome.problem_codes) == (VERIFICATION, ["drill-failed"])
@@ -197,7 +197,7 @@ def test_a_database_that_is_not_what_it_should_be_fails_the_drill(dev: Seat, tmp
     assert outcome.document["stopped"]["undo"] == []
 
 
-def test_a_base_backup_that_is_cut_off_fails_the_drill(dev: Seat) -> None:
+def test_a_base_backup_that_is_cut_off_fails_the_drill(dev: CliRunner) -> None:
     with damaged(dev, "cut off"):
         outcome = drill(dev)
     assert outcome.code == RECOVERY, outcome
@@ -206,7 +206,7 @@ def test_a_base_backup_that_is_cut_off_fails_the_drill(dev: Seat) -> None:
     assert (dev.journal.with_suffix("") / f"{report['id']}.log").stat().st_size > 500
 
 
-def test_a_page_that_is_damaged_in_the_base_backup_fails_the_drill(dev: Seat) -> None:
+def test_a_page_that_is_damaged_in_the_base_backup_fails_the_drill(dev: CliRunner) -> None:
     """The recovery itself goes well: nothing but reading every page finds it."""
     with damaged(dev, "overwritten"):
         outcome = drill(dev)
@@ -214,7 +214,7 @@ def test_a_page_that_is_damaged_in_the_base_backup_fails_the_drill(dev: Seat) ->
     assert findings(report_of(dev))["amcheck"] is False
 
 
-def test_an_incident_comes_first(dev: Seat) -> None:
+def test_an_incident_comes_first(dev: CliRunner) -> None:
     # GIVEN somebody at work, a drill is refused
     with at_work(dev):
         refused = drill(dev)

@@ -12,7 +12,7 @@ from lab.environment import environment
 from lab.paths import Cache, cache
 from lab.tools import programs
 from lab.tools.toolchain import toolchain
-from tests.e2e.operator_seat import PROJECT
+from tests.e2e.cli_runner import PROJECT
 
 GITHUB = PROJECT / "docs" / "github"
 

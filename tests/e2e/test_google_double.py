@@ -17,11 +17,11 @@ from pulumi.automation import OpType
 from dr.config.infrastructure import Durable, Platform
 from dr.stacks.resources import durable_resources, platform_resources
 from lab.environment import environment
-from lab.gcp import faults, table
+from lab.gcp import faults, resource_types
 from lab.gcp.faults import Fault
 from tests.e2e.cloud_stack import CloudStack, Program
 from tests.support.google import Google, serving_google
-from tests.support.infrastructures import PROJECT, a_durable, a_platform, durable_document
+from tests.support.infra_fixtures import PROJECT, a_durable, a_platform, durable_document
 
 BUCKET = "backups-of-acme"
 
@@ -69,7 +69,7 @@ def in_use(google: Google) -> None:
 
 def is_there(google: Google) -> bool:
     contents = google.contents
-    return BUCKET in contents.of(table.BUCKET.token) and contents.content[BUCKET] == 3
+    return BUCKET in contents.of(resource_types.BUCKET.token) and contents.content[BUCKET] == 3
 
 
 def test_both_stacks_come_up_and_a_second_time_nothing_changes(
@@ -86,7 +86,7 @@ def test_both_stacks_come_up_and_a_second_time_nothing_changes(
     assert [outcome.failure for outcome in (*first, *second)] == [""] * 4
     assert google.contents.objects == before.objects
     assert google.contents.calls == before.calls
-    (cluster,) = google.contents.of(table.CLUSTER.token).values()
+    (cluster,) = google.contents.of(resource_types.CLUSTER.token).values()
     assert cluster["workloadIdentityConfig"] == {"workloadPool": f"{PROJECT}.svc.id.goog"}
 
 
@@ -96,7 +96,7 @@ def test_what_is_there_is_imported_without_a_change(google: Google, platform: Cl
     CloudStack(google, "durable", tmp_path / "durable").declared(a_durable())
     assert CloudStack(google, "other", tmp_path / "other").declared(a_small_platform()).failure == ""
     plan = a_small_platform()
-    imports = {found.name: found.import_id for found in platform_resources(plan) if found.type in table.KINDS}
+    imports = {found.name: found.import_id for found in platform_resources(plan) if found.type in resource_types.KINDS}
     before = google.contents
     # WHEN
     expected = platform.preview(plan, imports)
@@ -118,7 +118,7 @@ def test_an_import_that_differs_would_change_what_is_there(google: Google, durab
     imports = {found.name: found.import_id for found in durable_resources(shorter)}
     assert durable.preview(shorter, imports)[OpType.UPDATE] >= 1
     assert durable.declared(shorter, imports).failure == ""
-    (rule,) = google.contents.of(table.BUCKET.token)[BUCKET]["lifecycleRules"]
+    (rule,) = google.contents.of(resource_types.BUCKET.token)[BUCKET]["lifecycleRules"]
     assert rule["condition"]["age"] == 7
 
 
@@ -175,12 +175,12 @@ def test_a_cluster_goes_only_after_an_up_that_says_so(
     assert platform.declared(a_small_platform()).failure == ""
     platform.unprotect()
     assert "deletion_protection is set to true" in platform.destroy(lambda: None).failure
-    assert google.contents.of(table.CLUSTER.token) != {}
+    assert google.contents.of(resource_types.CLUSTER.token) != {}
     assert platform.declared(an_exposed_cluster()).failure == ""
     platform.unprotect()
     assert platform.destroy(lambda: None).failure == ""
-    assert google.contents.of(table.CLUSTER.token) == {}
-    assert google.contents.of(table.NETWORK.token) == {}
+    assert google.contents.of(resource_types.CLUSTER.token) == {}
+    assert google.contents.of(resource_types.NETWORK.token) == {}
 
 
 @pytest.mark.long
@@ -191,13 +191,13 @@ def test_what_google_refuses_is_told_in_its_words_and_gone_on_with(
     # GIVEN
     plan = a_small_platform()
     with google.cloud.change() as contents:
-        faults.inject(contents, Fault(answer=answer, on=table.CLUSTER.token, operation="create", times=1))
-    google.engine.create(table.ACCOUNT, {"accountId": "db-backups", "project": PROJECT})
+        faults.inject(contents, Fault(answer=answer, on=resource_types.CLUSTER.token, operation="create", times=1))
+    google.engine.create(resource_types.ACCOUNT, {"accountId": "db-backups", "project": PROJECT})
     # WHEN
     outcome = platform.declared(plan)
     # THEN
     assert "googleapi: Error " in outcome.failure
-    assert google.contents.of(table.CLUSTER.token) == {}
+    assert google.contents.of(resource_types.CLUSTER.token) == {}
     assert platform.declared(plan).failure == ""
     made = [call for call in google.contents.calls if call.startswith("create")]
     assert len(made) == len(set(made)), "something was made twice"
@@ -205,15 +205,17 @@ def test_what_google_refuses_is_told_in_its_words_and_gone_on_with(
 
 @pytest.mark.long
 def test_what_is_gone_is_made_again(google: Google, platform: CloudStack) -> None:
-    google.engine.create(table.ACCOUNT, {"accountId": "db-backups", "project": PROJECT})
+    google.engine.create(resource_types.ACCOUNT, {"accountId": "db-backups", "project": PROJECT})
     assert platform.declared(a_small_platform()).failure == ""
     with google.cloud.change() as contents:
-        contents.of(table.CLUSTER.token).clear()
-        contents.of(table.NODE_POOL.token).clear()
+        contents.of(resource_types.CLUSTER.token).clear()
+        contents.of(resource_types.NODE_POOL.token).clear()
         contents.calls.clear()
     assert platform.declared(a_small_platform(), refresh=True).failure == ""
     made = sorted(call.split(" ")[1] for call in google.contents.calls)
-    assert made == sorted([table.CLUSTER.token, table.NODE_POOL.token, table.NODE_POOL.token])
+    assert made == sorted(
+        [resource_types.CLUSTER.token, resource_types.NODE_POOL.token, resource_types.NODE_POOL.token]
+    )
 
 
 @pytest.mark.long

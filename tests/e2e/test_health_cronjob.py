@@ -18,7 +18,7 @@ import yaml
 from lab import versions
 from lab.platform import gcs
 from tests.e2e.accounts import Accounts
-from tests.e2e.operator_seat import PROJECT, Seat, fresh_dev
+from tests.e2e.cli_runner import PROJECT, CliRunner, fresh_dev
 from tests.support.waiting import HANG_SECONDS, wait_for
 
 pytestmark = pytest.mark.long
@@ -58,51 +58,51 @@ def stand_in(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def deployed(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
+def deployed(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[CliRunner]:
     """Dev with the accounts, the configuration and the CronJob."""
     folder = tmp_path_factory.mktemp("cronjob")
-    with deployed_to(fresh_dev(lab_variables).with_config(folder, health={"acknowledged": KNOWN}), "health") as seat:
-        yield seat
+    with deployed_to(fresh_dev(lab_variables).with_config(folder, health={"acknowledged": KNOWN}), "health") as runner:
+        yield runner
 
 
 @contextmanager
-def deployed_to(seat: Seat, name: str) -> Iterator[Seat]:
+def deployed_to(runner: CliRunner, name: str) -> Iterator[CliRunner]:
     """The CronJob ``name`` in an environment, with its account and the configuration; all of it goes afterwards."""
-    folder = seat.config_dir
-    accounts = Accounts.made(seat, folder)
+    folder = runner.config_dir
+    accounts = Accounts.made(runner, folder)
     kubeconfig = (DEPLOY / "in-cluster.kubeconfig").read_text().replace("tomoda-prod", "lab-dev")
     files = {"Pulumi.dev.yaml": (folder / "Pulumi.dev.yaml").read_text(), "kubeconfig": kubeconfig}
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "postgres-dr-config", "namespace": "data"}}
     cronjob = stand_in(yaml.safe_load((DEPLOY / f"{name}-cronjob.yaml").read_text()))
     manifests = yaml.safe_dump_all([{**config, "data": files}, cronjob])
-    seat.apply(manifests)
-    yield seat
-    seat.delete(manifests)
+    runner.apply(manifests)
+    yield runner
+    runner.delete(manifests)
     accounts.remove()
 
 
-def ran(seat: Seat, name: str, *, of: str = "health", seconds: float = HANG_SECONDS) -> tuple[str, str]:
+def ran(runner: CliRunner, name: str, *, of: str = "health", seconds: float = HANG_SECONDS) -> tuple[str, str]:
     """How a Job that is made of a CronJob ended, and what it said."""
-    seat.kubectl("create", "job", name, f"--from=cronjob/postgres-dr-{of}", *NAMESPACE)
+    runner.kubectl("create", "job", name, f"--from=cronjob/postgres-dr-{of}", *NAMESPACE)
 
     def ended() -> list[str]:
-        status = json.loads(seat.kubectl("get", "job", name, *NAMESPACE, "-o", "json"))["status"]
+        status = json.loads(runner.kubectl("get", "job", name, *NAMESPACE, "-o", "json"))["status"]
         return [one["type"] for one in status.get("conditions") or () if one["type"] in {"Complete", "Failed"}]
 
     wait_for(ended, seconds)
-    said = seat.kubectl("logs", f"job/{name}", *NAMESPACE)
+    said = runner.kubectl("logs", f"job/{name}", *NAMESPACE)
     outcome = ended()[0]
-    seat.kubectl("delete", "job", name, *NAMESPACE)
+    runner.kubectl("delete", "job", name, *NAMESPACE)
     return outcome, said
 
 
-def test_a_healthy_database_lets_the_job_succeed(deployed: Seat) -> None:
+def test_a_healthy_database_lets_the_job_succeed(deployed: CliRunner) -> None:
     outcome, said = ran(deployed, "health-of-a-good-week")
     assert (outcome, said.splitlines()[0].partition(" - ")[0]) == ("Complete", "DR OK"), said
     assert "unknown" not in said, "its account is allowed all that a health check asks"
 
 
-def test_a_finding_lets_it_fail_and_is_in_its_log(deployed: Seat) -> None:
+def test_a_finding_lets_it_fail_and_is_in_its_log(deployed: CliRunner) -> None:
     schedule = ("scheduledbackup/postgres-dev", *NAMESPACE, "--type", "merge", "-p")
     deployed.kubectl("patch", *schedule, '{"spec":{"suspend":true}}')
     try:

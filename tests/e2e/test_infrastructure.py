@@ -25,11 +25,11 @@ from dr.core.errors import AccessError
 from dr.engine.changes import Op
 from dr.engine.command import find_pulumi
 from dr.engine.infrastructure_stack import InfrastructureStack
-from dr.infra.google import survey
+from dr.infra.google import take_inventory
 from dr.main import run
 from dr.stacks.resources import platform_resources
 from lab.environment import environment
-from lab.gcp import faults, seed, table
+from lab.gcp import faults, resource_types, seed
 from lab.gcp.faults import Fault
 from tests.support.google import Google, serving_google
 from tests.support.waiting import wait_for
@@ -154,7 +154,7 @@ def test_what_is_there_with_other_values_is_not_adopted(
 ) -> None:
     # GIVEN a bucket that keeps everything for longer than the file says
     with google.cloud.change() as contents:
-        contents.of(table.BUCKET.token)[BUCKET]["lifecycleRules"][0]["condition"]["age"] = 90
+        contents.of(resource_types.BUCKET.token)[BUCKET]["lifecycleRules"][0]["condition"]["age"] = 90
     before = google.contents.objects
     # WHEN
     code, said = _adopt(folder, capsys, "--stack", "durable", *AGREED)
@@ -220,12 +220,14 @@ def test_what_is_gone_is_dropped_from_the_state_and_made_anew_and_what_survives_
     # GIVEN an adopted platform whose cluster is destroyed, with all that was in it
     assert _adopt(folder, capsys, "--stack", "platform", *AGREED)[0] == 0
     with google.cloud.change() as contents:
-        contents.of(table.CLUSTER.token).clear()
-        contents.of(table.NODE_POOL.token).clear()
-    kept = {kind: dict(google.contents.of(kind)) for kind in (table.BUCKET.token, table.NETWORK.token)}
+        contents.of(resource_types.CLUSTER.token).clear()
+        contents.of(resource_types.NODE_POOL.token).clear()
+    kept = {
+        kind: dict(google.contents.of(kind)) for kind in (resource_types.BUCKET.token, resource_types.NETWORK.token)
+    }
     # WHEN
     stack = InfrastructureStack(infrastructure.platform, find_pulumi())
-    found = survey(stack)
+    found = take_inventory(stack)
     # THEN
     lost = {"cluster", "pool-on-demand", "pool-spot"}
     assert {resource.name for resource in found.dropped} == lost
@@ -238,8 +240,8 @@ def test_what_is_gone_is_dropped_from_the_state_and_made_anew_and_what_survives_
     stack.up(found.imports)
     stack.result(300)
     # THEN everything is there again, and what survived is as it was
-    assert survey(stack).made == ()
-    assert len(survey(stack).kept) == len(platform_resources(infrastructure.platform))
+    assert take_inventory(stack).made == ()
+    assert len(take_inventory(stack).kept) == len(platform_resources(infrastructure.platform))
     assert {kind: google.contents.of(kind) for kind in kept} == kept
 
 
@@ -250,6 +252,6 @@ def test_while_google_does_not_answer_nothing_is_taken_for_gone(
     with google.cloud.change() as contents:
         faults.inject(contents, Fault(answer=answer, on="*container*", operation="read"))
     with pytest.raises(AccessError) as refused:
-        survey(InfrastructureStack(infrastructure.platform, find_pulumi()))
+        take_inventory(InfrastructureStack(infrastructure.platform, find_pulumi()))
     assert refused.value.code == "survey-unproven"
     assert "GKE cluster tomoda" in refused.value.cause

@@ -11,7 +11,7 @@ from threading import Event
 import httpx
 import pytest
 
-from tests.e2e.operator_seat import Seat, engine_processes
+from tests.e2e.cli_runner import CliRunner, engine_processes
 from tests.support.doubles import Asked, Wire, serving
 from tests.support.waiting import HANG_SECONDS, wait_for
 
@@ -29,14 +29,14 @@ class _Slow(Wire):
         return httpx.codes.SERVICE_UNAVAILABLE, b""
 
 
-def start(seat: Seat, variables: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
-    target = seat.database_time()
-    return seat.start("pitr", "--env", "dev", "--target-time", target, "--yes", variables=variables)
+def start(runner: CliRunner, variables: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+    target = runner.database_time()
+    return runner.start("pitr", "--env", "dev", "--target-time", target, "--yes", variables=variables)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_a_signal_while_recovering_stops_in_order_and_the_recovery_can_be_gone_on_with(
-    clean_dev: Seat, number: signal.Signals
+    clean_dev: CliRunner, number: signal.Signals
 ) -> None:
     process = start(clean_dev)
     wait_for(lambda: clean_dev.cluster(clean_dev.recovered))
@@ -55,7 +55,7 @@ def test_a_signal_while_recovering_stops_in_order_and_the_recovery_can_be_gone_o
     assert any("--replicas=2" in command for command in went_on.document["byHand"])
 
 
-def test_ctrl_c_before_the_cluster_is_made_undoes_with_the_printed_commands(clean_dev: Seat) -> None:
+def test_ctrl_c_before_the_cluster_is_made_undoes_with_the_printed_commands(clean_dev: CliRunner) -> None:
     process = start(clean_dev)
     wait_for(lambda: 0 in clean_dev.replicas().values())
     process.send_signal(signal.SIGINT)
@@ -69,7 +69,7 @@ def test_ctrl_c_before_the_cluster_is_made_undoes_with_the_printed_commands(clea
     assert clean_dev.replicas() == {"tomoda-api": 2, "tomoda-async": 2}
 
 
-def test_ctrl_c_while_looking_changes_nothing(clean_dev: Seat) -> None:
+def test_ctrl_c_while_looking_changes_nothing(clean_dev: CliRunner) -> None:
     before = clean_dev.footprint()
     # GIVEN a bucket that does not answer before Ctrl-C
     with serving(_Slow()) as bucket:
@@ -86,7 +86,7 @@ def test_ctrl_c_while_looking_changes_nothing(clean_dev: Seat) -> None:
 
 
 def test_a_target_without_a_later_commit_fails_with_postgresqls_own_cause_and_the_next_try_is_clean(
-    clean_dev: Seat,
+    clean_dev: CliRunner,
 ) -> None:
     clean_dev.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=0")
     clean_dev.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=300s")
@@ -108,15 +108,15 @@ def test_a_target_without_a_later_commit_fails_with_postgresqls_own_cause_and_th
     assert again.code == 0, again
 
 
-def test_a_quota_that_comes_up_meanwhile_is_named_when_the_time_is_up(clean_dev: Seat, tmp_path: Path) -> None:
-    seat = clean_dev.with_config(tmp_path, timeouts={"recoveryMinutes": 1})
-    process = start(seat)
-    wait_for(lambda: 0 in seat.replicas().values())
+def test_a_quota_that_comes_up_meanwhile_is_named_when_the_time_is_up(clean_dev: CliRunner, tmp_path: Path) -> None:
+    runner = clean_dev.with_config(tmp_path, timeouts={"recoveryMinutes": 1})
+    process = start(runner)
+    wait_for(lambda: 0 in runner.replicas().values())
     process.send_signal(signal.SIGSTOP)  # so that the quota surely comes before the volume
-    with seat.no_more_volumes():
+    with runner.no_more_volumes():
         process.send_signal(signal.SIGCONT)
-        outcome = seat.finish(process)
-    seat.end_started()
+        outcome = runner.finish(process)
+    runner.end_started()
     assert (outcome.code, outcome.problem_codes) == (RECOVERY, ["recovery-timeout"]), outcome
     assert "exceeded quota" in outcome.document["problems"][0]["cause"]
     assert engine_processes() == []

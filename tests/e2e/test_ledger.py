@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.cli_runner import fresh_dev
 from tests.e2e.ledger_story import Story, Told
-from tests.e2e.operator_seat import fresh_dev
 from tests.support.ledger import API, STAYS, Operation, Schedule, schedule
 
 pytestmark = pytest.mark.long
@@ -49,11 +49,11 @@ def note(record_testsuite_property: Callable[[str, object], None]) -> Iterator[N
 
 def play(variables: dict[str, str], chosen: Schedule, folder: Path) -> Told:
     print(f"\n{chosen}")
-    seat = fresh_dev(variables)
+    runner = fresh_dev(variables)
     try:
-        told = Story(seat, chosen, folder).play()
+        told = Story(runner, chosen, folder).play()
     finally:
-        seat.end_started()
+        runner.end_started()
     print(f"\n{told}")
     PLAYED.append(told)
     return told

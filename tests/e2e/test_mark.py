@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.e2e.operator_seat import Seat
+from tests.e2e.cli_runner import CliRunner
 
 pytestmark = pytest.mark.long
 
 
-def test_while_another_operator_is_at_work_no_mark_is_made(dev: Seat) -> None:
+def test_while_another_operator_is_at_work_no_mark_is_made(dev: CliRunner) -> None:
     # GIVEN a lease that somebody on another machine renewed just now
     lease = (
         '{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"postgres-dr-dev","namespace":"data"},'

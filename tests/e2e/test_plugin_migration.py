@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lab.cluster import MANAGER
-from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev, lab
+from tests.e2e.cli_runner import CliRunner, Outcome, await_health, fresh_dev, lab
 from tests.support.repositories import platform_in
 from tests.support.waiting import HANG_SECONDS, stopwatch, wait_for
 
@@ -27,16 +27,16 @@ SIDECAR = "plugin-barman-cloud"
 class Story:
     """Dev as the lab makes it, and a checkout of the repository that declares it; nobody applies that by himself."""
 
-    seat: Seat
+    runner: CliRunner
     checkout: Path
 
     def git(self, *words: str) -> str:
-        return self.seat.run("git", "-C", str(self.checkout), *words)
+        return self.runner.run("git", "-C", str(self.checkout), *words)
 
     def apply(self) -> None:
         """Apply what the checkout has as the one who applied it before, so that what is gone there goes."""
         folder = str(self.checkout / MANIFESTS)
-        self.seat.kubectl("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "-f", folder)
+        self.runner.kubectl("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "-f", folder)
 
     def await_sidecar(self) -> dict[str, Any]:
         """The Cluster once its pod has the plugin's sidecar, and it is healthy and archives."""
@@ -44,8 +44,8 @@ class Story:
         seen: list[object] = []
 
         def archives() -> dict[str, Any] | None:
-            cluster = self.seat.cluster(self.seat.source) or {}
-            known = self.seat.kubectl("get", "pod", "postgres-dev-1", "-n", "data", "--ignore-not-found", "-o", path)
+            cluster = self.runner.cluster(self.runner.source) or {}
+            known = self.runner.kubectl("get", "pod", "postgres-dev-1", "-n", "data", "--ignore-not-found", "-o", path)
             conditions = {one["type"]: one["status"] for one in cluster["status"].get("conditions") or ()}
             good = conditions.get("Ready") == conditions.get("ContinuousArchiving") == "True"
             seen[:] = [known, conditions, cluster["status"].get("phase")]
@@ -56,24 +56,24 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    seat = fresh_dev(lab_variables)
+    runner = fresh_dev(lab_variables)
     folder = tmp_path_factory.mktemp("platform")
-    yield Story(seat, platform_in(folder, folder.as_uri()))
-    seat.end_started()
+    yield Story(runner, platform_in(folder, folder.as_uri()))
+    runner.end_started()
     lab("reset")
 
 
 @pytest.fixture(scope="module")
 def migrated(story: Story) -> Outcome:
-    story.seat.psql(story.seat.source, "UPDATE users SET name = 'archived in-tree' WHERE id = 1")
-    return story.seat.dr("migrate-to-plugin", "--env", "dev", "--checkout", str(story.checkout))
+    story.runner.psql(story.runner.source, "UPDATE users SET name = 'archived in-tree' WHERE id = 1")
+    return story.runner.dr("migrate-to-plugin", "--env", "dev", "--checkout", str(story.checkout))
 
 
 def test_git_gets_a_branch_and_the_cluster_nothing(story: Story, migrated: Outcome) -> None:
     assert migrated.code == 0, migrated
     changed = story.git("diff", "--name-only", f"HEAD..{migrated.document['branch']}").splitlines()
     assert changed == [f"{MANIFESTS}/{name}.yaml" for name in ("backup", "cluster", "objectstore")]
-    cluster = story.seat.cluster(story.seat.source)
+    cluster = story.runner.cluster(story.runner.source)
     assert cluster is not None
     assert "plugins" not in cluster["spec"]
 
@@ -81,13 +81,13 @@ def test_git_gets_a_branch_and_the_cluster_nothing(story: Story, migrated: Outco
 def test_once_it_is_applied_the_database_archives_by_the_plugin(story: Story, migrated: Outcome) -> None:
     story.git("merge", "--quiet", "--ff-only", migrated.document["branch"])
     # Nobody is connected: else the primary would wait for smartShutdownTimeout until it is restarted.
-    story.seat.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=0")
-    story.seat.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=300s")
+    story.runner.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=0")
+    story.runner.kubectl("wait", "pod", "-n", "dev", "--for=delete", "--all", "--timeout=300s")
     took = stopwatch()
     story.apply()
     cluster = story.await_sidecar()
     print(f"\narchives by the plugin {took()} after it was applied")
-    story.seat.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=2")
+    story.runner.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", "dev", "--replicas=2")
     assert "barmanObjectStore" not in json.dumps(cluster["spec"])
     assert cluster["spec"]["plugins"][0]["parameters"]["serverName"] == "postgres-dev"
 
@@ -95,36 +95,36 @@ def test_once_it_is_applied_the_database_archives_by_the_plugin(story: Story, mi
 def test_the_archive_of_before_and_after_is_one(story: Story, migrated: Outcome) -> None:
     # GIVEN a base backup that was taken in-tree, and WAL archived by the one and then by the other
     assert migrated.code == 0
-    seat = story.seat
-    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=300s")
-    await_health(seat.health_url(), 200)
-    seat.psql(seat.source, "UPDATE users SET name = 'archived by the plugin' WHERE id = 2")
-    target = seat.database_time()
+    runner = story.runner
+    runner.kubectl("rollout", "status", "deployment/tomoda-api", "-n", "dev", "--timeout=300s")
+    await_health(runner.health_url(), 200)
+    runner.psql(runner.source, "UPDATE users SET name = 'archived by the plugin' WHERE id = 2")
+    target = runner.database_time()
     time.sleep(0.1)
-    seat.psql(seat.source, "DROP TABLE users CASCADE")
+    runner.psql(runner.source, "DROP TABLE users CASCADE")
     # WHEN it is recovered
-    outcome = seat.pitr(target, "--yes")
+    outcome = runner.pitr(target, "--yes")
     # THEN what was written before and after is there
     assert outcome.code == 0, outcome
-    names = seat.psql(seat.recovered, "SELECT string_agg(name, ', ' ORDER BY id) FROM users WHERE id <= 2")
+    names = runner.psql(runner.recovered, "SELECT string_agg(name, ', ' ORDER BY id) FROM users WHERE id <= 2")
     assert names == "archived in-tree, archived by the plugin"
-    window = seat.dr("window", "--env", "dev").document
+    window = runner.dr("window", "--env", "dev").document
     assert window["serving"] == "postgres-dev"
 
 
 def test_it_is_finalized_with_the_plugins_own_place_in_git(story: Story, migrated: Outcome) -> None:
     assert migrated.code == 0
-    seat = story.seat
-    moved = seat.dr("switchover", "--env", "dev", "--yes")
+    runner = story.runner
+    moved = runner.dr("switchover", "--env", "dev", "--yes")
     assert moved.code == 0, moved
-    words = ("finalize", "--env", "dev", "--checkout", str(story.checkout), "--yes", "--confirm", seat.source)
-    ended = seat.dr(*words)
+    words = ("finalize", "--env", "dev", "--checkout", str(story.checkout), "--yes", "--confirm", runner.source)
+    ended = runner.dr(*words)
     assert ended.code == 0, ended
     assert ended.document["result"] == "finalized"
-    diff = story.git("diff", "-U0", f"HEAD..postgres-dr/dev-{seat.recovered}", "--", f"{MANIFESTS}/cluster.yaml")
-    assert f"+        serverName: {seat.recovered}" in diff
-    schedule = json.loads(seat.kubectl("get", "scheduledbackup", seat.recovered, "-n", "data", "-o", "json"))
+    diff = story.git("diff", "-U0", f"HEAD..postgres-dr/dev-{runner.recovered}", "--", f"{MANIFESTS}/cluster.yaml")
+    assert f"+        serverName: {runner.recovered}" in diff
+    schedule = json.loads(runner.kubectl("get", "scheduledbackup", runner.recovered, "-n", "data", "-o", "json"))
     assert schedule["spec"]["method"] == "plugin"
     assert schedule["spec"]["pluginConfiguration"] == {"name": "barman-cloud.cloudnative-pg.io"}
-    stores = seat.kubectl("get", "objectstore", "-n", "data", "-o", "name")
+    stores = runner.kubectl("get", "objectstore", "-n", "data", "-o", "name")
     assert stores.split() == ["objectstore.barmancloud.cnpg.io/postgres-dev"], "it serves the new one as well"

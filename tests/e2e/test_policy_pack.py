@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from lab.environment import environment
-from tests.e2e.hand import Checkout
-from tests.e2e.operator_seat import PROJECT
+from tests.e2e.cli_runner import PROJECT
+from tests.e2e.pulumi_cli import Checkout
 from tests.support.google import serving_google
 
 pytestmark = pytest.mark.long

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.hand import Hand
-from tests.e2e.operator_seat import Seat, fresh_dev
+from tests.e2e.cli_runner import CliRunner, fresh_dev
+from tests.e2e.pulumi_cli import Hand
 
 pytestmark = pytest.mark.long
 
@@ -41,7 +41,7 @@ BREAKING = {
 
 
 @pytest.fixture(scope="module")
-def moved(lab_variables: dict[str, str]) -> Iterator[tuple[Seat, str]]:
+def moved(lab_variables: dict[str, str]) -> Iterator[tuple[CliRunner, str]]:
     """Dev recovered and switched over, and the target that it was recovered to."""
     dev = fresh_dev(lab_variables)
     target = dev.database_time()
@@ -52,7 +52,7 @@ def moved(lab_variables: dict[str, str]) -> Iterator[tuple[Seat, str]]:
 
 
 @pytest.fixture(scope="module")
-def hand(moved: tuple[Seat, str], tmp_path_factory: pytest.TempPathFactory) -> Hand:
+def hand(moved: tuple[CliRunner, str], tmp_path_factory: pytest.TempPathFactory) -> Hand:
     return Hand(moved[0], tmp_path_factory.mktemp("checkout"))
 
 
@@ -60,7 +60,7 @@ def program(hand: Hand, target: str, declaration: str) -> None:
     (hand.folder / "__main__.py").write_text(PROGRAM.format(target=target, declaration=declaration))
 
 
-def test_what_is_declared_as_it_is_passes(hand: Hand, moved: tuple[Seat, str]) -> None:
+def test_what_is_declared_as_it_is_passes(hand: Hand, moved: tuple[CliRunner, str]) -> None:
     program(hand, moved[1], "found")
     passed = hand.pulumi("preview", "--policy-pack", "policy", "--expect-no-changes")
     assert passed.returncode == 0, passed.stdout + passed.stderr
@@ -72,7 +72,7 @@ WAYS = [("preview",), ("up", "--yes"), ("up", "--yes", "--skip-preview")]
 @pytest.mark.parametrize("rule", BREAKING)
 @pytest.mark.parametrize("words", WAYS, ids=" ".join)
 def test_what_breaks_a_rule_is_refused_and_nothing_has_changed(
-    hand: Hand, moved: tuple[Seat, str], rule: str, words: tuple[str, ...]
+    hand: Hand, moved: tuple[CliRunner, str], rule: str, words: tuple[str, ...]
 ) -> None:
     dev, target = moved
     program(hand, target, BREAKING[rule])
@@ -83,7 +83,7 @@ def test_what_breaks_a_rule_is_refused_and_nothing_has_changed(
     assert dev.footprint() == before
 
 
-def test_the_cluster_that_serves_is_not_taken_away_by_any_way(hand: Hand, moved: tuple[Seat, str]) -> None:
+def test_the_cluster_that_serves_is_not_taken_away_by_any_way(hand: Hand, moved: tuple[CliRunner, str]) -> None:
     """What would go is judged once all is declared, which is before anything goes only where there is a preview."""
     dev, target = moved
     program(hand, target, "replace(found, clusters=())")

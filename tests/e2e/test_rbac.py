@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.accounts import Accounts
-from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev
-from tests.e2e.planted import Planted
+from tests.e2e.cli_runner import CliRunner, Outcome, await_health, fresh_dev
+from tests.e2e.secret_leak import PlantedSecrets
 from tests.support.repositories import platform_in
 from tests.support.waiting import stopwatch
 
@@ -31,14 +31,14 @@ class Story:
     """Dev with its accounts, Pulumi's state in a folder of its own, and the secrets that are given to it."""
 
     accounts: Accounts
-    planted: Planted
+    planted: PlantedSecrets
     state: Path
     note: Callable[[str, object], None]
 
     @property
-    def admin(self) -> Seat:
+    def admin(self) -> CliRunner:
         """The seat that sees everything."""
-        return self.accounts.seat
+        return self.accounts.runner
 
     def under(self, group: str, *words: str) -> Outcome:
         """A command of somebody who may do that, and no more. What it says is kept, to be looked through."""
@@ -56,14 +56,14 @@ def story(
     record_testsuite_property: Callable[[str, object], None],
 ) -> Iterator[Story]:
     place, state = tmp_path_factory.mktemp("accounts"), tmp_path_factory.mktemp("pulumi")
-    seat = fresh_dev(lab_variables).with_config(place, stateBackend=f"file://{state}")
-    seat = replace(seat, variables={**seat.variables, "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE})
-    accounts = Accounts.made(seat, place)
-    password = seat.kubectl(
+    runner = fresh_dev(lab_variables).with_config(place, stateBackend=f"file://{state}")
+    runner = replace(runner, variables={**runner.variables, "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE})
+    accounts = Accounts.made(runner, place)
+    password = runner.kubectl(
         "get", "secret", "postgres-dev-app", "-n", "data", "-o", "go-template={{.data.password|base64decode}}"
     )
     secrets = {"passphrase": PASSPHRASE, "password": password, **accounts.tokens()}
-    yield Story(accounts, Planted(secrets), state, record_testsuite_property)
+    yield Story(accounts, PlantedSecrets(secrets), state, record_testsuite_property)
     accounts.remove()
 
 
@@ -103,16 +103,16 @@ def test_a_drill_under_its_account(story: Story) -> None:
 
 
 def test_a_recovery_there_and_back_and_there_under_its_account(story: Story) -> None:
-    seat = story.admin
-    rows = int(seat.psql(seat.source, "SELECT count(*) FROM users"))
-    target = seat.database_time()
+    runner = story.admin
+    rows = int(runner.psql(runner.source, "SELECT count(*) FROM users"))
+    target = runner.database_time()
     time.sleep(0.1)
-    seat.psql(seat.source, "DELETE FROM users WHERE id % 2 = 0")
+    runner.psql(runner.source, "DELETE FROM users WHERE id % 2 = 0")
     with story.planted.watched() as seen:
         done(story.under("recover", "pitr", "--env", "dev", "--target-time", target, "--yes"))
         for command in ("switchover", "rollback", "switchover"):
             done(story.under("recover", command, *AGREED))
-    assert await_health(seat.health_url(), 200).json()["users"] == rows
+    assert await_health(runner.health_url(), 200).json()["users"] == rows
     done(story.under("recover", "mark", "under-its-account", "--env", "dev"))
     # AND no process has shown a secret in its command line
     assert seen == {}

@@ -19,8 +19,8 @@ import pytest
 
 from lab import paths
 from lab.platform import gcs
+from tests.e2e.cli_runner import PROJECT, CliRunner, Outcome, await_health, engine_processes, lab
 from tests.e2e.journal_watch import Watched
-from tests.e2e.operator_seat import PROJECT, Outcome, Seat, await_health, engine_processes, lab
 from tests.support.waiting import HANG_SECONDS, stopwatch
 
 pytestmark = pytest.mark.long
@@ -39,7 +39,7 @@ INTO_A_STEP = 0.7
 class Loss:
     """A cluster that is gone, and what there was before."""
 
-    seat: Seat
+    runner: CliRunner
     health: str
     acknowledged: list[int]
     """IDs of the rows whose commit was acknowledged, and then archived."""
@@ -49,13 +49,13 @@ class Loss:
     def rebuild(self, *command: str) -> Outcome:
         """Run it to its end."""
         took = stopwatch()
-        outcome = self.seat.finish(self.seat.start(*command), REBUILT_WITHIN)
+        outcome = self.runner.finish(self.runner.start(*command), REBUILT_WITHIN)
         print(f"\n{shlex.join(command)}: {took()}, {json.dumps(outcome.document.get('steps'))}")
         return outcome
 
     def serving(self) -> str:
         """The Cluster that the application is led to."""
-        return self.seat.external_names().split()[-1].split("-rw.")[0]
+        return self.runner.external_names().split()[-1].split("-rw.")[0]
 
     def assert_all_is_back(self) -> None:
         """The application answers, by a database with every acknowledged row; and nothing is missing in the bucket."""
@@ -63,9 +63,9 @@ class Loss:
         assert answer.status_code == httpx.codes.OK, answer.text
         cluster = self.serving()
         ids = ",".join(map(str, self.acknowledged))
-        found = self.seat.psql(cluster, f"SELECT count(*) FROM users WHERE id IN ({ids})")
+        found = self.runner.psql(cluster, f"SELECT count(*) FROM users WHERE id IN ({ids})")
         assert int(found) == len(self.acknowledged)
-        assert answer.json()["users"] == int(self.seat.psql(cluster, "SELECT count(*) FROM users"))
+        assert answer.json()["users"] == int(self.runner.psql(cluster, "SELECT count(*) FROM users"))
         assert self.objects <= objects_of_bucket()
         written = httpx.post(self.health.replace("/health", "/users"), timeout=HANG_SECONDS)
         assert written.status_code == httpx.codes.CREATED, written.text
@@ -76,13 +76,13 @@ def objects_of_bucket() -> frozenset[str]:
     return frozenset(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
 
 
-def lose(seat: Seat) -> Loss:
+def lose(runner: CliRunner) -> Loss:
     """Write rows that are acknowledged, wait until they are archived, and lose the cluster."""
-    health = seat.health_url()
+    health = runner.health_url()
     users = health.replace("/health", "/users")
     acknowledged = [int(httpx.post(users, timeout=HANG_SECONDS).raise_for_status().json()["id"]) for _ in range(ROWS)]
-    seat.await_archived(seat.psql(seat.source, "SELECT pg_walfile_name(pg_switch_wal())"))
-    loss = Loss(seat, health, acknowledged, objects_of_bucket())
+    runner.await_archived(runner.psql(runner.source, "SELECT pg_walfile_name(pg_switch_wal())"))
+    loss = Loss(runner, health, acknowledged, objects_of_bucket())
     lab("cluster", "gone")
     return loss
 
@@ -99,13 +99,13 @@ def another_loss(lab_variables: dict[str, str]) -> Iterator[Loss]:
 
 
 def _lost(variables: dict[str, str]) -> Iterator[Loss]:
-    seat = Seat("prod", variables, Path(variables["DR_CONFIG_DIR"]))
-    if seat.journal.exists():
+    runner = CliRunner("prod", variables, Path(variables["DR_CONFIG_DIR"]))
+    if runner.journal.exists():
         lab("reset")
     try:
-        yield lose(seat)
+        yield lose(runner)
     finally:
-        seat.end_started()
+        runner.end_started()
         lab("up")
         lab("reset")
 
@@ -118,16 +118,16 @@ def test_it_comes_back_with_every_row_that_was_archived(loss: Loss) -> None:
 
 
 def test_a_second_time_there_is_nothing_to_do(loss: Loss) -> None:
-    calls, before = lab("google", "calls"), loss.seat.footprint()
+    calls, before = lab("google", "calls"), loss.runner.footprint()
     outcome = loss.rebuild(*COMMAND)
     assert outcome.code == 0, outcome
     assert lab("google", "calls") == calls
-    assert loss.seat.footprint()["spec"] == before["spec"]
+    assert loss.runner.footprint()["spec"] == before["spec"]
     loss.assert_all_is_back()
 
 
 def test_the_stack_of_the_bucket_cannot_be_destroyed(loss: Loss) -> None:
-    config = loss.seat.config_dir / "Pulumi.durable.yaml"
+    config = loss.runner.config_dir / "Pulumi.durable.yaml"
     words = ["pulumi", "destroy", "--non-interactive", "--yes", "--cwd", str(PROJECT), "--config-file", str(config)]
     by_hand = {
         "PULUMI_BACKEND_URL": f"file://{paths.state().pulumi}",
@@ -135,7 +135,7 @@ def test_the_stack_of_the_bucket_cannot_be_destroyed(loss: Loss) -> None:
     }
     done = subprocess.run(
         [*words, "--stack", "organization/postgres-dr/durable"],
-        env={**os.environ, **loss.seat.variables, **by_hand},
+        env={**os.environ, **loss.runner.variables, **by_hand},
         capture_output=True,
         text=True,
         check=False,
@@ -146,11 +146,11 @@ def test_the_stack_of_the_bucket_cannot_be_destroyed(loss: Loss) -> None:
 
 
 def test_killed_in_each_of_its_steps_it_is_gone_on_with(another_loss: Loss) -> None:
-    seat, command = another_loss.seat, COMMAND
+    runner, command = another_loss.runner, COMMAND
     killed: list[str] = []
     took = stopwatch()
     while True:
-        run = Watched(seat, *command, limit=REBUILT_WITHIN)
+        run = Watched(runner, *command, limit=REBUILT_WITHIN)
         step = run.at_another(killed)
         if step is None:
             last = run.finish(REBUILT_WITHIN)

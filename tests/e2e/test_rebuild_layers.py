@@ -19,7 +19,7 @@ from lab.gcp import faults
 from lab.gcp.faults import Fault
 from tests.support.doubles import Impatient
 from tests.support.google import Google, serving_google
-from tests.support.infrastructures import PROJECT, a_durable
+from tests.support.infra_fixtures import PROJECT, a_durable
 
 # The Automation API leaves event loops and sockets behind, which a command that ends does not notice.
 pytestmark = [

@@ -15,7 +15,7 @@ from dr.archive.snapshots import SnapshotBackup
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.recovered import derive_recovered_cluster
 from dr.core.target import ImmediateTarget, TimeTarget
-from tests.e2e.operator_seat import Seat
+from tests.e2e.cli_runner import CliRunner
 
 pytestmark = pytest.mark.long
 
@@ -45,7 +45,7 @@ def definition(plural: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def with_the_kind(clean_dev: Seat) -> Iterator[Seat]:
+def with_the_kind(clean_dev: CliRunner) -> Iterator[CliRunner]:
     for plural in KINDS:
         clean_dev.apply(json.dumps(definition(plural)))
         clean_dev.kubectl("wait", "crd", f"{plural}.snapshot.storage.k8s.io", "--for=condition=Established")
@@ -54,17 +54,17 @@ def with_the_kind(clean_dev: Seat) -> Iterator[Seat]:
         clean_dev.kubectl("delete", "crd", f"{plural}.snapshot.storage.k8s.io")
 
 
-def taken(seat: Seat, name: str) -> dict[str, Any]:
+def taken(runner: CliRunner, name: str) -> dict[str, Any]:
     """A VolumeSnapshot of a cold backup that ended just now, as CloudNativePG would mark it."""
-    control = seat.in_pod(f"{seat.source}-1", "sh", "-c", "pg_controldata $PGDATA").stdout
-    now = datetime.fromisoformat(seat.database_time()).replace(microsecond=0) - timedelta(seconds=2)
+    control = runner.in_pod(f"{runner.source}-1", "sh", "-c", "pg_controldata $PGDATA").stdout
+    now = datetime.fromisoformat(runner.database_time()).replace(microsecond=0) - timedelta(seconds=2)
     return {
         "apiVersion": "snapshot.storage.k8s.io/v1",
         "kind": "VolumeSnapshot",
         "metadata": {
             "name": name,
             "namespace": "data",
-            "labels": {"cnpg.io/cluster": seat.source, "cnpg.io/backupName": name},
+            "labels": {"cnpg.io/cluster": runner.source, "cnpg.io/backupName": name},
             "annotations": {
                 "cnpg.io/pvcRole": "PG_DATA",
                 "cnpg.io/onlineBackup": "false",
@@ -73,31 +73,33 @@ def taken(seat: Seat, name: str) -> dict[str, Any]:
                 "cnpg.io/pgControldata": control,
             },
         },
-        "spec": {"volumeSnapshotClassName": "none", "source": {"persistentVolumeClaimName": f"{seat.source}-1"}},
+        "spec": {"volumeSnapshotClassName": "none", "source": {"persistentVolumeClaimName": f"{runner.source}-1"}},
         "status": {"readyToUse": True},
     }
 
 
-def test_a_plan_begins_from_a_snapshot_that_fits_and_says_why_not_from_others(with_the_kind: Seat) -> None:
+def test_a_plan_begins_from_a_snapshot_that_fits_and_says_why_not_from_others(with_the_kind: CliRunner) -> None:
     # GIVEN one whose WAL is archived, and one that is not ready
-    seat = with_the_kind
-    seat.psql_lines(seat.source, "SELECT pg_current_xact_id()", "CHECKPOINT", "SELECT pg_switch_wal()", "CHECKPOINT")
-    good = taken(seat, "nightly")
+    runner = with_the_kind
+    runner.psql_lines(
+        runner.source, "SELECT pg_current_xact_id()", "CHECKPOINT", "SELECT pg_switch_wal()", "CHECKPOINT"
+    )
+    good = taken(runner, "nightly")
     segment = next(
         line.split()[-1]
         for line in good["metadata"]["annotations"]["cnpg.io/pgControldata"].splitlines()
         if "REDO WAL file" in line
     )
-    seat.psql_lines(seat.source, "SELECT pg_current_xact_id()", "SELECT pg_switch_wal()")
-    seat.await_archived(segment)
-    seat.apply(json.dumps(good))
-    seat.apply(json.dumps({**taken(seat, "unready"), "status": {"readyToUse": False}}))
+    runner.psql_lines(runner.source, "SELECT pg_current_xact_id()", "SELECT pg_switch_wal()")
+    runner.await_archived(segment)
+    runner.apply(json.dumps(good))
+    runner.apply(json.dumps({**taken(runner, "unready"), "status": {"readyToUse": False}}))
     # WHEN it is looked at
-    target = seat.database_time()
-    chosen = seat.pitr(target, "--dry-run", "--snapshot", "nightly")
-    refused = seat.pitr(target, "--dry-run", "--snapshot", "unready")
-    missing = seat.pitr(target, "--dry-run", "--snapshot", "weekly")
-    never = seat.pitr(target, "--dry-run", "--snapshot", "never")
+    target = runner.database_time()
+    chosen = runner.pitr(target, "--dry-run", "--snapshot", "nightly")
+    refused = runner.pitr(target, "--dry-run", "--snapshot", "unready")
+    missing = runner.pitr(target, "--dry-run", "--snapshot", "weekly")
+    never = runner.pitr(target, "--dry-run", "--snapshot", "never")
     # THEN
     assert chosen.code == 0, chosen
     assert chosen.document["plan"]["facts"]["Base backup"].startswith("volume snapshot nightly, ended ")
@@ -107,14 +109,14 @@ def test_a_plan_begins_from_a_snapshot_that_fits_and_says_why_not_from_others(wi
     assert "volume snapshot" not in never.document["plan"]["facts"]["Base backup"]
 
 
-def test_without_the_kind_it_is_refused_only_where_it_is_asked_for(clean_dev: Seat) -> None:
+def test_without_the_kind_it_is_refused_only_where_it_is_asked_for(clean_dev: CliRunner) -> None:
     target = clean_dev.database_time()
     assert clean_dev.pitr(target, "--dry-run").code == 0
     outcome = clean_dev.pitr(target, "--dry-run", "--snapshot", "newest")
     assert outcome.problem_codes == ["snapshots-not-supported"]
 
 
-def test_the_declaration_is_taken_by_the_webhook_and_the_api_server(clean_dev: Seat) -> None:
+def test_the_declaration_is_taken_by_the_webhook_and_the_api_server(clean_dev: CliRunner) -> None:
     source = ClusterSnapshot.from_object(clean_dev.cluster(clean_dev.source) or {})
     assert source.store
     moment = datetime.now(UTC)

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.cli_runner import CliRunner, Outcome, await_health, clone_of_git, engine_processes, fresh_dev, lab
 from tests.e2e.journal_watch import stop_after_every_step
-from tests.e2e.operator_seat import Outcome, Seat, await_health, clone_of_git, engine_processes, fresh_dev, lab
 from tests.e2e.test_argocd import automated, states
 from tests.support.waiting import HANG_SECONDS
 
@@ -52,42 +52,42 @@ spec:
 class Story:
     """Dev under Argo CD, and what was seen on the way."""
 
-    seat: Seat
+    runner: CliRunner
     clone: Path
     settings: dict[str, Any]
     written: list[int] = field(default_factory=list)
 
     def write(self) -> None:
         """A row through the application."""
-        answer = httpx.post(self.seat.health_url().removesuffix("/health") + "/users", timeout=HANG_SECONDS)
+        answer = httpx.post(self.runner.health_url().removesuffix("/health") + "/users", timeout=HANG_SECONDS)
         assert answer.status_code == 201, answer.text
         self.written.append(answer.json()["id"])
 
     def kept(self, cluster: str) -> int:
         """How many of the rows that the application wrote are there."""
         ids = ",".join(map(str, self.written))
-        return int(self.seat.psql(cluster, f"SELECT count(*) FROM users WHERE id IN ({ids})"))
+        return int(self.runner.psql(cluster, f"SELECT count(*) FROM users WHERE id IN ({ids})"))
 
     def git(self, *words: str) -> str:
-        return self.seat.run("git", "-C", str(self.clone), *words)
+        return self.runner.run("git", "-C", str(self.clone), *words)
 
     def finalize(self, *words: str, checkout: Path | None = None) -> Outcome:
-        return self.seat.dr("finalize", "--env", "dev", "--checkout", str(checkout or self.clone), *words)
+        return self.runner.dr("finalize", "--env", "dev", "--checkout", str(checkout or self.clone), *words)
 
     def break_and_recover(self, cluster: str) -> Outcome:
         """Drop the table of ``cluster``, recover to just before, and move the traffic."""
-        target = self.seat.database_time_of(cluster)
+        target = self.runner.database_time_of(cluster)
         time.sleep(0.1)
-        self.seat.psql(cluster, "DROP TABLE users CASCADE")
-        moved = self.seat.pitr(target, "--yes", "--switchover")
+        self.runner.psql(cluster, "DROP TABLE users CASCADE")
+        moved = self.runner.pitr(target, "--yes", "--switchover")
         assert moved.code == 0, moved
-        assert await_health(self.seat.health_url(), 200).status_code == 200
+        assert await_health(self.runner.health_url(), 200).status_code == 200
         return moved
 
 
 @pytest.fixture(scope="module")
 def story(lab_variables: dict[str, str]) -> Iterator[Story]:
-    seat = fresh_dev(lab_variables)
+    runner = fresh_dev(lab_variables)
     lab("gitops", "on")
     subprocess.run(
         ["kubectl", "--context", "lab-dev", "apply", "-f", "-"],
@@ -97,18 +97,18 @@ def story(lab_variables: dict[str, str]) -> Iterator[Story]:
         check=True,
         capture_output=True,
     )
-    yield Story(seat, clone_of_git(), automated(seat))
-    seat.end_started()
-    seat.kubectl("delete", "cronjob,hpa", "--all", "-n", "dev")
+    yield Story(runner, clone_of_git(), automated(runner))
+    runner.end_started()
+    runner.kubectl("delete", "cronjob,hpa", "--all", "-n", "dev")
     lab("gitops", "off")
 
 
-def suspended(seat: Seat) -> str:
-    return seat.kubectl("get", "cronjob", "report", "-n", "dev", "-o", "jsonpath={.spec.suspend}")
+def suspended(runner: CliRunner) -> str:
+    return runner.kubectl("get", "cronjob", "report", "-n", "dev", "-o", "jsonpath={.spec.suspend}")
 
 
-def paused(seat: Seat) -> str:
-    return seat.kubectl("get", "pooler", "pool", "-n", "data", "-o", "jsonpath={.spec.pgbouncer.paused}")
+def paused(runner: CliRunner) -> str:
+    return runner.kubectl("get", "pooler", "pool", "-n", "data", "-o", "jsonpath={.spec.pgbouncer.paused}")
 
 
 def test_the_first_generation(story: Story) -> None:
@@ -123,7 +123,7 @@ def test_the_first_generation(story: Story) -> None:
 
 def test_what_writes_by_itself_was_held_and_runs_again(story: Story) -> None:
     # The CronJob is let go; the Pooler leads to the Cluster that was left, and waits.
-    assert (suspended(story.seat), paused(story.seat)) == ("false", "true")
+    assert (suspended(story.runner), paused(story.runner)) == ("false", "true")
 
 
 def test_the_second_generation_has_what_was_written_to_the_first(story: Story) -> None:
@@ -134,7 +134,7 @@ def test_the_second_generation_has_what_was_written_to_the_first(story: Story) -
 
 
 def test_another_repository_or_a_dirty_one_is_refused(story: Story, tmp_path: Path) -> None:
-    before = story.seat.footprint()
+    before = story.runner.footprint()
     other = tmp_path / "other"
     subprocess.run(["git", "init", "--quiet", str(other)], check=True)
     refused = story.finalize("--yes", checkout=other)
@@ -145,15 +145,15 @@ def test_another_repository_or_a_dirty_one_is_refused(story: Story, tmp_path: Pa
     dirty = story.finalize("--yes")
     manifest.write_text(text)
     assert (dirty.code, dirty.problem_codes) == (4, ["checkout-dirty"])
-    assert story.seat.footprint() == before
+    assert story.runner.footprint() == before
 
 
 def test_git_comes_first_and_nothing_is_deleted_for_it(story: Story) -> None:
-    before, head = story.seat.footprint(), story.git("rev-parse", "HEAD")
+    before, head = story.runner.footprint(), story.git("rev-parse", "HEAD")
     proposed = story.finalize("--yes")
     assert proposed.code == 0, proposed
     assert proposed.document["result"] == "proposed"
-    assert story.seat.footprint() == before
+    assert story.runner.footprint() == before
     assert story.git("rev-parse", "HEAD") == head, "the checkout itself was moved"
     changed = story.git("diff", "--name-only", f"HEAD..{proposed.document['branch']}").splitlines()
     assert changed == [f"{MANIFESTS}/{name}.yaml" for name in ("backup", "cluster", "service")]
@@ -165,16 +165,16 @@ def test_git_comes_first_and_nothing_is_deleted_for_it(story: Story) -> None:
 def test_as_long_as_it_is_not_merged_nothing_goes(story: Story) -> None:
     again = story.finalize("--yes")
     assert (again.code, again.document["result"]) == (0, "proposed")
-    assert story.seat.cluster("postgres-dev") is not None
+    assert story.runner.cluster("postgres-dev") is not None
 
 
 def test_once_merged_the_old_ones_name_has_to_be_typed(story: Story) -> None:
     story.git("merge", "--quiet", "--ff-only", f"postgres-dr/dev-{SECOND}")
     story.git("push", "--quiet", "origin", "HEAD")
-    before = story.seat.footprint()
+    before = story.runner.footprint()
     for words in (["--yes"], ["--yes", "--confirm", SECOND]):
         assert story.finalize(*words).code == 2
-    assert story.seat.footprint() == before
+    assert story.runner.footprint() == before
 
 
 def test_the_end_though_it_is_killed_after_every_step(
@@ -182,28 +182,28 @@ def test_the_end_though_it_is_killed_after_every_step(
 ) -> None:
     command = ("finalize", "--env", "dev", "--checkout", str(story.clone))
     agreed = ("--yes", "--confirm", "postgres-dev")
-    chain = stop_after_every_step(story.seat, signal.SIGKILL, *command, cluster=SECOND, agreed=agreed)
+    chain = stop_after_every_step(story.runner, signal.SIGKILL, *command, cluster=SECOND, agreed=agreed)
     record_testsuite_property("SIGKILL finalize", str(chain))
     assert chain.planned == ["prove", "carry-over", "delete-old", "hand-over", "release-argocd", "close"]
     assert chain.signalled == chain.planned, chain
     assert len(chain.uids) == 1, "the Cluster that serves was never touched"
-    newest = story.seat.dr("status", "--env", "dev").document["operations"][-1]
+    newest = story.runner.dr("status", "--env", "dev").document["operations"][-1]
     assert (newest["operation"], newest["outcome"]) == ("finalize", "done")
     assert engine_processes() == []
 
 
 def test_argo_cd_manages_all_of_it_again_and_is_content(story: Story) -> None:
-    assert set(states(story.seat).values()) == {("Synced", "Healthy")}
-    assert automated(story.seat) == story.settings
+    assert set(states(story.runner).values()) == {("Synced", "Healthy")}
+    assert automated(story.runner) == story.settings
     assert story.settings["dev-postgres"]["selfHeal"] is True
-    tracked = story.seat.kubectl("get", "cluster", SECOND, "-n", "data", "-o", "jsonpath={.metadata.annotations}")
+    tracked = story.runner.kubectl("get", "cluster", SECOND, "-n", "data", "-o", "jsonpath={.metadata.annotations}")
     assert "argocd.argoproj.io/tracking-id" in tracked
 
 
 def test_nothing_is_left_of_the_old_ones(story: Story) -> None:
     kinds = "cluster,pvc,pod,secret,service,backup,scheduledbackup,pooler,configmap,serviceaccount"
     jsonpath = r"jsonpath={range .items[*]}{.kind}/{.metadata.name}{'\n'}{end}"
-    names = story.seat.kubectl("get", kinds, "-n", "data", "-o", jsonpath).splitlines()
+    names = story.runner.kubectl("get", kinds, "-n", "data", "-o", jsonpath).splitlines()
     of_dev = {name.split("/")[1] for name in names if "postgres-dev" in name}
     assert {name for name in of_dev if not name.startswith(SECOND)} == set()
     schedules = [name for name in names if name.startswith("ScheduledBackup/postgres-dev")]
@@ -213,26 +213,26 @@ def test_nothing_is_left_of_the_old_ones(story: Story) -> None:
 def test_the_rows_are_there_and_the_application_works(story: Story) -> None:
     assert story.kept(SECOND) == 3
     story.write()
-    assert int(story.seat.psql(SECOND, "SELECT count(*) FROM users")) == 100_004
-    assert story.seat.replicas() == {"tomoda-api": 2, "tomoda-async": 2}
+    assert int(story.runner.psql(SECOND, "SELECT count(*) FROM users")) == 100_004
+    assert story.runner.replicas() == {"tomoda-api": 2, "tomoda-async": 2}
 
 
 def test_there_is_no_way_back_any_more_and_it_says_so(story: Story) -> None:
-    before = story.seat.footprint()
-    refused = story.seat.dr("rollback", "--env", "dev", "--yes")
+    before = story.runner.footprint()
+    refused = story.runner.dr("rollback", "--env", "dev", "--yes")
     assert (refused.code, refused.problem_codes) == (4, ["already-finalized"])
     again = story.finalize("--yes", "--confirm", "postgres-dev")
     assert (again.code, again.problem_codes) == (4, ["not-switched-over"])
-    assert story.seat.footprint() == before
+    assert story.runner.footprint() == before
 
 
 def test_the_next_recovery_comes_from_what_is_canonical_now(story: Story) -> None:
-    status = story.seat.dr("status", "--env", "dev").document
+    status = story.runner.dr("status", "--env", "dev").document
     assert status["canonical"] == SECOND
-    plan = story.seat.pitr(story.seat.database_time_of(SECOND), "--dry-run").document["plan"]
+    plan = story.runner.pitr(story.runner.database_time_of(SECOND), "--dry-run").document["plan"]
     assert plan["facts"]["Source"].startswith(f"data/{SECOND},")
     assert "data/postgres-dev-recovered-3," in plan["facts"]["Recovered"]
 
 
 def test_pulumi_by_hand_has_nothing_to_change(story: Story) -> None:
-    assert "unchanged" in story.seat.preview_by_hand()
+    assert "unchanged" in story.runner.preview_by_hand()

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.e2e.operator_seat import Outcome, Seat, await_health, fresh_dev
+from tests.e2e.cli_runner import CliRunner, Outcome, await_health, fresh_dev
 from tests.support.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
-def broken(lab_variables: dict[str, str]) -> Iterator[Seat]:
+def broken(lab_variables: dict[str, str]) -> Iterator[CliRunner]:
     """A dev whose users table was dropped, and that was recovered to just before, with fresh data beforehand."""
     dev = fresh_dev(lab_variables)
     target = dev.database_time()
@@ -30,25 +30,25 @@ def broken(lab_variables: dict[str, str]) -> Iterator[Seat]:
 
 
 @pytest.fixture(scope="module")
-def switched(broken: Seat) -> Outcome:
+def switched(broken: CliRunner) -> Outcome:
     return broken.dr("switchover", "--env", "dev", "--yes")
 
 
-def test_before_anything_is_moved_the_switchover_is_what_status_offers(broken: Seat) -> None:
+def test_before_anything_is_moved_the_switchover_is_what_status_offers(broken: CliRunner) -> None:
     status = broken.dr("status", "--env", "dev")
     assert status.code == 0
     assert status.document["next"][0]["command"] == "python -m dr switchover --env dev"
     assert [entry["outcome"] for entry in status.document["operations"]] == ["done"]
 
 
-def test_a_dry_run_tells_what_stays_behind_and_moves_nothing(broken: Seat) -> None:
+def test_a_dry_run_tells_what_stays_behind_and_moves_nothing(broken: CliRunner) -> None:
     before = broken.footprint()
     plan = broken.dr("switchover", "--env", "dev", "--dry-run").document["plan"]
     assert "transaction" in plan["facts"]["Left behind"]
     assert broken.footprint() == before
 
 
-def test_the_application_works_again_through_the_same_service(broken: Seat, switched: Outcome) -> None:
+def test_the_application_works_again_through_the_same_service(broken: CliRunner, switched: Outcome) -> None:
     assert switched.code == 0, switched
     assert switched.document["smokeTest"].startswith("200")
     assert "postgres-dev-recovered-rw" in broken.external_names()
@@ -57,7 +57,7 @@ def test_the_application_works_again_through_the_same_service(broken: Seat, swit
     assert (answer.status_code, answer.json()["users"] >= 100_000) == (200, True)
 
 
-def test_the_service_is_declared_and_not_patched_by_hand(broken: Seat, switched: Outcome) -> None:
+def test_the_service_is_declared_and_not_patched_by_hand(broken: CliRunner, switched: Outcome) -> None:
     assert switched.code == 0
     managers = json.loads(
         broken.kubectl("get", "service", "postgres-postgresql", "-n", "data", "--show-managed-fields", "-o", "json")
@@ -66,14 +66,14 @@ def test_the_service_is_declared_and_not_patched_by_hand(broken: Seat, switched:
     assert owners == ["postgres-dr"]
 
 
-def test_the_old_cluster_takes_no_more_writes_and_keeps_its_data(broken: Seat, switched: Outcome) -> None:
+def test_the_old_cluster_takes_no_more_writes_and_keeps_its_data(broken: CliRunner, switched: Outcome) -> None:
     assert switched.document["fenced"] == "postgres-dev"
     written = broken.try_psql("postgres-dev", "SELECT 1")
     assert written.returncode != 0
     assert broken.cluster("postgres-dev") is not None
 
 
-def test_a_client_that_verifies_the_name_it_uses_is_content(broken: Seat, switched: Outcome) -> None:
+def test_a_client_that_verifies_the_name_it_uses_is_content(broken: CliRunner, switched: Outcome) -> None:
     assert switched.code == 0
     settings = "host=postgres-postgresql.data.svc.cluster.local user=tomoda dbname=tomoda sslmode=verify-full"
     said = broken.in_pod(
@@ -84,7 +84,7 @@ def test_a_client_that_verifies_the_name_it_uses_is_content(broken: Seat, switch
     assert "no password supplied" in said.stderr
 
 
-def test_what_is_written_now_goes_to_the_recovered_cluster(broken: Seat, switched: Outcome) -> None:
+def test_what_is_written_now_goes_to_the_recovered_cluster(broken: CliRunner, switched: Outcome) -> None:
     assert switched.code == 0
     url = broken.health_url().removesuffix("/health")
     answer = httpx.post(f"{url}/users", timeout=HANG_SECONDS)
@@ -92,7 +92,7 @@ def test_what_is_written_now_goes_to_the_recovered_cluster(broken: Seat, switche
     assert broken.psql(broken.recovered, f"SELECT count(*) FROM users WHERE id = {answer.json()['id']}") == "1"
 
 
-def test_the_rollback_leads_back_and_says_what_the_application_says_there(broken: Seat, switched: Outcome) -> None:
+def test_the_rollback_leads_back_and_says_what_the_application_says_there(broken: CliRunner, switched: Outcome) -> None:
     assert switched.code == 0
     back = broken.dr("rollback", "--env", "dev", "--yes")
     # THEN the traffic is back at the database without the table, and the smoke test tells it
@@ -103,7 +103,7 @@ def test_the_rollback_leads_back_and_says_what_the_application_says_there(broken
     assert broken.try_psql(broken.recovered, "SELECT 1").returncode != 0
 
 
-def test_and_forward_again_this_time_with_the_old_one_hibernated(broken: Seat, switched: Outcome) -> None:
+def test_and_forward_again_this_time_with_the_old_one_hibernated(broken: CliRunner, switched: Outcome) -> None:
     assert switched.code == 0
     again = broken.dr("switchover", "--env", "dev", "--yes", "--hibernate-old")
     assert again.code == 0, again
@@ -115,13 +115,13 @@ def test_and_forward_again_this_time_with_the_old_one_hibernated(broken: Seat, s
     assert status["next"][0]["command"] == "python -m dr rollback --env dev"
 
 
-def test_without_anything_unfinished_there_is_nothing_to_resume(broken: Seat, switched: Outcome) -> None:
+def test_without_anything_unfinished_there_is_nothing_to_resume(broken: CliRunner, switched: Outcome) -> None:
     assert switched.code == 0
     outcome = broken.dr("resume", "--env", "dev", "--yes")
     assert (outcome.code, outcome.problem_codes) == (4, ["nothing-to-resume"])
 
 
-def test_a_second_operator_is_kept_out_and_told_who_is_at_work(broken: Seat, switched: Outcome) -> None:
+def test_a_second_operator_is_kept_out_and_told_who_is_at_work(broken: CliRunner, switched: Outcome) -> None:
     assert switched.code == 0
     first = broken.start("rollback", "--env", "dev", "--yes")
     broken.await_step("rollback", "remember")
@@ -133,7 +133,7 @@ def test_a_second_operator_is_kept_out_and_told_who_is_at_work(broken: Seat, swi
     assert broken.dr("switchover", "--env", "dev", "--yes").code == 0
 
 
-def test_a_switchover_to_a_cluster_that_is_not_there_is_refused(broken: Seat, switched: Outcome) -> None:
+def test_a_switchover_to_a_cluster_that_is_not_there_is_refused(broken: CliRunner, switched: Outcome) -> None:
     assert switched.code == 0
     before = broken.footprint()
     outcome = broken.dr("switchover", "--env", "dev", "--yes", "--recovered-name", "postgres-dev-other")
@@ -141,7 +141,7 @@ def test_a_switchover_to_a_cluster_that_is_not_there_is_refused(broken: Seat, sw
     assert broken.footprint() == before
 
 
-def test_the_recovered_database_is_recovered_when_it_is_broken_in_turn(broken: Seat, switched: Outcome) -> None:
+def test_the_recovered_database_is_recovered_when_it_is_broken_in_turn(broken: CliRunner, switched: Outcome) -> None:
     # GIVEN a row that only the recovered database has, and then its table dropped
     assert switched.code == 0
     answer = httpx.post(broken.health_url().removesuffix("/health") + "/users", timeout=HANG_SECONDS)

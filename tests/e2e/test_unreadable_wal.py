@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.e2e import lab_bucket
-from tests.e2e.operator_seat import Outcome, Seat
+from tests.e2e.cli_runner import CliRunner, Outcome
 
 CRITICAL, REFUSED = 2, 4
 ROWS = 10
@@ -19,7 +19,7 @@ WRITTEN = "SELECT count(*) FROM jobs WHERE worker = 'one segment'"
 
 
 @pytest.fixture
-def segments(clean_dev: Seat) -> list[str]:
+def segments(clean_dev: CliRunner) -> list[str]:
     """The archived segments with one row each, in order."""
     clean_dev.psql(clean_dev.source, "DELETE FROM jobs WHERE worker = 'one segment'")
     asked = [script for _ in range(ROWS) for script in (ROW, "SELECT pg_walfile_name(pg_switch_wal())")]
@@ -29,9 +29,9 @@ def segments(clean_dev: Seat) -> list[str]:
 
 
 @contextmanager
-def damaged(seat: Seat, segment: str, how: str) -> Iterator[None]:
+def damaged(runner: CliRunner, segment: str, how: str) -> Iterator[None]:
     """The segment's object cut in half, or with the first page of another database's; as it was afterwards."""
-    path = lab_bucket.folder(seat.env, seat.source, "wals", segment[:16], segment)
+    path = lab_bucket.folder(runner.env, runner.source, "wals", segment[:16], segment)
     whole = path.read_bytes()
     stranger = whole[:24] + struct.pack("<Q", 7) + whole[32:]
     with lab_bucket.replaced(path, whole[: len(whole) // 2] if how == "cut" else stranger):
@@ -47,7 +47,7 @@ def _refusal(outcome: Outcome) -> str:
 
 @pytest.mark.parametrize(("how", "why"), [("cut", "8,388,608 bytes"), ("another's", "system identifier is 7")])
 def test_it_is_named_by_all_that_look_and_nothing_is_touched(
-    clean_dev: Seat, segments: list[str], how: str, why: str
+    clean_dev: CliRunner, segments: list[str], how: str, why: str
 ) -> None:
     """E1."""
     bad = segments[-4]
@@ -77,7 +77,7 @@ def test_it_is_named_by_all_that_look_and_nothing_is_touched(
 
 
 @pytest.mark.long
-def test_what_comes_before_it_is_recovered_where_that_is_accepted(clean_dev: Seat, segments: list[str]) -> None:
+def test_what_comes_before_it_is_recovered_where_that_is_accepted(clean_dev: CliRunner, segments: list[str]) -> None:
     """E1."""
     override = f"target-outside={clean_dev.recovered}"
     with damaged(clean_dev, segments[-4], "cut"):

@@ -11,7 +11,7 @@ from dr.engine.command import Installation
 from dr.engine.infrastructure_stack import InfrastructureStack
 from dr.stacks.resources import durable_resources
 from tests.support.doubles import calls_of, write_pulumi
-from tests.support.infrastructures import a_durable
+from tests.support.infra_fixtures import a_durable
 from tests.support.waiting import HANG_SECONDS
 
 BUCKET, ACCOUNT, *_ = durable_resources(a_durable())

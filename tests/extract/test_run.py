@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from semver import Version
 
-from dr.cli.live import reporter_for
+from dr.cli.progress import reporter_for
 from dr.core.errors import AccessError, DrError
 from dr.engine.command import Installation
 from dr.engine.recovery_stack import RecoveryStack
@@ -20,7 +20,7 @@ from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran
 from dr.recovery.scratch import Scratch
 from dr.run.journal import Journal
-from dr.run.operation import Tools
+from dr.run.operation import OperationContext
 from dr.run.session import Session
 from tests.support.builders import (
     NOW,
@@ -69,7 +69,7 @@ class _Bench:
         )
         extraction = Extract(decision)
         with reporter_for(extraction.plan, quiet=True) as reporter:
-            extraction.begin(Tools(session=session, stack=stack, journal=journal, reporter=reporter))
+            extraction.begin(OperationContext(session=session, stack=stack, journal=journal, reporter=reporter))
         return extraction
 
 

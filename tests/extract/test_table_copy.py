@@ -71,7 +71,7 @@ def test_half_a_dump_is_never_committed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "doing"),
+    ("answer", "activity"),
     [
         ("", None),
         ("12000|COPY users", "12,000 rows"),
@@ -80,10 +80,10 @@ def test_half_a_dump_is_never_committed(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_copy_does_is_told_by_the_database(
-    receiver: TableReceiver, monkeypatch: pytest.MonkeyPatch, answer: str, doing: str | None
+    receiver: TableReceiver, monkeypatch: pytest.MonkeyPatch, answer: str, activity: str | None
 ) -> None:
     in_pods(monkeypatch, lambda _: said(answer))
-    assert receiver.doing() == doing
+    assert receiver.activity() == activity
 
 
 def test_a_script_ends_by_itself_and_gives_its_warnings_or_its_error(

@@ -8,7 +8,7 @@ import pytest
 
 from dr.config.environment import MEANINGS, Override, Rule
 from dr.engine.changes import Change, Changes, Op
-from dr.guard.rules import BUCKET, CLUSTER, Danger, Reach, Seen, SeenCluster, dangers, standing
+from dr.guard.rules import BUCKET, CLUSTER, Reach, Seen, SeenCluster, Violation, not_overridden, violations
 
 SERVICE = "kubernetes:core/v1:ServicePatch"
 ACCOUNT = "gcp:serviceaccount/account:Account"
@@ -18,7 +18,7 @@ OLD = SeenCluster(name="postgres-prod", healthy=True, proven=True, store=STORE, 
 NEW = SeenCluster(name="postgres-prod-recovered", healthy=True, proven=True, store=STORE, server_name="recovered")
 REACH = Reach(start=datetime(2026, 4, 1, tzinfo=UTC), until=datetime(2026, 4, 27, 10, tzinfo=UTC))
 SEEN = Seen(namespace="data", serving=OLD.name, clusters=(OLD, NEW), reach={"postgres-prod": (REACH,)})
-BLIND = Seen(namespace="data", blind="the API server does not answer")
+UNOBSERVED = Seen(namespace="data", unobserved="the API server does not answer")
 
 
 def change(op: Op, kind: str, name: str = "it", **more: Any) -> Change:
@@ -59,7 +59,7 @@ def to_cluster(name: str) -> str:
 
 
 def found(*changes: Change, seen: Seen = SEEN) -> list[Rule]:
-    return [danger.rule for danger in dangers(Changes(stack="prod", items=changes), seen)]
+    return [violation.rule for violation in violations(Changes(stack="prod", items=changes), seen)]
 
 
 def of(bucket: dict[str, Any]) -> dict[str, Any]:
@@ -86,9 +86,12 @@ SOONER = {"lifecycleRules": [{"action": {"type": "Delete"}, "condition": {"age":
         (Rule.CLUSTER_SERVING, a_cluster(Op.DELETE, "postgres-prod", server_name="postgres-prod")),
         (Rule.CLUSTER_SERVING, a_cluster(Op.REPLACE, "postgres-prod", server_name="postgres-prod")),
         (Rule.CLUSTER_SERVING, traffic(Op.DELETE, "")),
-        (Rule.CLUSTER_HOUSE, change(Op.DELETE, "gcp:container/cluster:Cluster", before={"name": "platform"})),
-        (Rule.CLUSTER_HOUSE, change(Op.REPLACE, "gcp:container/cluster:Cluster", before={}, after={})),
-        (Rule.CLUSTER_HOUSE, change(Op.DELETE, "kubernetes:core/v1:Namespace", before={"metadata": {"name": "data"}})),
+        (Rule.CLUSTER_PLATFORM, change(Op.DELETE, "gcp:container/cluster:Cluster", before={"name": "platform"})),
+        (Rule.CLUSTER_PLATFORM, change(Op.REPLACE, "gcp:container/cluster:Cluster", before={}, after={})),
+        (
+            Rule.CLUSTER_PLATFORM,
+            change(Op.DELETE, "kubernetes:core/v1:Namespace", before={"metadata": {"name": "data"}}),
+        ),
         (Rule.TRAFFIC_UNPROVEN, traffic(Op.UPDATE, "db.example.org")),
         (Rule.TRAFFIC_UNPROVEN, traffic(Op.UPDATE, to_cluster("postgres-prod-other"))),
         (Rule.TRAFFIC_UNPROVEN, traffic(Op.CREATE, to_cluster("postgres-prod-other"))),
@@ -169,17 +172,17 @@ def test_a_plugin_whose_store_is_not_known_counts_by_its_server_name() -> None:
 
 
 def test_what_is_not_known_counts_against_a_change() -> None:
-    assert found(traffic(Op.UPDATE, to_cluster(NEW.name)), seen=BLIND) == [Rule.TRAFFIC_UNPROVEN]
-    assert found(a_cluster(Op.DELETE), seen=BLIND) == [Rule.CLUSTER_SERVING, Rule.CLUSTER_LAST]
-    assert found(a_cluster(Op.CREATE), seen=BLIND) == [Rule.TARGET_OUTSIDE]
-    assert found(change(Op.DELETE, "gcp:container/cluster:Cluster"), seen=BLIND) == [Rule.CLUSTER_HOUSE]
+    assert found(traffic(Op.UPDATE, to_cluster(NEW.name)), seen=UNOBSERVED) == [Rule.TRAFFIC_UNPROVEN]
+    assert found(a_cluster(Op.DELETE), seen=UNOBSERVED) == [Rule.CLUSTER_SERVING, Rule.CLUSTER_LAST]
+    assert found(a_cluster(Op.CREATE), seen=UNOBSERVED) == [Rule.TARGET_OUTSIDE]
+    assert found(change(Op.DELETE, "gcp:container/cluster:Cluster"), seen=UNOBSERVED) == [Rule.CLUSTER_PLATFORM]
 
 
 def test_a_danger_says_what_would_happen_and_what_to_do() -> None:
-    (danger,) = dangers(Changes(stack="prod", items=(change(Op.DELETE, BUCKET, before=of({})),)), SEEN)
-    assert "acme-backups would be deleted" in danger.cause
-    assert danger.remedy
-    assert danger.as_json()["rule"] == "backup-bucket"
+    (violation,) = violations(Changes(stack="prod", items=(change(Op.DELETE, BUCKET, before=of({})),)), SEEN)
+    assert "acme-backups would be deleted" in violation.cause
+    assert violation.remedy
+    assert violation.as_json()["rule"] == "backup-bucket"
 
 
 NOW = datetime(2026, 4, 27, 12, tzinfo=UTC)
@@ -197,9 +200,9 @@ NOW = datetime(2026, 4, 27, 12, tzinfo=UTC)
 def test_an_override_is_for_one_rule_one_resource_and_a_time(
     rule: Rule, resource: str, until: datetime, passes: bool
 ) -> None:
-    danger = Danger(rule=Rule.BACKUP_BUCKET, resource="it", cause="c", remedy="r")
+    violation = Violation(rule=Rule.BACKUP_BUCKET, resource="it", cause="c", remedy="r")
     override = Override(rule=rule, resource=resource, reason="the bucket is empty", until=until)
-    assert (standing([danger], [override], now=NOW) == ()) is passes
+    assert (not_overridden([violation], [override], now=NOW) == ()) is passes
 
 
 def test_every_rule_has_its_meaning_in_words() -> None:

@@ -8,7 +8,7 @@ import pytest
 from dr.health.check import State
 from dr.health.snapshot import BackupObjects
 from tests.support.archives import archive, wal
-from tests.support.healths import ARCHIVED, SEEN_AT, UNSEEN, a_run, a_schedule, a_serving, checks, seen, stored
+from tests.support.health_fixtures import ARCHIVED, SEEN_AT, UNSEEN, a_run, a_schedule, a_serving, checks, seen, stored
 
 NEWEST = ARCHIVED.backups[-1]
 
@@ -31,7 +31,7 @@ def test_without_a_base_backup_nothing_can_be_recovered() -> None:
 def test_a_description_without_its_data_is_no_backup() -> None:
     assert checks(objects=stored(0))["backup-objects"].state is State.CRITICAL
     older = checks(objects=stored(0, 2**30))["backup-objects"]
-    assert (older.state, ARCHIVED.backups[-2].backup_id in older.seen) == (State.WARNING, True)
+    assert (older.state, ARCHIVED.backups[-2].backup_id in older.message) == (State.WARNING, True)
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def test_a_few_sizes_are_no_trend() -> None:
 def test_a_failed_run_counts_until_a_later_one_succeeds() -> None:
     failed = a_run(NEWEST, "failed", error="exit status 4", created=NEWEST.end + timedelta(hours=1), backup_id="")
     found = checks(backups=BackupObjects(runs=(a_run(NEWEST), failed), schedules=(a_schedule(),)))["backup-runs"]
-    assert (found.state, "exit status 4" in found.seen) == (State.CRITICAL, True)
+    assert (found.state, "exit status 4" in found.message) == (State.CRITICAL, True)
     after = BackupObjects(runs=(failed, a_run(NEWEST)), schedules=(a_schedule(),))
     mended = checks(backups=after)["backup-runs"]
-    assert (mended.state, "1 earlier failed" in mended.seen) == (State.OK, True)
+    assert (mended.state, "1 earlier failed" in mended.message) == (State.OK, True)
 
 
 def test_a_run_that_does_not_end_is_told() -> None:
@@ -74,7 +74,7 @@ def test_a_run_that_does_not_end_is_told() -> None:
 def test_a_base_backup_that_will_not_come_is_told(schedules: tuple[object, ...], words: str) -> None:
     found = checks(backups=BackupObjects(runs=(), schedules=schedules))["schedule"]  # type: ignore[arg-type]
     assert found.state is State.WARNING
-    assert words in found.seen
+    assert words in found.message
     assert found.remedy
 
 
@@ -86,9 +86,9 @@ def test_one_of_two_schedules_is_enough() -> None:
 def test_a_claim_of_the_cluster_that_the_bucket_does_not_bear_out_is_critical() -> None:
     claimed = a_serving(claimed_backup=NEWEST.end + timedelta(hours=1))
     found = checks(serving=claimed)["claims"]
-    assert (found.state, "claims a base backup at" in found.seen) == (State.CRITICAL, True)
+    assert (found.state, "claims a base backup at" in found.message) == (State.CRITICAL, True)
     nothing = checks(archive=seen(None, "other"))["claims"]
-    assert (nothing.state, "the newest in the bucket is none" in nothing.seen) == (State.CRITICAL, True)
+    assert (nothing.state, "the newest in the bucket is none" in nothing.message) == (State.CRITICAL, True)
 
 
 def test_a_completed_backup_that_is_not_in_the_bucket_is_told() -> None:
@@ -135,12 +135,12 @@ def test_a_snapshot_that_succeeds_does_not_make_up_for_a_backup_that_failed(in_b
     later = a_run(ARCHIVED.backups[-1], in_bucket=not in_bucket)
     found = checks(backups=BackupObjects(runs=(failed, later), schedules=(a_schedule(),)))["backup-runs"]
     assert found.state is State.CRITICAL
-    assert failed.name in found.seen
+    assert failed.name in found.message
 
 
 def test_a_schedule_of_snapshots_brings_nothing_into_the_bucket() -> None:
     """E12."""
     only = checks(backups=BackupObjects(runs=(), schedules=(a_schedule(in_bucket=False),)))["schedule"]
-    assert (only.state, "volume snapshots only" in only.seen) == (State.WARNING, True)
+    assert (only.state, "volume snapshots only" in only.message) == (State.WARNING, True)
     both = (a_schedule(in_bucket=False), a_schedule(name="daily"))
     assert checks(backups=BackupObjects(runs=(), schedules=both))["schedule"].state is State.OK

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from dr.cnpg.cluster import Archiving
-from dr.health.check import State, Unseen
+from dr.health.check import State, Unavailable
 from dr.health.observe import delete_rules
 from dr.health.snapshot import ArchiveSeen, BucketFacts, DeleteRule, Identity
 from tests.support.builders import STORE_CONFIGURATION, a_plugin_source, a_source
-from tests.support.healths import SEEN_AT, UNSEEN, a_serving, checks
+from tests.support.health_fixtures import SEEN_AT, UNSEEN, a_serving, checks
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ from tests.support.healths import SEEN_AT, UNSEEN, a_serving, checks
     ],
 )
 def test_a_bucket_that_is_not_there_is_critical_and_one_that_is_closed_unknown(code: str, state: State) -> None:
-    found = checks(archive=Unseen(code=code, why="why", remedy="what helps"))["bucket"]
-    assert (found.state, found.seen, found.remedy) == (state, "why", "what helps")
+    found = checks(archive=Unavailable(code=code, why="why", remedy="what helps"))["bucket"]
+    assert (found.state, found.message, found.remedy) == (state, "why", "what helps")
 
 
 def test_an_empty_bucket_is_critical() -> None:
@@ -35,7 +35,7 @@ def test_an_empty_bucket_is_critical() -> None:
 def test_a_cluster_that_archives_elsewhere_is_critical() -> None:
     elsewhere = a_plugin_source().with_object_store({**STORE_CONFIGURATION, "destinationPath": "gs://other/prod"})
     found = checks(serving=a_serving(elsewhere))["bucket"]
-    assert (found.state, "gs://other/prod" in found.seen) == (State.CRITICAL, True)
+    assert (found.state, "gs://other/prod" in found.message) == (State.CRITICAL, True)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_rule_with_a_further_condition_is_told_with_it(condition: dict[str, ob
     rules = tuple(delete_rules([{"action": {"type": "Delete"}, "condition": condition}]))
     found = checks(bucket=BucketFacts(location="EU", deletes=rules))["retention"]
     assert found.state is state
-    assert told in found.seen
+    assert told in found.message
 
 
 def test_a_retention_policy_that_is_not_understood_is_not_ok() -> None:
@@ -107,19 +107,19 @@ def test_a_retention_policy_that_is_not_understood_is_not_ok() -> None:
 def test_a_place_that_was_promised_is_held() -> None:
     assert checks({"health": {"bucketLocation": "europe-west1"}})["bucket-location"].state is State.OK
     found = checks({"health": {"bucketLocation": "EU"}})["bucket-location"]
-    assert (found.state, found.seen) == (State.CRITICAL, "the bucket is in EUROPE-WEST1, and must be in EU")
+    assert (found.state, found.message) == (State.CRITICAL, "the bucket is in EUROPE-WEST1, and must be in EU")
 
 
 @pytest.mark.parametrize(("days", "state"), [(10, State.OK), (4, State.WARNING), (1, State.CRITICAL)])
 def test_a_certificate_that_ends_is_told(days: float, state: State) -> None:
     ends = {"late": SEEN_AT + timedelta(days=90), "server": SEEN_AT + timedelta(days=days, minutes=1)}
     found = checks(serving=a_serving(certificates=ends))["credentials"]
-    assert (found.state, found.seen.startswith("server ends")) == (state, True)
+    assert (found.state, found.message.startswith("server ends")) == (state, True)
 
 
 def test_ones_own_credentials_count_too() -> None:
     found = checks(own_ends={"the token of context x": SEEN_AT - timedelta(days=3)})["credentials"]
-    assert (found.state, "3 days ago" in found.seen, "log in again" in found.remedy) == (State.CRITICAL, True, True)
+    assert (found.state, "3 days ago" in found.message, "log in again" in found.remedy) == (State.CRITICAL, True, True)
     assert checks(serving=a_serving(certificates={}))["credentials"].state is State.OK
 
 

@@ -6,12 +6,12 @@ import pytest
 
 from dr.config.health import CHECKS, DownTo, UpTo
 from dr.core.errors import ConfigError
-from dr.core.text import spoken
+from dr.core.text import format_duration
 from dr.health.check import State, graded, worst
 from dr.health.evaluate import as_json, judge
 from dr.health.snapshot import BackupObjects
 from tests.support.builders import an_environment
-from tests.support.healths import SEEN_AT, a_schedule, a_snapshot, checks
+from tests.support.health_fixtures import SEEN_AT, a_schedule, a_snapshot, checks
 
 SUSPENDED = BackupObjects(runs=(), schedules=(a_schedule(suspended=True),))
 
@@ -109,4 +109,4 @@ def test_the_document_has_its_schema_and_every_check() -> None:
     ],
 )
 def test_durations_are_told_in_the_unit_that_people_use(seconds: float, text: str) -> None:
-    assert spoken(seconds) == spoken(timedelta(seconds=seconds)) == text
+    assert format_duration(seconds) == format_duration(timedelta(seconds=seconds)) == text

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from dr.cnpg.cluster import ClusterSnapshot
-from dr.config.environment import BackupPlace, KubernetesAccess
+from dr.config.environment import BackupLocation, KubernetesAccess
 from dr.core.errors import AccessError
 from dr.health.observe import base_backup_bytes, read_bucket
 from dr.health.observe_cluster import (
@@ -45,7 +45,7 @@ from tests.support.doubles import ObjectStoreDouble, Wire, in_pods, kube_status,
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
 STORES = "/apis/barmancloud.cnpg.io/v1/namespaces/data/objectstores"
 SERVICE = "/api/v1/namespaces/data/services/prod-postgres"
-PLACE = BackupPlace(bucket=BUCKET, path="prod")
+PLACE = BackupLocation(bucket=BUCKET, path="prod")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dr.health.check import Check, State
 from dr.health.snapshot import Operators, Program
 from dr.health.versions import end_of
 from tests.support.builders import a_plugin_source, a_source, by_plugin
-from tests.support.healths import UNSEEN, a_serving, checks
+from tests.support.health_fixtures import UNSEEN, a_serving, checks
 
 
 def _with(version: str, day: date = date(2026, 10, 1), *, settings: Any = None, **changes: Any) -> dict[str, Check]:
@@ -81,10 +81,10 @@ def _plugin(version: str = "v0.14.0", fault: str = "", **changes: Any) -> Check:
 
 
 def test_the_plugin_counts_where_it_is_used() -> None:
-    assert checks()["plugin"].seen == "not used"
-    assert (_plugin().state, _plugin().seen) == (State.OK, "0.14.0, runs")
+    assert checks()["plugin"].message == "not used"
+    assert (_plugin().state, _plugin().message) == (State.OK, "0.14.0, runs")
     down = _plugin(fault="its Service has no pod that is ready")
-    assert (down.state, "has no pod" in down.seen) == (State.CRITICAL, True)
+    assert (down.state, "has no pod" in down.message) == (State.CRITICAL, True)
 
 
 def test_a_plugin_that_mixes_up_wal_is_told() -> None:
@@ -94,7 +94,7 @@ def test_a_plugin_that_mixes_up_wal_is_told() -> None:
 
 def test_a_missing_object_store_is_critical() -> None:
     without = a_serving(a_source(**by_plugin()))
-    assert "there is no ObjectStore prod-store" in _plugin(serving=without).seen
+    assert "there is no ObjectStore prod-store" in _plugin(serving=without).message
 
 
 def test_what_was_not_seen_is_unknown() -> None:

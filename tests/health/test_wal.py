@@ -9,18 +9,18 @@ from dr.core.wal_names import name_of
 from dr.health.check import State
 from tests.support.archives import SEGMENT, SYSTEM, archive, at, backup, wal
 from tests.support.builders import a_plugin_source, a_source
-from tests.support.healths import ARCHIVED, LAST_SEGMENT, SEEN_AT, UNSEEN, a_database, a_serving, checks, seen
+from tests.support.health_fixtures import ARCHIVED, LAST_SEGMENT, SEEN_AT, UNSEEN, a_database, a_serving, checks, seen
 
 
 def test_a_cluster_that_archives_nowhere_is_critical() -> None:
     found = checks(serving=a_serving(a_source(backup=None)))["archiving"]
-    assert (found.state, "archives to no object store" in found.seen) == (State.CRITICAL, True)
+    assert (found.state, "archives to no object store" in found.message) == (State.CRITICAL, True)
 
 
 def test_what_cloudnativepg_says_of_archiving_counts() -> None:
     failing = replace(a_source(), archiving=Archiving(working=False, message="exit status 1"))
     found = checks(serving=a_serving(failing))["archiving"]
-    assert (found.state, "exit status 1" in found.seen) == (State.CRITICAL, True)
+    assert (found.state, "exit status 1" in found.message) == (State.CRITICAL, True)
     silent = replace(a_source(), archiving=Archiving(working=None))
     assert checks(serving=a_serving(silent))["archiving"].state is State.WARNING
 
@@ -53,7 +53,7 @@ def test_the_lag_is_measured_in_seconds_and_bytes() -> None:
         "wal_waiting_segments": 2,
         "wal_waiting_seconds": 33,
     }
-    assert "1.0 MiB were written since, 2 segments wait, the oldest for 33 s" in found.seen
+    assert "1.0 MiB were written since, 2 segments wait, the oldest for 33 s" in found.message
 
 
 def test_a_quiet_database_is_not_late() -> None:
@@ -73,7 +73,7 @@ def test_a_database_that_never_archived_is_told_so() -> None:
 def test_a_hole_is_worse_without_a_base_backup_after_it() -> None:
     bridged = archive(backup(3), backup(14), files=wal([*range(1, 8), *range(11, 21)]))
     found = checks(archive=seen(bridged))["wal-holes"]
-    assert (found.state, "backup-14" in found.seen) == (State.WARNING, True)
+    assert (found.state, "backup-14" in found.message) == (State.WARNING, True)
     open_ended = archive(backup(3), files=wal([*range(1, 8), *range(11, 21)]))
     assert checks(archive=seen(open_ended))["wal-holes"].state is State.CRITICAL
     assert found.values == {"wal_holes_total": 1}
@@ -96,21 +96,21 @@ def test_both_ends_of_the_window_are_measured() -> None:
 
 
 def test_nothing_to_recover_is_critical() -> None:
-    assert "nothing of serverName postgres-prod" in checks(archive=seen(None, "other"))["window"].seen
+    assert "nothing of serverName postgres-prod" in checks(archive=seen(None, "other"))["window"].message
     empty = checks(archive=seen(archive(files=wal(range(5)))))["window"]
-    assert (empty.state, "nothing can be recovered" in empty.seen) == (State.CRITICAL, True)
+    assert (empty.state, "nothing can be recovered" in empty.message) == (State.CRITICAL, True)
 
 
 def test_a_newest_base_backup_without_its_own_wal_is_critical() -> None:
     found = checks(archive=seen(archive(backup(3), backup(30, segments=3), files=wal(range(31)))))["window"]
-    assert (found.state, "of no use" in found.seen) == (State.CRITICAL, True)
+    assert (found.state, "of no use" in found.message) == (State.CRITICAL, True)
 
 
 def test_wal_that_postgresql_archived_and_the_bucket_lost_is_critical() -> None:
     shorter = archive(*ARCHIVED.backups, files=wal(range(690)))
     late = a_database(now=SEEN_AT + timedelta(minutes=2))
     found = checks(archive=seen(shorter), database=late)["window"]
-    assert (found.state, "which the bucket does not have" in found.seen) == (State.CRITICAL, True)
+    assert (found.state, "which the bucket does not have" in found.message) == (State.CRITICAL, True)
     # AND the listing may be a minute older
     assert checks(archive=seen(shorter))["window"].state is State.OK
 
@@ -124,8 +124,8 @@ def test_wal_that_cannot_be_replayed_is_critical_until_a_base_backup_does_withou
     found = checks(archive=seen(replace(ARCHIVED, damaged={late: CUT})))
     assert (found["wal-readable"].state, found["wal-holes"].state) == (State.CRITICAL, State.CRITICAL)
     for name in ("wal-readable", "wal-holes"):
-        assert late in found[name].seen
-        assert CUT in found[name].seen
+        assert late in found[name].message
+        assert CUT in found[name].message
     assert "what damaged it" in found["wal-holes"].remedy
     bridged = replace(ARCHIVED, damaged={early: CUT})
     assert checks(archive=seen(bridged))["wal-readable"].state is State.WARNING
@@ -143,20 +143,20 @@ def test_wal_that_could_not_be_read_is_unknown_and_critical_where_it_may_not_be(
         unasked = {LAST_SEGMENT: Problem(code=code, cause="it says no", remedy="ask again")}
         found = checks(archive=seen(replace(ARCHIVED, unasked=unasked)))["wal-readable"]
         assert (found.state, found.remedy) == (state, "ask again")
-        assert f"such as {LAST_SEGMENT}: it says no" in found.seen
+        assert f"such as {LAST_SEGMENT}: it says no" in found.message
 
 
 def test_how_much_of_the_wal_was_looked_into_is_said() -> None:
     read = dict.fromkeys([LAST_SEGMENT], SYSTEM)
     found = checks(archive=seen(replace(ARCHIVED, read=read)))["wal-readable"]
-    assert (found.state, "the first pages of 1 of 700 segments" in found.seen) == (State.OK, True)
+    assert (found.state, "the first pages of 1 of 700 segments" in found.message) == (State.OK, True)
     assert found.values == {"wal_unreadable_total": 0, "wal_pages_read_total": 1}
 
 
 def test_what_was_not_seen_is_unknown_and_says_why() -> None:
     found = checks(archive=UNSEEN, database=UNSEEN)
     for name in ("wal-lag", "wal-holes", "wal-readable", "window", "databases"):
-        assert (found[name].state, found[name].seen) == (State.UNKNOWN, "not allowed to look")
+        assert (found[name].state, found[name].message) == (State.UNKNOWN, "not allowed to look")
     assert checks(serving=UNSEEN)["archiving"].state is State.UNKNOWN
 
 

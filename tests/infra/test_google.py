@@ -7,7 +7,7 @@ import pytest
 from dr.infra.google import GoogleApi, endpoint
 from dr.stacks.resources import Api, CloudResource, resources_of
 from tests.support.doubles import Wire
-from tests.support.infrastructures import BACKUPS, PROJECT, a_durable, a_platform
+from tests.support.infra_fixtures import BACKUPS, PROJECT, a_durable, a_platform
 
 NOT_FOUND = {"error": {"code": 404, "message": "Not found"}}
 RESOURCES = {resource.name: resource for part in (a_durable(), a_platform()) for resource in resources_of(part)}
@@ -39,9 +39,9 @@ def _look(name: str) -> bool | None:
 
 
 def _why(name: str) -> str:
-    sighting = GoogleApi().look(RESOURCES[name])
-    assert sighting.there is None
-    return sighting.why
+    state = GoogleApi().look(RESOURCES[name])
+    assert state.there is None
+    return state.why
 
 
 @pytest.mark.parametrize("resource", [RESOURCES[name] for name in ("backup-bucket", "network", "cluster", "pool-spot")])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dr.infra.google import recognised
+from dr.infra.google import classify_fault
 
 SAID = [
     (
@@ -34,7 +34,7 @@ WAITS = {"already-exists", "not-known-yet", "operation-under-way", "google-busy"
 
 @pytest.mark.parametrize(("said", "code"), SAID)
 def test_each_refusal_is_known_by_its_words_and_whether_waiting_helps(said: str, code: str) -> None:
-    fault = recognised(
+    fault = classify_fault(
         f"Diagnostics:\n  gcp:container:Cluster (cluster):\n    error: 1 error occurred:\n    * {said}\n"
     )
     assert fault is not None
@@ -46,16 +46,16 @@ def test_each_refusal_is_known_by_its_words_and_whether_waiting_helps(said: str,
 def test_what_cannot_be_waited_for_is_not_hidden_by_what_can() -> None:
     quota, busy = SAID[0][0], SAID[12][0]
     for text in (f"{quota}\n{busy}", f"{busy}\n{quota}"):
-        fault = recognised(text)
+        fault = classify_fault(text)
         assert fault is not None
         assert fault.code == "quota-exceeded"
 
 
 def test_of_lines_that_were_joined_only_the_one_that_tells_it_is_told() -> None:
-    fault = recognised(f"Pulumi failed: Diagnostics: / error: {SAID[0][0]} / Resources: / + 3 created")
+    fault = classify_fault(f"Pulumi failed: Diagnostics: / error: {SAID[0][0]} / Resources: / + 3 created")
     assert fault is not None
     assert fault.said == f"error: {SAID[0][0]}".replace("  ", " ")
 
 
 def test_anything_else_is_not_explained_away() -> None:
-    assert recognised("error: program exited with non-zero exit code: 1") is None
+    assert classify_fault("error: program exited with non-zero exit code: 1") is None

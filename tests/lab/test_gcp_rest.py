@@ -8,7 +8,7 @@ from google.auth import default
 from google.auth.compute_engine import _metadata
 from google.auth.transport.requests import Request
 
-from lab.gcp import faults, table
+from lab.gcp import faults, resource_types
 from lab.gcp.addresses import endpoints
 from tests.support.google import ACCOUNT, BUCKET, EMAIL, PROJECT, REGION, Google
 from tests.support.waiting import HANG_SECONDS
@@ -25,7 +25,7 @@ def _found(google: Google, path: str, method: str = "GET") -> Any:
 
 
 def test_a_bucket_is_shown_as_the_storage_api_shows_it(google: Google) -> None:
-    google.engine.create(table.BUCKET, BUCKET)
+    google.engine.create(resource_types.BUCKET, BUCKET)
     found = _found(google, "storage/v1/b/acme-backups")
     assert found["location"] == REGION.upper()
     assert found["lifecycle"] == {"rule": BUCKET["lifecycleRules"]}
@@ -38,11 +38,11 @@ def test_a_bucket_is_shown_as_the_storage_api_shows_it(google: Google) -> None:
 
 def test_what_is_granted_is_shown_as_a_policy(google: Google) -> None:
     google.with_account()
-    google.engine.create(table.BUCKET, BUCKET)
+    google.engine.create(resource_types.BUCKET, BUCKET)
     member = f"serviceAccount:{EMAIL}"
     role = "roles/storage.objectAdmin"
-    google.engine.create(table.BUCKET_MEMBER, {"bucket": "acme-backups", "role": role, "member": member})
-    google.engine.create(table.PROJECT_MEMBER, {"project": PROJECT, "role": "roles/viewer", "member": member})
+    google.engine.create(resource_types.BUCKET_MEMBER, {"bucket": "acme-backups", "role": role, "member": member})
+    google.engine.create(resource_types.PROJECT_MEMBER, {"project": PROJECT, "role": "roles/viewer", "member": member})
     assert _found(google, "storage/v1/b/acme-backups/iam")["bindings"] == [{"role": role, "members": [member]}]
     of_project = _found(google, f"cloudresourcemanager/v1/projects/{PROJECT}:getIamPolicy", "POST")
     assert of_project["bindings"] == [{"role": "roles/viewer", "members": [member]}]
@@ -69,8 +69,8 @@ def test_an_account_is_found_by_its_address(google: Google) -> None:
 )
 def test_what_there_is_is_listed_and_found_by_name(google: Google, path: str) -> None:
     cluster = google.with_cluster()
-    google.engine.create(table.ROUTER, {"name": "acme", "network": "acme"})
-    google.engine.create(table.NODE_POOL, {"name": "acme", "cluster": cluster.id})
+    google.engine.create(resource_types.ROUTER, {"name": "acme", "network": "acme"})
+    google.engine.create(resource_types.NODE_POOL, {"name": "acme", "cluster": cluster.id})
     ((_, listed),) = _found(google, path).items()
     assert listed == [_found(google, f"{path}/acme")]
     assert _get(google, f"{path}/other").status_code == NOT_FOUND
@@ -78,14 +78,14 @@ def test_what_there_is_is_listed_and_found_by_name(google: Google, path: str) ->
 
 def test_a_router_shows_its_nats(google: Google) -> None:
     google.with_cluster()
-    google.engine.create(table.ROUTER, {"name": "acme", "network": "acme"})
+    google.engine.create(resource_types.ROUTER, {"name": "acme", "network": "acme"})
     nat = {
         "name": "out",
         "router": "acme",
         "natIpAllocateOption": "AUTO_ONLY",
         "sourceSubnetworkIpRangesToNat": "ALL_SUBNETWORKS_ALL_IP_RANGES",
     }
-    google.engine.create(table.NAT, nat)
+    google.engine.create(resource_types.NAT, nat)
     found = _found(google, f"compute/v1/projects/{PROJECT}/regions/{REGION}/routers/acme")
     assert [shown["name"] for shown in found["nats"]] == ["out"]
 
@@ -121,5 +121,5 @@ def test_googles_own_library_gets_a_token_of_the_metadata_server(
     monkeypatch.setenv("HOME", "/nowhere")
     credentials, project = default()
     credentials.refresh(Request())  # type: ignore[no-untyped-call]
-    assert credentials.token == google.double.google.ground.token()
+    assert credentials.token == google.double.google.backend.token()
     assert project == PROJECT

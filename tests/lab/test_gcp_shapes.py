@@ -7,7 +7,7 @@ from pulumi.runtime.rpc import UNKNOWN
 from pulumi_gcp import container, storage
 
 from lab.gcp import shapes
-from lab.gcp.table import KINDS
+from lab.gcp.resource_types import KINDS
 from tests.support.google import BUCKET, CLUSTER
 
 

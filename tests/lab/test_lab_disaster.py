@@ -11,10 +11,10 @@ from lab.data import content, repository
 from lab.data.environments import ENVIRONMENTS
 from lab.environment import environment
 from lab.errors import LabError
-from lab.gcp import part, seed, table
+from lab.gcp import component, resource_types, seed
+from lab.gcp.backend import RecordOnlyBackend
 from lab.gcp.cloud import Cloud
 from lab.gcp.google import Google
-from lab.gcp.ground import NoGround
 from lab.paths import CHECKOUT, Cache, State
 from lab.platform import cnpg, gcs, secrets
 from lab.status import PARTS
@@ -27,7 +27,7 @@ def where(tmp_path: Path) -> State:
 
 def test_what_is_no_part_of_a_cluster_stays() -> None:
     kept = {*PARTS} - {*disaster.LOST} - {"node", "containerd", "kubelet"}
-    assert kept == {gcs.NAME, part.NAME}
+    assert kept == {gcs.NAME, component.NAME}
 
 
 def test_an_empty_cluster_has_no_operator_no_kinds_and_no_data(where: State, tmp_path: Path) -> None:
@@ -38,22 +38,26 @@ def test_an_empty_cluster_has_no_operator_no_kinds_and_no_data(where: State, tmp
 
 def test_the_cloud_is_as_the_old_infrastructure_left_it(tmp_path: Path) -> None:
     cloud = Cloud(tmp_path / "cloud.json", gcs.PROJECT)
-    seed.sow(Google(cloud, NoGround(cloud), {"project": gcs.PROJECT}), CHECKOUT)
+    seed.sow(Google(cloud, RecordOnlyBackend(cloud), {"project": gcs.PROJECT}), CHECKOUT)
     found = cloud.read()
-    assert [bucket["name"] for bucket in found.of(table.BUCKET.token).values()] == [gcs.BUCKET]
-    members = {binding["member"] for binding in found.of(table.ACCOUNT_MEMBER.token).values()}
+    assert [bucket["name"] for bucket in found.of(resource_types.BUCKET.token).values()] == [gcs.BUCKET]
+    members = {binding["member"] for binding in found.of(resource_types.ACCOUNT_MEMBER.token).values()}
     assert f"serviceAccount:{gcs.PROJECT}.svc.id.goog[data/postgres-prod]" in members
-    assert len(found.of(table.NODE_POOL.token)) == len(seed.settings(CHECKOUT / "Pulumi.platform.yaml")["nodePools"])
+    assert len(found.of(resource_types.NODE_POOL.token)) == len(
+        seed.settings(CHECKOUT / "Pulumi.platform.yaml")["nodePools"]
+    )
     assert found.calls == [], "it was there before anybody asked"
 
 
 def test_a_lost_cluster_is_lost_at_google_too(where: State) -> None:
-    with part.cloud(where).change() as contents:
-        contents.of(table.CLUSTER.token)["one"] = {"name": "one"}
-        contents.of(table.NODE_POOL.token)["pool"] = {"name": "pool"}
-        contents.of(table.NETWORK.token)["net"] = {"name": "net"}
-    part.lose_cluster(where)
-    assert [token for token, found in part.cloud(where).read().objects.items() if found] == [table.NETWORK.token]
+    with component.cloud(where).change() as contents:
+        contents.of(resource_types.CLUSTER.token)["one"] = {"name": "one"}
+        contents.of(resource_types.NODE_POOL.token)["pool"] = {"name": "pool"}
+        contents.of(resource_types.NETWORK.token)["net"] = {"name": "net"}
+    component.lose_cluster(where)
+    assert [token for token, found in component.cloud(where).read().objects.items() if found] == [
+        resource_types.NETWORK.token
+    ]
 
 
 def test_git_declares_what_the_data_needs(where: State, tmp_path: Path) -> None:
@@ -98,8 +102,8 @@ def test_the_stacks_of_all_environments_find_the_lab(where: State) -> None:
 def test_the_environment_leads_to_the_double() -> None:
     found = environment()
     assert found["PULUMI_DEBUG_PROVIDERS"] == "gcp:14470,command:14471"
-    assert found["GOOGLE_CONTAINER_CUSTOM_ENDPOINT"] == f"http://{part.ADDRESS}/container/v1/"
-    assert found["GCE_METADATA_HOST"] == part.ADDRESS
+    assert found["GOOGLE_CONTAINER_CUSTOM_ENDPOINT"] == f"http://{component.ADDRESS}/container/v1/"
+    assert found["GCE_METADATA_HOST"] == component.ADDRESS
     assert found["SSL_CERT_FILE"].endswith("authorities.pem")
 
 

@@ -15,7 +15,7 @@ from lab import manifests, versions
 from lab.data import content
 from lab.data.environments import ENVIRONMENTS, USERS
 from lab.images import postgres
-from lab.node.settling import fenced_instances, settled
+from lab.node.readiness import fenced_instances, settled
 from lab.paths import SOURCES, Cache
 from lab.tools import programs
 from lab.tools.toolchain import Toolchain

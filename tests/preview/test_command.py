@@ -10,7 +10,7 @@ import yaml
 from dr.main import run
 from tests.support.builders import RECOVERED_HOST, SOURCE_HOST, a_record, a_recovered, config_map_of, object_of
 from tests.support.doubles import LAST_EVENT, Wire, calls_of, nothing_changed, write_pulumi
-from tests.support.infrastructures import durable_document, platform_document
+from tests.support.infra_fixtures import durable_document, platform_document
 
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
 RECORD = "/api/v1/namespaces/data/configmaps/postgres-dr-prod"
@@ -62,7 +62,7 @@ def test_a_change_is_two_and_a_danger_three(recovered: Path, wire: Wire, capsys:
     _engine(recovered, _switch("update", RECOVERED_HOST))
     assert _preview(recovered, "--format", "json") == 3
     told = json.loads(capsys.readouterr().out)
-    assert [danger["rule"] for danger in told["dangers"]] == ["traffic-unproven"]
+    assert [violation["rule"] for violation in told["dangers"]] == ["traffic-unproven"]
     wire.on(RECORD, config_map_of(a_record(a_recovered()).with_verified("postgres-prod-recovered", 7)))
     assert _preview(recovered, "--json") == 2
     assert json.loads(capsys.readouterr().out)["exitCode"] == 2
@@ -121,4 +121,4 @@ def test_a_stack_below_is_judged_in_the_same_way(recovered: Path, capsys: pytest
     _engine(recovered, {"op": "delete", "urn": urn, "type": kind, "provider": "", "old": old})
     assert _preview(recovered, "--of", "durable", "--json") == 3
     told = json.loads(capsys.readouterr().out)
-    assert (told["environment"], [danger["rule"] for danger in told["dangers"]]) == ("durable", ["backup-bucket"])
+    assert (told["environment"], [violation["rule"] for violation in told["dangers"]]) == ("durable", ["backup-bucket"])

@@ -64,7 +64,7 @@ BREAKING: list[tuple[Rule, str, dict[str, Any] | None, dict[str, Any] | None]] =
     (Rule.BACKUP_ACCESS, ACCOUNT, {"accountId": "backup"}, {"accountId": "backup", "disabled": True}),
     (Rule.CLUSTER_SERVING, CLUSTER, source(), None),
     (Rule.CLUSTER_LAST, CLUSTER, source(), None),
-    (Rule.CLUSTER_HOUSE, NAMESPACE, {"metadata": {"name": "data"}}, None),
+    (Rule.CLUSTER_PLATFORM, NAMESPACE, {"metadata": {"name": "data"}}, None),
     (Rule.TRAFFIC_UNPROVEN, PATCH, pointing(SOURCE_HOST), pointing("third-rw.data.svc.cluster.local")),
     (Rule.TRAFFIC_UNPROVEN, PATCH, None, pointing("postgres-prod-recovered-rw.data.svc.cluster.local")),
     (Rule.TWO_WRITERS, CLUSTER, None, recovered(server_name="postgres-prod")),
@@ -117,7 +117,7 @@ def test_by_dr_it_is_refused_before_anything_is_done(
     engine(place, step(kind, before, after))
     assert run(["preview", "--config-dir", str(place), "--env", "prod", "--json"]) == 3
     document = json.loads(capsys.readouterr().out)
-    assert rule in [danger["rule"] for danger in document["dangers"]]
+    assert rule in [violation["rule"] for violation in document["dangers"]]
 
 
 @EACH

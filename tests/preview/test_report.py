@@ -10,7 +10,7 @@ from dr.config.environment import Rule
 from dr.core.errors import Problem, RefusedError
 from dr.core.history import Outcome
 from dr.engine.changes import Change, Changes, EngineStep, Op, PathChange, fold_steps
-from dr.guard.rules import CLUSTER, Danger
+from dr.guard.rules import CLUSTER, Violation
 from dr.preview.report import LIMIT, PreviewReport, as_markdown, failure_as_markdown, recovery_seconds
 from tests.support.builders import NOW, RECOVERED_HOST, SOURCE_HOST, a_record, a_recovered, an_entry
 
@@ -35,13 +35,15 @@ def report(*changes: Change, **more: Any) -> PreviewReport:
     return PreviewReport(environment="prod", changes=Changes(stack="prod", items=changes), **given)
 
 
-DANGER = Danger(rule=Rule.CLUSTER_SERVING, resource="x", cause="the Cluster x would be deleted", remedy="move first")
+VIOLATION = Violation(
+    rule=Rule.CLUSTER_SERVING, resource="x", cause="the Cluster x would be deleted", remedy="move first"
+)
 
 
 def test_the_exit_code_tells_nothing_a_change_and_a_danger_apart() -> None:
     assert report(change(Op.KEEP)).exit_code == 0
     assert report(change(Op.CREATE)).exit_code == 2
-    assert report(change(Op.CREATE), dangers=(DANGER,)).exit_code == 3
+    assert report(change(Op.CREATE), violations=(VIOLATION,)).exit_code == 3
     refused = PreviewReport(environment="prod", changes=Changes(stack="prod", faults=("it is protected",)))
     assert refused.exit_code == 3
 
@@ -50,7 +52,7 @@ def test_the_headline_counts_and_leaves_the_providers_out() -> None:
     provider = change(Op.CREATE, "pulumi:providers:kubernetes", "cluster")
     assert report(change(Op.CREATE), change(Op.KEEP, name="x"), provider).headline == "1 created, 1 kept"
     assert report(provider).headline == "the stack holds nothing"
-    assert report(change(Op.DELETE), dangers=(DANGER,)).headline == "1 deleted; this is dangerous"
+    assert report(change(Op.DELETE), violations=(VIOLATION,)).headline == "1 deleted; this is dangerous"
 
 
 def test_a_recovery_is_told_with_where_it_comes_from_and_how_long_it_takes() -> None:
@@ -98,7 +100,7 @@ def test_the_last_recovery_says_how_long_one_takes() -> None:
 
 
 def test_markdown_says_the_verdict_first_and_folds_the_details() -> None:
-    text = as_markdown(report(change(Op.CREATE, after=a_recovered().manifest), dangers=(DANGER,)))
+    text = as_markdown(report(change(Op.CREATE, after=a_recovered().manifest), violations=(VIOLATION,)))
     assert text.startswith("### ⛔ prod: 1 created; this is dangerous")
     assert text.index("cluster-serving") < text.index("**Lost:**") < text.index("<details>")
     assert text.count("<details>") == text.count("</details>") == 1

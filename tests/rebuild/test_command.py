@@ -14,7 +14,7 @@ from tests.support.doubles import Wire
 from tests.support.rebuilds import a_rebuild_situation
 
 
-class Site:
+class RebuildSetup:
     """A site that was looked at; nothing can be done with it."""
 
     def __init__(self, situation: RebuildSituation) -> None:
@@ -27,11 +27,11 @@ class Site:
 def _site(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[Any]:
     asked: list[Any] = []
 
-    def open_site(environment: Any, folder: Path, request: Any, *, take_over: bool) -> Site:
+    def open_setup(environment: Any, folder: Path, request: Any, *, take_over: bool) -> RebuildSetup:
         asked.append(request)
-        return Site(a_rebuild_situation(**changes))
+        return RebuildSetup(a_rebuild_situation(**changes))
 
-    monkeypatch.setattr(setup, "open_site", open_site)
+    monkeypatch.setattr(setup, "open_setup", open_setup)
     return asked
 
 
@@ -63,7 +63,7 @@ def test_where_to_build_is_passed_on(
 def test_without_backups_it_stops_and_says_what_is_lost(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _site(monkeypatch, survivors=(), loss="nothing is left")
+    _site(monkeypatch, usable_archives=(), loss="nothing is left")
     assert _rebuild(place, "--dry-run", "--json") == RefusedError.exit_code
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
     assert (problem["code"], problem["cause"]) == ("nothing-to-restore", "nothing is left")

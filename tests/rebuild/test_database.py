@@ -10,9 +10,9 @@ import pytest
 from dr.core.errors import AccessError, RecoveryError, VerificationError
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran
+from dr.rebuild.data_origin import Origin
 from dr.rebuild.database import SKIPS_CHECK, DatabaseFound, find_database
 from dr.rebuild.layers import Watch
-from dr.rebuild.origin import Origin
 from dr.run.session import Session
 from tests.support.archives import archive, at, backup, put_backup, put_wal, wal
 from tests.support.builders import NOW, a_holder, an_environment, cluster_object
@@ -70,8 +70,8 @@ def _find(api: KubernetesApi, stop: Impatient | None = None, **environment: Any)
 
 def test_a_database_that_was_made_anew_is_told_from_the_lost_one(platform: Wire, api: KubernetesApi) -> None:
     found = _find(api)
-    assert (found.judgement.origin, found.fenced) == (Origin.FRESH, False)
-    assert "users 0, last known 5" in found.judgement.evidence
+    assert (found.verdict.origin, found.fenced) == (Origin.FRESH, False)
+    assert "users 0, last known 5" in found.verdict.evidence
     assert platform.received("PATCH") == []
 
 
@@ -80,7 +80,7 @@ def test_a_database_with_the_lost_ones_identifier_and_all_its_wal_is_restored(
 ) -> None:
     history = "1\t0/9FFFFA0\tno recovery target specified"
     in_pods(monkeypatch, _answering(OURS, timeline=2, users=5, lsn="0/B000060", history=history))
-    assert _find(api).judgement.origin is Origin.RESTORED
+    assert _find(api).verdict.origin is Origin.RESTORED
 
 
 OLDER = _answering(OURS, timeline=2, users=3, lsn="0/B000060", history="1\t0/4000100\tbefore 2026-04-20 00:40:00+00")
@@ -91,7 +91,7 @@ def test_a_database_with_the_lost_ones_identifier_and_an_older_state_is_not_rest
 ) -> None:
     """E4."""
     in_pods(monkeypatch, OLDER)
-    assert _find(api).judgement.origin is Origin.STALE
+    assert _find(api).verdict.origin is Origin.STALE
 
 
 def test_an_older_state_that_has_written_into_the_archive_ends_it_without_a_fence(
@@ -111,7 +111,7 @@ def test_a_database_that_does_not_answer_is_not_known(
     platform: Wire, api: KubernetesApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_pods(monkeypatch, lambda _: AccessError("sql-failed", "no", "no"))
-    assert _find(api).judgement.origin is Origin.UNKNOWN
+    assert _find(api).verdict.origin is Origin.UNKNOWN
 
 
 def test_it_waits_until_argo_cd_has_brought_all_that_a_recovery_needs(platform: Wire, api: KubernetesApi) -> None:
@@ -145,7 +145,7 @@ def test_a_cluster_that_is_not_healthy_in_time_is_taken_as_it_is(platform: Wire,
     platform.on(CLUSTER, stuck)
     platform.on("/api/v1/namespaces/data/pods", {"items": []})
     found = _find(api, timeouts={"rebuildMinutes": 0.000001})
-    assert (found.cluster.phase, found.judgement.origin) == ("Setting up primary", Origin.UNKNOWN)
+    assert (found.cluster.phase, found.verdict.origin) == ("Setting up primary", Origin.UNKNOWN)
 
 
 def test_a_cluster_that_nobody_declares_in_time_is_told(platform: Wire, api: KubernetesApi) -> None:
@@ -210,4 +210,4 @@ def test_a_cluster_that_has_written_into_the_archive_is_fenced_and_ends_it(
 
 def test_what_was_archived_before_it_was_made_is_no_writing(platform: Wire, api: KubernetesApi) -> None:
     assert at(90) + timedelta(seconds=10) < at(300) < NOW
-    assert _find(api).judgement.origin is Origin.FRESH
+    assert _find(api).verdict.origin is Origin.FRESH

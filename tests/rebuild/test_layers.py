@@ -9,7 +9,7 @@ import pytest
 from dr.core.errors import DrError, EngineError, InterruptedOperationError, RefusedError
 from dr.engine.changes import Change, Changes, Op
 from dr.guard.rules import Seen
-from dr.rebuild.layers import Watch, bring_up, told
+from dr.rebuild.layers import Watch, bring_up, summary
 from tests.support.doubles import Impatient
 
 BUCKET = "gcp:storage/bucket:Bucket"
@@ -141,5 +141,5 @@ def test_being_told_to_stop_ends_it_and_the_engine(ends: list[EngineError | None
 def test_what_exists_only_in_pulumi_is_not_counted() -> None:
     provider = Change(op=Op.CREATE, type="pulumi:providers:gcp", urn="urn:pulumi:x::y::pulumi:providers:gcp::google")
     component = _change(Op.CREATE, "backup", "postgres-dr:infrastructure:BackupStore")
-    assert told(Changes(stack="platform", items=(provider, component))) == "writes down what is there"
-    assert told(Changes(stack="platform", items=(component, _change(Op.CREATE)))) == "creates 1 (network)"
+    assert summary(Changes(stack="platform", items=(provider, component))) == "writes down what is there"
+    assert summary(Changes(stack="platform", items=(component, _change(Op.CREATE)))) == "creates 1 (network)"

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from dr.archive.survivors import survivors
+from dr.archive.usable_archives import usable_archives
 from dr.core.errors import Problem, RefusedError
 from dr.rebuild.plan import RebuildRequest, decide_rebuild
 from dr.rebuild.run import Rebuild
@@ -30,14 +30,14 @@ def test_every_step_has_an_expected_time() -> None:
 
 
 def test_the_newest_archive_is_what_is_recovered_from() -> None:
-    found = a_rebuild(survivors=(a_survivor("postgres-prod-recovered"), a_survivor()))
+    found = a_rebuild(usable_archives=(a_survivor("postgres-prod-recovered"), a_survivor()))
     assert found.source.server_name == "postgres-prod-recovered"
     assert any("were written to less lately: postgres-prod" in line for line in found.warnings)
 
 
 def test_without_backups_it_stops_and_says_what_is_lost() -> None:
     with pytest.raises(RefusedError) as refused:
-        a_rebuild(survivors=(), loss="no archive has a base backup")
+        a_rebuild(usable_archives=(), loss="no archive has a base backup")
     assert refused.value.code == "nothing-to-restore"
     assert refused.value.cause == "no archive has a base backup"
 
@@ -45,7 +45,7 @@ def test_without_backups_it_stops_and_says_what_is_lost() -> None:
 def test_all_problems_are_told_at_once_the_loss_first() -> None:
     problem = Problem(code="guard-refused", cause="the bucket would be deleted", remedy="put it back")
     with pytest.raises(RefusedError) as refused:
-        a_rebuild(survivors=(), loss="nothing", problems=(problem,))
+        a_rebuild(usable_archives=(), loss="nothing", problems=(problem,))
     assert [one.code for one in refused.value.problems] == ["nothing-to-restore", "guard-refused"]
 
 
@@ -56,7 +56,7 @@ def test_what_was_not_archived_is_called_lost_before_anybody_agrees() -> None:
 def test_wal_that_cannot_be_replayed_is_told_before_anybody_agrees() -> None:
     """E1."""
     cut = archive(backup(3), files=wal(range(3, 10)), damaged={"000000010000000000000008": "it is cut"})
-    warnings = a_rebuild(survivors=survivors((cut,))).warnings
+    warnings = a_rebuild(usable_archives=usable_archives((cut,))).warnings
     assert any(
         "000000010000000000000008 cannot be replayed: it is cut: the recovery will end" in one for one in warnings
     )

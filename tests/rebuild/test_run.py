@@ -20,9 +20,9 @@ from dr.engine.changes import Change, Changes, Op
 from dr.kube.api import KubernetesApi
 from dr.rebuild import run as full_rebuild
 from dr.rebuild import steps
+from dr.rebuild.data_origin import Origin, OriginVerdict
 from dr.rebuild.database import DatabaseFound
-from dr.rebuild.layers import Layers, RebuildContext
-from dr.rebuild.origin import Judgement, Origin
+from dr.rebuild.layers import PlatformStacks, RebuildContext
 from dr.rebuild.plan import RebuildRequest
 from dr.rebuild.report import RebuildReport
 from dr.rebuild.run import Rebuild
@@ -33,7 +33,7 @@ from dr.run.session import Session
 from tests.support.archives import archive, backup, wal
 from tests.support.builders import NOW, a_holder, a_record, a_recovered, a_source, an_environment, as_seen
 from tests.support.doubles import RecordsDouble, Wire
-from tests.support.infrastructures import a_platform
+from tests.support.infra_fixtures import a_platform
 from tests.support.rebuilds import a_rebuild
 
 NETWORK = "gcp:compute/network:Network"
@@ -123,14 +123,14 @@ class Day:
         patch(steps, "verify_database", lambda *_: [])
         patch(steps, "await_ok", lambda *_, **__: '200 {"users": 5}')
         patch(steps, "wanted_from", lambda *_: "wanted")
-        patch(full_rebuild, "keep_report", lambda *_, **__: None)
+        patch(full_rebuild, "save_report", lambda *_, **__: None)
         patch(steps, "find_cluster", lambda *_: as_seen(a_recovered()))
         patch(steps, "recovery", SimpleNamespace(decide=self._decide_recovery, Recovery=self._recovery))
         patch(steps, "switchover", SimpleNamespace(decide=self._decide_move, Move=self._move))
 
     def _find(self, *_: object, **__: object) -> DatabaseFound:
-        judgement = Judgement(origin=self.origin, evidence=("its system identifier is 1",))
-        return DatabaseFound(cluster=self.cluster, judgement=judgement, fenced=False)
+        verdict = OriginVerdict(origin=self.origin, evidence=("its system identifier is 1",))
+        return DatabaseFound(cluster=self.cluster, verdict=verdict, fenced=False)
 
     def _decide_recovery(self, session: Session, wanted: object) -> Any:
         assert wanted == "wanted"
@@ -164,7 +164,7 @@ class Day:
             decision = replace(decision, request=RebuildRequest(region=moved.region, durable="durable-copy"))
         stage = RebuildContext(
             environment=an_environment(),
-            layers=Layers(
+            layers=PlatformStacks(
                 durable=self.durable,
                 platform=self.platform,
                 argocd=self.bringing if self.argocd else None,

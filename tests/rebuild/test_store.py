@@ -11,7 +11,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud import storage
 
 from dr.core.errors import AccessError
-from dr.rebuild.store import RebuildLease, RebuildRecords, kept_text
+from dr.rebuild.store import RebuildLease, RebuildRecords, open_text_store
 from tests.support.builders import NOW, an_entry
 
 LEASE_SECONDS = timedelta(seconds=15)
@@ -65,7 +65,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_text_is_replaced_only_where_nobody_was_quicker(backend: str) -> None:
-    text = kept_text(backend, "note.json")
+    text = open_text_store(backend, "note.json")
     assert text.read() is None
     assert text.write("one", over=None)
     assert not text.write("two", over=None)
@@ -77,14 +77,14 @@ def test_a_text_is_replaced_only_where_nobody_was_quicker(backend: str) -> None:
 
 
 def test_a_bucket_without_a_prefix_is_its_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert kept_text("gs://state", "note.json").where == "gs://state/note.json"
-    assert kept_text("gs://state/a/b/", "note.json").where == "gs://state/a/b/note.json"
+    assert open_text_store("gs://state", "note.json").where == "gs://state/note.json"
+    assert open_text_store("gs://state/a/b/", "note.json").where == "gs://state/a/b/note.json"
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(AccessError) as refused:
-        kept_text(f"file://{tmp_path}/file", "note.json").write("one", over=None)
+        open_text_store(f"file://{tmp_path}/file", "note.json").write("one", over=None)
     assert refused.value.code == "journal-unusable"
 
 
@@ -117,7 +117,7 @@ def test_a_record_that_another_run_changes_meanwhile_is_not_overwritten(backend:
 
 
 def test_a_record_that_is_not_understood_is_not_taken_for_none(backend: str) -> None:
-    kept_text(backend, "postgres-dr-prod.rebuild.json").write("{}", over=None)
+    open_text_store(backend, "postgres-dr-prod.rebuild.json").write("{}", over=None)
     with pytest.raises(AccessError) as refused:
         RebuildRecords(backend, "prod", user="ann").read()
     assert refused.value.code == "record-unreadable"
@@ -140,7 +140,7 @@ def test_a_lease_is_held_renewed_and_given_back(backend: str) -> None:
 
 
 def test_a_lease_that_is_not_understood_is_held_by_nobody(backend: str) -> None:
-    kept_text(backend, "postgres-dr-prod.rebuild-lease.json").write("?", over=None)
+    open_text_store(backend, "postgres-dr-prod.rebuild-lease.json").write("?", over=None)
     seen = RebuildLease(backend, "prod").read()
     assert seen is not None
     assert (seen.holder, seen.expired(NOW)) == ("", True)

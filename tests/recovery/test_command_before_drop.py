@@ -87,6 +87,24 @@ def test_it_is_a_whole_target_by_itself(place: Path, capsys: pytest.CaptureFixtu
     assert _codes(capsys) == ["targets-exclude-each-other"]
 
 
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [(["--target-time", "2026-04-27T09:55:00Z"], "targets-exclude-each-other"), (["--before-drop", "users"], "usage")],
+)
+def test_pitr_to_the_latest_is_a_whole_target(
+    place: Path, capsys: pytest.CaptureFixture[str], more: list[str], code: str
+) -> None:
+    assert _run(place, "pitr", "--latest", *more) == 2
+    assert _codes(capsys) == [code]
+
+
+def test_pitr_to_the_latest_is_the_command_latest(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(place, "latest", "--dry-run") == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert _run(place, "pitr", "--latest", "--dry-run") == 0
+    assert json.loads(capsys.readouterr().out) == plan
+
+
 def test_what_is_no_table_is_refused_at_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(place, "pitr", "--before-drop", "a.b.c") == 2
     assert _codes(capsys) == ["table-name-malformed"]
@@ -105,7 +123,7 @@ def test_going_on_is_by_the_position_that_was_found_and_sees_to_the_table() -> N
 
 
 def test_what_was_found_is_what_the_cluster_is_declared_with() -> None:
-    situation = a_situation(later=DROP.left_out)
+    situation = a_situation(commits_after_target=DROP.left_out)
     decision = a_decision(situation, target=DROP.target, drop=DROP, expects=USERS)
     wanted = {"targetLSN": "0/4000139", "exclusive": True, "backupID": decision.base.backup_id}
     assert decision.cluster.manifest["spec"]["bootstrap"]["recovery"]["recoveryTarget"] == wanted

@@ -96,7 +96,7 @@ def test_next_is_the_switchover_to_just_this_cluster() -> None:
 
 
 def _move_report(**request: Any) -> MoveReport:
-    situation = a_traffic_situation(reached=a_source()) if request.get("back") else None
+    situation = a_traffic_situation(new_cluster=a_source()) if request.get("back") else None
     return MoveReport(
         decision=a_move(situation, **request),
         environment=an_environment(),

@@ -9,7 +9,7 @@ import pytest
 from dr.archive.seal import seal_wal
 from dr.core.errors import AccessError, StepFailedError, VerificationError
 from dr.postgres.psql import Psql
-from dr.recovery.verify import Finding, judge, verify_database, verify_last_commit
+from dr.recovery.verify import VerificationResult, judge, verify_database, verify_last_commit
 from tests.support.builders import TARGET, TARGET_TIME, an_environment
 
 SEGMENT = "000000010000000000000007"
@@ -93,7 +93,7 @@ def test_another_failure_while_sealing_stays_what_it_is(code: str) -> None:
     assert failed.value.code == code
 
 
-def _findings(answer: str, in_recovery: str = "f", **query: object) -> dict[str, Finding]:
+def _findings(answer: str, in_recovery: str = "f", **query: object) -> dict[str, VerificationResult]:
     verification = [{"name": "users", "sql": "SELECT count(*) FROM users", **query}]
     found = verify_database(PsqlDouble([answer, in_recovery]), an_environment(verification=verification))
     return {finding.name: finding for finding in found}
@@ -112,7 +112,7 @@ def _findings(answer: str, in_recovery: str = "f", **query: object) -> dict[str,
     ],
 )
 def test_an_answer_is_judged_by_what_is_configured(answer: str, query: dict[str, Any], passed: bool | None) -> None:
-    assert _findings(answer, **query)["users"] == Finding(name="users", value=answer, passed=passed)
+    assert _findings(answer, **query)["users"] == VerificationResult(name="users", value=answer, passed=passed)
 
 
 @pytest.mark.parametrize(("said", "passed"), [("f", True), ("t", False)])
@@ -141,11 +141,11 @@ def test_without_a_replayed_transaction_there_is_nothing_to_judge() -> None:
 
 
 def test_findings_that_passed_or_cannot_be_judged_raise_nothing() -> None:
-    judge([Finding(name="a", value="1", passed=True), Finding(name="b", value="2", passed=None)])
+    judge([VerificationResult(name="a", value="1", passed=True), VerificationResult(name="b", value="2", passed=None)])
 
 
 def test_every_finding_that_failed_is_told() -> None:
-    findings = [Finding(name=name, value="0", passed=False) for name in ("users", "archiving")]
+    findings = [VerificationResult(name=name, value="0", passed=False) for name in ("users", "archiving")]
     with pytest.raises(VerificationError) as failed:
         judge(findings)
     assert failed.value.exit_code == 8
@@ -161,9 +161,9 @@ def test_a_query_that_postgresql_refuses_is_a_finding_and_the_others_are_still_a
     findings = verify_database(psql, an_environment(verification=queries))
     # THEN
     assert findings == [
-        Finding(name="users", value="no answer: PostgreSQL's words", passed=False),
-        Finding(name="PostGIS", value="3", passed=None),
-        Finding(name="out of recovery", value="yes", passed=True),
+        VerificationResult(name="users", value="no answer: PostgreSQL's words", passed=False),
+        VerificationResult(name="PostGIS", value="3", passed=None),
+        VerificationResult(name="out of recovery", value="yes", passed=True),
     ]
     with pytest.raises(VerificationError):
         judge(findings)

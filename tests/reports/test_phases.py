@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from dr.cnpg.progress import Stage
 from dr.core.history import StepEntry
 from dr.core.plan import RECOVER, Phase, Step
-from dr.reports.phases import TITLES, Mark, Span, spans, split, whole_incident
+from dr.reports.phases import TITLES, Span, StageReached, spans, split, whole_incident
 from tests.support.builders import NOW, a_step
 
 
@@ -28,11 +28,11 @@ def step(key: str, began: float, ended: float | None) -> tuple[StepEntry, Step]:
 
 
 MARKS = [
-    Mark(Stage.WAITING, at(8)),
-    Mark(Stage.BASE_BACKUP, at(10)),
-    Mark(Stage.REPLAY, at(20)),
-    Mark(Stage.STARTING, at(50)),
-    Mark(Stage.HEALTHY, at(55)),
+    StageReached(Stage.WAITING, at(8)),
+    StageReached(Stage.BASE_BACKUP, at(10)),
+    StageReached(Stage.REPLAY, at(20)),
+    StageReached(Stage.STARTING, at(50)),
+    StageReached(Stage.HEALTHY, at(55)),
 ]
 STEPS = [step("stop-writers", 2, 4), step(RECOVER, 4, 55), step("verify", 55, 57), step("settle", 57, 58)]
 
@@ -80,7 +80,7 @@ def test_the_rto_ends_with_its_step_and_is_split_in_the_order_of_the_phases() ->
 
 
 def test_an_attempt_that_began_anew_counts_for_its_phases_again() -> None:
-    marks = [*MARKS[:3], Mark(Stage.BASE_BACKUP, at(30)), Mark(Stage.REPLAY, at(40)), *MARKS[3:]]
+    marks = [*MARKS[:3], StageReached(Stage.BASE_BACKUP, at(30)), StageReached(Stage.REPLAY, at(40)), *MARKS[3:]]
     found = split(spans(NOW, STEPS, marks, until=at(58), by_engine=True), last=RECOVER)
     assert (found[Phase.BASE_BACKUP], found[Phase.WAL_REPLAY]) == (20, 20)
 

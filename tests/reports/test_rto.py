@@ -11,7 +11,7 @@ from dr.health.rto import outlook
 from dr.reports.rto import GIB, Coefficients, Measured, coefficients_of, interval_within, learn, measured_of, predict
 from tests.support.archives import archive, at, backup, wal
 from tests.support.builders import NOW, an_environment
-from tests.support.healths import ARCHIVED, UNSEEN, a_database, a_snapshot, checks, seen, stored
+from tests.support.health_fixtures import ARCHIVED, UNSEEN, a_database, a_snapshot, checks, seen, stored
 from tests.support.reports import a_report
 
 BASE = 1_500_000_000
@@ -146,8 +146,8 @@ def test_a_size_that_nobody_wrote_down_is_asked_for() -> None:
 def test_the_goal_is_kept_or_it_is_said_what_helps() -> None:
     good = checks()["rto"]
     assert good.state is State.OK
-    assert "WAL replay" in good.seen
-    assert "keeps 30 min" in good.seen
+    assert "WAL replay" in good.message
+    assert "keeps 30 min" in good.message
     near = checks({"goals": {"rtoMinutes": 2.6}})["rto"]
     assert (near.state, near.remedy.startswith("take base backups more often: every")) == (State.WARNING, True)
     missed = checks({"goals": {"rtoMinutes": 2}})["rto"]
@@ -165,4 +165,4 @@ def test_without_a_base_backup_there_is_no_time_to_tell() -> None:
 def test_a_database_that_wrote_nothing_lately_keeps_any_goal() -> None:
     quiet = archive(backup(3), files=wal(range(1, 6)))
     found = checks(archive=seen(quiet), seen_at=at(60 * 24 * 30))["rto"]
-    assert "any interval of base backups keeps" in found.seen
+    assert "any interval of base backups keeps" in found.message

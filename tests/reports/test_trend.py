@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from dr.reports.charts import trend_chart
 from dr.reports.document import ReportDocument
 from dr.reports.page import page
-from dr.reports.pictures import trend_chart
 from dr.reports.trend import trend_of
 from tests.support.builders import NOW
 from tests.support.reports import a_report

@@ -10,17 +10,17 @@ from threading import Event
 
 import pytest
 
-from dr.cli.live import reporter_for
+from dr.cli.progress import reporter_for
 from dr.core.errors import AccessError, FaultError, InterruptedOperationError, RefusedError
 from dr.core.history import Outcome
 from dr.core.plan import Plan, Step
 from dr.engine.backend import Backend
 from dr.engine.recovery_stack import RecoveryStack
 from dr.kube.api import KubernetesApi
-from dr.reports.course import Course
+from dr.reports.summary import RunSummary
 from dr.run import lease, report_keeping
 from dr.run.journal import Journal
-from dr.run.operation import Tools, run_operation
+from dr.run.operation import OperationContext, run_operation
 from dr.run.session import Session
 from tests.support.builders import NOW, a_holder, a_step, an_environment, lease_object
 from tests.support.doubles import Impatient, KubernetesDouble, a_dead_process, kube_status, serving
@@ -57,7 +57,7 @@ class _Engine(RecoveryStack):
 class _Told:
     """A report."""
 
-    course: Course
+    course: RunSummary
 
     def as_json(self) -> dict[str, object]:
         return {"steps": [fact for _, _, fact in self.course.steps]}
@@ -80,7 +80,7 @@ class _Bench:
         *,
         take_over: bool = False,
         stop: Event | None = None,
-        report: Callable[[Course], _Told] = _Told,
+        report: Callable[[RunSummary], _Told] = _Told,
     ) -> tuple[tuple[str, float, str], ...]:
         """Run the plan, with ``two`` in its second step."""
         session = Session(
@@ -95,8 +95,8 @@ class _Bench:
         steps = (self._step("one"), self._step("two", two))
         plan = Plan(operation="switchover", environment="prod", facts={"To": "x"}, steps=steps)
         with reporter_for(plan, quiet=True) as reporter:
-            tools = Tools(session=session, stack=self.engine, journal=journal, reporter=reporter)
-            return run_operation(tools, plan, go_on=GO_ON, report=report).course.steps
+            context = OperationContext(session=session, stack=self.engine, journal=journal, reporter=reporter)
+            return run_operation(context, plan, go_on=GO_ON, report=report).course.steps
 
     def _step(self, key: str, then: Callable[[], object] = lambda: None) -> Step:
         def do() -> str:
@@ -266,7 +266,7 @@ def test_a_report_is_left_by_what_ended_well_and_by_what_failed(bench: _Bench, t
 def test_what_fails_after_the_last_step_says_that_all_were_done(bench: _Bench) -> None:
     """O1."""
 
-    def fail(_: Course) -> _Told:
+    def fail(_: RunSummary) -> _Told:
         raise KeyError("a fault in the report")
 
     with pytest.raises(FaultError) as failed:

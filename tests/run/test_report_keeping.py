@@ -14,10 +14,10 @@ from dr.core.errors import AccessError, DrError, InterruptedOperationError
 from dr.core.plan import Phase, Plan
 from dr.recovery.verify import loss_by_target
 from dr.reports.document import ReportDocument
-from dr.reports.phases import Mark
+from dr.reports.phases import StageReached
 from dr.run import report_keeping
 from dr.run.journal import Journal
-from dr.run.report_keeping import Evidence, keep_report
+from dr.run.report_keeping import ReportData, save_report
 from tests.support.builders import NOW, a_backup, a_step, an_environment
 from tests.support.doubles import RecordsDouble
 from tests.support.reports import a_report
@@ -41,7 +41,7 @@ class _Bench:
 
     folder: Path
     now: datetime = NOW
-    evidence: Evidence = field(default_factory=Evidence)
+    report_data: ReportData = field(default_factory=ReportData)
 
     def __post_init__(self) -> None:
         self.journal = Journal(path=self.folder / "prod.jsonl", common={}, records=RecordsDouble(), user="ann@ops-1")
@@ -63,9 +63,9 @@ class _Bench:
         self.journal.done({}, self.now, at_end=lambda record: record)
 
     def keep(self, **options: Any) -> ReportDocument:
-        keep_report(an_environment(), PLAN, self.journal, self.evidence, **options)
-        assert self.evidence.kept_at is not None
-        return ReportDocument.parse(self.evidence.kept_at.with_suffix(".json").read_text(), where="it")
+        save_report(an_environment(), PLAN, self.journal, self.report_data, **options)
+        assert self.report_data.kept_at is not None
+        return ReportDocument.parse(self.report_data.kept_at.with_suffix(".json").read_text(), where="it")
 
 
 @pytest.fixture
@@ -75,31 +75,31 @@ def bench(tmp_path: Path) -> _Bench:
 
 def recover(bench: _Bench) -> None:
     """A recovery of 40 s: 5 until its Cluster is there, 15 for the base backup, 20 for WAL."""
-    bench.evidence.until, bench.evidence.base, bench.evidence.segments = "verify", a_backup(), 7
+    bench.report_data.until, bench.report_data.base, bench.report_data.segments = "verify", a_backup(), 7
     stages = ((Stage.WAITING, 5), (Stage.BASE_BACKUP, 5), (Stage.REPLAY, 20), (Stage.HEALTHY, 40))
-    bench.evidence.marks = [Mark(stage, bench.now + timedelta(seconds=seconds)) for stage, seconds in stages]
+    bench.report_data.marks = [StageReached(stage, bench.now + timedelta(seconds=seconds)) for stage, seconds in stages]
     bench.do("recover", 40)
 
 
 def test_a_report_is_kept_beside_the_journal_and_says_all(bench: _Bench) -> None:
     # GIVEN an operation that ended well
     recover(bench)
-    bench.evidence.found("users", "100000", True)
-    bench.evidence.loss = loss_by_target(NOW, None)
-    bench.evidence.log.append("pod line")
+    bench.report_data.found("users", "100000", True)
+    bench.report_data.loss = loss_by_target(NOW, None)
+    bench.report_data.log.append("pod line")
     bench.do("verify", 2)
     bench.do("settle", 3)
     bench.end()
     # WHEN
     report = bench.keep(result={"result": "recovered"})
     # THEN
-    assert bench.evidence.kept_at == bench.folder / "prod" / f"{report.id}.html"
+    assert bench.report_data.kept_at == bench.folder / "prod" / f"{report.id}.html"
     assert (report.operation, report.outcome, report.failed) == ("pitr", "done", None)
     assert (report.facts, report.warnings) == ({"Target": "then"}, ("mind the gap",))
     assert [(step.key, step.title, step.seconds) for step in report.steps] == [
         ("recover", "Recover", 40),
         ("verify", "Verify", 2),
-        ("settle", "Settle", 3),
+        ("settle", "Wait for Pulumi", 3),
     ]
     assert report.seconds == 45
     assert report.rto is not None
@@ -109,10 +109,10 @@ def test_a_report_is_kept_beside_the_journal_and_says_all(bench: _Bench) -> None
     assert (report.sizes.wal_segments, report.sizes.base_backup_bytes) == (7, 64 * 2**20)
     assert [finding.value for finding in report.findings] == ["100000"]
     assert report.result == {"result": "recovered"}
-    assert report.rpo == bench.evidence.loss
+    assert report.rpo == bench.report_data.loss
     # AND it is there as a page and as Markdown
-    assert "PITR on prod" in bench.evidence.kept_at.read_text()
-    assert "pitr on prod" in bench.evidence.kept_at.with_suffix(".md").read_text()
+    assert "PITR on prod" in bench.report_data.kept_at.read_text()
+    assert "pitr on prod" in bench.report_data.kept_at.with_suffix(".md").read_text()
     # AND the log stands beside it, and is named
     assert (bench.folder / "prod" / f"{report.id}.log").read_text() == "pod line\n"
     assert [link.what for link in report.links] == ["Recovery log", "Journal"]
@@ -147,8 +147,8 @@ def test_a_disk_that_takes_no_report_fails_nothing_and_is_noted(bench: _Bench) -
     (bench.folder / "prod").write_text("a file where the folder should be")
     bench.do("recover", 1)
     bench.end()
-    keep_report(an_environment(), PLAN, bench.journal, bench.evidence)
-    assert bench.evidence.kept_at is None
+    save_report(an_environment(), PLAN, bench.journal, bench.report_data)
+    assert bench.report_data.kept_at is None
     last = json.loads((bench.folder / "prod.jsonl").read_text().splitlines()[-1])
     assert last["event"] == "report-not-kept"
 
@@ -160,8 +160,8 @@ def test_a_page_that_cannot_be_made_fails_nothing_and_is_noted(bench: _Bench, mo
     monkeypatch.setattr(report_keeping, "page", page)
     bench.do("recover", 1)
     bench.end()
-    keep_report(an_environment(), PLAN, bench.journal, bench.evidence)
-    assert bench.evidence.kept_at is None
+    save_report(an_environment(), PLAN, bench.journal, bench.report_data)
+    assert bench.report_data.kept_at is None
     last = json.loads((bench.folder / "prod.jsonl").read_text().splitlines()[-1])
     assert (last["event"], last["cause"]) == (
         "report-not-kept",
@@ -170,14 +170,14 @@ def test_a_page_that_cannot_be_made_fails_nothing_and_is_noted(bench: _Bench, mo
 
 
 def test_what_has_not_ended_leaves_no_report(bench: _Bench) -> None:
-    keep_report(an_environment(), PLAN, bench.journal, bench.evidence)
-    assert bench.evidence.kept_at is None
+    save_report(an_environment(), PLAN, bench.journal, bench.report_data)
+    assert bench.report_data.kept_at is None
     assert not (bench.folder / "prod").exists()
 
 
 def test_a_switchovers_rto_begins_with_the_recovery_that_it_ends(bench: _Bench) -> None:
     before = a_report(NOW - timedelta(seconds=100), operation="pitr")
-    bench.evidence.since, bench.evidence.until = before, "verify"
+    bench.report_data.since, bench.report_data.until = before, "verify"
     bench.do("verify", 7)
     bench.end()
     rto = bench.keep().rto

@@ -9,7 +9,7 @@ from dr.config.infrastructure import ArgoCd
 from dr.config.stack_file import read_section
 from dr.core.errors import ConfigError
 from dr.stacks.argocd import declare_argocd_stack
-from tests.support.monitor import Monitor, run_program
+from tests.support.pulumi_monitor import Monitor, run_program
 
 
 def _plan(**changes: Any) -> ArgoCd:

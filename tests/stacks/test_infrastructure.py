@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from dr.config.infrastructure import Part
+from dr.config.infrastructure import StackConfig
 from dr.stacks.infrastructure import declare_infrastructure
 from dr.stacks.resources import component_urn, resources_of
-from tests.support.infrastructures import BACKUPS, NODES, PROJECT, a_durable, a_platform
-from tests.support.monitor import Monitor, run_program
+from tests.support.infra_fixtures import BACKUPS, NODES, PROJECT, a_durable, a_platform
+from tests.support.pulumi_monitor import Monitor, run_program
 
 MACHINE = ("GOOGLE_PROJECT", "GOOGLE_REGION", "GOOGLE_ZONE", "GOOGLE_CREDENTIALS", "CLOUDSDK_COMPUTE_ZONE")
 
@@ -19,7 +19,7 @@ MACHINE = ("GOOGLE_PROJECT", "GOOGLE_REGION", "GOOGLE_ZONE", "GOOGLE_CREDENTIALS
 def declared(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Declares a part, and returns what was registered and what was exported."""
 
-    def declare(part: Part, imports: Mapping[str, str] | None = None) -> tuple[Monitor, dict[str, Any]]:
+    def declare(part: StackConfig, imports: Mapping[str, str] | None = None) -> tuple[Monitor, dict[str, Any]]:
         monitor = Monitor.installed(part.name)
         return monitor, run_program(monkeypatch, lambda: declare_infrastructure(part, imports))
 
@@ -32,7 +32,7 @@ COPY = a_durable(
 
 
 @pytest.mark.parametrize("part", [a_durable(), COPY, a_platform()], ids=lambda part: part.name)
-def test_the_table_of_resources_is_what_the_program_declares(declared: Any, part: Part) -> None:
+def test_the_table_of_resources_is_what_the_program_declares(declared: Any, part: StackConfig) -> None:
     monitor, _ = declared(part)
     found = {
         (name, request.type, _parent(request))
@@ -62,7 +62,7 @@ def test_a_resource_is_known_by_its_urn() -> None:
 
 
 @pytest.mark.parametrize("part", [a_durable(), a_platform()], ids=lambda part: part.name)
-def test_everything_goes_through_the_one_explicit_provider(declared: Any, part: Part) -> None:
+def test_everything_goes_through_the_one_explicit_provider(declared: Any, part: StackConfig) -> None:
     monitor, _ = declared(part)
     assert monitor.of_type("pulumi:providers:gcp") == ["google"]
     providers = {
@@ -73,7 +73,7 @@ def test_everything_goes_through_the_one_explicit_provider(declared: Any, part: 
 
 @pytest.mark.parametrize("part", [a_durable(), a_platform()], ids=lambda part: part.name)
 def test_nothing_of_this_machine_gets_into_the_state(
-    declared: Any, part: Part, monkeypatch: pytest.MonkeyPatch
+    declared: Any, part: StackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in MACHINE:
         monkeypatch.setenv(name, "of-this-machine")
@@ -232,7 +232,7 @@ def test_gcloud_can_be_left_out(declared: Any) -> None:
 
 
 @pytest.mark.parametrize("part", [a_durable(), a_platform()], ids=lambda part: part.name)
-def test_what_exists_is_imported_and_what_does_not_is_made(declared: Any, part: Part) -> None:
+def test_what_exists_is_imported_and_what_does_not_is_made(declared: Any, part: StackConfig) -> None:
     resources = resources_of(part)
     imports = {resource.name: resource.import_id for resource in resources[::2]}
     monitor, _ = declared(part, imports)

@@ -8,7 +8,7 @@ from dr.cnpg.recovered import RecoveredCluster
 from dr.stacks.declaration import Declaration
 from dr.stacks.recovery import declare_recovery_stack
 from tests.support.builders import TARGET, a_recovered, an_environment
-from tests.support.monitor import Monitor, run_program
+from tests.support.pulumi_monitor import Monitor, run_program
 
 CLUSTER_TYPE = "kubernetes:postgresql.cnpg.io/v1:Cluster"
 PROVIDER_TYPE = "pulumi:providers:kubernetes"

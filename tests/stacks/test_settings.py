@@ -15,7 +15,7 @@ from dr.config.stack_file import read_section
 from dr.core.errors import ConfigError
 from dr.stacks.settings import environment_of_stack, infrastructure_of_stack
 from tests.support.builders import an_environment, config_document
-from tests.support.infrastructures import durable_document, platform_document
+from tests.support.infra_fixtures import durable_document, platform_document
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -295,11 +295,11 @@ def a_traffic_situation(**changes: Any) -> TrafficSituation:
     good = TrafficSituation(
         seen_at=NOW,
         external_name=SOURCE_HOST,
-        left=a_source(),
-        reached=as_seen(a_recovered()),
+        old_cluster=a_source(),
+        new_cluster=as_seen(a_recovered()),
         workloads={name: a_workload(name) for name in ("api", "worker")},
         record=a_record(a_recovered()).with_verified("postgres-prod-recovered", 700),
-        later=None,
+        commits_left_behind=None,
     )
     return replace(good, **changes)
 

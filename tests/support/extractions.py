@@ -9,7 +9,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from dr.cli.live import reporter_for
+from dr.cli.progress import reporter_for
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.core.errors import DrError
 from dr.extract import observe
@@ -23,7 +23,7 @@ from dr.postgres.table_name import TableName
 from dr.recovery.scratch import Scratch
 from dr.run import operation
 from dr.run.journal import Journal
-from dr.run.operation import Tools
+from dr.run.operation import OperationContext
 from dr.run.session import Session
 from tests.support.builders import NOW, TARGET, a_holder, a_recovered, a_situation, a_source, an_environment, as_seen
 from tests.support.doubles import Impatient, RecordsDouble, Wire, in_pods
@@ -95,7 +95,7 @@ def extraction_by(
     monkeypatch.setattr(Scratch, "remove", lambda _: f"{SCRATCH} is gone")
     monkeypatch.setattr(Scratch, "see_end", lambda *_: None)
     monkeypatch.setattr(operation, "held", lambda *_, **__: nullcontext())
-    monkeypatch.setattr(operation, "keep_report", lambda *_, **__: None)
+    monkeypatch.setattr(operation, "save_report", lambda *_, **__: None)
     clusters = "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters"
     wire.on(f"{clusters}/{SCRATCH}", {}, method="PATCH")
     secret = {"metadata": {}, "data": {"password": base64.b64encode(b"s").decode()}}
@@ -131,7 +131,9 @@ class Extracting:
         journal = Journal(path=self.folder / "prod.jsonl", common={}, records=RecordsDouble(), user="ann@ops-1")
         extraction = Extract(decision)
         with reporter_for(extraction.plan, quiet=True) as reporter:
-            return extraction.run(Tools(session=self._session, stack=stack, journal=journal, reporter=reporter))
+            return extraction.run(
+                OperationContext(session=self._session, stack=stack, journal=journal, reporter=reporter)
+            )
 
     def failure(self, table: str, *, swap: bool = False) -> DrError:
         """How it ends, where it has to fail."""

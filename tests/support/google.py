@@ -10,10 +10,10 @@ import grpc
 from google.protobuf import struct_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
-from lab.gcp import table
+from lab.gcp import resource_types
 from lab.gcp.__main__ import Double
+from lab.gcp.backend import Backend, RecordOnlyBackend
 from lab.gcp.cloud import Cloud, Contents
-from lab.gcp.ground import Ground, NoGround
 from lab.gcp.kinds import Kind
 from lab.gcp.wire import message, values
 from tests.support.waiting import HANG_SECONDS
@@ -160,20 +160,20 @@ class Google:
         return f"http://{self.double.address}"
 
     def with_account(self) -> Resource:
-        return self.engine.create(table.ACCOUNT, ACCOUNT)
+        return self.engine.create(resource_types.ACCOUNT, ACCOUNT)
 
     def with_cluster(self) -> Resource:
         """A cluster in a network."""
-        self.engine.create(table.NETWORK, NETWORK)
-        self.engine.create(table.SUBNETWORK, SUBNETWORK)
-        return self.engine.create(table.CLUSTER, CLUSTER)
+        self.engine.create(resource_types.NETWORK, NETWORK)
+        self.engine.create(resource_types.SUBNETWORK, SUBNETWORK)
+        return self.engine.create(resource_types.CLUSTER, CLUSTER)
 
 
 @contextmanager
-def serving_google(file: Path, ground: Ground | None = None, *, project: str = PROJECT) -> Iterator[Google]:
+def serving_google(file: Path, backend: Backend | None = None, *, project: str = PROJECT) -> Iterator[Google]:
     """A double over the cloud in this file."""
     cloud = Cloud(file, project)
-    double = Double(cloud, ground or NoGround(cloud))
+    double = Double(cloud, backend or RecordOnlyBackend(cloud))
     port = double.variables()["PULUMI_DEBUG_PROVIDERS"].split(",")[0].split(":")[1]
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -18,7 +18,7 @@ from dr.finalize.report import FinalizeReport
 from dr.finalize.run import Finalize
 from dr.gitops.argocd import Manager
 from dr.postgres.table_name import TableName
-from dr.rebuild.origin import Judgement, Origin
+from dr.rebuild.data_origin import Origin, OriginVerdict
 from dr.rebuild.plan import RebuildDecision, RebuildRequest, decide_rebuild
 from dr.rebuild.report import RebuildReport
 from dr.rebuild.run import Rebuild
@@ -30,7 +30,7 @@ from dr.run.operation import Operation
 from dr.switchover.plan import MoveDecision
 from dr.switchover.report import MoveReport
 from dr.switchover.run import Move
-from dr.traffic.writer_steps import SelfStarter
+from dr.traffic.writer_model import BackgroundWriter
 from tests.support.archives import archive, backup, wal
 from tests.support.builders import (
     NOW,
@@ -56,8 +56,8 @@ from tests.support.extractions import a_table, an_extract_request, an_extract_si
 from tests.support.rebuilds import a_rebuild, a_rebuild_situation
 
 GIT = GitSeen(root="/src/platform", revision="c0ffee" * 7, branch="b", rewriting=a_rewriting("cluster.yaml"))
-CRON_JOB = SelfStarter(kind="CronJob", namespace="prod", name="report", setting=None)
-POOLER = SelfStarter(kind="Pooler", namespace="data", name="pool", setting=None, cluster="postgres-prod")
+CRON_JOB = BackgroundWriter(kind="CronJob", namespace="prod", name="report", setting=None)
+POOLER = BackgroundWriter(kind="Pooler", namespace="data", name="pool", setting=None, cluster="postgres-prod")
 
 
 def a_manager(**automated: Any) -> Manager:
@@ -99,7 +99,7 @@ def decisions() -> Iterator[tuple[str, Any]]:
 
 
 def _recoveries() -> Iterator[tuple[str, Any]]:
-    yield "pitr", a_decision(a_situation(argocd=(a_manager(),), self_starters=(CRON_JOB, POOLER)))
+    yield "pitr", a_decision(a_situation(argocd=(a_manager(),), background_writers=(CRON_JOB, POOLER)))
     gave_up = a_situation(recovered=as_seen(a_recovered(), healthy=False), recovered_gave_up=True)
     yield "pitr-given-up", a_decision(gave_up, go_on=True, expects=TableName.parse("public.users"))
     yield "pitr-dead-source", a_decision(a_situation(database_time=None))
@@ -110,13 +110,16 @@ def _recoveries() -> Iterator[tuple[str, Any]]:
 
 
 def _moves() -> Iterator[tuple[str, Any]]:
-    starters = {"argocd": (a_manager(),), "self_starters": (CRON_JOB, POOLER)}
-    yield "switchover", a_move(a_traffic_situation(**starters))
+    writing = {"argocd": (a_manager(),), "background_writers": (CRON_JOB, POOLER)}
+    yield "switchover", a_move(a_traffic_situation(**writing))
     yield "switchover-hibernate", a_move(environment=an_environment(smokeTestUrl=None), hibernate=True)
-    yield "switchover-from-nowhere", a_move(a_traffic_situation(left=None, external_name="db.acme.test"))
+    yield "switchover-from-nowhere", a_move(a_traffic_situation(old_cluster=None, external_name="db.acme.test"))
     record = a_record(a_recovered(), replicas={"api": 5}).leaving(SOURCE_HOST, towards="x")
     moved = a_traffic_situation(
-        left=as_seen(a_recovered()), reached=a_source(), workloads={"api": a_workload("api", 0)}, record=record
+        old_cluster=as_seen(a_recovered()),
+        new_cluster=a_source(),
+        workloads={"api": a_workload("api", 0)},
+        record=record,
     )
     yield "rollback", a_move(moved, back=True)
     yield "rollback-argocd", a_move(replace(moved, argocd=(a_manager(enabled=False),)), back=True)
@@ -175,7 +178,7 @@ def reports() -> Iterator[tuple[str, Any]]:
     yield "extract", ExtractReport(decision=decided["extract-swap"], extracted=extracted, **common)
     lines = tuple(FindingLine(name=name, value=value, passed=passed) for name, value, passed in findings)
     yield "drill", DrillReport(decision=decided["drill-latest"], findings=lines, rto=None, rpo=None, **common)
-    origin = Judgement(origin=Origin.FRESH, evidence=("another system identifier",))
+    origin = OriginVerdict(origin=Origin.FRESH, evidence=("another system identifier",))
     serving: dict[str, Any] = {"serving": "postgres-prod-recovered", "smoke": "200"}
     yield (
         "rebuild",

@@ -3,15 +3,15 @@
 from dataclasses import replace
 from typing import Any
 
-from dr.archive.survivors import Survivor, survivors
+from dr.archive.usable_archives import UsableArchive, usable_archives
 from dr.rebuild.plan import RebuildDecision, RebuildRequest, RebuildSituation, decide_rebuild
 from tests.support.archives import archive, backup, wal
 from tests.support.builders import an_environment
 
 
-def a_survivor(server_name: str = "postgres-prod") -> Survivor:
+def a_survivor(server_name: str = "postgres-prod") -> UsableArchive:
     """An archive that can be recovered from."""
-    (found,) = survivors((replace(archive(backup(3), files=wal(range(3, 10))), server_name=server_name),))
+    (found,) = usable_archives((replace(archive(backup(3), files=wal(range(3, 10))), server_name=server_name),))
     return found
 
 
@@ -20,7 +20,7 @@ def a_rebuild_situation(**changes: Any) -> RebuildSituation:
     plain = RebuildSituation(
         cluster="does not answer",
         cluster_answers=False,
-        survivors=(a_survivor(),),
+        usable_archives=(a_survivor(),),
         loss="",
         durable="nothing to do",
         platform="creates 9",

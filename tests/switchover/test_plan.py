@@ -43,8 +43,8 @@ def _moved(**changes: Any) -> TrafficSituation:
     record = a_record(a_recovered()).leaving(SOURCE_HOST, towards=RECOVERED_HOST).pointing_to(RECOVERED_HOST)
     good = a_traffic_situation(
         external_name=RECOVERED_HOST,
-        left=RECOVERED,
-        reached=a_source(),
+        old_cluster=RECOVERED,
+        new_cluster=a_source(),
         record=record.with_fenced("postgres-prod", fenced=True),
     )
     return replace(good, **changes)
@@ -87,14 +87,14 @@ def test_a_rollback_is_the_same_with_the_ends_swapped() -> None:
 
 
 def test_a_rollback_before_a_switchover_fences_nothing_and_starts_the_workloads() -> None:
-    decision = a_move(a_traffic_situation(reached=a_source()), back=True)
+    decision = a_move(a_traffic_situation(new_cluster=a_source()), back=True)
     assert _keys(decision) == [key for key in BACK if key != "fence"]
     assert decision.fence is None
     assert decision.host == SOURCE_HOST
 
 
 def test_a_switchover_that_is_repeated_after_the_service_moved_does_not_fence_where_it_went() -> None:
-    decision = a_move(a_traffic_situation(external_name=RECOVERED_HOST, left=RECOVERED))
+    decision = a_move(a_traffic_situation(external_name=RECOVERED_HOST, old_cluster=RECOVERED))
     assert decision.fence is None
     assert "fence" not in _keys(decision)
 
@@ -127,7 +127,7 @@ def test_exactly_the_one_fault_is_found(
 
 
 def test_all_faults_are_told_at_once() -> None:
-    situation = a_traffic_situation(external_name="", reached=None, workloads={"api": None, "worker": None})
+    situation = a_traffic_situation(external_name="", new_cluster=None, workloads={"api": None, "worker": None})
     assert [problem.code for problem in _problems(situation)] == [
         "service-not-external",
         "workload-missing",
@@ -138,16 +138,16 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_a_recovered_cluster_that_a_rollback_fenced_may_be_moved_to_again() -> None:
     record = a_traffic_situation().record.with_fenced("postgres-prod-recovered", fenced=True)
-    assert a_move(a_traffic_situation(reached=UNHEALTHY, record=record)).host == RECOVERED_HOST
+    assert a_move(a_traffic_situation(new_cluster=UNHEALTHY, record=record)).host == RECOVERED_HOST
 
 
 def test_the_way_back_asks_for_neither_health_nor_verification() -> None:
     fenced = replace(a_source(), ready=False, phase="Cluster has fenced instances")
-    assert a_move(_moved(reached=fenced, record=a_record()), back=True).host == SOURCE_HOST
+    assert a_move(_moved(new_cluster=fenced, record=a_record()), back=True).host == SOURCE_HOST
 
 
 def test_the_plan_shows_what_the_operator_has_to_recognise() -> None:
-    facts = a_move(a_traffic_situation(later=SOME)).facts
+    facts = a_move(a_traffic_situation(commits_left_behind=SOME)).facts
     assert "context acme-prod" in facts["Environment"]
     assert facts["Service"] == "data/prod-postgres"
     assert (facts["From"], facts["To"]) == (SOURCE_HOST, RECOVERED_HOST)
@@ -164,13 +164,13 @@ def test_hibernating_the_old_cluster_is_shown_in_the_plan() -> None:
 
 
 def test_where_nothing_is_left_nothing_is_left_behind() -> None:
-    facts = a_move(a_traffic_situation(reached=a_source(), later=SOME), back=True).facts
+    facts = a_move(a_traffic_situation(new_cluster=a_source(), commits_left_behind=SOME), back=True).facts
     assert "Left" not in facts
     assert "Left behind" not in facts
 
 
 def test_a_switchover_whose_left_transactions_are_known_warns_of_nothing() -> None:
-    assert a_move(a_traffic_situation(later=SOME)).warnings == ()
+    assert a_move(a_traffic_situation(commits_left_behind=SOME)).warnings == ()
 
 
 @pytest.mark.parametrize("back", [False, True])
@@ -181,19 +181,19 @@ def test_transactions_that_could_not_be_counted_are_warned_of(back: bool) -> Non
 
 
 def test_what_was_written_since_the_switchover_is_warned_of_before_going_back() -> None:
-    (warning,) = a_move(_moved(later=SOME), back=True).warnings
+    (warning,) = a_move(_moved(commits_left_behind=SOME), back=True).warnings
     assert "does not come along" in warning
     assert "postgres-prod-recovered" in warning
 
 
 def test_going_back_when_nothing_was_written_warns_of_nothing() -> None:
     nothing = LaterCommits(count=0, last=None, complete=True)
-    assert a_move(_moved(later=nothing), back=True).warnings == ()
+    assert a_move(_moved(commits_left_behind=nothing), back=True).warnings == ()
 
 
 def test_a_deployment_of_argo_cd_is_warned_of_by_name() -> None:
     workloads = {"api": replace(a_workload("api"), argo_managed=True), "worker": a_workload("worker")}
-    (warning,) = a_move(a_traffic_situation(later=SOME, workloads=workloads)).warnings
+    (warning,) = a_move(a_traffic_situation(commits_left_behind=SOME, workloads=workloads)).warnings
     assert "Argo CD" in warning
     assert "manages api and" in warning
 
@@ -202,7 +202,9 @@ def test_what_flux_manages_is_warned_of() -> None:
     """E29: Flux puts back the replicas and the Service."""
     labels = {"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
     workloads = {"api": replace(a_workload("api"), labels=labels), "worker": a_workload("worker")}
-    (warning,) = a_move(a_traffic_situation(later=SOME, workloads=workloads, service_labels=labels)).warnings
+    (warning,) = a_move(
+        a_traffic_situation(commits_left_behind=SOME, workloads=workloads, service_labels=labels)
+    ).warnings
     assert "Flux manages Deployment api, Service prod-postgres and" in warning
     assert "flux suspend kustomization shop -n flux-system" in warning
 
@@ -298,21 +300,23 @@ def test_the_services_names_end_with_the_one_that_needs_no_search_list() -> None
 
 def test_a_service_that_leads_elsewhere_leaves_nobody_fenced_and_that_is_said() -> None:
     # GIVEN a Service that points to something that is no Cluster of this namespace, such as a pooler or an IP's name
-    situation = a_traffic_situation(external_name="db.acme.test", left=None, later=None)
+    situation = a_traffic_situation(external_name="db.acme.test", old_cluster=None, commits_left_behind=None)
     # THEN the operator is told that the old database is not kept from writing
     assert any("db.acme.test" in warning for warning in a_move(situation).warnings)
 
 
 def test_who_else_is_connected_to_the_cluster_that_is_left_is_named() -> None:
     """E7: no step but the fence stops them."""
-    decision = a_move(a_traffic_situation(clients=(A_CLIENT,), later=SOME))
+    decision = a_move(a_traffic_situation(clients=(A_CLIENT,), commits_left_behind=SOME))
     assert any("keeper from 10.1.2.3" in warning and "postgres-prod" in warning for warning in decision.warnings)
     assert not any("Also connected" in warning for warning in a_move().warnings)
 
 
 def test_what_the_recovered_one_came_from_is_fenced_also_where_the_service_was_moved_by_other_hands() -> None:
     """E9."""
-    decision = a_move(a_traffic_situation(external_name=RECOVERED_HOST, left=a_source(), later=SOME))
+    decision = a_move(
+        a_traffic_situation(external_name=RECOVERED_HOST, old_cluster=a_source(), commits_left_behind=SOME)
+    )
     assert decision.fence is not None
     assert decision.fence.name == "postgres-prod"
     assert "fence" in _keys(decision)
@@ -323,7 +327,7 @@ def test_what_the_recovered_one_came_from_is_fenced_also_where_the_service_was_m
 def test_a_cluster_that_was_kept_quiet_acts_from_the_switchover_on() -> None:
     """E11: after the other one is still, and before traffic comes."""
     quiet = replace(RECOVERED, annotations={**RECOVERED.annotations, **QUIETED})
-    decision = a_move(a_traffic_situation(reached=quiet))
+    decision = a_move(a_traffic_situation(new_cluster=quiet))
     keys = _keys(decision)
     assert keys[keys.index("unfence") : keys.index("switch") + 1] == ["unfence", "wake", "switch"]
     assert "wake" not in _keys(a_move())

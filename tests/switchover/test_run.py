@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from semver import Version
 
-from dr.cli.live import reporter_for
+from dr.cli.progress import reporter_for
 from dr.cnpg.quiet import quieted
 from dr.cnpg.recovered import RecoveredCluster
 from dr.core.errors import (
@@ -27,7 +27,7 @@ from dr.engine.recovery_stack import RecoveryStack
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran
 from dr.run.journal import Journal
-from dr.run.operation import Tools
+from dr.run.operation import OperationContext
 from dr.run.record import Record
 from dr.run.session import Session
 from dr.stacks.declaration import Declaration
@@ -36,13 +36,13 @@ from dr.switchover.report import MoveReport
 from dr.switchover.run import Move, decide
 from tests.support.builders import NOW, RECOVERED_HOST, SOURCE_HOST, a_holder, a_record, a_recovered, an_environment
 from tests.support.doubles import Impatient, RanInPod, in_pods, said, serving
-from tests.support.worlds import CLUSTERS, CRON_JOBS, RECORD, World
+from tests.support.fake_environment import CLUSTERS, CRON_JOBS, RECORD, FakeEnvironment
 
 
 class _Engine(RecoveryStack):
     """An engine that declares at once."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: FakeEnvironment) -> None:
         self.backend = Backend.of(an_environment())
         self.declared: list[Declaration] = []
         self.foreseen: list[Declaration] = []
@@ -74,13 +74,15 @@ class _Engine(RecoveryStack):
 
 
 @pytest.fixture
-def wire(own_home: Path) -> Iterator[World]:
-    with serving(World()) as world:
+def wire(own_home: Path) -> Iterator[FakeEnvironment]:
+    with serving(FakeEnvironment()) as world:
         yield world
 
 
 class _Bench:
-    def __init__(self, api: KubernetesApi, world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, api: KubernetesApi, world: FakeEnvironment, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         self.engine = _Engine(world)
         self.login = said("10.1.2.3\n")
         self._api = api
@@ -112,16 +114,16 @@ class _Bench:
         journal = Journal(path=self._folder / "prod.jsonl", common={}, records=session.records, user="ann@ops-1")
         move = Move(decision)
         with reporter_for(move.plan, quiet=True) as reporter:
-            tools = Tools(session=session, stack=self.engine, journal=journal, reporter=reporter)
-            return move.run(tools)
+            context = OperationContext(session=session, stack=self.engine, journal=journal, reporter=reporter)
+            return move.run(context)
 
 
 @pytest.fixture
-def bench(api: KubernetesApi, wire: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Bench:
+def bench(api: KubernetesApi, wire: FakeEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Bench:
     return _Bench(api, wire, tmp_path, monkeypatch)
 
 
-def test_a_switchover_does_all_in_the_order_that_loses_nothing(bench: _Bench, wire: World) -> None:
+def test_a_switchover_does_all_in_the_order_that_loses_nothing(bench: _Bench, wire: FakeEnvironment) -> None:
     report = bench.move()
     assert wire.did == [
         "api 0",
@@ -137,7 +139,7 @@ def test_a_switchover_does_all_in_the_order_that_loses_nothing(bench: _Bench, wi
     assert [key for key, _, _ in report.steps][-2:] == ["start-workloads", "back-up"]
 
 
-def test_a_switchover_is_remembered_for_the_way_back(bench: _Bench, wire: World) -> None:
+def test_a_switchover_is_remembered_for_the_way_back(bench: _Bench, wire: FakeEnvironment) -> None:
     bench.move()
     record = wire.record
     assert (record.came_from, record.external_name, record.fenced) == (
@@ -149,7 +151,7 @@ def test_a_switchover_is_remembered_for_the_way_back(bench: _Bench, wire: World)
     assert (record.operations[-1].operation, record.operations[-1].outcome) == ("switchover", Outcome.DONE)
 
 
-def test_what_starts_by_itself_is_held_until_the_workloads_run_again(bench: _Bench, wire: World) -> None:
+def test_what_starts_by_itself_is_held_until_the_workloads_run_again(bench: _Bench, wire: FakeEnvironment) -> None:
     wire.keep(f"{CRON_JOBS}/report", {"metadata": {"name": "report", "namespace": "prod"}, "spec": {}})
     report = bench.move()
     assert wire.did[0] == "report suspended"
@@ -165,7 +167,7 @@ def test_all_recovered_clusters_stay_declared(bench: _Bench) -> None:
     assert [cluster.name for cluster in declaration.clusters] == ["postgres-prod-recovered", "other"]
 
 
-def test_a_rollback_brings_everything_back(bench: _Bench, wire: World) -> None:
+def test_a_rollback_brings_everything_back(bench: _Bench, wire: FakeEnvironment) -> None:
     bench.move()
     bench.move(back=True)
     assert wire.host == SOURCE_HOST
@@ -175,14 +177,14 @@ def test_a_rollback_brings_everything_back(bench: _Bench, wire: World) -> None:
     assert (record.came_from, record.fenced) == ((), ("postgres-prod-recovered",))
 
 
-def test_two_switchovers_are_rolled_back_one_by_one(bench: _Bench, wire: World) -> None:
+def test_two_switchovers_are_rolled_back_one_by_one(bench: _Bench, wire: FakeEnvironment) -> None:
     bench.move()
     bench.move(to="other")
     hosts = [bench.move(back=True).decision.host for _ in range(2)]
     assert hosts == [RECOVERED_HOST, SOURCE_HOST]
 
 
-def test_a_password_that_is_refused_keeps_the_workloads_stopped(bench: _Bench, wire: World) -> None:
+def test_a_password_that_is_refused_keeps_the_workloads_stopped(bench: _Bench, wire: FakeEnvironment) -> None:
     bench.login = said(code=2, errors="password authentication failed")
     with pytest.raises(DrError) as failed:
         bench.move()
@@ -190,7 +192,9 @@ def test_a_password_that_is_refused_keeps_the_workloads_stopped(bench: _Bench, w
     assert wire.counts == {"api": 0, "worker": 0}
 
 
-def test_a_switchover_that_stopped_after_the_service_moved_goes_on_to_its_end(bench: _Bench, wire: World) -> None:
+def test_a_switchover_that_stopped_after_the_service_moved_goes_on_to_its_end(
+    bench: _Bench, wire: FakeEnvironment
+) -> None:
     bench.login = said(code=2, errors="password authentication failed")
     with pytest.raises(DrError):
         bench.move()
@@ -219,7 +223,7 @@ def test_an_engine_that_waits_for_what_it_may_not_see_is_told(bench: _Bench, mon
     assert "list and watch both" in caught.value.remedy
 
 
-def test_a_service_that_is_put_back_later_is_told_at_the_end(bench: _Bench, wire: World) -> None:
+def test_a_service_that_is_put_back_later_is_told_at_the_end(bench: _Bench, wire: FakeEnvironment) -> None:
     wire.others_do = {"worker 3": lambda: wire.points_to(SOURCE_HOST)}
     with pytest.raises(StepFailedError) as failed:
         bench.move()
@@ -229,7 +233,7 @@ def test_a_service_that_is_put_back_later_is_told_at_the_end(bench: _Bench, wire
     assert wire.host == RECOVERED_HOST
 
 
-def test_writers_that_come_back_before_the_name_moves_are_told(bench: _Bench, wire: World) -> None:
+def test_writers_that_come_back_before_the_name_moves_are_told(bench: _Bench, wire: FakeEnvironment) -> None:
     wire.others_do = {"worker 0": lambda: wire.scaled("api", 3)}
     with pytest.raises(StepFailedError) as failed:
         bench.move()
@@ -242,7 +246,7 @@ def test_writers_that_come_back_before_the_name_moves_are_told(bench: _Bench, wi
     assert (wire.host, wire.counts) == (RECOVERED_HOST, {"api": 3, "worker": 3})
 
 
-def test_an_interruption_while_the_engine_runs_starts_nothing(bench: _Bench, wire: World) -> None:
+def test_an_interruption_while_the_engine_runs_starts_nothing(bench: _Bench, wire: FakeEnvironment) -> None:
     def interrupted(host: str) -> str:
         bench.stop.set()
         return host
@@ -257,7 +261,9 @@ def test_an_interruption_while_the_engine_runs_starts_nothing(bench: _Bench, wir
     assert wire.record.unfinished is not None
 
 
-def test_a_rollback_that_stopped_after_the_service_moved_does_not_go_back_further(bench: _Bench, wire: World) -> None:
+def test_a_rollback_that_stopped_after_the_service_moved_does_not_go_back_further(
+    bench: _Bench, wire: FakeEnvironment
+) -> None:
     # GIVEN two switchovers, and a rollback of the second that stops after the Service has moved
     bench.move()
     bench.move(to="other")
@@ -272,7 +278,7 @@ def test_a_rollback_that_stopped_after_the_service_moved_does_not_go_back_furthe
     assert wire.host == RECOVERED_HOST
 
 
-def test_a_rollback_has_come_back_in_the_very_write_that_says_it_is_done(bench: _Bench, wire: World) -> None:
+def test_a_rollback_has_come_back_in_the_very_write_that_says_it_is_done(bench: _Bench, wire: FakeEnvironment) -> None:
     # Killed between two writes it would be resumed, and go back one switchover further.
     bench.move()
     bench.move(to="other")
@@ -289,7 +295,7 @@ def test_a_rollback_has_come_back_in_the_very_write_that_says_it_is_done(bench: 
     assert [record.operations[-1].outcome for record in arrived] == [Outcome.DONE]
 
 
-def test_a_name_that_was_written_otherwise_is_come_back_to(bench: _Bench, wire: World) -> None:
+def test_a_name_that_was_written_otherwise_is_come_back_to(bench: _Bench, wire: FakeEnvironment) -> None:
     # GIVEN a Service that pointed to the source by a name with the root's dot
     wire.points_to(f"{SOURCE_HOST}.")
     bench.move()
@@ -299,7 +305,7 @@ def test_a_name_that_was_written_otherwise_is_come_back_to(bench: _Bench, wire: 
     assert wire.record.came_from == ()
 
 
-def test_the_end_is_written_down_while_the_lease_is_still_held(bench: _Bench, wire: World) -> None:
+def test_the_end_is_written_down_while_the_lease_is_still_held(bench: _Bench, wire: FakeEnvironment) -> None:
     bench.move()
     puts = wire.received("PUT")
     given_back = [number for number, put in enumerate(puts) if put.body.get("spec", {}).get("holderIdentity") == ""]
@@ -323,7 +329,7 @@ def _behind(monkeypatch: pytest.MonkeyPatch, planned: int, *, at_the_fence: int 
 
 
 def test_more_than_was_agreed_to_stays_behind_only_with_another_agreement(
-    bench: _Bench, wire: World, monkeypatch: pytest.MonkeyPatch
+    bench: _Bench, wire: FakeEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """E8: nobody was seen who writes, and somebody did."""
     for name in ("api", "worker"):
@@ -343,7 +349,7 @@ def test_more_than_was_agreed_to_stays_behind_only_with_another_agreement(
 
 @pytest.mark.parametrize("at_the_fence", [5, None])
 def test_what_running_writers_add_until_the_fence_is_in_the_report(
-    bench: _Bench, wire: World, monkeypatch: pytest.MonkeyPatch, at_the_fence: int | None
+    bench: _Bench, wire: FakeEnvironment, monkeypatch: pytest.MonkeyPatch, at_the_fence: int | None
 ) -> None:
     """E8: the plan says that they are stopped first."""
     _behind(monkeypatch, 2, at_the_fence=at_the_fence)
@@ -354,7 +360,7 @@ def test_what_running_writers_add_until_the_fence_is_in_the_report(
     assert ("could not be counted" in fact) is (at_the_fence is None)
 
 
-def test_what_was_kept_quiet_is_declared_as_it_is_used(bench: _Bench, wire: World) -> None:
+def test_what_was_kept_quiet_is_declared_as_it_is_used(bench: _Bench, wire: FakeEnvironment) -> None:
     """E11."""
     path = f"{CLUSTERS}/postgres-prod-recovered"
     there = wire.objects[path]

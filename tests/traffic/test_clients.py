@@ -12,12 +12,12 @@ from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
 from dr.run.session import Session
 from dr.traffic.clients import other_clients
-from dr.traffic.writer_steps import POOLER, SelfStarter
+from dr.traffic.writer_model import POOLER, BackgroundWriter
 from tests.support.builders import NOW, a_holder, a_source, a_workload, an_environment
 from tests.support.doubles import Asked, KubernetesDouble, in_pods, said, serving
 
 API, POOLED, PERSON, REPLICA = "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"
-POOL = SelfStarter(kind=POOLER, namespace="data", name="pool", setting=False, cluster="postgres-prod")
+POOL = BackgroundWriter(kind=POOLER, namespace="data", name="pool", setting=False, cluster="postgres-prod")
 
 
 class _Pods(KubernetesDouble):

@@ -11,9 +11,9 @@ from dr.kube.objects import ObjectKey
 from dr.run.record import Record
 from dr.run.session import Session
 from dr.switchover.run import Move
-from dr.traffic.steps import LetGo, hold_where_needed
-from dr.traffic.writer_steps import SelfStarter, to_release
-from dr.traffic.writers import hold, let_go, list_self_starters
+from dr.traffic.steps import ResumeBackgroundWriters, suspend_where_needed
+from dr.traffic.writer_model import BackgroundWriter, to_release
+from dr.traffic.writers import list_background_writers, resume, suspend
 from tests.support.builders import NOW, a_holder, a_move, an_environment
 from tests.support.doubles import Asked, Impatient, KubernetesDouble, kube_status, serving
 
@@ -91,8 +91,8 @@ def session(api: KubernetesApi) -> Session:
     return Session(environment=an_environment(), api=api, holder=a_holder(), clock=lambda: NOW, stop=Impatient())
 
 
-def found(session: Session, *clusters: str) -> tuple[SelfStarter, ...]:
-    return list_self_starters(session.api, session.environment, clusters or ("postgres-prod",))
+def found(session: Session, *clusters: str) -> tuple[BackgroundWriter, ...]:
+    return list_background_writers(session.api, session.environment, clusters or ("postgres-prod",))
 
 
 def test_what_could_start_a_writer_is_found_and_nothing_else(session: Session, wire: _World) -> None:
@@ -124,7 +124,7 @@ def test_a_list_that_is_forbidden_is_told_and_not_taken_for_an_empty_one(session
 
 
 def test_a_hold_stops_them_and_remembers_what_was_set(session: Session, wire: _World) -> None:
-    hold(session, found(session))
+    suspend(session, found(session))
     assert wire.spec(CRON_JOBS, "report")["suspend"] is True
     assert wire.spec(POOLERS, "pool")["pgbouncer"] == {"poolMode": "session", "paused": True}
     assert (wire.spec(AUTOSCALERS, "worker")["minReplicas"], wire.spec(AUTOSCALERS, "api")["minReplicas"]) == (1, 2)
@@ -138,7 +138,7 @@ def test_a_hold_stops_them_and_remembers_what_was_set(session: Session, wire: _W
 def test_a_job_that_runs_is_suspended_and_its_pods_are_waited_for(session: Session, wire: _World) -> None:
     wire.one(JOBS, "report-1")
     wire.pods = [1, 1]
-    hold(session, found(session))
+    suspend(session, found(session))
     assert wire.spec(JOBS, "report-1")["suspend"] is True
     assert wire.pods == []
 
@@ -149,57 +149,57 @@ def test_a_job_that_begins_at_the_last_moment_is_held_too(session: Session, wire
     metadata = {"name": "report-9", "namespace": "prod", "ownerReferences": [{"kind": "CronJob", "name": "report"}]}
     wire.on_patch = {f"{JOBS}/report-9": {"metadata": metadata, "spec": {}}}
     # WHEN
-    hold(session, seen)
+    suspend(session, seen)
     # THEN
     assert wire.spec(JOBS, "report-9")["suspend"] is True
     assert wire.record.held["Job prod/report-9"] is None
 
 
 def test_a_hold_that_is_repeated_keeps_what_was_before_the_first(session: Session, wire: _World) -> None:
-    hold(session, found(session))
-    hold(session, found(session))
+    suspend(session, found(session))
+    suspend(session, found(session))
     assert wire.record.held["HorizontalPodAutoscaler prod/worker"] == 0
 
 
 def test_all_is_let_go_as_it_was(session: Session, wire: _World) -> None:
     before = {path: kept["spec"] for path, kept in wire.objects.items()}
-    hold(session, found(session))
-    let_go(session, "postgres-prod")
+    suspend(session, found(session))
+    resume(session, "postgres-prod")
     assert {path: wire.objects[path]["spec"] for path in before} == before
     assert wire.record.held == {}
 
 
 def test_a_pooler_of_a_cluster_that_was_left_stays_paused_until_the_way_back(session: Session, wire: _World) -> None:
-    hold(session, found(session))
-    let_go(session, "postgres-prod-recovered")
+    suspend(session, found(session))
+    resume(session, "postgres-prod-recovered")
     assert wire.spec(CRON_JOBS, "report").get("suspend") is None
     assert wire.spec(POOLERS, "pool")["pgbouncer"]["paused"] is True
     assert wire.record.held == {"Pooler data/pool": None}
-    let_go(session, "postgres-prod")
+    resume(session, "postgres-prod")
     assert wire.spec(POOLERS, "pool")["pgbouncer"] == {"poolMode": "session"}
 
 
 def test_what_somebody_deleted_meanwhile_is_no_obstacle(session: Session, wire: _World) -> None:
     seen = found(session)
     del wire.objects[f"{CRON_JOBS}/report"]
-    hold(session, seen)
-    let_go(session, "postgres-prod")
+    suspend(session, seen)
+    resume(session, "postgres-prod")
     assert wire.spec(POOLERS, "pool")["pgbouncer"] == {"poolMode": "session"}
 
 
 def test_argo_cd_is_asked_about_them_by_their_own_kinds() -> None:
-    job = SelfStarter(kind="CronJob", namespace="prod", name="report", setting=None)
+    job = BackgroundWriter(kind="CronJob", namespace="prod", name="report", setting=None)
     assert job.key == ObjectKey("batch", "CronJob", "prod", "report")
 
 
 def test_a_plan_names_what_is_held_and_what_is_let_go() -> None:
-    resting = SelfStarter(kind="CronJob", namespace="prod", name="resting", setting=True)
-    report = SelfStarter(kind="CronJob", namespace="prod", name="report", setting=None)
-    pool = SelfStarter(kind="Pooler", namespace="data", name="pool", setting=None, cluster="postgres-prod")
+    resting = BackgroundWriter(kind="CronJob", namespace="prod", name="resting", setting=True)
+    report = BackgroundWriter(kind="CronJob", namespace="prod", name="report", setting=None)
+    pool = BackgroundWriter(kind="Pooler", namespace="data", name="pool", setting=None, cluster="postgres-prod")
     op = Move(a_move())
-    (step,) = hold_where_needed(op, [resting, report, pool])
+    (step,) = suspend_where_needed(op, [resting, report, pool])
     assert step.detail() == "suspend CronJob prod/report, pause Pooler data/pool"
-    assert list(hold_where_needed(op, [resting])) == []
+    assert list(suspend_where_needed(op, [resting])) == []
     held = {str(report): None, str(pool): None}
     assert to_release([resting, report, pool], held, serving="postgres-prod-recovered") == (report,)
-    assert LetGo(op, [report], serving="postgres-prod").detail() == "as before: CronJob prod/report"
+    assert ResumeBackgroundWriters(op, [report], serving="postgres-prod").detail() == "as before: CronJob prod/report"

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from dr.archive.contents import Archive, Switch
 from dr.archive.promise import Promise, promise_of
-from dr.archive.survivors import survivors
+from dr.archive.usable_archives import usable_archives
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.core.wal_names import lsn
 
@@ -41,7 +41,7 @@ class DatabaseSeen:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
+class OriginVerdict:
     """Where a Cluster's data comes from, and by what that is known."""
 
     origin: Origin
@@ -50,14 +50,14 @@ class Judgement:
 
 def judge_origin(
     cluster: ClusterSnapshot, seen: DatabaseSeen | None, archive: Archive, *, known: Mapping[str, str]
-) -> Judgement:
+) -> OriginVerdict:
     """The origin of ``cluster``, whose database says ``seen``, None where it does not answer.
 
     ``archive`` has the backups of what was lost, ``known`` the last answers to the verification's questions.
     """
     evidence = [f"its manifest bootstraps by {_bootstrap(cluster)}"]
     if seen is None:
-        return Judgement(origin=Origin.UNKNOWN, evidence=("its database does not answer", *evidence))
+        return OriginVerdict(origin=Origin.UNKNOWN, evidence=("its database does not answer", *evidence))
     of_backups = {backup.system_id for backup in archive.backups if backup.system_id}
     told = (
         f"its system identifier is {seen.system_id}, that of the backups {', '.join(sorted(of_backups)) or 'unknown'}"
@@ -68,16 +68,16 @@ def judge_origin(
         last = f", last known {known[name]}" if name in known else ""
         evidence.append(f"{name} {answer}{last}")
     if not of_backups:
-        return Judgement(origin=Origin.UNKNOWN, evidence=tuple(evidence))
+        return OriginVerdict(origin=Origin.UNKNOWN, evidence=tuple(evidence))
     if seen.system_id not in of_backups:
-        return Judgement(origin=Origin.FRESH, evidence=tuple(evidence))
+        return OriginVerdict(origin=Origin.FRESH, evidence=tuple(evidence))
     origin, why = _state(seen, archive)
-    return Judgement(origin=origin, evidence=(why, *evidence))
+    return OriginVerdict(origin=origin, evidence=(why, *evidence))
 
 
 def _state(seen: DatabaseSeen, archive: Archive) -> tuple[Origin, str]:
     """Whether a database with the right system identifier has all that ``archive`` has, and by what that is known."""
-    survivor = next(iter(survivors((archive,))), None)
+    survivor = next(iter(usable_archives((archive,))), None)
     end = promise_of(archive, survivor.window.backups[-1], None) if survivor else None
     if end is None:
         return Origin.UNKNOWN, "its system identifier is that of the backups, and how far the archive goes is not known"

@@ -7,7 +7,7 @@ from typing import Protocol
 from lab.gcp.cloud import Cloud, Values
 
 
-class Ground(Protocol):
+class Backend(Protocol):
     """What of the cloud is more than a record of it."""
 
     def make_bucket(self, name: str) -> None:
@@ -29,7 +29,7 @@ class Ground(Protocol):
         """The access token of whoever works here."""
 
 
-class NoGround:
+class RecordOnlyBackend:
     """Nothing but the record: objects are counted in it, and no cluster answers."""
 
     def __init__(self, cloud: Cloud) -> None:

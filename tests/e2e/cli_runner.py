@@ -37,7 +37,7 @@ class Outcome:
 
 
 @dataclass
-class Seat:
+class CliRunner:
     """One environment of the lab, and the variables that make the tools work on it."""
 
     env: str
@@ -91,7 +91,7 @@ class Seat:
         (environment,) = self.dr("health", "--env", self.env).document["environments"]
         return {check["name"]: check["state"] for check in environment["checks"]}
 
-    def with_config(self, folder: Path, **keys: object) -> "Seat":
+    def with_config(self, folder: Path, **keys: object) -> "CliRunner":
         """The same seat with some configuration keys changed, in a copy of the configuration below ``folder``."""
         for path in self.config_dir.glob("Pulumi*.yaml"):
             document = yaml.safe_load(path.read_text())
@@ -116,8 +116,8 @@ class Seat:
         backend = yaml.safe_load(config.read_text())["config"]["postgres-dr:stateBackend"]
         by_hand = {"PULUMI_BACKEND_URL": backend, "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true"}
         words = ("--non-interactive", "--stack", f"organization/postgres-dr/{self.env}", "--config-file", str(config))
-        seat = Seat(self.env, {**self.variables, **by_hand}, self.config_dir)
-        return seat.run("pulumi", "preview", "--cwd", str(PROJECT), *words, "--expect-no-changes")
+        runner = CliRunner(self.env, {**self.variables, **by_hand}, self.config_dir)
+        return runner.run("pulumi", "preview", "--cwd", str(PROJECT), *words, "--expect-no-changes")
 
     @contextmanager
     def no_more_volumes(self) -> Iterator[None]:
@@ -272,17 +272,17 @@ def clone_of_git() -> Path:
 
 
 @contextmanager
-def put_back(seat: Seat) -> Iterator[Seat]:
+def put_back(runner: CliRunner) -> Iterator[CliRunner]:
     """``seat`` with nothing recovered and its writers at work, whatever was done to it before or is done within."""
-    seat.delete_recovered()
-    seat.kubectl("rollout", "status", "deployment/tomoda-api", "-n", seat.env, "--timeout=300s")
-    yield seat
-    seat.delete_recovered()
+    runner.delete_recovered()
+    runner.kubectl("rollout", "status", "deployment/tomoda-api", "-n", runner.env, "--timeout=300s")
+    yield runner
+    runner.delete_recovered()
 
 
-def fresh_dev(variables: Mapping[str, str]) -> Seat:
+def fresh_dev(variables: Mapping[str, str]) -> CliRunner:
     """Dev with fresh data: reset, unless nothing was done to it since the reset at the start of all tests."""
-    dev = Seat("dev", variables, Path(variables["DR_CONFIG_DIR"]))
+    dev = CliRunner("dev", variables, Path(variables["DR_CONFIG_DIR"]))
     if dev.journal.exists():
         lab("reset")
     return dev

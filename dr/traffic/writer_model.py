@@ -71,7 +71,7 @@ WORDS: Mapping[str, str] = {CRON_JOB: "suspend", JOB: "suspend", AUTOSCALER: "ke
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelfStarter:
+class BackgroundWriter:
     """One such object. ``setting`` is the value of the field that a hold changes, None where it is not set;
     ``cluster`` is the Cluster that a Pooler leads to, empty for the other kinds.
     """
@@ -97,7 +97,7 @@ class SelfStarter:
         return self.setting != 0 if self.kind == AUTOSCALER else self.setting is True
 
     @property
-    def hold(self) -> Mapping[str, Any]:
+    def suspend(self) -> Mapping[str, Any]:
         """The merge patch that holds it."""
         return self.release(_HELD[self.kind])
 
@@ -118,17 +118,17 @@ def setting_of(kind: str, raw: Mapping[str, Any]) -> Any:
     return value
 
 
-def held_setting(held: Mapping[str, Any], kind: str, namespace: str, name: str) -> SelfStarter | None:
+def held_setting(held: Mapping[str, Any], kind: str, namespace: str, name: str) -> BackgroundWriter | None:
     """One of the objects that the record says are ``held``, with the setting that it had before; None where it is not
     among them.
     """
-    one = SelfStarter(kind=kind, namespace=namespace, name=name, setting=None)
+    one = BackgroundWriter(kind=kind, namespace=namespace, name=name, setting=None)
     return replace(one, setting=held[str(one)]) if str(one) in held else None
 
 
 def to_release(
-    found: Collection[SelfStarter], remembered: Mapping[str, Any], *, serving: str
-) -> tuple[SelfStarter, ...]:
+    found: Collection[BackgroundWriter], remembered: Mapping[str, Any], *, serving: str
+) -> tuple[BackgroundWriter, ...]:
     """Those to release when the traffic is at the Cluster ``serving``: a Pooler of another one stays paused, as it
     leads to a Cluster that takes no writes.
     """

@@ -8,7 +8,7 @@ import pytest
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.quiet import awake, quieted
 from dr.cnpg.recovered import RecoveredCluster
-from dr.switchover.by_hand import differences, warning_of_changes
+from dr.switchover.manual_changes import differences, warning_of_changes
 from tests.support.builders import a_move, a_recovered, a_traffic_situation, object_of
 
 DECLARED = a_recovered()
@@ -36,7 +36,7 @@ def test_only_what_is_declared_is_compared(declared: Any, live: Any, found: list
 def test_a_switchovers_plan_names_what_would_be_put_back() -> None:
     """E21."""
     changed = replace(LIVE, spec={**LIVE.spec, "instances": 9})
-    (warning,) = (one for one in a_move(a_traffic_situation(reached=changed)).warnings if "by hand" in one)
+    (warning,) = (one for one in a_move(a_traffic_situation(new_cluster=changed)).warnings if "by hand" in one)
     assert f"spec.instances is 9, declared {LIVE.spec['instances']}" in warning
 
 

@@ -11,7 +11,7 @@ from dr.run.runner import Reporter
 
 
 @dataclass
-class WithTimeLeft:
+class EtaReporter:
     """Passes everything on, and says with each progress how long the whole will still take, as far as it is known."""
 
     reporter: Reporter
@@ -46,7 +46,7 @@ class WithTimeLeft:
 
 
 @dataclass(frozen=True)
-class Inside:
+class NestedReporter:
     """Tells the steps of an operation inside this one as progress of the step that it is."""
 
     reporter: Reporter

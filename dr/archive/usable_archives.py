@@ -15,7 +15,7 @@ from dr.core.wal_names import is_segment
 
 
 @dataclass(frozen=True, kw_only=True)
-class Survivor:
+class UsableArchive:
     """One archive that a database can be recovered from: up to ``window``'s end. ``newest`` is when it was last written
     to (aware UTC), None where the bucket does not tell.
     """
@@ -41,10 +41,10 @@ class Survivor:
         )
 
 
-def survivors(archives: tuple[Archive, ...]) -> tuple[Survivor, ...]:
+def usable_archives(archives: tuple[Archive, ...]) -> tuple[UsableArchive, ...]:
     """The archives that anything can be recovered from, the one that was written to last first."""
     found = [
-        Survivor(archive=archive, window=usable[-1], newest=last_written(archive))
+        UsableArchive(archive=archive, window=usable[-1], newest=last_written(archive))
         for archive in archives
         if (usable := [window for window in windows(archive) if window.by_default] or list(windows(archive)))
     ]
@@ -58,7 +58,7 @@ def last_written(archive: Archive) -> datetime | None:
     return max(times, default=None)
 
 
-def _age(survivor: Survivor) -> tuple[bool, datetime | int]:
+def _age(survivor: UsableArchive) -> tuple[bool, datetime | int]:
     return survivor.newest is not None, survivor.newest or 0
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.planted import Planted
+from tests.e2e.secret_leak import PlantedSecrets
 from tests.support.waiting import wait_for
 
 _FOR_LONG = "import time; time.sleep(3600)"
 SECRET = "correct-horse-battery"
-PLANTED = Planted({"passphrase": SECRET})
+PLANTED = PlantedSecrets({"passphrase": SECRET})
 
 
 @contextmanager

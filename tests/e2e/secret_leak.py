@@ -11,7 +11,7 @@ _SECONDS = 0.02
 
 
 @dataclass(frozen=True)
-class Planted:
+class PlantedSecrets:
     """Secrets by what they are. ``told`` is what was said by programs meanwhile."""
 
     secrets: Mapping[str, str]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dr.archive.contents import Archive, Switch
-from dr.rebuild.origin import DatabaseSeen, Origin, judge_origin
+from dr.rebuild.data_origin import DatabaseSeen, Origin, judge_origin
 from tests.support.archives import SEGMENT, SYSTEM, archive, backup, switch, wal
 from tests.support.builders import a_backup, a_source
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.keys import content_key, publish_file, publish_folder, replace_text
+from lab.cache_keys import content_key, publish_file, publish_folder, replace_text
 
 
 def test_same_inputs_same_key(tmp_path: Path) -> None:

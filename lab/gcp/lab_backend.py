@@ -17,7 +17,7 @@ from lab.paths import CHECKOUT, State
 from lab.platform import gcs
 
 
-class LabGround:
+class LabBackend:
     """Whoever makes the cluster gets a new, empty node; whoever removes it takes the node away, and all that it held.
 
     There is room for one cluster, which the cloud's quota says (`part`).

@@ -3,24 +3,24 @@
 import pytest
 
 from dr.core.errors import AccessError, RefusedError
-from dr.infra.survey import Sighting, check_proven, reconcile
+from dr.infra.inventory import ResourceState, check_proven, reconcile
 from dr.stacks.resources import resources_of
-from tests.support.infrastructures import a_platform
+from tests.support.infra_fixtures import a_platform
 
 NETWORK, SUBNET, ROUTER, NAT, *_ = resources_of(a_platform())
 
 
 def test_what_is_there_and_what_is_held_decide() -> None:
     # GIVEN one of each
-    sightings = [
-        Sighting(resource=NETWORK, there=True),
-        Sighting(resource=SUBNET, there=True),
-        Sighting(resource=ROUTER, there=False),
-        Sighting(resource=NAT, there=False),
+    states = [
+        ResourceState(resource=NETWORK, there=True),
+        ResourceState(resource=SUBNET, there=True),
+        ResourceState(resource=ROUTER, there=False),
+        ResourceState(resource=NAT, there=False),
     ]
     held = {resource.urn("platform"): resource.import_id for resource in (NETWORK, ROUTER)}
     # WHEN
-    found = reconcile("platform", sightings, held)
+    found = reconcile("platform", states, held)
     # THEN
     assert found.as_json() == {
         "kept": ["network"],
@@ -33,13 +33,13 @@ def test_what_is_there_and_what_is_held_decide() -> None:
 
 
 def test_nothing_is_decided_on_a_guess() -> None:
-    sightings = [
-        Sighting(resource=NETWORK, there=False),
-        Sighting(resource=SUBNET, there=None, why="Google answers 503"),
-        Sighting(resource=ROUTER, there=None, why="Google answers 403"),
+    states = [
+        ResourceState(resource=NETWORK, there=False),
+        ResourceState(resource=SUBNET, there=None, why="Google answers 503"),
+        ResourceState(resource=ROUTER, there=None, why="Google answers 403"),
     ]
     with pytest.raises(AccessError) as refused:
-        check_proven("platform", sightings)
+        check_proven("platform", states)
     assert refused.value.code == "survey-unproven"
     assert "2 of 3" in refused.value.cause
     assert f"{SUBNET.title}: Google answers 503" in refused.value.cause
@@ -71,7 +71,7 @@ def test_what_the_state_holds_under_another_name_is_not_forgotten() -> None:
     held = {cluster.urn("platform"): STATE_IDS["cluster"].replace("clusters/acme", "clusters/old")}
     # WHEN the one of the new name is not there
     with pytest.raises(RefusedError) as refused:
-        reconcile("platform", [Sighting(resource=cluster, there=False)], held)
+        reconcile("platform", [ResourceState(resource=cluster, there=False)], held)
     # THEN
     assert refused.value.code == "state-holds-another"
     assert "clusters/old" in refused.value.cause

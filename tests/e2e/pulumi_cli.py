@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.operator_seat import PROJECT, Seat
+from tests.e2e.cli_runner import PROJECT, CliRunner
 
 _STARTER = f"""#!/bin/sh
 exec {PROJECT}/.venv/bin/python -u -m pulumi.policy "$1" "$2"
@@ -72,20 +72,20 @@ class Checkout:
 class Hand(Checkout):
     """A person at the plain Pulumi CLI, with the lab's configuration of one environment."""
 
-    def __init__(self, seat: Seat, folder: Path) -> None:
-        document = yaml.safe_load((seat.config_dir / f"Pulumi.{seat.env}.yaml").read_text())
-        self.seat = seat
+    def __init__(self, runner: CliRunner, folder: Path) -> None:
+        document = yaml.safe_load((runner.config_dir / f"Pulumi.{runner.env}.yaml").read_text())
+        self.runner = runner
         self.backend = str(document["config"]["postgres-dr:stateBackend"])
         by_hand = {"PULUMI_BACKEND_URL": self.backend, "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true"}
-        super().__init__(folder, seat.env, seat.config_dir, {**os.environ, **seat.variables, **by_hand})
+        super().__init__(folder, runner.env, runner.config_dir, {**os.environ, **runner.variables, **by_hand})
 
-    def ask_for(self, **wish: Any) -> None:
+    def ask_for(self, **desired: Any) -> None:
         """Write into the file what is wanted."""
-        path = self.folder / f"Pulumi.{self.seat.env}.yaml"
+        path = self.folder / f"Pulumi.{self.runner.env}.yaml"
         document = yaml.safe_load(path.read_text())
         document["config"].pop("postgres-dr:recovery", None)
-        if wish:
-            document["config"]["postgres-dr:recovery"] = wish
+        if desired:
+            document["config"]["postgres-dr:recovery"] = desired
         path.write_text(yaml.safe_dump(document))
 
     def up(self, *words: str) -> str:
@@ -102,8 +102,8 @@ class Hand(Checkout):
 
     def preview(self) -> Any:
         """``dr preview`` from the same checkout."""
-        here = Seat(self.seat.env, self.seat.variables, self.folder)
-        return here.dr("preview", "--env", self.seat.env)
+        here = CliRunner(self.runner.env, self.runner.variables, self.folder)
+        return here.dr("preview", "--env", self.runner.env)
 
     def output(self, name: str) -> str:
         return str(json.loads(self.pulumi("stack", "output", "--json").stdout)[name])

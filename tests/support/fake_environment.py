@@ -16,7 +16,7 @@ RECORD = "/api/v1/namespaces/data/configmaps/postgres-dr-prod"
 FENCED = "cnpg.io/fencedInstances"
 
 
-class World(KubernetesDouble):
+class FakeEnvironment(KubernetesDouble):
     """An environment whose Clusters are fenced, and whose Deployments are scaled, the moment they are told so."""
 
     def __init__(self) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.hand import Hand
-from tests.e2e.operator_seat import fresh_dev
+from tests.e2e.cli_runner import fresh_dev
+from tests.e2e.pulumi_cli import Hand
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
@@ -23,18 +23,18 @@ def hand(lab_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def target(hand: Hand) -> str:
     """A moment that is archived, as nobody seals the WAL for a person."""
-    moment = hand.seat.database_time()
+    moment = hand.runner.database_time()
     time.sleep(1)
-    source = hand.seat.source
-    hand.seat.psql(source, "INSERT INTO jobs (worker) VALUES ('by hand')")
-    (switched,) = hand.seat.psql_lines(source, "SELECT pg_walfile_name(pg_switch_wal())")
+    source = hand.runner.source
+    hand.runner.psql(source, "INSERT INTO jobs (worker) VALUES ('by hand')")
+    (switched,) = hand.runner.psql_lines(source, "SELECT pg_walfile_name(pg_switch_wal())")
     archived = f"SELECT last_archived_wal >= '{switched}' FROM pg_stat_archiver"
-    wait_for(lambda: hand.seat.psql(source, archived) == "t")
+    wait_for(lambda: hand.runner.psql(source, archived) == "t")
     return moment
 
 
 def test_by_hand_and_by_dr_in_turn_show_no_difference_that_nobody_made(hand: Hand, target: str) -> None:
-    dev = hand.seat
+    dev = hand.runner
     # WHEN a person asks for a recovery in the file: the preview shows it and changes nothing, the up makes it
     hand.ask_for(targetTime=target)
     before = dev.footprint()

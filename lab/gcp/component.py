@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 
 from lab import processes
+from lab.cache_keys import content_key
 from lab.gcp.addresses import endpoints
 from lab.gcp.cloud import Cloud
-from lab.keys import content_key
 from lab.paths import SOURCES, State
 from lab.platform import gcs
 from lab.platform.readiness import await_answer
@@ -56,18 +56,18 @@ def sow(where: State, checkout: Path) -> None:
     """Have the cloud as the old infrastructure made it."""
     from lab.gcp import seed
     from lab.gcp.google import Google
-    from lab.gcp.lab_ground import LabGround
+    from lab.gcp.lab_backend import LabBackend
 
     where.cloud.unlink(missing_ok=True)
-    seed.sow(Google(cloud(where), LabGround(where), {"project": gcs.PROJECT}), checkout)
+    seed.sow(Google(cloud(where), LabBackend(where), {"project": gcs.PROJECT}), checkout)
     with cloud(where).change() as contents:
         contents.quotas |= ROOM
 
 
 def lose_cluster(where: State) -> None:
     """Have no cluster in the cloud any more, whoever took it away."""
-    from lab.gcp import table
+    from lab.gcp import resource_types
 
     with cloud(where).change() as contents:
-        contents.of(table.CLUSTER.token).clear()
-        contents.of(table.NODE_POOL.token).clear()
+        contents.of(resource_types.CLUSTER.token).clear()
+        contents.of(resource_types.NODE_POOL.token).clear()

@@ -17,7 +17,7 @@ from dr.stacks.resources import CloudResource
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sighting:
+class ResourceState:
     """Whether one resource is there; None when that could not be found out, with ``why``."""
 
     resource: CloudResource
@@ -56,20 +56,20 @@ class Reconciliation:
         }
 
 
-def check_proven(stack: str, sightings: Sequence[Sighting]) -> None:
+def check_proven(stack: str, states: Sequence[ResourceState]) -> None:
     """Raise AccessError ``survey-unproven`` with all that could not be found out."""
-    if unproven := [sighting for sighting in sightings if sighting.there is None]:
-        told = "; ".join(f"{sighting.resource.title}: {sighting.why}" for sighting in unproven)
+    if unproven := [state for state in states if state.there is None]:
+        told = "; ".join(f"{state.resource.title}: {state.why}" for state in unproven)
         raise AccessError(
             "survey-unproven",
-            f"whether it is there could not be found out for {len(unproven)} of {len(sightings)} resources of stack "
+            f"whether it is there could not be found out for {len(unproven)} of {len(states)} resources of stack "
             f"{stack}: {told}",
             "repeat the command when Google answers, as a user who may read them; nothing is made, and nothing dropped "
             "from the state, on a guess",
         )
 
 
-def reconcile(stack: str, sightings: Sequence[Sighting], held: Mapping[str, str]) -> Reconciliation:
+def reconcile(stack: str, states: Sequence[ResourceState], held: Mapping[str, str]) -> Reconciliation:
     """What becomes of each resource, all of them proven. ``held`` is what the state holds, by URN.
 
     Raises RefusedError where the state holds another thing than the one that was looked for: that one is gone
@@ -82,13 +82,13 @@ def reconcile(stack: str, sightings: Sequence[Sighting], held: Mapping[str, str]
             remedy="write the name that is there into the file; for a platform elsewhere use --region; to give a "
             "resource up, remove it from the state by hand (pulumi state delete)",
         )
-        for one in sightings
+        for one in states
         if one.resource.urn(stack) in held and not one.resource.is_known_as(held[one.resource.urn(stack)])
     ]
     if others:
         raise RefusedError(others)
-    there = [sighting.resource for sighting in sightings if sighting.there]
-    gone = [sighting.resource for sighting in sightings if not sighting.there]
+    there = [state.resource for state in states if state.there]
+    gone = [state.resource for state in states if not state.there]
     return Reconciliation(
         stack=stack,
         kept=tuple(resource for resource in there if resource.urn(stack) in held),

@@ -7,7 +7,7 @@ from typing import Any
 
 from dr.archive.contents import Archive, BaseBackup
 from dr.cnpg.cluster import ClusterSnapshot
-from dr.health.check import Check, Unseen
+from dr.health.check import Check, Unavailable
 from dr.health.evaluate import judge
 from dr.health.snapshot import (
     ArchiveSeen,
@@ -33,7 +33,7 @@ ARCHIVED = archive(*(archived_backup(144 * day) for day in range(5)), files=wal(
 LAST_SEGMENT = max(name for name in ARCHIVED.files)
 SEEN_AT = ARCHIVED.files[LAST_SEGMENT] or ARCHIVED.backups[-1].end
 """The moment at which the last segment was archived."""
-UNSEEN = Unseen(code="forbidden", why="not allowed to look", remedy="ask for it")
+UNSEEN = Unavailable(code="forbidden", why="not allowed to look", remedy="ask for it")
 
 
 def a_serving(cluster: ClusterSnapshot | None = None, **changes: Any) -> ServingCluster:

@@ -8,7 +8,7 @@ from dr.config.environment import Environment
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class RunSummary:
     """How an operation went. ``started`` is aware UTC; ``seconds`` runs from the operator's yes to the end; ``steps``
     has each step's key, its seconds, and what it did or found; ``journal`` is the file.
     """
