@@ -119,6 +119,7 @@ def place(
     wire.on("/apis/storage.k8s.io/v1/storageclasses/fast", {"metadata": {}, "provisioner": "x"})
     for path in (
         f"{CLUSTERS}/postgres-prod-recovered",
+        "/api/v1/namespaces/data/secrets/postgres-prod-ca",
         "/api/v1/namespaces/data/secrets/postgres-prod-recovered-app",
         "/api/v1/namespaces/data/configmaps/postgres-dr-prod",
         "/apis/coordination.k8s.io/v1/namespaces/data/leases/postgres-dr-prod",

@@ -110,6 +110,12 @@ def annotate_cluster(api: KubernetesApi, namespace: str, name: str, annotations:
     api.ask(what, api.custom.patch_namespaced_custom_object, GROUP, VERSION, namespace, PLURAL, name, body)
 
 
+def patch_spec(api: KubernetesApi, namespace: str, name: str, patch: Mapping[str, Any]) -> None:
+    """Merge ``patch`` into the Cluster's specification. Raises AccessError."""
+    body, what = {"spec": dict(patch)}, f"change the specification of the Cluster {namespace}/{name}"
+    api.ask(what, api.custom.patch_namespaced_custom_object, GROUP, VERSION, namespace, PLURAL, name, body)
+
+
 def list_objects(api: KubernetesApi, namespace: str, plural: str) -> list[Mapping[str, Any]]:
     """All objects of another of CloudNativePG's kinds in a namespace; none where this version does not know it."""
     what = f"list the {plural} in {namespace}"

@@ -93,7 +93,8 @@ def _at_a_time(spec: Mapping[str, Any], segment_size: int) -> int:
 
 def hindrance(spec: Mapping[str, Any]) -> str:
     """What in a recovered Cluster's ``spec`` keeps the program out, as a clause; empty where nothing does."""
-    if any("plugin" in origin for origin in spec.get("externalClusters") or ()):
+    # The first is the one that it is recovered from.
+    if any("plugin" in origin for origin in (spec.get("externalClusters") or ())[:1]):
         return "the Barman Cloud plugin fetches WAL in a container of its own"
     taken = {variable.get("name") for variable in spec.get("env") or ()} & {*Fetching(2).variables}
     return f"the source sets {', '.join(sorted(taken))} in spec.env" if taken else ""

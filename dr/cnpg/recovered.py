@@ -9,26 +9,123 @@ CloudNativePG names everything after the Cluster, its pods' label and its servic
 specification may name Secrets, which no backup holds.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 from typing import Any
 
 from dr.archive.snapshots import SnapshotBackup
-from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, ObjectStore, PluginArchive
+from dr.cnpg.cluster import BARMAN_PLUGIN, TARGET_ANNOTATION, ClusterSnapshot, ObjectStore, PluginArchive
 from dr.core.target import RecoveryTarget, written
 from dr.kube.objects import MANAGED_BY
 
 SOURCE_ANNOTATION = "postgres-dr/recovered-from"
+_MARKS_OF_OTHERS = (
+    "postgres-dr/",
+    "argocd.argoproj.io/",
+    "kubectl.kubernetes.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "helm.toolkit.fluxcd.io/",
+    "meta.helm.sh/",
+)
+"""Of annotations that whoever applied the source has put there, or this tool."""
+_STATES = ("cnpg.io/fencedInstances", "cnpg.io/hibernation", "cnpg.io/reconciliationLoop")
+"""Annotations that keep a Cluster from running (CloudNativePG docs, "Labels and annotations")."""
+_ARCHIVE_CHECKS = ("cnpg.io/skipEmptyWalArchiveCheck", "cnpg.io/skipWalArchiving")
+"""Annotations that take from a Cluster what makes its archive one that it can be recovered from."""
 
 _SOURCE_ONLY = {
     "bootstrap": "how the source itself began",
-    "externalClusters": "where the source itself came from",
+    "externalClusters": "rewritten below: where it comes from stands before the source's own",
     "replica": "a recovered cluster is a primary",
     "backup": "rewritten below, with a serverName of its own",
-    "plugins": "the source's archive belongs to the source",
+    "plugins": "rewritten below, with a serverName of its own",
 }
+
+
+class InGit(Enum):
+    """How the source's manifest in Git comes to agree with the Cluster that was derived from it."""
+
+    EDITED = "finalize writes the same into Git"
+    LATER = "the value in Git is right again, and is applied once the old Cluster is gone"
+    UNSAID = "Git does not have the field, and an apply leaves it; what Git has was kept"
+
+
+DERIVED: Mapping[str, InGit] = {
+    "affinity": InGit.EDITED,
+    "backup.barmanObjectStore.serverName": InGit.EDITED,
+    "bootstrap": InGit.EDITED,
+    "certificates.serverAltDNSNames": InGit.EDITED,
+    "description": InGit.LATER,
+    "externalClusters": InGit.EDITED,
+    "imageName": InGit.UNSAID,
+    "managed.services": InGit.LATER,
+    "plugins": InGit.EDITED,
+    "probes": InGit.UNSAID,
+    "replica": InGit.LATER,
+    "topologySpreadConstraints": InGit.EDITED,
+}
+"""Every field of the specification in which a derived Cluster differs from its source, and what ``finalize`` does about
+it. The Services of ``managed.services`` have names of their own, which the old Cluster holds until it is deleted.
+"""
+
+
+def left_out(source: ClusterSnapshot, *, name: str) -> Iterator[str]:
+    """What the owner of ``source`` has set and the Cluster ``name``, derived from it, does not have, for people."""
+    then = {"metadata": {"name": name}, "spec": source.spec}
+    yield from (
+        f"{field}, until finalize" if applied_later(field, then) else field
+        for field, answer in DERIVED.items()
+        if answer is InGit.LATER and field != "description" and _at(source.spec, field)
+    )
+    yield from (f"the annotation {annotation}" for annotation in _ARCHIVE_CHECKS if annotation in source.annotations)
+    yield from (f"the label {label}" for label in sorted(source.labels.keys() - MANAGED_BY.keys()))
+
+
+def put_back(spec: Mapping[str, Any], cluster: ClusterSnapshot) -> dict[str, Any]:
+    """Of ``spec``, the source's or Git's, what ``cluster``, which was derived from it, is to have once the source is
+    gone: each field with its value, empty where there is nothing.
+    """
+    then = {"metadata": {"name": cluster.name}, "spec": spec}
+    wanted = {field: _at(spec, field) for field in DERIVED if applied_later(field, then)}
+    return {field: value for field, value in wanted.items() if value and value != _at(cluster.spec, field)}
+
+
+def as_patch(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The merge patch of a specification that sets ``fields``, each a path."""
+    patch: dict[str, Any] = {}
+    for field, value in fields.items():
+        *way, last = field.split(".")
+        place = patch
+        for step in way:
+            place = place.setdefault(step, {})
+        place[last] = deepcopy(value)
+    return patch
+
+
+def _at(spec: Mapping[str, Any], field: str) -> Any:
+    value: Any = spec
+    for step in field.split("."):
+        value = (value or {}).get(step)
+    return value
+
+
+def answer_in_git(field: str) -> InGit | None:
+    """The answer for a field of the specification, ``spec`` left out: "managed.services.additional"."""
+    return next((answer for known, answer in DERIVED.items() if f"{field}.".startswith(f"{known}.")), None)
+
+
+def applied_later(field: str, in_git: Mapping[str, Any]) -> bool:
+    """Whether a Cluster may differ in ``field`` from Git's manifest, as which it would be ``in_git``. A ``replica``
+    section that would make a replica of it may not be applied.
+    """
+    replica = in_git["spec"].get("replica") or {}
+    # As CloudNativePG's ``IsReplica`` (``api/v1/cluster_funcs.go``).
+    itself = replica.get("self") or in_git["metadata"]["name"]
+    demoted = replica.get("enabled", itself != replica.get("primary", ""))
+    return answer_in_git(field) is InGit.LATER and not (field.startswith("replica") and demoted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +154,19 @@ class RecoveredCluster:
     def server_name(self) -> str:
         """The folder of the object store that this Cluster archives to."""
         spec = self.manifest["spec"]
-        if plugins := spec.get("plugins"):
-            return str(plugins[0]["parameters"]["serverName"])
-        return str(spec["backup"]["barmanObjectStore"]["serverName"])
+        if store := (spec.get("backup") or {}).get("barmanObjectStore"):
+            return str(store["serverName"])
+        return next(str(one["parameters"]["serverName"]) for one in spec["plugins"] if one["name"] == BARMAN_PLUGIN)
 
     @property
     def host(self) -> str:
         """The DNS name of its read-write Service."""
         return f"{self.name}-rw.{self.namespace}.svc.cluster.local"
+
+
+def recovered_from(spec: Mapping[str, Any]) -> str:
+    """The external cluster that the Cluster of this specification was recovered from; empty where it was not."""
+    return str(((spec.get("bootstrap") or {}).get("recovery") or {}).get("source") or "")
 
 
 def app_secret_name(recovered: str) -> str:
@@ -74,6 +176,20 @@ def app_secret_name(recovered: str) -> str:
     the source's own Secret with it (owner reference), leaves the recovered one with a password.
     """
     return f"{recovered}-app"
+
+
+def ca_secret_name(cluster: str) -> str:
+    """The Secret with the CA of a Cluster that is given none. CloudNativePG takes one that is there, makes certificates
+    by it, and renews it (``ensureCASecret`` in its ``cluster_pki.go``); one that is named in ``spec.certificates`` it
+    does not renew.
+    """
+    return f"{cluster}-ca"
+
+
+def has_own_authority(spec: Mapping[str, Any]) -> bool:
+    """Whether CloudNativePG makes a CA for a Cluster with this specification, for its servers or its clients."""
+    given = spec.get("certificates") or {}
+    return not (given.get("serverCASecret") and given.get("clientCASecret"))
 
 
 def derive_recovered_cluster(
@@ -131,11 +247,22 @@ def derive_recovered_cluster(
             "name": name,
             "namespace": source.namespace,
             "labels": dict(MANAGED_BY),
-            "annotations": {TARGET_ANNOTATION: written(target), SOURCE_ANNOTATION: source.name},
+            "annotations": {
+                **_annotations(source),
+                TARGET_ANNOTATION: written(target),
+                SOURCE_ANNOTATION: source.name,
+            },
         },
         "spec": spec,
     }
     return RecoveredCluster(manifest=manifest, limit=limit)
+
+
+def _annotations(source: ClusterSnapshot) -> dict[str, str]:
+    """Those that say how its owner wants it to run, as ``cnpg.io/podPatch``."""
+    kept = source.annotations.items()
+    own = {*_STATES, *_ARCHIVE_CHECKS}
+    return {name: value for name, value in kept if name not in own and not name.startswith(_MARKS_OF_OTHERS)}
 
 
 def _target_from(target: RecoveryTarget | None, base: str) -> Mapping[str, Any]:
@@ -147,9 +274,11 @@ def _in_tree(source: ClusterSnapshot, store: ObjectStore, server_name: str) -> d
     """Where it comes from and where it archives to, by CloudNativePG's own Barman support."""
     origin = {**deepcopy(dict(store.definition)), "serverName": store.server_name}
     own = {**deepcopy(dict(store.definition)), "serverName": server_name}
+    others = [one for one in deepcopy(source.spec.get("plugins") or []) if one["name"] != BARMAN_PLUGIN]
     return {
-        "externalClusters": [{"name": source.name, "barmanObjectStore": origin}],
+        "externalClusters": _external(source, {"name": source.name, "barmanObjectStore": origin}),
         "backup": {**_rest_of_backup(source), "barmanObjectStore": own},
+        **({"plugins": others} if others else {}),
     }
 
 
@@ -159,11 +288,20 @@ def _by_plugin(source: ClusterSnapshot, plugin: PluginArchive, server_name: str)
     known = entry.get("parameters") or {}
     origin = {"name": entry["name"], "parameters": {**known, "serverName": plugin.server_name}}
     backup = _rest_of_backup(source)
+    own = {**entry, "parameters": {**known, "serverName": server_name}}
+    others = deepcopy([one for one in source.spec["plugins"] if one == plugin.entry or one["name"] != BARMAN_PLUGIN])
     return {
-        "externalClusters": [{"name": source.name, "plugin": origin}],
-        "plugins": [{**entry, "parameters": {**known, "serverName": server_name}}],
+        "externalClusters": _external(source, {"name": source.name, "plugin": origin}),
+        "plugins": [own if one == plugin.entry else one for one in others],
         **({"backup": backup} if backup else {}),
     }
+
+
+def _external(source: ClusterSnapshot, origin: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Where the Cluster comes from, before what the source's subscriptions or replicas may use."""
+    used = (source.spec.get("replica") or {}).values()
+    served = {source.name, *({recovered_from(source.spec)} - set(used))}
+    return [origin, *(deepcopy(one) for one in source.spec.get("externalClusters") or [] if one["name"] not in served)]
 
 
 def _rest_of_backup(source: ClusterSnapshot) -> dict[str, Any]:
@@ -182,7 +320,22 @@ def rescheduled(spec: Mapping[str, Any], *, source: str, name: str) -> dict[str,
 
     Left as they are, they would keep the recovered pods away from the broken Cluster's rather than from each other.
     """
-    return {key: _renamed(value, source, name) if key in _SCHEDULING else value for key, value in spec.items()}
+    adapted = deepcopy(dict(spec))
+    for path in own_labels(spec, [source]):
+        *way, last = path
+        place: Any = adapted
+        for step in way:
+            place = place[step]
+        place[last] = name
+    return adapted
+
+
+def own_labels(spec: Mapping[str, Any], names: Collection[str]) -> Iterator[tuple[str | int, ...]]:
+    """Where scheduling rules of ``spec`` are about the pods of a Cluster that has one of ``names``, as paths to that
+    name.
+    """
+    for key in _SCHEDULING:
+        yield from ((key, *path) for path in _labels(spec.get(key), names))
 
 
 def probed_often(spec: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -199,17 +352,15 @@ def probed_often(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _renamed(value: Any, source: str, name: str) -> Any:
-    if isinstance(value, list):
-        return [_renamed(part, source, name) for part in value]
-    if not isinstance(value, Mapping):
-        return value
-    changed = {key: _renamed(part, source, name) for key, part in value.items()}
-    if changed.get(CLUSTER_LABEL) == source:
-        changed[CLUSTER_LABEL] = name
-    if changed.get("key") == CLUSTER_LABEL and "values" in changed:
-        changed["values"] = [name if part == source else part for part in changed["values"]]
-    return changed
+def _labels(value: Any, names: Collection[str]) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, Mapping):
+        if value.get(CLUSTER_LABEL) in names:
+            yield (CLUSTER_LABEL,)
+        if value.get("key") == CLUSTER_LABEL:
+            yield from (("values", at) for at, part in enumerate(value.get("values") or ()) if part in names)
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value if isinstance(value, list) else ())
+    for step, part in parts:
+        yield from ((step, *path) for path in _labels(part, names))
 
 
 def named_by(spec: Mapping[str, Any], store: Mapping[str, Any]) -> tuple[str, ...]:
@@ -276,13 +427,14 @@ def certificate_warning(spec: Mapping[str, Any], *, name: str) -> Iterator[str]:
     """
     given = spec.get("certificates") or {}
     clients = [
-        *([] if given.get("serverCASecret") else ["with sslmode verify-ca or verify-full"]),
-        *([] if given.get("clientCASecret") else ["that log in by a certificate"]),
+        *([] if given.get("serverCASecret") else ["with sslmode verify-ca or verify-full need its ca.crt to trust"]),
+        *([] if given.get("clientCASecret") else ["that log in by a certificate need one that it has signed"]),
     ]
     if clients:
+        own = ca_secret_name(name)
         yield (
-            f"{name} has a CA of its own, in Secret {name}-ca: clients {' and those '.join(clients)} need "
-            "it, or a certificate of it, before the switchover."
+            f"{name} has a CA of its own, in Secret {own}: before the switchover, clients "
+            f"{', and those '.join(clients)}."
         )
 
 

@@ -107,6 +107,7 @@ def derive_scratch_cluster(
         postgresql["shared_preload_libraries"] = [one for one in libraries if one not in _WORKERS_ALONE]
     postgresql |= {"parameters": {**(postgresql.get("parameters") or {}), **quiet}, "pg_hba": list(_ONLY_WE)}
     manifest["spec"] = spec | {
+        "externalClusters": spec["externalClusters"][:1],
         "description": f"{source.name} as it was at {target or 'the end of its WAL'}, {purpose.why}; not for use",
         "instances": 1,
         "enablePDB": False,

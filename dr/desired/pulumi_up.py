@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from dr.cnpg.clusters import list_clusters
 from dr.cnpg.fencing import fence, unfence
-from dr.cnpg.recovered import app_secret_name
+from dr.cnpg.recovered import app_secret_name, ca_secret_name
 from dr.core.errors import Problem, RefusedError
 from dr.core.history import OperationEntry, Outcome
 from dr.desired.state import DesiredStateDiff, asked_for, read_desired
@@ -98,6 +98,9 @@ def _make(session: Session, decision: RecoveryDecision | None) -> list[str]:
     workloads.copy_credentials(
         session.api, source.namespace, source=source.app_secret, name=name, in_use=decision.begun
     )
+    if decision.keeps_authority:
+        own, copy = ca_secret_name(source.name), ca_secret_name(cluster.name)
+        workloads.copy_authority(session.api, source.namespace, source=own, name=copy, in_use=decision.begun)
     return [f"Cluster {cluster.name} declared, its password in Secret {name}"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import GROUP, PLURAL, VERSION, list_objects
-from dr.cnpg.recovered import app_secret_name
+from dr.cnpg.recovered import app_secret_name, applied_later, ca_secret_name
 from dr.core.errors import StepFailedError
 from dr.core.waiting import poll
 from dr.finalize.dependants import Dependant, Kinds, strings_in
@@ -111,18 +111,18 @@ def secret_users(
 
 
 def delete_leftovers(api: KubernetesApi, namespace: str, cluster: str) -> None:
-    """Delete what a deleted Cluster leaves without an owner: its Backup objects, and the Secret with the password that
-    this tool made for it. What lies in the bucket stays.
+    """Delete what a deleted Cluster leaves without an owner: its Backup objects, and the Secrets with the password and
+    the CA that this tool made for it. What lies in the bucket stays.
     """
     for raw in list_objects(api, namespace, _BACKUPS):
         if raw["spec"]["cluster"]["name"] == cluster:
             backup = raw["metadata"]["name"]
             where = (GROUP, VERSION, namespace, _BACKUPS, backup)
             api.find(f"delete the Backup {backup}", api.custom.delete_namespaced_custom_object, *where)
-    name = app_secret_name(cluster)
-    found = api.find(f"read the Secret {name}", api.core.read_namespaced_secret, name, namespace)
-    if found is not None and MANAGED_BY.items() <= (found.metadata.labels or {}).items():
-        api.find(f"delete the Secret {name}", api.core.delete_namespaced_secret, name, namespace)
+    for name in (app_secret_name(cluster), ca_secret_name(cluster)):
+        found = api.find(f"read the Secret {name}", api.core.read_namespaced_secret, name, namespace)
+        if found is not None and MANAGED_BY.items() <= (found.metadata.labels or {}).items():
+            api.find(f"delete the Secret {name}", api.core.delete_namespaced_secret, name, namespace)
 
 
 def _secrets_of(api: KubernetesApi, namespace: str, clusters: Collection[ClusterSnapshot]) -> set[str]:
@@ -134,7 +134,8 @@ def _secrets_of(api: KubernetesApi, namespace: str, clusters: Collection[Cluster
         for raw in listed["items"]
         if any(owner["uid"] in owners for owner in raw["metadata"].get("ownerReferences") or ())
     }
-    return owned | {app_secret_name(cluster.name) for cluster in clusters}
+    made = {name(cluster.name) for cluster in clusters for name in (app_secret_name, ca_secret_name)}
+    return owned | made
 
 
 def _possible_users(
@@ -157,9 +158,12 @@ def _possible_users(
             yield kind, raw
 
 
-def dry_run_differences(api: KubernetesApi, manifest: Mapping[str, Any], *, namespace: str) -> tuple[str, ...]:
+def dry_run_differences(
+    api: KubernetesApi, manifest: Mapping[str, Any], *, namespace: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What applying the manifest of a Cluster or a Service would change in its specification: "Cluster x: spec.y is 1
-    here, 2 in Git". Changes nothing. Raises AccessError.
+    here, 2 in Git". The second are those that are as they should be: the derivation of the Cluster has changed the
+    field, and Git's value is to be applied. Changes nothing. Raises AccessError.
     """
     kind, name = identity(manifest)
     about = f"{kind} {name}"
@@ -168,14 +172,19 @@ def dry_run_differences(api: KubernetesApi, manifest: Mapping[str, Any], *, name
         where = (GROUP, VERSION, namespace, PLURAL, name)
         now = api.find(f"read the {about}", api.custom.get_namespaced_custom_object, *where)
         if now is None:
-            return (f"{about} is not there",)
+            return (f"{about} is not there",), ()
         what = f"see what applying the {about} would change"
         then = api.ask(what, api.custom.patch_namespaced_custom_object, *where, body, dry_run="All")
     else:
         now = _plain(api, f"read the {about}", api.core.read_namespaced_service, name, namespace)
         what = f"see what applying the {about} would change"
         then = _plain(api, what, api.core.patch_namespaced_service, name, namespace, body, dry_run="All")
-    return tuple(f"{about}: {difference}" for difference in _differences("spec", now["spec"], then["spec"]))
+    found = [(field, f"{about}: spec.{words}") for field, words in _differences("", now["spec"], then["spec"])]
+    later = [field for field, _ in found if kind == "Cluster" and applied_later(field, then)]
+    return (
+        tuple(words for field, words in found if field not in later),
+        tuple(words for field, words in found if field in later),
+    )
 
 
 def _plain(api: KubernetesApi, what: str, call: Any, *args: Any, **options: Any) -> Mapping[str, Any]:
@@ -183,9 +192,13 @@ def _plain(api: KubernetesApi, what: str, call: Any, *args: Any, **options: Any)
     return found
 
 
-def _differences(path: str, here: Any, in_git: Any) -> Iterator[str]:
-    if isinstance(here, Mapping) and isinstance(in_git, Mapping):
+def _differences(path: str, here: Any, in_git: Any) -> Iterator[tuple[str, str]]:
+    """The fields that differ, each with the words for it. A mapping that is missing on one side has no field."""
+    if any(isinstance(one, Mapping) and one for one in (here, in_git)) and all(
+        one is None or isinstance(one, Mapping) for one in (here, in_git)
+    ):
+        here, in_git = here or {}, in_git or {}
         for key in sorted({*here, *in_git}):
-            yield from _differences(f"{path}.{key}", here.get(key), in_git.get(key))
+            yield from _differences(f"{path}.{key}" if path else key, here.get(key), in_git.get(key))
     elif here != in_git:
-        yield f"{path} is {here!r} here, {in_git!r} in Git"
+        yield path, f"{path} is {here!r} here, {in_git!r} in Git"

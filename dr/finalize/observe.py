@@ -10,6 +10,7 @@ from dr.cnpg.clusters import find_cluster
 from dr.cnpg.fencing import is_silent
 from dr.cnpg.left_behind import left_behind
 from dr.cnpg.primary import SERVER, psql_of
+from dr.cnpg.recovered import recovered_from
 from dr.core.errors import AccessError
 from dr.core.target import LaterCommits
 from dr.finalize import dependants_api
@@ -59,7 +60,7 @@ def observe_finalization(session: Session, request: FinalizeRequest) -> Finalize
         record=record,
         argocd=managing,
         out_of_sync=tuple(sorted({resource for manager in managing for resource in manager.out_of_sync})),
-        git=_git(session, request, serving, names, managing) if serving else None,
+        git=_git(session, request, _canonical(session, serving, names, former), managing) if serving else None,
         left_behind=_left_behind(session, former, serving, record) if serving else {},
     )
 
@@ -136,8 +137,7 @@ def own_backup(session: Session, serving: ClusterSnapshot) -> str:
 def _git(
     session: Session,
     request: FinalizeRequest,
-    serving: ClusterSnapshot,
-    formers: Collection[str],
+    canonical: Canonical,
     managing: Collection[Manager],
 ) -> GitSeen | None:
     place = session.environment.git
@@ -145,31 +145,33 @@ def _git(
         return None
     checkout = Checkout(Path(request.checkout).expanduser())
     source = source_of(place, managing)
-    branch = request.branch or f"postgres-dr/{session.environment.name}-{serving.name}"
+    branch = request.branch or f"postgres-dr/{session.environment.name}-{canonical.name}"
     repository = (source.repository if source else place.repository) or ""
     if repository and not checkout.is_of(repository):
         nothing = Rewriting(files=(), changes=(), documents=(), mentions=())
         return GitSeen(root=str(checkout.root), revision="", branch=branch, rewriting=nothing, stranger=repository)
     revision = revision_of(checkout, source)
-    rewriting = rewrite(checkout.read(place.manifests, revision), _canonical(session, serving, formers))
+    rewriting = rewrite(checkout.read(place.manifests, revision), canonical)
     compared = [document for document in rewriting.documents if document["kind"] in _COMPARED_KINDS]
-    namespace = session.environment.namespace
+    seen = [
+        dry_run_differences(session.api, document, namespace=session.environment.namespace) for document in compared
+    ]
     return GitSeen(
         root=str(checkout.root),
         revision=revision,
         branch=branch,
         rewriting=rewriting,
         dirty=checkout.dirty(place.manifests),
-        differences=tuple(
-            difference
-            for document in compared
-            for difference in dry_run_differences(session.api, document, namespace=namespace)
-        ),
+        differences=tuple(difference for others, _ in seen for difference in others),
+        later=tuple(difference for _, expected in seen for difference in expected),
     )
 
 
-def _canonical(session: Session, serving: ClusterSnapshot, formers: Collection[str]) -> Canonical:
+def _canonical(
+    session: Session, serving: ClusterSnapshot, formers: Collection[str], former: Collection[ClusterSnapshot]
+) -> Canonical:
     certificates = serving.spec.get("certificates") or {}
+    external, origin = serving.spec.get("externalClusters") or (), recovered_from(serving.spec)
     return Canonical(
         name=serving.name,
         namespace=serving.namespace,
@@ -178,4 +180,6 @@ def _canonical(session: Session, serving: ClusterSnapshot, formers: Collection[s
         service=session.environment.service,
         alt_dns_names=tuple(certificates.get("serverAltDNSNames") or ()),
         former=tuple(formers),
+        served=tuple(source for cluster in former if (source := recovered_from(cluster.spec))),
+        origin=next((one for one in external if one["name"] == origin), {}),
     )

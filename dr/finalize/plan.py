@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dr.cnpg.cluster import ClusterSnapshot, read_write_host
+from dr.cnpg.recovered import as_patch, put_back
 from dr.config.environment import Environment
 from dr.core.errors import RefusedError
-from dr.finalize.dependants import Dependant, successors, unmade
+from dr.finalize.dependants import GROUP, Dependant, successors, unmade
 from dr.finalize.preconditions import (
     FinalizeRequest,
     FinalizeSituation,
@@ -30,9 +31,10 @@ from dr.run.record import Record
 class FinalizeDecision:
     """All that was decided. ``proposal`` says that only Git is written; ``formers`` are the names of all Clusters that
     were replaced, ``deleted`` those to delete; ``retired`` are the dependants to delete, ``wanted`` the manifests of
-    those to make, ``plurals`` those of their kinds; ``expected`` are the differences from Git that this settles;
-    ``message`` is the commit's; ``backed_up`` says that the Cluster has a base backup of its own, ``managed`` that Argo
-    CD manages it.
+    those to make, ``plurals`` those of their kinds; ``put_back`` are the fields of the Cluster's ``spec``, each a path,
+    that its recovery left out and that it gets when the old one is gone, none where Argo CD applies them; ``expected``
+    are the differences from Git that this settles; ``message`` is the commit's; ``backed_up`` says that the Cluster has
+    a base backup of its own, ``managed`` that Argo CD manages it.
     """
 
     environment: Environment = field(repr=False)
@@ -44,6 +46,7 @@ class FinalizeDecision:
     retired: tuple[Dependant, ...]
     wanted: tuple[Mapping[str, Any], ...]
     plurals: Mapping[str, str]
+    put_back: Mapping[str, Any]
     git: GitSeen | None
     expected: frozenset[str]
     message: str
@@ -65,6 +68,18 @@ class FinalizeDecision:
         """Those of ``wanted`` whose name one of ``awaited`` still has."""
         taken = {(one.kind, one.name) for one in self.awaited}
         return tuple(manifest for manifest in self.wanted if identity(manifest) in taken)
+
+    @property
+    def carried(self) -> tuple[Mapping[str, Any], ...]:
+        """What a later run has to know that finds the old Clusters gone."""
+        metadata = {"name": self.canonical.name, "namespace": self.canonical.namespace}
+        cluster = {
+            "apiVersion": f"{GROUP}/v1",
+            "kind": "Cluster",
+            "metadata": metadata,
+            "spec": as_patch(self.put_back),
+        }
+        return (*self.wanted, cluster) if self.put_back else self.wanted
 
     @property
     def to_type(self) -> str:
@@ -109,6 +124,7 @@ def decide_finalization(
         retired=retired,
         wanted=tuple(unmade(wanted, situation.dependants, cluster=serving.name)),
         plurals=situation.plurals,
+        put_back={} if situation.argocd else _put_back(serving, formers, situation),
         git=git,
         expected=expected_differences(environment, situation),
         message=_message(environment, serving, formers, git),
@@ -116,6 +132,18 @@ def decide_finalization(
         managed=bool(situation.argocd),
     )
     return replace(decision, facts=_facts(environment, decision, situation), warnings=tuple(_warnings(decision)))
+
+
+def _put_back(serving: ClusterSnapshot, formers: tuple[str, ...], situation: FinalizeSituation) -> dict[str, Any]:
+    """What the recovery left out and the Cluster does not have yet: as Git says, else as the first of the Clusters that
+    go had it, or what an earlier run has kept of it.
+    """
+    documents = situation.git.rewriting.documents if situation.git else ()
+    carried = [one["spec"] for one in situation.record.carried if identity(one) == ("Cluster", serving.name)]
+    live = [cluster.spec for cluster in situation.former if cluster.name == formers[0]]
+    declared = [one["spec"] for one in documents if one["kind"] == "Cluster"]
+    spec: Mapping[str, Any] = next(iter([*declared, *carried, *live]), {})
+    return put_back(spec, serving)
 
 
 def _facts(environment: Environment, decision: FinalizeDecision, situation: FinalizeSituation) -> dict[str, str]:
@@ -134,6 +162,8 @@ def _facts(environment: Environment, decision: FinalizeDecision, situation: Fina
     facts["Deleted later" if decision.proposal else "Deleted for good"] = f"{goes}, with volumes and Secrets"
     for name, commits in situation.left_behind.items():
         facts[f"Only in {name}"] = f"{commits}" if commits else "could not be counted: none of its instances runs"
+    if decision.put_back:
+        facts["Put back"] = f"{', '.join(decision.put_back)}, which the recovery left out"
     facts["Kept"] = "all that lies in the bucket"
     return facts
 
@@ -154,6 +184,8 @@ def _warnings(decision: FinalizeDecision) -> Iterator[str]:
             f"Not in Git's folder, and moved as they are: {', '.join(moved)}. What declares them elsewhere must "
             f"name {decision.canonical.name}."
         )
+    if decision.git and decision.git.later and decision.managed:
+        yield f"To be applied from Git once this is done: {'; '.join(decision.git.later)}."
     if decision.deleted and not decision.proposal:
         names = ", ".join(cluster.name for cluster in decision.deleted)
         yield f"There is no way back from this: {names} and what was never recovered from it will be gone."

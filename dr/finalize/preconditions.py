@@ -43,8 +43,8 @@ class GitSeen:
     """The manifests at ``revision``, a commit of the checkout: the newest that Argo CD follows, or its own HEAD.
 
     ``rewriting`` is what is to be written, without files when all is there already; ``differences`` are what an apply
-    of the rewritten manifests would change in the cluster; ``stranger`` is the repository that it should be of, empty
-    when it is; ``branch`` is the branch to write.
+    of the rewritten manifests would change in the cluster, and ``later`` what it should change; ``stranger`` is the
+    repository that it should be of, empty when it is; ``branch`` is the branch to write.
     """
 
     root: str
@@ -54,6 +54,7 @@ class GitSeen:
     dirty: tuple[str, ...] = ()
     stranger: str = ""
     differences: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

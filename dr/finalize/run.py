@@ -17,6 +17,7 @@ from dr.finalize.steps import (
     HandOver,
     Propose,
     Prove,
+    PutBack,
     ReleaseArgoCd,
 )
 from dr.reports.summary import RunSummary
@@ -46,10 +47,12 @@ class Finalize(Finalizing):
             yield Propose(self, git)
         if decision.proposal:
             return
-        if decision.retired or decision.wanted:
+        if decision.retired or decision.carried:
             yield CarryOver(self)
         if decision.deleted:
             yield DeleteOld(self)
+        if decision.put_back:
+            yield PutBack(self)
         if decision.awaited:
             yield CarryOverLate(self)
         yield HandOver(self)

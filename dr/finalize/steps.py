@@ -6,11 +6,12 @@ from typing import Any
 
 from dr.cnpg.backups import take_first_backup
 from dr.cnpg.cluster import read_write_host
-from dr.cnpg.clusters import delete_cluster, find_cluster
+from dr.cnpg.clusters import delete_cluster, find_cluster, patch_spec
+from dr.cnpg.recovered import as_patch
 from dr.core.errors import VerificationError
 from dr.core.plan import Phase, StepOf
 from dr.finalize import dependants_api
-from dr.finalize.dependants import Dependant
+from dr.finalize.dependants import Dependant, Kinds
 from dr.finalize.observe import own_backup, record_of, still_there, writable
 from dr.finalize.plan import FinalizeDecision
 from dr.finalize.preconditions import OPERATION, GitSeen
@@ -43,6 +44,9 @@ class Finalizing(Operation):
         deleted, plurals = self.decision.deleted, self.decision.plurals
         users = dependants_api.secret_users(session.api, environment.namespace, deleted, plurals)
         former = still_there(session, [cluster.name for cluster in deleted])
+        known = {one.uid for one in self.decision.retired}
+        kinds = Kinds(plurals=plurals, unclear={})
+        dependants = dependants_api.list_dependants(session.api, environment.namespace, self.decision.formers, kinds)
         faults = [
             *([] if now and now.healthy else [f"{canonical.name} is not healthy"]),
             *([] if now and now.archiving.working else [f"{canonical.name} does not archive"]),
@@ -50,6 +54,7 @@ class Finalizing(Operation):
             *([] if backup else [f"the bucket has no base backup of {canonical.name}"]),
             *(f"{name} can take writes" for name in writable(session, former, record_of(session))),
             *users,
+            *(f"{one} of {one.cluster} was made since the plan" for one in dependants if one.uid not in known),
         ]
         if faults:
             raise VerificationError(
@@ -135,7 +140,7 @@ class CarryOver(StepOf[Finalizing]):
 
     def run(self) -> str:
         decision, session = self.op.decision, self.op.session
-        session.records.change(lambda record: record.carrying(decision.wanted), now=session.clock())
+        session.records.change(lambda record: record.carrying(decision.carried), now=session.clock())
         for manifest in decision.wanted:
             dependants_api.try_to_create(session.api, manifest, decision.plurals[manifest["kind"]])
         return self.op.replace(*self._now)
@@ -168,6 +173,23 @@ class DeleteOld(StepOf[Finalizing]):
             self.op.prove()
             delete_cluster(session.api, cluster, limit=_DELETE_SECONDS, stop=session.stop)
         return f"{self._names} gone, with volumes"
+
+
+class PutBack(StepOf[Finalizing]):
+    key, title, phase = "put-back", "Put back", Phase.OTHER
+    done_when = "the Cluster's specification says so"
+
+    @property
+    def _fields(self) -> str:
+        return ", ".join(self.op.decision.put_back)
+
+    def detail(self) -> str:
+        return f"give {self.op.decision.canonical.name} what its recovery left out: {self._fields}"
+
+    def run(self) -> str:
+        canonical, fields = self.op.decision.canonical, self.op.decision.put_back
+        patch_spec(self.op.session.api, canonical.namespace, canonical.name, as_patch(fields))
+        return f"{self._fields} as before"
 
 
 class CarryOverLate(StepOf[Finalizing]):

@@ -5,12 +5,13 @@ Until then Git wants the old Cluster, and whatever applies Git (Argo CD, a perso
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dr.cnpg.cluster import BARMAN_PLUGIN
+from dr.cnpg.recovered import own_labels
 from dr.core.errors import Problem, RefusedError
-from dr.gitops.yaml_splice import Edit, Path, YamlTextError, edited, read_documents
+from dr.gitops.yaml_splice import Edit, Path, Value, YamlTextError, edited, read_documents
 
 BACKUP = "Backup"
 """The one kind with a ``spec.cluster.name`` that is never moved: it stands for a base backup that was taken."""
@@ -27,7 +28,8 @@ class Canonical:
 
     ``host`` is the DNS name of the Cluster's read-write Service, ``service`` the ExternalName Service that leads to
     it; ``alt_dns_names`` the live ``spec.certificates.serverAltDNSNames``; ``former`` the names of the Clusters whose
-    place it takes, of every generation.
+    place it takes, of every generation, and ``served`` those of the external clusters that they were recovered from;
+    ``origin`` is the live external cluster that it was itself recovered from, empty where it names none.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Canonical:
     service: str
     alt_dns_names: tuple[str, ...] = ()
     former: tuple[str, ...] = ()
+    served: tuple[str, ...] = ()
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,7 @@ def cluster_changes(
     """The changes of the Cluster. ``in_use`` are the external clusters that something else needs."""
     spec, changes = value["spec"], []
 
-    def change(words: str, path: Path, new: str | tuple[str, ...] | None, **more: Any) -> None:
+    def change(words: str, path: Path, new: Value | None, **more: Any) -> None:
         changes.append(ManifestChange(edit=Edit(path=path, value=new, **more), words=f"Cluster {wanted.name}: {words}"))
 
     if name_of(value) != wanted.name:
@@ -108,19 +112,39 @@ def cluster_changes(
         change(f"its certificate is made for {', '.join(names)} too", certificate, names, after="backup")
     if "bootstrap" in spec:
         change("without its bootstrap, which is done", ("spec", "bootstrap"), None, comment=WHY_NO_BOOTSTRAP)
+    for path in own_labels(spec, wanted.former):
+        change(f"{path[0]} is about its own pods", ("spec", *path), wanted.name)
     entries = spec.get("externalClusters") or []
-    served = [*wanted.former, at(spec, "bootstrap", "recovery", "source")]
-    needed = [*in_use, at(spec, "replica", "source"), None]
+    bootstrap = at(spec, "bootstrap")
+    served = [*wanted.former, *wanted.served, at(bootstrap, "recovery", "source")]
+    imported = at(bootstrap, "pg_basebackup", "source"), at(bootstrap, "initdb", "import", "source", "externalCluster")
+    needed = [*in_use, *(at(spec, "replica", key) for key in ("source", "self", "primary")), None]
     names_of_entries = [at(entry, "name") for entry in entries]
     gone = [number for number, name in enumerate(names_of_entries) if name in served and name not in needed]
-    whole = "externalClusters" in spec and len(gone) == len(entries)
+    done = [name for name in names_of_entries if name in [*served, *imported] and name not in needed]
+    whole = "externalClusters" in spec and len(done) == len(entries)
     if whole:
         change("without externalClusters, which served its recovery", ("spec", "externalClusters"), None)
+        return changes
+    kept = [entry for number, entry in enumerate(entries) if number not in gone]
+    if kept and wanted.origin:
+        # A list is applied as a whole, and the Cluster's own bootstrap, which cannot be taken back, names this one.
+        named = any(at(entry, "name") == wanted.origin["name"] for entry in kept)
+        new = kept if named else [wanted.origin, *kept]
+        if new != entries:
+            words = f"{wanted.origin['name']}, which it was recovered from, among its external clusters"
+            change(words, ("spec", "externalClusters"), _as_written(new))
         return changes
     for number in gone:
         words = f"without the external cluster {names_of_entries[number]}, which served its recovery"
         change(words, ("spec", "externalClusters", number), None)
     return changes
+
+
+def _as_written(value: Any) -> Value:
+    if isinstance(value, Mapping):
+        return {key: _as_written(inner) for key, inner in value.items()}
+    return tuple(map(_as_written, value)) if isinstance(value, list) else value
 
 
 def dependent_changes(value: Mapping[str, Any], wanted: Canonical) -> Sequence[ManifestChange]:

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 Path = tuple[str | int, ...]
-Value = str | bool | Sequence["Value"] | Mapping[str, "Value"]
+Value = str | bool | int | Sequence["Value"] | Mapping[str, "Value"]
 """What can be put in. A sequence is a tuple; strings are written so that they are read as strings."""
 Aliases = dict[int, yaml.Node]
 """The nodes that are aliases, by ``id``; each stands where the alias stands."""
@@ -70,6 +70,8 @@ class Splicer:
             self._put_sequence(node, value)
         elif self._is_null(node):
             self._fill(node, _flow((), value))
+        elif isinstance(value, tuple) and isinstance(node, yaml.SequenceNode):
+            self._replace_sequence(root, node, value)
         elif not isinstance(value, str):
             raise YamlTextError(
                 f"line {node.start_mark.line + 1}: there is something already: {'.'.join(map(str, path))}"
@@ -213,6 +215,17 @@ class Splicer:
         lines = "".join(f"{' ' * column}- {_scalar(value)}\n" for value in values[kept:])
         self._cut(end if kept else self._line_start(first), end, lines)
 
+    def _replace_sequence(self, root: yaml.Node, node: yaml.SequenceNode, values: tuple[Value, ...]) -> None:
+        """Other entries in place of all those of ``node``, whose comments go with them."""
+        if node.flow_style or id(node) in self._aliases or not node.value:
+            self._cut(self._start(node), self._end(node), _flow((), values))
+            return
+        first = self._entry_start(node, 0)
+        column = first - self._line_start(first)
+        end = self._block_end(column, self._end(node))
+        lines = _lines(values, column, *self._indents(root))
+        self._cut(self._line_start(first), end, "".join(f"{line}\n" for line in lines))
+
     def _insert(self, root: yaml.Node, node: yaml.Node, rest: Path, value: Value, after: str) -> None:
         if not isinstance(node, yaml.MappingNode):
             raise YamlTextError(f"line {node.start_mark.line + 1}: it is not what a {rest[0]!r} can stand in")
@@ -298,7 +311,9 @@ def _flow(rest: Path, value: Value) -> str:
 
 
 def _plain(value: Value) -> str:
-    return ("true" if value else "false") if isinstance(value, bool) else _scalar(str(value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else _scalar(str(value))
 
 
 def _block(rest: Path, value: Value, column: int, mapping: int, dash: int) -> str:

@@ -1,7 +1,7 @@
 """Everything a health check decides on, seen once, as one frozen value.
 
-Each part is looked at alone, at the same time as the others; one that could not be looked at is :class:`Unseen`,
-and the others are judged all the same.
+Each part is looked at alone, at the same time as the others; one that could not be looked at is
+:class:`Unavailable`, and the others are judged all the same.
 """
 
 from collections.abc import Mapping

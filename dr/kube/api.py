@@ -186,13 +186,14 @@ class KubernetesApi:
         )
         return self._read(answer, what, _DOCUMENT)
 
-    def may(self, what: str, verb: str, resource: str, namespace: str) -> bool:
-        """Whether the user of this connection may do ``verb`` with ``resource`` ("pods/exec") of the core group.
+    def may(self, what: str, verb: str, resource: str, namespace: str, *, name: str = "") -> bool:
+        """Whether the user of this connection may do ``verb`` with ``resource`` ("pods/exec") of the core group: with
+        all, or with the one of that ``name``.
 
         Every user may ask that of itself, unless an administrator has taken it away; True then. Raises AccessError.
         """
-        name, _, part = resource.partition("/")
-        asked = {"namespace": namespace, "verb": verb, "resource": name, "subresource": part}
+        kind, _, part = resource.partition("/")
+        asked = {"namespace": namespace, "verb": verb, "resource": kind, "subresource": part, "name": name}
         reviews = client.AuthorizationV1Api(self._client)
         try:
             found = self.ask(what, reviews.create_self_subject_access_review, {"spec": {"resourceAttributes": asked}})

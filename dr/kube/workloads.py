@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from threading import Event
 from typing import Any
 
-from dr.core.errors import StepFailedError
+from dr.core.errors import AccessError, StepFailedError
 from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
 from dr.kube.objects import MANAGED_BY, CopiedSecret, Workload, problem_of_copy
 
 _ARGO_MARKS = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
 _CREDENTIALS = ("username", "password")
+_AUTHORITY = ("ca.crt", "ca.key")
 
 
 def read_deployment(api: KubernetesApi, namespace: str, name: str) -> Workload | None:
@@ -131,15 +132,69 @@ def copied_credentials(api: KubernetesApi, namespace: str, *, source: str, name:
     """How the Secret ``name`` compares with ``source``, which it is a copy of, in user name and password. An earlier
     copy that this user may not change counts as foreign.
     """
+    return _copied(api, namespace, read_secret(api, namespace, source) or {}, name=name, keys=_CREDENTIALS)
+
+
+def _copied(
+    api: KubernetesApi, namespace: str, wanted: Mapping[str, str], *, name: str, keys: Sequence[str]
+) -> CopiedSecret:
     raw = api.find(f"read the Secret {namespace}/{name}", api.core.read_namespaced_secret, name, namespace)
     if raw is None:
         return CopiedSecret.MISSING
-    data, wanted = raw.data or {}, read_secret(api, namespace, source) or {}
-    if all(data.get(key) == wanted.get(key) for key in _CREDENTIALS):
+    data = raw.data or {}
+    if all(data.get(key) == wanted.get(key) for key in keys):
         return CopiedSecret.SAME
     ours = MANAGED_BY.items() <= (raw.metadata.labels or {}).items()
-    may = ours and api.may(f"ask whether the Secret {namespace}/{name} may be changed", "patch", "secrets", namespace)
+    what = f"ask whether the Secret {namespace}/{name} may be changed"
+    may = ours and api.may(what, "patch", "secrets", namespace, name=name)
     return CopiedSecret.OLD if may else CopiedSecret.FOREIGN
+
+
+def copied_authority(api: KubernetesApi, namespace: str, *, source: str, name: str) -> CopiedSecret | None:
+    """How the CA in the Secret ``name`` compares with the one in ``source``; None where there is none, or none that
+    this user may read. A CA is its key: CloudNativePG renews the certificate with the same one (``renewCASecret`` in
+    its ``cluster_pki.go``).
+    """
+    data = _authority(api, namespace, source)
+    return None if data is None else _copied(api, namespace, data, name=name, keys=_AUTHORITY[1:])
+
+
+def _authority(api: KubernetesApi, namespace: str, source: str) -> Mapping[str, str] | None:
+    try:
+        data = read_secret(api, namespace, source) or {}
+    except AccessError as error:
+        if error.code != "forbidden":
+            raise
+        return None
+    return {key: data[key] for key in _AUTHORITY} if data.keys() >= set(_AUTHORITY) else None
+
+
+def copy_authority(api: KubernetesApi, namespace: str, *, source: str, name: str, in_use: bool) -> str:
+    """Make the Secret ``name`` with the CA of ``source``, unless a Cluster has another one there ``in_use``; returns
+    what was done, in a word.
+    """
+    data = _authority(api, namespace, source)
+    if data is None:
+        return f"is not a copy: {source} has no CA that can be read"
+    there = _copied(api, namespace, data, name=name, keys=_AUTHORITY[1:])
+    if there is CopiedSecret.SAME:
+        return "was there"
+    if in_use or there is CopiedSecret.FOREIGN:
+        return f"has another CA than {source}"
+    return _write_copy(api, namespace, name, "Opaque", data, there)
+
+
+def _write_copy(
+    api: KubernetesApi, namespace: str, name: str, kind: str, data: Mapping[str, str], there: CopiedSecret
+) -> str:
+    if there is CopiedSecret.MISSING:
+        metadata = {"name": name, "labels": {**MANAGED_BY, "cnpg.io/reload": "true"}}
+        body = {"metadata": metadata, "type": kind, "data": dict(data)}
+        api.ask(f"create the Secret {namespace}/{name}", api.core.create_namespaced_secret, namespace, body)
+        return "made"
+    change = {"data": dict(data)}
+    api.ask(f"change the Secret {namespace}/{name}", api.core.patch_namespaced_secret, name, namespace, change)
+    return "was an old copy, and is written again"
 
 
 def copy_credentials(api: KubernetesApi, namespace: str, *, source: str, name: str, in_use: bool) -> str:
@@ -160,19 +215,10 @@ def copy_credentials(api: KubernetesApi, namespace: str, *, source: str, name: s
             f"the Secret {namespace}/{source} has no {' and no '.join(missing)}",
             "add what is missing, and repeat the command",
         )
-    body: dict[str, Any] = {
-        "metadata": {"name": name, "labels": {**MANAGED_BY, "cnpg.io/reload": "true"}},
-        "type": "kubernetes.io/basic-auth",
-        "data": {key: data[key] for key in _CREDENTIALS},
-    }
     there = copied_credentials(api, namespace, source=source, name=name)
     if problem := problem_of_copy(there, namespace, source=source, name=name, in_use=in_use):
         raise StepFailedError(problem.code, problem.cause, problem.remedy)
     if there is CopiedSecret.SAME:
         return "was there"
-    if there is CopiedSecret.MISSING:
-        api.ask(f"create the Secret {namespace}/{name}", api.core.create_namespaced_secret, namespace, body)
-        return "made"
-    change = {"data": body["data"]}
-    api.ask(f"change the Secret {namespace}/{name}", api.core.patch_namespaced_secret, name, namespace, change)
-    return f"had another password than {source}, and has the same now"
+    credentials = {key: data[key] for key in _CREDENTIALS}
+    return _write_copy(api, namespace, name, "kubernetes.io/basic-auth", credentials, there)

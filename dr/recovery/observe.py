@@ -15,7 +15,7 @@ from dr.cnpg.cluster_copies import find_copy
 from dr.cnpg.cluster_copy import StandIn, from_manifest
 from dr.cnpg.clusters import find_cluster, gave_up, list_clusters, plugin_fault, with_object_store
 from dr.cnpg.primary import SERVER, psql_of
-from dr.cnpg.recovered import app_secret_name, named_by
+from dr.cnpg.recovered import app_secret_name, ca_secret_name, has_own_authority, named_by
 from dr.cnpg.volumes import list_snapshot_backups
 from dr.config.environment import BackupLocation
 from dr.core.errors import AccessError, RequestError
@@ -105,6 +105,11 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
         )
         if source and _with_password(recovered)
         else CopiedSecret.MISSING,
+        "authority_copy": workloads.copied_authority(
+            api, namespace, source=ca_secret_name(source.name), name=ca_secret_name(recovered_name)
+        )
+        if source and has_own_authority(source.spec)
+        else None,
         "missing_storage_classes": tuple(
             sorted(name for name in classes if not volumes.storage_class_exists(api, name))
         ),

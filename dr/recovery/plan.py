@@ -17,6 +17,7 @@ from dr.cnpg.recovered import (
     derive_recovered_cluster,
     identity_warning,
     label_warning,
+    left_out,
 )
 from dr.config.environment import Environment
 from dr.config.names import free_name
@@ -35,7 +36,7 @@ from dr.core.target_options import skew_warning
 from dr.core.text import whole_seconds_of
 from dr.gitops.argocd import Manager, argocd_warnings
 from dr.gitops.flux import flux_warnings
-from dr.kube.objects import Workload
+from dr.kube.objects import CopiedSecret, Workload
 from dr.postgres.clients import named
 from dr.postgres.outside import Outside
 from dr.recovery.preconditions import preconditions
@@ -58,7 +59,7 @@ class RecoveryDecision:
     to end as far as the archive says, None where it does not; ``clears`` says that the Cluster of an earlier run, whose
     recovery failed, is deleted first; ``begun`` that the Cluster is there already, so that what is sealed now may come
     too late for it; ``broken_off`` that it ends at a hole in the archive, which was agreed to, so that it does not come
-    to what is sealed.
+    to what is sealed; ``keeps_authority`` that the Cluster gets the source's CA.
     """
 
     environment: Environment = field(repr=False)
@@ -81,6 +82,7 @@ class RecoveryDecision:
     clears: bool = False
     begun: bool = False
     broken_off: bool = False
+    keeps_authority: bool = False
 
 
 def decide_recovery(environment: Environment, request: RecoveryRequest, situation: Situation) -> RecoveryDecision:
@@ -117,12 +119,20 @@ def decide_recovery(environment: Environment, request: RecoveryRequest, situatio
         seals=request.seal and not situation.primary_down,
         clears=situation.recovered_gave_up,
         begun=situation.recovered is not None and not situation.recovered_gave_up,
+        keeps_authority=_keeps_authority(situation),
         broken_off=to_the_end
         and found.archive is not None
         and any(problems_of_holes(found.archive, base, None, seen_at=situation.seen_at)),
         facts=_facts(environment, request, situation, found, cluster, segments),
         warnings=tuple(_warnings(environment, request, situation, found, cluster, segments)),
     )
+
+
+def _keeps_authority(situation: Situation) -> bool:
+    """Whether the new Cluster has, or gets, the CA of the source that it is given none in place of."""
+    there = situation.authority_copy
+    begun = situation.recovered is not None and not situation.recovered_gave_up
+    return there is CopiedSecret.SAME or (there in {CopiedSecret.MISSING, CopiedSecret.OLD} and not begun)
 
 
 def _recovered(
@@ -179,10 +189,18 @@ def _facts(
         + (f"which is gone: known by {situation.stand_in_origin}" if situation.stand_in_origin else "left as it is"),
         "Base backup": f"{base.described}{behind}",
         "Recovered": f"{cluster.namespace}/{cluster.name}, archiving to {environment.backup.url}/{cluster.server_name}",
+        **({"Not carried over": ", ".join(missing)} if (missing := _not_carried_over(request, situation)) else {}),
         **({"Kept quiet": _quiet(situation)} if quiet_parameters(cluster.manifest["metadata"]["annotations"]) else {}),
         **({"Then": "the switchover, which is planned and asked for in turn"} if request.switchover else {}),
         "Limit": f"{whole_seconds_of(cluster.limit.total_seconds())} from creation to healthy",
     }
+
+
+def _not_carried_over(request: RecoveryRequest, situation: Situation) -> list[str]:
+    """What of the source the new Cluster does not have; nothing where it is there already."""
+    if situation.source is None or situation.recovered is not None:
+        return []
+    return list(left_out(situation.source, name=request.recovered_name))
 
 
 def _quiet(situation: Situation) -> str:
@@ -247,7 +265,8 @@ def _warnings(
     if situation.source is not None:
         yield from one_by_one(situation.source, segments, context=environment.kubernetes.context)
         yield from label_warning(situation.source.spec)
-        yield from certificate_warning(situation.source.spec, name=request.recovered_name)
+        if not _keeps_authority(situation):
+            yield from certificate_warning(situation.source.spec, name=request.recovered_name)
         yield from identity_warning(
             situation.source,
             writes=True,

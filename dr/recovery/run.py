@@ -26,7 +26,7 @@ from dr.reports.summary import RunSummary
 from dr.run.operation import OperationContext, run_operation
 from dr.run.record import recovered_name, source_of
 from dr.run.session import Session
-from dr.traffic.steps import StopWriters, suspend_where_needed
+from dr.traffic.steps import stop_writers, suspend_where_needed
 from dr.traffic.writer_model import scale_commands
 
 
@@ -94,7 +94,8 @@ class Recovery(Recovering):
         yield SaveState(self)
         yield from pause_where_needed(self, decision.argocd)
         yield from suspend_where_needed(self, decision.background_writers)
-        yield StopWriters(self, decision.workloads, undo=scale_commands(decision.environment, decision.workloads))
+        undo = scale_commands(decision.environment, decision.workloads)
+        yield from stop_writers(self, decision.workloads, decision.background_writers, undo=undo)
         if decision.seals:
             yield SealWal(self)
         yield KeepPassword(self)

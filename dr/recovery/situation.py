@@ -48,18 +48,18 @@ class Situation:
 
     ``recovered_gave_up`` says that recovery pods of the recovered Cluster have failed and none runs or has succeeded;
     ``other_clusters`` are all the Clusters of the namespace; ``external_name`` is empty for a Service of another type;
-    ``password_copy`` is what is there under the name of the recovered Cluster's Secret; ``database_time`` is the
-    source's own clock, None when its primary did not answer, and ``clock_ahead`` by how much it is ahead of this
-    machine's; ``primary_down`` says that the primary was seen not to run, or that there is none;
-    ``missing_storage_classes`` are those that the source names and the cluster lacks; ``plugin_fault`` is why the
-    operator does not reach the plugin that the source archives by, empty when nothing is known against it;
-    ``volume_refusal`` is why a volume such as the source's would be refused, empty when it would not;
-    ``commits_after_target`` are the transactions committed after the target, None when unknown; ``argocd`` is what of
-    Argo CD manages the objects that will be touched, outermost first; ``service_labels`` are those of the environment's
-    Service; ``background_writers`` is what would write, or wake writers, automatically; ``clients`` are those connected
-    to the source whom no step stops, and ``outside`` is what acts on the outside in it, each None where that could not
-    be asked; ``archive`` is all that the bucket holds of the source; ``snapshots`` are its backups by volume snapshots,
-    oldest first, None where the cluster knows none such.
+    ``password_copy`` is what is there under the name of the recovered Cluster's Secret; ``authority_copy`` is that of
+    its CA's, None where the source's cannot be copied; ``database_time`` is the source's own clock, None when its
+    primary did not answer, and ``clock_ahead`` by how much it is ahead of this machine's; ``primary_down`` says that
+    the primary was seen not to run, or that there is none; ``missing_storage_classes`` are those that the source names
+    and the cluster lacks; ``plugin_fault`` is why the operator does not reach the plugin that the source archives by,
+    empty when nothing is known against it; ``volume_refusal`` is why a volume such as the source's would be refused,
+    empty when it would not; ``commits_after_target`` are the transactions committed after the target, None when
+    unknown; ``argocd`` is what of Argo CD manages the objects that will be touched, outermost first; ``service_labels``
+    are those of the environment's Service; ``background_writers`` is what would write, or wake writers, automatically;
+    ``clients`` are those connected to the source whom no step stops, and ``outside`` is what acts on the outside in it,
+    each None where that could not be asked; ``archive`` is all that the bucket holds of the source; ``snapshots`` are
+    its backups by volume snapshots, oldest first, None where the cluster knows none such.
     """
 
     seen_at: datetime
@@ -81,6 +81,7 @@ class Situation:
     outside: Outside | None = field(default_factory=Outside)
     missing_secrets: tuple[str, ...] = ()
     password_copy: CopiedSecret = CopiedSecret.MISSING
+    authority_copy: CopiedSecret | None = None
     stand_in_origin: str = ""
     database_time: datetime | None
     clock_ahead: timedelta | None = None

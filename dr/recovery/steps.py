@@ -13,7 +13,7 @@ from dr.cnpg.fetch_ahead_program import bring_program, make_as_declared, remove_
 from dr.cnpg.instance import last_acknowledged, read_versions
 from dr.cnpg.left_behind import left_behind
 from dr.cnpg.primary import primary_of, psql_of
-from dr.cnpg.recovered import app_secret_name
+from dr.cnpg.recovered import app_secret_name, ca_secret_name
 from dr.cnpg.recovery_watch import RecoveryWatch
 from dr.core.errors import AccessError
 from dr.core.plan import RECOVER, Phase, StepOf
@@ -135,17 +135,28 @@ class KeepPassword(StepOf[Recovering]):
     def _name(self) -> str:
         return app_secret_name(self.op.decision.cluster.name)
 
+    @property
+    def _authority(self) -> str:
+        return ca_secret_name(self.op.decision.cluster.name) if self.op.decision.keeps_authority else ""
+
     def detail(self) -> str:
-        return f"copy Secret {self.op.decision.source.app_secret} to {self._name} for the recovered cluster"
+        source = self.op.decision.source
+        authority = f", and its CA, {ca_secret_name(source.name)}, to {self._authority}" if self._authority else ""
+        return f"copy Secret {source.app_secret} to {self._name} for the recovered cluster{authority}"
 
     def undo(self) -> tuple[str, ...]:
-        return (f"{self.op.kubectl} delete secret {self._name} -n {self.op.decision.cluster.namespace}",)
+        names = " ".join(filter(None, (self._name, self._authority)))
+        return (f"{self.op.kubectl} delete secret {names} -n {self.op.decision.cluster.namespace}",)
 
     def run(self) -> str:
-        source, name = self.op.decision.source, self._name
+        source, name, authority = self.op.decision.source, self._name, self._authority
         api, in_use = self.op.session.api, self.op.decision.begun
         done = workloads.copy_credentials(api, source.namespace, source=source.app_secret, name=name, in_use=in_use)
-        return f"Secret {name} {done}"
+        if not authority:
+            return f"Secret {name} {done}"
+        own = ca_secret_name(source.name)
+        same = workloads.copy_authority(api, source.namespace, source=own, name=authority, in_use=in_use)
+        return f"Secret {name} {done}, Secret {authority} {same}"
 
 
 class ClearAway(StepOf[Recovering]):

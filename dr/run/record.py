@@ -215,10 +215,13 @@ class Record(BaseModel):
 
     def awakened(self, name: str) -> "Record":
         """The record with the Cluster ``name`` declared as it is when it is used: nothing in it is kept quiet."""
+        declared = self.recovery(name)
+        return self.redeclared(name, awake(declared.manifest)) if declared else self
+
+    def redeclared(self, name: str, manifest: Mapping[str, Any]) -> "Record":
+        """The record with the Cluster ``name`` declared as ``manifest``; it is the same Cluster."""
         changed = tuple(
-            recovery.model_copy(update={"manifest": awake(recovery.manifest)})
-            if recovery.cluster.name == name
-            else recovery
+            recovery.model_copy(update={"manifest": dict(manifest)}) if recovery.cluster.name == name else recovery
             for recovery in self.recoveries
         )
         return self.model_copy(update={"recoveries": changed})

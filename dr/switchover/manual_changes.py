@@ -1,14 +1,17 @@
-"""What was changed by hand in a Cluster that is declared, and what Pulumi would put back with the next declaration.
+"""What was changed by hand in a Cluster that is declared. A move keeps it: it is declared from then on.
 
-Pure.
+Pulumi declares all Clusters whenever it declares the Service. What it would put back, or refuse for a conflict of
+field managers, would come while the workloads are stopped. Pure.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.quiet import quiet_parameters
 from dr.cnpg.recovered import RecoveredCluster
+from dr.run.record import Record
 
 _LONGEST = 60
 _PARAMETERS = "spec.postgresql.parameters."
@@ -22,15 +25,48 @@ def warning_of_changes(live: ClusterSnapshot, declared: RecoveredCluster | None)
     """
     if declared is None:
         return
-    annotations = (live.annotations, declared.manifest["metadata"].get("annotations") or {})
-    ours = {f"{_PARAMETERS}{name}" for known in annotations for name in quiet_parameters(known)}
+    ours = {f"{_PARAMETERS}{name}" for name in _quiet(live, declared)}
     found = differences(declared.manifest["spec"], live.spec, "spec")
     changed = [f"{field} is {now}, declared {wanted}" for field, now, wanted in found if field not in ours]
     if changed:
-        yield (
-            f"{live.name} was changed by hand, and Pulumi puts back what is declared: {'; '.join(changed)}. To keep a "
-            "change, make it again afterwards."
-        )
+        yield f"{live.name} was changed by hand, and is declared so from now on: {'; '.join(changed)}."
+
+
+def as_they_are(record: Record, clusters: Iterable[ClusterSnapshot]) -> Record:
+    """``record`` with the Clusters that it declares as ``clusters`` are, where these were changed by hand."""
+    for live in clusters:
+        declared = record.recovery(live.name)
+        if declared is not None and any(warning_of_changes(live, declared)):
+            record = record.redeclared(live.name, {**declared.manifest, "spec": _kept(live, declared)})
+    return record
+
+
+def _kept(live: ClusterSnapshot, declared: RecoveredCluster) -> dict[str, Any]:
+    """The declared specification with the values of ``live``, but for the parameters that keep it quiet."""
+    kept: dict[str, Any] = _merged(declared.manifest["spec"], live.spec)
+    wanted = (declared.manifest["spec"].get("postgresql") or {}).get("parameters") or {}
+    parameters = (kept.get("postgresql") or {}).get("parameters") or {}
+    for name in _quiet(live, declared):
+        parameters.pop(name, None)
+        if name in wanted:
+            kept["postgresql"] = {**(kept.get("postgresql") or {}), "parameters": parameters}
+            parameters[name] = wanted[name]
+    return kept
+
+
+def _quiet(live: ClusterSnapshot, declared: RecoveredCluster) -> set[str]:
+    annotations = (live.annotations, declared.manifest["metadata"].get("annotations") or {})
+    return {name for known in annotations for name in quiet_parameters(known)}
+
+
+def _merged(declared: Any, live: Any) -> Any:
+    """As :func:`differences` compares: what is not declared stays so."""
+    if isinstance(declared, Mapping) and isinstance(live, Mapping):
+        there = {key: value for key, value in declared.items() if live.get(key) is not None or not value}
+        return {key: _merged(value, live.get(key)) for key, value in there.items()}
+    if isinstance(declared, list) and isinstance(live, list) and len(declared) == len(live):
+        return [_merged(wanted, now) for wanted, now in zip(declared, live, strict=True)]
+    return deepcopy(declared if live is None else live)
 
 
 def differences(declared: Any, live: Any, field: str) -> Iterator[tuple[str, str, str]]:

@@ -35,7 +35,7 @@ from dr.switchover.steps import (
     Wake,
 )
 from dr.traffic.clients import other_clients
-from dr.traffic.steps import ResumeBackgroundWriters, StopWriters, suspend_where_needed
+from dr.traffic.steps import ResumeBackgroundWriters, stop_writers, suspend_where_needed
 from dr.traffic.writers import list_background_writers
 
 
@@ -110,7 +110,8 @@ class Move(Moving):
         yield SaveState(self)
         yield from pause_where_needed(self, decision.argocd)
         yield from suspend_where_needed(self, decision.held)
-        yield StopWriters(self, decision.workloads, undo=self.way_back)
+        poolers = decision.held if decision.fence else ()
+        yield from stop_writers(self, decision.workloads, poolers, undo=self.way_back)
         if decision.fence:
             yield Fence(self)
         yield Unfence(self)

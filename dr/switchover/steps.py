@@ -18,6 +18,7 @@ from dr.kube import workloads
 from dr.run.operation import Operation, OperationContext
 from dr.run.record import Record
 from dr.stacks.declaration import Declaration
+from dr.switchover.manual_changes import as_they_are
 from dr.switchover.plan import MoveDecision
 from dr.traffic.name_check import await_ok, await_same_address, log_in
 from dr.traffic.passwords import logins_for
@@ -46,6 +47,25 @@ class Moving(Operation):
     def change(self, change: Callable[[Record], Record]) -> Record:
         """The record as it is kept once it is changed. Raises AccessError."""
         return self.session.records.change(change, now=self.session.clock())
+
+    def check_not_moved(self) -> None:
+        """See that the Service points to where it did when the plan was made, or to where it shall. Raises
+        StepFailedError ``service-moved``.
+        """
+        environment, decision = self.environment, self.decision
+        now = workloads.external_name(self.session.api, environment.namespace, environment.service)
+        if now not in {decision.before, decision.host}:
+            raise StepFailedError(
+                "service-moved",
+                f"the Service {environment.service} points to {now}; when the plan was made, it pointed to "
+                f"{decision.before}, and what is there is what would be kept from writing",
+                "find who moved it, and repeat the command: it plans again",
+            )
+
+    def change_declared(self, change: Callable[[Record], Record]) -> Record:
+        """As :meth:`change`, for what is declared next: with the Clusters as they are now. Raises AccessError."""
+        present = list_clusters(self.session.api, self.environment.namespace)
+        return self.change(lambda record: as_they_are(change(record), present))
 
     def declaration(self, record: Record) -> Declaration:
         """What ``record`` has Pulumi declare."""
@@ -88,13 +108,14 @@ class SaveState(StepOf[Moving]):
 
     def run(self) -> str:
         decision = self.op.decision
+        self.op.check_not_moved()
         counts = {workload.name: workload.replicas for workload in decision.workloads}
 
         def change(record: Record) -> Record:
             counted = record.with_replicas(counts)
             return counted if decision.request.back else counted.leaving(decision.before, towards=decision.host)
 
-        record = self.op.change(change)
+        record = self.op.change_declared(change)
         # What is declared first is previewed while the writers are stopped: what is to come is known by now.
         first = record.awakened(decision.new_cluster.name) if decision.quiet else record.pointing_to(decision.host)
         self.op.context.stack.foresee(self.op.declaration(first))
@@ -195,7 +216,7 @@ class Wake(StepOf[Moving]):
 
     def run(self) -> str:
         session, new_cluster = self.op.session, self.op.decision.new_cluster
-        record = self.op.change(lambda record: record.awakened(new_cluster.name))
+        record = self.op.change_declared(lambda record: record.awakened(new_cluster.name))
         overridden: list[str] = []
         self.op.context.stack.up(self.op.declaration(record), judge(session, overridden.append))
         self.op.declared("the Cluster")
@@ -233,7 +254,7 @@ class Switch(StepOf[Moving]):
 
     def run(self) -> str:
         stack, host = self.op.context.stack, self.op.decision.host
-        record = self.op.change(lambda record: record.pointing_to(host))
+        record = self.op.change_declared(lambda record: record.pointing_to(host))
         overridden: list[str] = []
         stack.up(self.op.declaration(record), judge(self.op.session, overridden.append))
         self.op.declared("the Service")

@@ -59,10 +59,15 @@ def _addresses(
             label_selector=selector,
         ).items
     }
-    names = {
+    return ours, pod_names(session, {beside, cluster.namespace})
+
+
+def pod_names(session: Session, namespaces: Collection[str]) -> dict[str, str]:
+    """The names of all pods in ``namespaces``, ``namespace/name``, by their addresses. Raises AccessError."""
+    api = session.api
+    return {
         pod.status.pod_ip: f"{namespace}/{pod.metadata.name}"
-        for namespace in {beside, cluster.namespace}
+        for namespace in namespaces
         for pod in api.ask(f"list the pods in {namespace}", api.core.list_namespaced_pod, namespace).items
         if pod.status.pod_ip and not pod.spec.host_network
     }
-    return ours, names

@@ -6,8 +6,11 @@ from dr.core.plan import Phase, Step, StepOf
 from dr.kube import workloads
 from dr.kube.objects import Workload
 from dr.run.operation import Operation
-from dr.traffic.writer_model import WORDS, BackgroundWriter
+from dr.traffic.poolers import await_paused
+from dr.traffic.writer_model import POOLER, WORDS, BackgroundWriter
 from dr.traffic.writers import STOP_SECONDS, resume, suspend
+
+_PAUSE_SECONDS = 30
 
 
 class StopWriters(StepOf[Operation]):
@@ -57,6 +60,36 @@ def suspend_where_needed(op: Operation, found: Sequence[BackgroundWriter]) -> It
     """The step that holds ``found``; none where nothing is there to hold."""
     if any(not one.held for one in found):
         yield SuspendBackgroundWriters(op, found)
+
+
+class DrainPoolers(StepOf[Operation]):
+    """Who is left is no reason to stop: a fence disconnects them, and what they commit is counted. So it is said."""
+
+    key, title, phase = "drain-poolers", "See the Poolers paused", Phase.PREPARATION
+    done_when = "each PgBouncer was asked; who still has a connection to the server is named"
+
+    def __init__(self, op: Operation, poolers: Sequence[BackgroundWriter]) -> None:
+        super().__init__(op)
+        self._poolers = poolers
+
+    def detail(self) -> str:
+        names = ", ".join(str(one) for one in self._poolers)
+        return f"wait up to {_PAUSE_SECONDS} s until no connection to the server is left by {names}"
+
+    def run(self) -> str:
+        seen = await_paused(self.op.session, self._poolers, limit=_PAUSE_SECONDS)
+        return "; ".join(map(str, seen))
+
+
+def stop_writers(
+    op: Operation, workloads: Sequence[Workload], held: Sequence[BackgroundWriter], *, undo: Sequence[str]
+) -> Iterator[Step]:
+    """The steps that stop the workloads, and then see whether a Pooler among those ``held`` is paused: the sessions of
+    the workloads themselves would keep it from that.
+    """
+    yield StopWriters(op, workloads, undo=undo)
+    if poolers := [one for one in held if one.kind == POOLER]:
+        yield DrainPoolers(op, poolers)
 
 
 class ResumeBackgroundWriters(StepOf[Operation]):

@@ -145,18 +145,20 @@ def _poolers(api: KubernetesApi, namespace: str, clusters: Collection[str]) -> t
 
 
 def suspend(session: Session, found: Sequence[BackgroundWriter]) -> str:
-    """Hold ``found``, and what its CronJobs have started meanwhile; wait until no pod of their Jobs is left.
+    """Hold what ``found`` was when the plan was made, as it is now, and what its CronJobs have started meanwhile; wait
+    until no pod of their Jobs is left.
 
     What was set before is remembered first. Raises StepFailedError ``writers-still-running``.
     """
-    _suspend(session, [one for one in found if not one.held])
+    now = list_background_writers(session.api, session.environment, {one.cluster for one in found if one.cluster})
+    _suspend(session, [one for one in now if not one.held])
     # A CronJob may have fired between the look and its suspension.
     namespace = session.environment.workloads.namespace
     jobs = running_jobs(session.api, namespace)
     _suspend(session, [job for job in jobs if not job.held])
     selectors = {job.name: f"{JOB_LABEL}={job.name}" for job in jobs}
     await_stopped(session.api, namespace, selectors, limit=STOP_SECONDS, stop=session.stop)
-    return f"{', '.join(str(one) for one in {**dict.fromkeys(found), **dict.fromkeys(jobs)})} held"
+    return f"{', '.join(dict.fromkeys(map(str, (*now, *jobs))))} held"
 
 
 def resume(session: Session, serving: str) -> str:

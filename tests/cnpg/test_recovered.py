@@ -1,12 +1,13 @@
 """The recovered Cluster, derived from its source."""
 
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dr.cnpg.cluster import ClusterSnapshot
-from dr.cnpg.recovered import RecoveredCluster, derive_recovered_cluster
+from dr.cnpg.recovered import RecoveredCluster, derive_recovered_cluster, left_out
 from tests.support.builders import (
     BUCKET,
     LIMIT,
@@ -35,8 +36,9 @@ KEPT = {
     "imagePullSecrets": [{"name": "pull"}],
     "priorityClassName": "database",
 }
-DROPPED = {
-    "externalClusters": [{"name": "older"}],
+OLDER = {"name": "older"}
+OTHERS = {
+    "externalClusters": [OLDER],
     "replica": {"enabled": False, "source": "older"},
     "plugins": [{"name": "something.else"}],
 }
@@ -74,15 +76,20 @@ def test_what_makes_it_a_stand_in_is_kept(key: str) -> None:
     assert _spec(**KEPT)[key] == KEPT[key]
 
 
-@pytest.mark.parametrize("key", ["replica", "plugins"])
-def test_what_belongs_to_the_source_alone_is_dropped(key: str) -> None:
-    assert key not in _spec(**DROPPED)
+def test_what_belongs_to_the_source_alone_is_dropped() -> None:
+    assert "replica" not in _spec(**OTHERS)
 
 
-def test_the_only_external_cluster_is_the_source_at_its_own_server_name() -> None:
+def test_other_plugins_are_kept_and_barmans_without_the_wal_is_not() -> None:
+    """C2, C3: such a plugin would take base backups into the source's folder."""
+    barman = {"name": "barman-cloud.cloudnative-pg.io", "parameters": {"serverName": "postgres-prod"}}
+    assert _spec(plugins=[{"name": "something.else"}, barman])["plugins"] == [{"name": "something.else"}]
+
+
+def test_the_first_external_cluster_is_the_source_at_its_own_server_name() -> None:
     place = {"destinationPath": f"gs://{BUCKET}/prod", "serverName": "postgres-prod-7", "wal": {"maxParallel": 4}}
-    spec = _spec(**DROPPED, backup={"barmanObjectStore": place})
-    assert spec["externalClusters"] == [{"name": "postgres-prod", "barmanObjectStore": place}]
+    spec = _spec(**OTHERS, backup={"barmanObjectStore": place})
+    assert spec["externalClusters"] == [{"name": "postgres-prod", "barmanObjectStore": place}, OLDER]
 
 
 def test_the_origins_server_name_is_written_even_where_the_source_leaves_it_out() -> None:
@@ -138,7 +145,7 @@ def test_it_says_whose_it_is_and_what_it_was_recovered_to() -> None:
 
 
 def test_the_source_is_not_changed_by_deriving() -> None:
-    source = a_source(**KEPT, **DROPPED, managed={"roles": [], "services": {}})
+    source = a_source(**KEPT, **OTHERS, managed={"roles": [], "services": {}})
     before = deepcopy(source.spec)
     _derived(source)
     assert source.spec == before
@@ -244,3 +251,46 @@ def test_what_was_recovered_can_itself_be_recovered(source: ClusterSnapshot) -> 
     (origin,) = spec["externalClusters"]
     known = origin["plugin"]["parameters"] if source.plugin else origin["barmanObjectStore"]
     assert known["serverName"] == "postgres-prod-recovered-2"
+
+
+def _annotated(**annotations: str) -> ClusterSnapshot:
+    raw = cluster_object()
+    raw["metadata"]["annotations"] = {name.replace("__", "/"): value for name, value in annotations.items()}
+    raw["metadata"]["labels"] = {"team": "shop", "app.kubernetes.io/managed-by": "postgres-dr"}
+    return ClusterSnapshot.from_object(raw)
+
+
+def test_annotations_are_carried_over_but_for_states_and_the_marks_of_others() -> None:
+    """C3."""
+    source = _annotated(
+        **{"cnpg.io__podPatch": "[]", "acme.test__owner": "shop", "cnpg.io__fencedInstances": '["*"]'},
+        **{"kubectl.kubernetes.io__last-applied-configuration": "{}", "argocd.argoproj.io__tracking-id": "x"},
+        **{"cnpg.io__skipEmptyWalArchiveCheck": "enabled", "postgres-dr__quieted": "{}"},
+    )
+    found = _derived(source).manifest["metadata"]["annotations"]
+    assert {name: value for name, value in found.items() if not name.startswith("postgres-dr/")} == {
+        "cnpg.io/podPatch": "[]",
+        "acme.test/owner": "shop",
+    }
+    assert "postgres-dr/quieted" not in found
+
+
+def test_what_is_not_carried_over_is_named() -> None:
+    """C3."""
+    source = _annotated(cnpg__x="1", **{"cnpg.io__skipEmptyWalArchiveCheck": "enabled"})
+    source = replace(
+        source,
+        spec={
+            **source.spec,
+            "description": "x",
+            "managed": {"services": {"additional": []}},
+            "replica": {"primary": "postgres-prod"},
+        },
+    )
+    assert list(left_out(source, name="new")) == [
+        "managed.services, until finalize",
+        "replica",
+        "the annotation cnpg.io/skipEmptyWalArchiveCheck",
+        "the label team",
+    ]
+    assert list(left_out(a_source(), name="new")) == []

@@ -88,7 +88,7 @@ def test_the_recovered_pods_are_looked_at_every_second_unless_the_source_says_ho
 @pytest.mark.parametrize(
     ("given", "told", "not_told"),
     [
-        ({}, "verify-ca or verify-full and those that log in by a certificate", "nothing"),
+        ({}, "to trust, and those that log in by a certificate", "nothing"),
         ({"serverCASecret": "ca"}, "clients that log in by a certificate", "verify-full"),
         ({"clientCASecret": "ca"}, "clients with sslmode verify-ca or verify-full need", "log in"),
     ],

@@ -244,7 +244,9 @@ class CliRunner:
         self.kubectl("delete", "cluster", self.recovered, "-n", "data", "--ignore-not-found")
         volumes = ("pvc", "-n", "data", "-l", f"cnpg.io/cluster={self.recovered}", "-o", "name")
         wait_for(lambda: not self.kubectl("get", *volumes), seen=lambda: "its volumes do not go")
-        self.kubectl("delete", "secret", f"{self.recovered}-app", "-n", "data", "--ignore-not-found")
+        self.kubectl(
+            "delete", "secret", f"{self.recovered}-app", f"{self.recovered}-ca", "-n", "data", "--ignore-not-found"
+        )
         self.kubectl("scale", "deployment", "tomoda-api", "tomoda-async", "-n", self.env, "--replicas=2")
 
     def end_started(self) -> None:

@@ -139,7 +139,7 @@ def test_a_recovery_stopped_after_every_step_ends_as_if_undisturbed(story: Story
     runner = story.runner
     assert (story.rows(runner.recovered), story.rows(runner.source)) == (ROWS, ROWS_LEFT), recovered
     assert story.made("cluster") == [runner.recovered]
-    assert story.made("secret") == [f"{runner.recovered}-app"]
+    assert story.made("secret") == [f"{runner.recovered}-app", f"{runner.recovered}-ca"]
     assert story.archives() == [runner.recovered]
     assert runner.replicas() == STOPPED
     assert story.status["service"]["externalName"] == "postgres-dev-rw.data.svc.cluster.local"
@@ -174,7 +174,7 @@ def test_a_recovery_of_everything_stopped_after_every_step_ends_as_if_undisturbe
     runner = story.runner
     assert (story.rows(SECOND), story.rows(runner.source)) == (ROWS_LEFT, ROWS_LEFT), recovered_again
     assert story.made("cluster") == [SECOND, runner.recovered]
-    assert story.made("secret") == [f"{SECOND}-app", f"{runner.recovered}-app"]
+    assert story.made("secret") == [f"{name}-{kind}" for name in (SECOND, runner.recovered) for kind in ("app", "ca")]
     assert story.archives() == [SECOND, runner.recovered]
     assert runner.replicas() == STOPPED
     assert story.status["service"]["externalName"] == "postgres-dev-rw.data.svc.cluster.local"
@@ -185,7 +185,7 @@ def test_an_end_stopped_after_every_step_is_the_end(story: Story, finalized: Cha
     assert finalized.planned == ["prove", "propose", "carry-over", "delete-old", "hand-over", "close"]
     assert (story.rows_served(), story.rows(SECOND)) == (ROWS_LEFT, ROWS_LEFT), finalized
     assert (runner.cluster(runner.source), runner.cluster(runner.recovered)) == (None, None)
-    assert story.made("secret") == [f"{SECOND}-app"]
+    assert story.made("secret") == [f"{SECOND}-app", f"{SECOND}-ca"]
     schedules = runner.kubectl("get", "scheduledbackup", "-n", "data", "-o", "name").splitlines()
     assert [name.partition("/")[2] for name in schedules if "dev" in name] == [SECOND]
     assert story.archives() == [SECOND, runner.recovered], "what lies in the bucket is kept"

@@ -161,19 +161,19 @@ def test_what_an_apply_would_change_is_told_field_by_field(api: KubernetesApi, w
     same = {**cluster, "spec": {"instances": 1}}
     other = {**cluster, "spec": {"instances": 3, "storage": {"size": "9Gi"}}}
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "prod-postgres"}}
-    assert dry_run_differences(api, same, namespace="data") == ()
-    assert dry_run_differences(api, other, namespace="data") == (
+    assert dry_run_differences(api, same, namespace="data") == ((), ())
+    assert dry_run_differences(api, other, namespace="data")[0] == (
         "Cluster new: spec.instances is 1 here, 3 in Git",
         "Cluster new: spec.storage.size is '5Gi' here, '9Gi' in Git",
     )
-    assert dry_run_differences(api, {**service, "spec": {"externalName": "b"}}, namespace="data") == (
+    assert dry_run_differences(api, {**service, "spec": {"externalName": "b"}}, namespace="data")[0] == (
         "Service prod-postgres: spec.externalName is 'a' here, 'b' in Git",
     )
 
 
 def test_a_cluster_that_is_not_there_is_a_difference(api: KubernetesApi, wire: _World) -> None:
     absent = {"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": {"name": "new"}, "spec": {}}
-    assert dry_run_differences(api, absent, namespace="data") == ("Cluster new is not there",)
+    assert dry_run_differences(api, absent, namespace="data") == (("Cluster new is not there",), ())
 
 
 def test_an_object_of_another_kind_that_names_the_old_cluster_is_found(api: KubernetesApi, wire: _World) -> None:

@@ -263,3 +263,36 @@ def test_a_kind_of_gits_that_the_cluster_lacks_is_refused() -> None:
     document = {"kind": "NewKind", "metadata": {"name": "x"}, "spec": {"cluster": {"name": "postgres-prod-recovered"}}}
     git = replace(MERGED, rewriting=a_rewriting(documents=(document,)))
     assert refused(git=git) == ["dependant-kind-missing"]
+
+
+SERVICES = {"services": {"additional": [{"selectorType": "rw"}]}}
+
+
+def test_what_the_recovery_left_out_is_put_back_when_the_old_cluster_is_gone() -> None:
+    """C2: the old Cluster, which only a finalize deletes, holds the names of managed Services."""
+    source = a_source(description="the shop's", managed={"roles": [], **SERVICES})
+    decision = decided(git=None, former=(source,))
+    assert keys(decision)[1:4] == ["carry-over", "delete-old", "put-back"]
+    assert decision.put_back == {"description": "the shop's", "managed.services": SERVICES["services"]}
+    assert decision.facts["Put back"] == "description, managed.services, which the recovery left out"
+
+
+def test_it_is_put_back_as_git_has_it_and_by_argo_cd_where_that_applies_git() -> None:
+    """C2."""
+    declared = {"kind": "Cluster", "metadata": {"name": "x"}, "spec": {"managed": SERVICES}}
+    git = replace(MERGED, rewriting=a_rewriting(documents=(declared,)), later=("managed.services differs",))
+    former = (a_source(description="by hand"),)
+    assert decided(git=git, former=former).put_back == {"managed.services": SERVICES["services"]}
+    managed = decided(git=git, former=former, argocd=(ARGO,))
+    assert not managed.put_back
+    assert any("managed.services differs" in warning for warning in managed.warnings)
+
+
+def test_a_later_run_finds_it_in_the_record() -> None:
+    """C2: the first was interrupted when the old Cluster was gone."""
+    first = decided(git=None, former=(a_source(managed=SERVICES),), dependants=())
+    assert "carry-over" in keys(first)
+    record = a_finalize_situation().record.carrying(first.carried)
+    later = decided(git=None, former=(), dependants=(), record=record)
+    assert later.put_back == first.put_back != {}
+    assert [one["kind"] for one in later.wanted] == []

@@ -6,15 +6,25 @@ from typing import Any
 
 import pytest
 
-from dr.finalize import steps
+from dr.core.errors import VerificationError
+from dr.finalize import dependants_api, steps
 from dr.finalize.dependants import Dependant
 from dr.finalize.plan import FinalizeDecision, decide_finalization
 from dr.finalize.preconditions import FinalizeRequest
 from dr.finalize.run import Finalize
-from dr.finalize.steps import CarryOver, CarryOverLate, DeleteOld
+from dr.finalize.steps import CarryOver, CarryOverLate, DeleteOld, PutBack
+from dr.kube import workloads
 from dr.kube.api import KubernetesApi
 from dr.run.session import Session
-from tests.support.builders import NOW, a_finalize_situation, a_holder, a_scheduled_backup, a_source, an_environment
+from tests.support.builders import (
+    NOW,
+    RECOVERED_HOST,
+    a_finalize_situation,
+    a_holder,
+    a_scheduled_backup,
+    a_source,
+    an_environment,
+)
 from tests.support.doubles import Asked, KubernetesDouble, serving
 
 CNPG = "/apis/postgresql.cnpg.io/v1/namespaces/data"
@@ -30,6 +40,8 @@ class _World(KubernetesDouble):
             tried = asked.query.get("dryRun") == "All"
             self.did.append(f"{'try' if tried else 'create'} {asked.path.rsplit('/', 1)[1]}")
             return 201, asked.body
+        if asked.method == "PATCH":
+            return 200, self.objects[asked.path]
         if asked.method == "DELETE":
             self.did.append(f"delete {asked.path.rsplit('/', 1)[1]}")
             self.objects.pop(asked.path, None)
@@ -83,3 +95,36 @@ def test_each_cluster_is_looked_at_again_right_before_it_goes(
     decision = decide_finalization(an_environment(), FinalizeRequest(), a_finalize_situation(former=former))
     DeleteOld(_finalize(api, decision)).run()
     assert did == ["prove", "postgres-prod", "prove", "postgres-prod-recovered-1"]
+
+
+def test_what_was_left_out_is_put_back_as_a_patch_of_the_specification(api: KubernetesApi, wire: _World) -> None:
+    """C2."""
+    services = {"additional": [{"selectorType": "rw"}]}
+    former = (a_source(description="the shop's", managed={"services": services}),)
+    decision = decide_finalization(an_environment(), FinalizeRequest(), a_finalize_situation(former=former))
+    path = f"{CNPG}/clusters/{decision.canonical.name}"
+    wire.keep(path, {"metadata": {"name": decision.canonical.name}, "spec": {}})
+    assert PutBack(_finalize(api, decision)).run() == "description, managed.services as before"
+    (patched,) = (asked for asked in wire.asked if asked.method == "PATCH")
+    assert patched.body == {"spec": {"description": "the shop's", "managed": {"services": services}}}
+
+
+def test_what_was_made_for_the_old_cluster_since_the_plan_stops_its_deletion(
+    api: KubernetesApi, wire: _World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E32."""
+    decision = decide_finalization(an_environment(), FinalizeRequest(), a_finalize_situation())
+    later = replace(a_scheduled_backup("hourly"), uid="made-later")
+    monkeypatch.setattr(steps, "find_cluster", lambda *_: decision.canonical)
+    monkeypatch.setattr(workloads, "external_name", lambda *_: RECOVERED_HOST)
+    monkeypatch.setattr(steps, "own_backup", lambda *_: "20260427T110000")
+    monkeypatch.setattr(steps, "writable", lambda *_: ())
+    monkeypatch.setattr(steps, "still_there", lambda *_: ())
+    monkeypatch.setattr(steps, "record_of", lambda *_: None)
+    monkeypatch.setattr(dependants_api, "secret_users", lambda *_: ())
+    found = [a_scheduled_backup()]
+    monkeypatch.setattr(dependants_api, "list_dependants", lambda *_: tuple(found))
+    assert _finalize(api, decision).prove().startswith("serves")
+    found.append(later)
+    with pytest.raises(VerificationError, match="ScheduledBackup hourly of postgres-prod was made since the plan"):
+        _finalize(api, decision).prove()

@@ -7,10 +7,12 @@ import pytest
 
 from dr.core.errors import AccessError, InterruptedOperationError, StepFailedError
 from dr.kube.api import KubernetesApi
-from dr.kube.objects import MANAGED_BY
+from dr.kube.objects import MANAGED_BY, CopiedSecret
 from dr.kube.workloads import (
     await_ready,
     await_stopped,
+    copied_authority,
+    copy_authority,
     copy_credentials,
     external_name,
     read_deployment,
@@ -202,9 +204,11 @@ def test_an_old_copy_gets_the_password_that_the_source_has_now(wire: Wire, api: 
     _old_copy(wire, **MANAGED_BY)
     wire.on(f"{SECRETS}/new-app", {}, method="PATCH")
     done = copy_credentials(api, "data", source="shop-owner", name="new-app", in_use=False)
-    assert done == "had another password than shop-owner, and has the same now"
+    assert done == "was an old copy, and is written again"
     (patched,) = wire.received("PATCH")
     assert patched.body == {"data": {"username": "YQ==", "password": "Yg=="}}
+    (asked,) = (one for one in wire.received("POST") if one.path == REVIEWS)
+    assert asked.body["spec"]["resourceAttributes"]["name"] == "new-app", "the roles allow it for such names only"
 
 
 def test_an_old_copy_that_this_user_may_not_change_is_refused(wire: Wire, api: KubernetesApi) -> None:
@@ -226,6 +230,55 @@ def test_another_password_that_is_not_ours_to_change_is_refused(
         copy_credentials(api, "data", source="shop-owner", name="new-app", in_use=in_use)
     assert failed.value.code == "secret-differs"
     assert wire.received("PATCH") == []
+
+
+CA = {"ca.crt": "Y3J0", "ca.key": "a2V5"}
+
+
+def test_the_ca_is_copied_to_where_cloudnativepg_looks_for_one(wire: Wire, api: KubernetesApi) -> None:
+    """E20: ``ensureCASecret`` takes what is there, and renews it as its own."""
+    _secret(wire, "old-ca", **CA)
+    wire.on(f"{SECRETS}/new-ca", kube_status(404, "not found", name="new-ca"), status=404)
+    wire.on(SECRETS, {}, method="POST", status=201)
+    assert copied_authority(api, "data", source="old-ca", name="new-ca") is CopiedSecret.MISSING
+    assert copy_authority(api, "data", source="old-ca", name="new-ca", in_use=False) == "made"
+    (posted,) = wire.received("POST")
+    assert (posted.body["type"], posted.body["data"]) == ("Opaque", CA)
+
+
+def test_a_ca_that_was_renewed_is_the_same(wire: Wire, api: KubernetesApi) -> None:
+    """E20."""
+    _secret(wire, "old-ca", **CA)
+    _secret(wire, "new-ca", **{**CA, "ca.crt": "bmV3"})
+    assert copied_authority(api, "data", source="old-ca", name="new-ca") is CopiedSecret.SAME
+    assert copy_authority(api, "data", source="old-ca", name="new-ca", in_use=True) == "was there"
+
+
+@pytest.mark.parametrize("in_use", [True, False])
+def test_another_ca_that_is_not_ours_stays(wire: Wire, api: KubernetesApi, *, in_use: bool) -> None:
+    """E20: its Cluster's certificates are made by it."""
+    _secret(wire, "old-ca", **CA)
+    _secret(wire, "new-ca", **{**CA, "ca.key": "b3RoZXI="})
+    assert copied_authority(api, "data", source="old-ca", name="new-ca") is CopiedSecret.FOREIGN
+    assert copy_authority(api, "data", source="old-ca", name="new-ca", in_use=in_use) == "has another CA than old-ca"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (kube_status(404, "not found", name="old-ca"), 404),
+        (kube_status(403, "forbidden", name="old-ca"), 403),
+        ({"metadata": {"name": "old-ca"}, "data": {"ca.crt": "Y3J0"}}, 200),
+    ],
+    ids=["gone", "forbidden", "without its key"],
+)
+def test_where_there_is_no_ca_to_copy_it_is_said(
+    wire: Wire, api: KubernetesApi, body: dict[str, object], status: int
+) -> None:
+    """E20."""
+    wire.on(f"{SECRETS}/old-ca", body, status=status)
+    assert copied_authority(api, "data", source="old-ca", name="new-ca") is None
+    assert "no CA that can be read" in copy_authority(api, "data", source="old-ca", name="new-ca", in_use=False)
 
 
 def test_the_secrets_that_a_deployments_containers_have_are_known(wire: Wire, api: KubernetesApi) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dr.cnpg.recovered import app_secret_name, ca_secret_name
 from tests.support.rbac import FOLDER, GROUPS, allowed_by, documents, for_environment, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +37,16 @@ def test_looking_changes_nothing() -> None:
 
 def test_only_those_who_recover_or_drill_may_read_secrets_and_only_finalize_may_list_them() -> None:
     verbs = {group: {one.verb for one in allowed_by(group) if one.resource == "secrets"} for group in GROUPS}
-    assert verbs == {"view": set(), "drill": {"get"}, "recover": {"get", "create"}, "finalize": {"list", "delete"}}
+    recover = {"get", "create", "patch"}
+    assert verbs == {"view": set(), "drill": {"get"}, "recover": recover, "finalize": {"list", "delete"}}
+
+
+def test_only_copies_that_the_tool_makes_may_be_changed() -> None:
+    """E19, E20."""
+    (found,) = (one for one in allowed_by("recover") if (one.resource, one.verb) == ("secrets", "patch"))
+    generations = [f"postgres-prod-recovered{number}" for number in ("", "-2", "-3")]
+    made = {name(one) for one in generations for name in (app_secret_name, ca_secret_name)}
+    assert set(found.names) == made
 
 
 def test_nobody_may_read_the_secrets_of_the_workloads_or_of_the_cluster() -> None:

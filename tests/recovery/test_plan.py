@@ -9,6 +9,7 @@ import pytest
 from dr.archive.contents import Catalogue
 from dr.core.errors import RefusedError
 from dr.core.target import RecoveryTarget, TimeTarget
+from dr.kube.objects import CopiedSecret
 from dr.postgres.clients import Client
 from dr.postgres.outside import Outside
 from dr.recovery.plan import RecoveryDecision
@@ -74,6 +75,33 @@ def test_a_plan_warns_of_the_ca_that_the_recovered_cluster_gets() -> None:
     """E20."""
     (warning,) = a_decision(a_situation(source=a_source(serviceAccountName="postgres"))).warnings
     assert "postgres-prod-recovered-ca" in warning
+
+
+@pytest.mark.parametrize("copy", [CopiedSecret.MISSING, CopiedSecret.OLD, CopiedSecret.SAME])
+def test_with_the_ca_of_its_source_clients_need_nothing(copy: CopiedSecret) -> None:
+    """E20."""
+    decision = a_decision(a_situation(source=a_source(serviceAccountName="postgres"), authority_copy=copy))
+    assert decision.warnings == ()
+    assert decision.keeps_authority
+    (credentials,) = (step for step in Recovery(decision).plan.steps if step.key == "credentials")
+    assert "postgres-prod-ca, to postgres-prod-recovered-ca" in credentials.detail()
+    assert "postgres-prod-recovered-app postgres-prod-recovered-ca" in credentials.undo()[0]
+
+
+@pytest.mark.parametrize("copy", [CopiedSecret.FOREIGN, None])
+def test_with_another_ca_they_are_warned(copy: CopiedSecret | None) -> None:
+    """E20."""
+    decision = a_decision(a_situation(source=a_source(serviceAccountName="postgres"), authority_copy=copy))
+    (warning,) = decision.warnings
+    assert "postgres-prod-recovered-ca" in warning
+    assert not decision.keeps_authority
+
+
+def test_a_cluster_that_is_there_keeps_the_ca_that_it_has() -> None:
+    """E20: CloudNativePG has made it, and its certificates, with another one."""
+    source = a_source(serviceAccountName="postgres")
+    situation = a_situation(source=source, recovered=as_seen(a_recovered()), authority_copy=CopiedSecret.OLD)
+    assert not a_decision(situation, go_on=True).keeps_authority
 
 
 def test_a_deployment_of_argo_cd_is_warned_of_by_name() -> None:

@@ -45,7 +45,9 @@ def for_environment(name: str) -> str:
     """All manifests for an environment of another name than prod, to be applied."""
     texts = [(FOLDER / f"{group}.yaml").read_text() for group in GROUPS]
     whole = "---\n".join(texts)
-    return whole.replace("namespace: prod", f"namespace: {name}").replace("postgres-dr-prod", f"postgres-dr-{name}")
+    for old, new in (("namespace: prod", f"namespace: {name}"), ("postgres-dr-prod", f"postgres-dr-{name}")):
+        whole = whole.replace(old, new)
+    return whole.replace("postgres-prod-recovered", f"postgres-{name}-recovered")
 
 
 def allowed_by(group: str) -> set[Allowed]:

@@ -379,3 +379,32 @@ def test_what_was_kept_quiet_is_declared_as_it_is_used(bench: _Bench, wire: Fake
         assert "max_logical_replication_workers" not in parameters
     # AND what is known of it is known still
     assert wire.record.verified == {"postgres-prod-recovered": 7}
+
+
+def test_a_move_declares_the_clusters_as_they_are(bench: _Bench, wire: FakeEnvironment) -> None:
+    """E21: instances were added by hand since the recovery."""
+    for name in ("postgres-prod-recovered", "other"):
+        there = wire.objects[f"{CLUSTERS}/{name}"]
+        wire.keep(f"{CLUSTERS}/{name}", {**there, "spec": {**there["spec"], "instances": 9}})
+    bench.move()
+    for declaration in (*bench.engine.foreseen, *bench.engine.declared):
+        assert [cluster.manifest["spec"]["instances"] for cluster in declaration.clusters] == [9, 9]
+    assert "postgres-prod-recovered" in wire.record.verified
+
+
+def test_a_service_that_was_moved_since_the_plan_ends_the_move(
+    bench: _Bench, wire: FakeEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E32: the Cluster that would be fenced is not the one that is written to."""
+    begun = Move.run
+
+    def run(self: Move, context: OperationContext) -> MoveReport:
+        wire.points_to("other-rw.data.svc.cluster.local")
+        return begun(self, context)
+
+    monkeypatch.setattr(Move, "run", run)
+    with pytest.raises(StepFailedError) as failed:
+        bench.move()
+    assert failed.value.code == "service-moved"
+    assert wire.did == []
+    assert wire.record.came_from == ()

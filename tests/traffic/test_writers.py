@@ -161,6 +161,18 @@ def test_a_hold_that_is_repeated_keeps_what_was_before_the_first(session: Sessio
     assert wire.record.held["HorizontalPodAutoscaler prod/worker"] == 0
 
 
+def test_what_somebody_let_go_since_the_plan_is_held_too(session: Session, wire: _World) -> None:
+    """E32."""
+    path = f"{CRON_JOBS}/report"
+    running = wire.objects[path]
+    wire.keep(path, {**running, "spec": {**running["spec"], "suspend": True}})
+    planned = found(session)
+    wire.keep(path, running)
+    suspend(session, planned)
+    assert wire.spec(CRON_JOBS, "report")["suspend"] is True
+    assert "CronJob prod/report" in wire.record.held
+
+
 def test_all_is_let_go_as_it_was(session: Session, wire: _World) -> None:
     before = {path: kept["spec"] for path, kept in wire.objects.items()}
     suspend(session, found(session))
