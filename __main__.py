@@ -24,6 +24,7 @@ try:
         declare_infrastructure(part)
     else:
         environment = environment_of_stack()
-        declare_recovery_stack(environment, declared(environment, preview=pulumi.runtime.is_dry_run()))
+        preview, announce = pulumi.runtime.is_dry_run(), pulumi.log.warn
+        declare_recovery_stack(environment, declared(environment, preview=preview, announce=announce))
 except DrError as error:
     raise pulumi.RunError(told(error)) from error

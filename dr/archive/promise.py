@@ -7,7 +7,7 @@ history file, with the reason why it stopped there (``getRecoveryStopReason`` in
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from pydantic import BaseModel, ConfigDict
@@ -21,6 +21,9 @@ _LINE = re.compile(r"(\d+)\s+([0-9A-F]+/[0-9A-F]+)\s*(.*)", re.IGNORECASE)
 _CUT_RECORD = 2**20
 """By how much the end of the archived WAL may be missed, in bytes: a record that continues in a segment that was never
 archived is not replayed. As a rule a record has at most 32 pages of 8 KiB, and what describes them."""
+
+END_OF_WAL = "end of the WAL"
+"""The finding of a recovery without a target: how far it came, against how far it had to."""
 
 
 class Promise(BaseModel):
@@ -82,6 +85,11 @@ def _promise_of_the_end(archive: Archive, base: BaseBackup, window: Window) -> P
         segment_size=archive.segment_size,
         why=f"in the last archived segment, {window.end.segment}",
     )
+
+
+def is_compared(answers: Iterable[tuple[str, bool | None]]) -> bool:
+    """Whether it is known that the recovery came as far as it had to, by the findings as (name, passed)."""
+    return (END_OF_WAL, None) not in set(answers)
 
 
 def read_history(text: str) -> tuple[Switch, ...]:

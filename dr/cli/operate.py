@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dr.core.errors import DeclinedError, RequestError
+from dr.core.errors import DeclinedError, DrError, RequestError
 
 if TYPE_CHECKING:
     from dr.config.environment import Environment, Override
@@ -110,9 +110,34 @@ def operate(
         by_name=agreed.by_name or found.confirmation == "name",
     )
     agree(agreement, as_json=as_json, yes=yes, confirmed=confirmed)
-    with signals.stopping(session.stop), reporter_for(agreed.plan, quiet=as_json) as reporter:
-        operation_context = OperationContext(session=session, stack=opened.stack, journal=journal, reporter=reporter)
-        report = agreed.run(operation_context)
+    try:
+        with signals.stopping(session.stop), reporter_for(agreed.plan, quiet=as_json) as reporter:
+            operation_context = OperationContext(
+                session=session, stack=opened.stack, journal=journal, reporter=reporter
+            )
+            report = agreed.run(operation_context)
+    except DrError as error:
+        if error.code not in _TO_AGREE_TO or not _can_ask(as_json=as_json, yes=yes):
+            raise
+        # What was agreed to has grown, and users wait: the plan that has it is shown and asked for at once.
+        console.show_error(error)
+        try:
+            return operate(
+                ask,
+                environment=environment,
+                config_dir=config_dir,
+                context=context,
+                as_json=as_json,
+                dry_run=dry_run,
+                yes=yes,
+                confirmed=confirmed,
+                take_over=take_over,
+                overrides=overrides,
+                last=last,
+            )
+        except DrError as later:
+            later.stopped = later.stopped or error.stopped
+            raise
     kept_at = str(operation_context.report_data.kept_at or "")
     if not as_json:
         agreed.show(report)
@@ -151,13 +176,21 @@ def agree(wanted: Agreement, *, as_json: bool, yes: bool, confirmed: str | None)
         )
     if yes and (confirmed == name or not wanted.by_name):
         return
-    if as_json or yes or not sys.stdin.isatty():
+    if not _can_ask(as_json=as_json, yes=yes):
         raise RequestError(
             "confirmation-impossible",
             f"the plan must be confirmed{', by name' if wanted.by_name else ''}, and there is no terminal to ask on",
             f"add --yes{f' --confirm {name}' if wanted.by_name else ''} to confirm it (see it with --dry-run)",
         )
     _ask(wanted)
+
+
+_TO_AGREE_TO = {"more-left-behind", "left-behind-unknown"}
+"""How an operation stops that needs another agreement, and nothing else, to go on."""
+
+
+def _can_ask(*, as_json: bool, yes: bool) -> bool:
+    return not as_json and not yes and sys.stdin.isatty()
 
 
 def _ask(wanted: Agreement) -> None:

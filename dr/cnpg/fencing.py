@@ -85,7 +85,14 @@ def is_silent(api: KubernetesApi, cluster: ClusterSnapshot) -> bool:
     """Whether the Cluster is set to take no writes, and each of its instances was seen not to serve. Raises
     AccessError.
     """
-    return kept_still(cluster) and set(_states(api, cluster.namespace, cluster.name).values()) <= {_SILENT}
+    return kept_still(cluster) and none_serves(api, cluster)
+
+
+def none_serves(api: KubernetesApi, cluster: ClusterSnapshot) -> bool:
+    """Whether each of its instances was seen not to serve, whatever it is told; also where it has none. Raises
+    AccessError.
+    """
+    return set(_states(api, cluster.namespace, cluster.name).values()) <= {_SILENT}
 
 
 def kept_still(cluster: ClusterSnapshot) -> bool:

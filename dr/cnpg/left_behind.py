@@ -19,6 +19,7 @@ from dr.core.errors import AccessError
 from dr.core.target import LaterCommits
 from dr.core.wal_names import number_of, position_of
 from dr.kube.api import KubernetesApi
+from dr.postgres.commits import COMMIT_IN_AWK
 
 _LINEAGE_SECONDS = 20
 _COUNT_SECONDS = 120
@@ -38,7 +39,8 @@ if [ -n "$newest" ]; then cat "$newest"; fi
 # A stretch begins with its segment: the piece of it that the timeline before has is there as well, and counts once.
 # pg_waldump ends at the end of what is written with an error: its words, which come last, say where that was. mawk has
 # no numbers of 64 bits, and takes a name of digits for a number unless it is made a string: $0 "".
-_COUNT = r"""
+_COUNT = (
+    r"""
 cd "$PGDATA/pg_wal" || exit 1
 size=$1 since=$2 first=$3; shift 3
 while [ $# -gt 0 ]; do
@@ -59,8 +61,9 @@ done | awk -v since="$since" -v first="$first" '
   function wide(text) { while (length(text) < 8) text = "0" text; return text }
   $0 == "lost" { lost = 1 }
   /pg_waldump: / { ended = $0 }
-  match($0, /desc: COMMIT(_PREPARED [0-9]+:)? [0-9-]+ [0-9:.]+ UTC/) {
-    words = split(substr($0, RSTART, RLENGTH), word, " "); when = word[words - 2] " " word[words - 1]
+"""
+    + COMMIT_IN_AWK
+    + r"""
     match($0, /lsn: [0-9A-F]+\/[0-9A-F]+/); split(substr($0, RSTART + 5, RLENGTH - 5), half, "/")
     at = wide(half[1]) wide(half[2])
     match($0, /tx: *[0-9]+/); id = substr($0, RSTART, RLENGTH); sub(/tx: */, "", id)
@@ -69,6 +72,7 @@ done | awk -v since="$since" -v first="$first" '
       count++; if (when > last) last = when } }
   END { printf "%d|%s|%d\n%s\n", count, last, lost, ended }'
 """
+)
 _ENDED_AT = re.compile(r"(?:error in WAL record at|could not find a valid record after) ([0-9A-F]+/[0-9A-F]+)")
 _ENDED_BEFORE = re.compile(r'could not find file "([0-9A-F]{24})"')
 """Where pg_waldump came to the end of the WAL, in its own words (``pg_waldump.c``)."""

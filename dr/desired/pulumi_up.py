@@ -24,7 +24,8 @@ from dr.run.record import Record
 from dr.run.session import Session
 from dr.stacks.declaration import Declaration
 from dr.switchover import run as switchover
-from dr.switchover.plan import MoveDecision, MoveRequest
+from dr.switchover.plan import MoveDecision, MoveRequest, check_left_behind
+from dr.switchover.steps import count_left_behind
 
 OPERATION = "pulumi up"
 _FENCE_SECONDS = 120
@@ -38,6 +39,14 @@ class PulumiUp:
     desired: DesiredStateDiff
     made: RecoveryDecision | None = None
     moved: MoveDecision | None = None
+
+    @property
+    def announcements(self) -> tuple[str, ...]:
+        """What to know before agreeing: what the move of the traffic leaves behind, and its warnings."""
+        if self.moved is None:
+            return ()
+        left = self.moved.facts.get("Left behind")
+        return (*([f"Left behind: {left}"] if left else []), *self.moved.warnings)
 
 
 def decide(session: Session) -> PulumiUp:
@@ -65,7 +74,9 @@ def decide(session: Session) -> PulumiUp:
 
 
 def apply(session: Session, decided: PulumiUp) -> None:
-    """Do what has to be done before the declaration is. Safe to repeat. Raises RefusedError, AccessError."""
+    """Do what has to be done before the declaration is. Safe to repeat. Raises RefusedError, AccessError, and
+    VerificationError where more would be left behind than was announced.
+    """
     environment = session.environment
     record = session.records.read()
     if (
@@ -116,7 +127,11 @@ def _move(session: Session, decision: MoveDecision | None) -> list[str]:
         name = old.name
         _change(session, lambda record: record.with_fenced(name, fenced=True))
         fence(session.api, old.namespace, name, hibernate=False, limit=_FENCE_SECONDS, stop=stop)
-        done.append(f"{name} is fenced")
+        now = count_left_behind(session, decision)
+        # The number was shown by a preview, of which nothing is known here: it holds where nobody could add to it.
+        announced = decision.commits_left_behind if decision.still else None
+        check_left_behind(decision, now, announced=announced, go_on=f"{OPERATION}, once more")
+        done.append(f"{name} is fenced; {now or 'what'} stays there{'' if now else ' could not be counted'}")
     unfence(session.api, new_cluster.namespace, new_cluster.name, limit=limit, stop=stop)
 
     def pointing(record: Record) -> Record:

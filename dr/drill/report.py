@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dr.archive.promise import is_compared
 from dr.core.target import written
 from dr.drill.plan import OPERATION, DrillDecision
 from dr.reports.document import DataLoss, FindingLine, RecoveryTime
@@ -12,8 +13,8 @@ from dr.reports.summary import RunSummary
 
 @dataclass(frozen=True, kw_only=True)
 class DrillReport(RunSummary):
-    """A drill that passed. Times are aware UTC, durations in seconds; ``kept_in_cluster`` says that its report is in
-    the environment's cluster too.
+    """A drill of which nothing failed. Times are aware UTC, durations in seconds; ``kept_in_cluster`` says that its
+    report is in the environment's cluster too.
     """
 
     decision: DrillDecision
@@ -21,13 +22,18 @@ class DrillReport(RunSummary):
     rto: RecoveryTime | None
     rpo: DataLoss | None
 
+    @property
+    def compared(self) -> bool:
+        """Whether it is known that the recovery came as far as it had to."""
+        return is_compared((finding.name, finding.passed) for finding in self.findings)
+
     def as_json(self) -> Mapping[str, Any]:
         """The report as plain values."""
         decision = self.decision
         return {
             "operation": OPERATION,
             "environment": self.environment.name,
-            "result": "passed",
+            "result": "passed" if self.compared else "not compared",
             "target": written(decision.request.target),
             "source": decision.source.name,
             "scratch": decision.scratch_name,

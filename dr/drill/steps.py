@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from datetime import datetime
 
+from dr.archive.promise import END_OF_WAL, is_compared
 from dr.archive.reader import failures_explained, list_server_names
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import find_cluster
@@ -210,7 +211,9 @@ class Examine(StepOf[Trial]):
                 "the recovery worked, but " + "; ".join(f"{finding.name}: {finding.value}" for finding in failed),
                 "a disaster today would lose this: find out why, take a new base backup, and drill again",
             )
-        return f"{sum(finding.passed is True for finding in self.op.report_data.findings)} findings in order"
+        in_order = f"{sum(finding.passed is True for finding in self.op.report_data.findings)} findings in order"
+        compared = is_compared((finding.name, finding.passed) for finding in self.op.report_data.findings)
+        return in_order if compared else f"{in_order}; not compared: {END_OF_WAL}"
 
     def _untouched(self, live: ClusterSnapshot | None) -> VerificationResult:
         """Whether the drill has kept to itself."""

@@ -20,7 +20,8 @@ def show_drill(report: DrillReport) -> None:
         checks.add_row(mark, Text(finding.name), Text(finding.value, style="bold" if finding.passed else ""))
     target = report.decision.request.target
     out.print()
-    out.print(f"[bold green]Passed[/] {report.decision.source.name} recovered to {target or 'the end of its WAL'}")
+    said = "[bold green]Passed[/]" if report.compared else "[bold yellow]Not compared:[/]"
+    out.print(f"{said} {report.decision.source.name} recovered to {target or 'the end of its WAL'}")
     out.print(Padding(checks, (0, 0, 0, 2)))
     if rto := report.rto:
         parts = ", ".join(f"{TITLES[phase]} {seconds:.1f}" for phase, seconds in rto.phases.items() if seconds >= SEEN)

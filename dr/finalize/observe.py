@@ -1,17 +1,15 @@
 """Looking at everything that a finalize decides on."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from dr.archive.reader import find_archive
 from dr.archive.window import unusable
 from dr.cnpg.cluster import ClusterSnapshot, cluster_behind, read_write_host
 from dr.cnpg.clusters import find_cluster
-from dr.cnpg.fencing import is_silent
+from dr.cnpg.fencing import is_silent, none_serves
 from dr.cnpg.left_behind import left_behind
-from dr.cnpg.primary import SERVER, psql_of
 from dr.cnpg.recovered import recovered_from
-from dr.core.errors import AccessError
 from dr.core.target import LaterCommits
 from dr.finalize import dependants_api
 from dr.finalize.dependants_api import dry_run_differences
@@ -23,10 +21,10 @@ from dr.gitops.argocd_pause import managers
 from dr.gitops.checkout import Checkout, revision_of, source_of
 from dr.gitops.manifests import Canonical, Rewriting, rewrite
 from dr.kube import workloads
-from dr.kube.pod_exec import GONE
-from dr.postgres.clients import CLIENTS, read_clients
+from dr.postgres.clients import named
 from dr.run.record import Record
 from dr.run.session import Session
+from dr.traffic.clients import other_clients
 from dr.traffic.writers import list_background_writers
 
 _COMPARED_KINDS = ("Cluster", "Service")
@@ -76,29 +74,27 @@ def still_there(session: Session, names: Collection[str]) -> tuple[ClusterSnapsh
     return tuple(cluster for cluster in found if cluster)
 
 
-def writable(session: Session, former: Collection[ClusterSnapshot], record: Record) -> tuple[str, ...]:
-    """Those of the Clusters ``former`` that may have what nobody looked at: all that are not seen silent, but for a
-    recovered one to which the traffic never was and no client is connected.
+def writable(session: Session, former: Collection[ClusterSnapshot], record: Record) -> Mapping[str, str]:
+    """Those of the Clusters ``former`` that may have what nobody looked at, each with the reason, for people: all that
+    are not seen silent, but for a recovered one to which the traffic never was and no client is connected.
     """
     environment = session.environment
     left = {cluster_behind(host, environment.namespace) for host in record.came_from}
     served = {record.canonical or environment.source_cluster, *left}
     found = [cluster for cluster in former if not is_silent(session.api, cluster)]
-    return tuple(cluster.name for cluster in found if cluster.name in served or _has_clients(session, cluster))
+    reasons = {
+        cluster.name: "can take writes" if cluster.name in served else _clients_of(session, cluster)
+        for cluster in found
+    }
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
-def _has_clients(session: Session, cluster: ClusterSnapshot) -> bool:
-    """Whether clients are connected; True where that could not be asked."""
-    if cluster.primary is None:
-        return False
-    psql = psql_of(session.api, cluster, SERVER)
-    try:
-        (answer,) = psql.ask(CLIENTS)
-        return bool(read_clients(answer))
-    except AccessError as error:
-        return error.code not in GONE
-    except ValueError:
-        return True
+def _clients_of(session: Session, cluster: ClusterSnapshot) -> str:
+    """Who may write to it, for people; empty where nobody is connected, or none of its instances serves."""
+    clients = other_clients(session, cluster)
+    if clients is None and not none_serves(session.api, cluster):
+        return "may take writes: who is connected to it could not be asked"
+    return f"can take writes: {named(clients)} connected" if clients else ""
 
 
 def _left_behind(

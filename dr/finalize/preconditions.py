@@ -62,7 +62,8 @@ class FinalizeSituation:
     """What was there.
 
     ``serving`` is the Cluster that the Service points to; ``former`` are those it takes the place of, as far as they
-    are there; ``writable`` are those of them that may take writes; ``still_held`` is what this tool holds for them;
+    are there; ``writable`` are those of them that may take writes, with why; ``still_held`` is what this tool holds for
+    them;
     ``dependants`` belong to one of all these, and ``plurals`` are the kinds that such objects may have; ``unclear`` are
     objects of other kinds that name one of ``former``; ``secret_users`` tell who uses what would be deleted;
     ``own_backup`` is a base backup of ``serving`` in its own archive, empty when there is none; ``out_of_sync`` is what
@@ -73,7 +74,7 @@ class FinalizeSituation:
     external_name: str | None
     serving: ClusterSnapshot | None
     former: tuple[ClusterSnapshot, ...]
-    writable: tuple[str, ...]
+    writable: Mapping[str, str]
     dependants: tuple[Dependant, ...]
     plurals: Mapping[str, str]
     secret_users: tuple[str, ...]
@@ -114,7 +115,8 @@ def finalization_problems(
     if situation.writable:
         yield Problem(
             code="old-still-writes",
-            cause=f"{', '.join(situation.writable)} can take writes: what was written there would be lost unseen",
+            cause="; ".join(f"{name} {why}" for name, why in situation.writable.items())
+            + ". What was written there would be lost unseen",
             remedy=f"python -m dr switchover --env {environment.name} keeps it still; look at what it has first",
         )
     if situation.still_held:

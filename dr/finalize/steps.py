@@ -52,7 +52,7 @@ class Finalizing(Operation):
             *([] if now and now.archiving.working else [f"{canonical.name} does not archive"]),
             *([] if points_to == read_write_host(canonical) else [f"{environment.service} points to {points_to}"]),
             *([] if backup else [f"the bucket has no base backup of {canonical.name}"]),
-            *(f"{name} can take writes" for name in writable(session, former, record_of(session))),
+            *(f"{name} {why}" for name, why in writable(session, former, record_of(session)).items()),
             *users,
             *(f"{one} of {one.cluster} was made since the plan" for one in dependants if one.uid not in known),
         ]

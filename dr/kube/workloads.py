@@ -112,14 +112,13 @@ def _rolled_out(api: KubernetesApi, namespace: str, name: str) -> bool:
 
 def external_name(api: KubernetesApi, namespace: str, name: str) -> str | None:
     """The externalName of the Service, empty when it is of another type, or None when there is no such Service."""
-    raw = api.find(f"read the Service {namespace}/{name}", api.core.read_namespaced_service, name, namespace)
-    return None if raw is None else (raw.spec.external_name or "")
+    return name_and_labels(api, namespace, name)[0]
 
 
-def service_labels(api: KubernetesApi, namespace: str, name: str) -> Mapping[str, str]:
-    """The Service's labels, none when there is no such Service."""
+def name_and_labels(api: KubernetesApi, namespace: str, name: str) -> tuple[str | None, Mapping[str, str]]:
+    """The Service's :func:`external_name`, and its labels, none when there is no such Service: in one read."""
     raw = api.find(f"read the Service {namespace}/{name}", api.core.read_namespaced_service, name, namespace)
-    return {} if raw is None else dict(raw.metadata.labels or {})
+    return (None, {}) if raw is None else (raw.spec.external_name or "", dict(raw.metadata.labels or {}))
 
 
 def read_secret(api: KubernetesApi, namespace: str, name: str) -> Mapping[str, str] | None:

@@ -37,6 +37,7 @@ CloudNativePG's worker for 10 minutes, while the application answers already.
 """
 _NOT_YET = {"api-unreachable", "token-expired", "forbidden", "api-error"}
 """How a control plane answers that has just been made, or whose IAM is not known everywhere yet."""
+_NOT_COMPARED = "; not compared: how far its recovery had to reach is not known"
 
 
 class Rebuilding(Operation):
@@ -231,13 +232,14 @@ class Recover(RebuildStep):
             return self._verify_restored(session, found)
         if ready := self._recovered_before(session):
             self.op.served = ready
-            return f"{UNCHANGED}: {ready} is recovered and verified"
+            return f"{UNCHANGED}: {ready} is recovered and verified{self._not_compared(session, ready)}"
         decided = recovery.decide(session, wanted_from(session, found.cluster, self.op.source))
         self._check_base(decided.base)
         report = recovery.Recovery(decided).run(self.op.tools_of(session, "latest"))
         self.op.served = decided.cluster.name
         self.op.stage.report_data.found_all(report.findings)
-        return f"{decided.cluster.name} from {self.op.source.server_name} in {report.seconds:.1f} s"
+        told = "" if report.compared else _NOT_COMPARED
+        return f"{decided.cluster.name} from {self.op.source.server_name} in {report.seconds:.1f} s{told}"
 
     def _check_base(self, base: BaseBackup) -> None:
         """See that the base backup is the lost database's, and not one that a fresh Cluster has put next to it. Raises
@@ -263,6 +265,11 @@ class Recover(RebuildStep):
             if cluster and cluster.healthy and cluster.created >= self.op.found.cluster.created:
                 return name
         return ""
+
+    @staticmethod
+    def _not_compared(session: Session, name: str) -> str:
+        record = session.records.read()
+        return "" if record is None or record.is_compared(name) else _NOT_COMPARED
 
     def _verify_restored(self, session: Session, found: DatabaseFound) -> str:
         cluster = found.cluster

@@ -90,13 +90,14 @@ def _around(session: Session, recovered_name: str, source: ClusterSnapshot | Non
     namespace, writers = environment.namespace, environment.workloads
     recovered = find_cluster(api, namespace, recovered_name)
     background_writers = list_background_writers(api, environment, {source.name} if source else ())
+    external_name, labels = workloads.name_and_labels(api, namespace, environment.service)
     classes = {name for name in (source.storage_classes if source else ()) if name}
     return {
         "recovered": recovered,
         "recovered_gave_up": recovered is not None and gave_up(api, recovered),
         "other_clusters": tuple(sorted(cluster.name for cluster in list_clusters(api, namespace))),
-        "external_name": workloads.external_name(api, namespace, environment.service),
-        "service_labels": workloads.service_labels(api, namespace, environment.service),
+        "external_name": external_name,
+        "service_labels": labels,
         "workloads": {name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments},
         "app_secret_exists": source is not None
         and workloads.read_secret(api, namespace, source.app_secret) is not None,

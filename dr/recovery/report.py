@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dr.archive.promise import is_compared
 from dr.recovery.plan import RecoveryDecision
 from dr.reports.summary import RunSummary
 from dr.traffic.writer_model import scale_commands
@@ -21,6 +22,11 @@ class RecoveryReport(RunSummary):
     decision: RecoveryDecision
     cluster_seconds: float
     findings: tuple[tuple[str, str, bool | None], ...]
+
+    @property
+    def compared(self) -> bool:
+        """Whether it is known that it has all that it had to have."""
+        return is_compared((name, passed) for name, _, passed in self.findings)
 
     @property
     def next_commands(self) -> list[str]:
@@ -57,7 +63,7 @@ class RecoveryReport(RunSummary):
         return {
             "operation": self.decision.request.operation,
             "environment": self.environment.name,
-            "result": "recovered",
+            "result": "recovered" if self.compared else "recovered, not compared",
             "target": cluster.target,
             "cluster": cluster.name,
             "namespace": cluster.namespace,

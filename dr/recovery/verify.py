@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from dr.archive.promise import Promise
+from dr.archive.promise import END_OF_WAL, Promise
 from dr.archive.seal import ask_history
 from dr.config.environment import Environment, VerificationQuery
 from dr.core.errors import AccessError, VerificationError
@@ -113,9 +113,10 @@ def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | Non
     """Whether the recovery ended where it had to, by the new timeline's own history: at or behind ``promise``, and
     because of ``target`` if there is one. ``psql`` speaks to the recovered primary.
 
-    What cannot be read did not pass. A promise that is not known cannot be judged by, which is shown.
+    What cannot be read did not pass. Without a target, a promise that is not known cannot be compared with, which is an
+    answer of its own (``dr.archive.promise.is_compared``); with one, PostgreSQL's own reason to stop is the witness.
     """
-    name = "end of the WAL" if target is None else "stopped at the target"
+    name = END_OF_WAL if target is None else "stopped at the target"
     try:
         history = ask_history(psql)
     except AccessError as error:
@@ -137,7 +138,9 @@ def verify_end(psql: Psql, promise: Promise | None, target: RecoveryTarget | Non
         return VerificationResult(name=name, value=value, passed=stop is not None, remedy=_NOT_THE_TARGET)
     value = f"LSN {lsn(ends[0].lsn)}"
     if promise is None:
-        return VerificationResult(name=name, value=f"{value}; how far it must reach is not known", passed=None)
+        return VerificationResult(
+            name=name, value=f"not compared: {value}, and how far it must reach is not known", passed=None
+        )
     return VerificationResult(name=name, value=f"{value}, as far as it must", passed=True)
 
 

@@ -16,7 +16,8 @@ def show_report(report: RecoveryReport) -> None:
         mark = Text("✔", style="green") if passed else Text("·", style="dim")
         checks.add_row(mark, Text(name), Text(value, style="bold"))
     out.print()
-    out.print(f"[bold green]Recovered[/] {cluster.name} to {report.decision.request.target or 'the end of the WAL'}")
+    said = "[bold green]Recovered[/]" if report.compared else "[bold yellow]Recovered, not compared:[/]"
+    out.print(f"{said} {cluster.name} to {report.decision.request.target or 'the end of the WAL'}")
     out.print(Padding(checks, (0, 0, 0, 2)))
     out.print(
         f"RTO so far [bold]{report.seconds:.1f} s[/] from your yes to verified, of which CloudNativePG took "

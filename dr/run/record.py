@@ -22,6 +22,7 @@ from dr.config.environment import Environment
 from dr.config.names import free_name, possible_names
 from dr.core.errors import Problem, RefusedError
 from dr.core.history import OperationEntry, Outcome, with_entry
+from dr.core.target import LATEST
 from dr.kube.objects import identity
 from dr.stacks.declaration import Declaration
 
@@ -237,6 +238,13 @@ class Record(BaseModel):
     def promise(self, name: str) -> Promise | None:
         """Where the recovery of the Cluster ``name`` has to end; None where that is not known."""
         return next((recovery.promise for recovery in self.recoveries if recovery.cluster.name == name), None)
+
+    def is_compared(self, name: str) -> bool:
+        """Whether it is known that the recovered Cluster ``name``, once it was verified, has all that it had to have:
+        a target was reached by PostgreSQL's own word, and without one it had to be known how far it has to come.
+        """
+        recovery = self.recovery(name)
+        return recovery is None or recovery.target != LATEST or self.promise(name) is not None
 
     def with_replicas(self, seen: Mapping[str, int]) -> "Record":
         """The record with the counts of Deployments that run. One that is at 0 keeps what was remembered of it."""

@@ -8,6 +8,8 @@ from dr.cli.console import out
 from dr.core.text import moment_of
 from dr.status.advice import Status
 
+_NOT_COMPARED = "not compared: how far its recovery had to reach is not known"
+
 
 def show_status(status: Status) -> None:
     """Where things stand, at a glance, and the next command."""
@@ -17,7 +19,8 @@ def show_status(status: Status) -> None:
             *(["serves the traffic"] if cluster["serves"] else []),
             *(["fenced"] if cluster["fenced"] else []),
             *([f"recovered to {cluster['recoveredTo']}"] if cluster["recoveredTo"] else []),
-            *(["verified"] if cluster["verified"] else []),
+            *(["verified"] if cluster["verified"] and cluster["compared"] else []),
+            *([_NOT_COMPARED] if cluster["verified"] and not cluster["compared"] else []),
             *(["archiving fails"] if cluster["archiving"] is False else []),
         ]
         good = Text("✔", style="green") if cluster["healthy"] else Text("✘", style="red")

@@ -11,7 +11,7 @@ from datetime import datetime
 from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, read_write_host
 from dr.cnpg.quiet import quiet_parameters
 from dr.config.environment import Environment
-from dr.core.errors import Problem, RefusedError
+from dr.core.errors import Problem, RefusedError, VerificationError
 from dr.core.target import LaterCommits
 from dr.gitops.argocd import Manager, argocd_warnings
 from dr.gitops.flux import flux_warnings
@@ -51,7 +51,8 @@ class TrafficSituation:
 
     ``old_cluster`` is the Cluster that the Service points to, ``new_cluster`` the one to move to, each None when there
     is none; ``commits_left_behind`` are the transactions that were committed on ``old_cluster`` and are not in
-    ``new_cluster``, None when unknown; ``service_labels`` are those of the environment's Service.
+    ``new_cluster``, None when unknown; ``silent`` says that ``old_cluster`` was kept from writing already, and seen so;
+    ``service_labels`` are those of the environment's Service.
     """
 
     seen_at: datetime
@@ -65,14 +66,15 @@ class TrafficSituation:
     service_labels: Mapping[str, str] = field(default_factory=dict)
     background_writers: tuple[BackgroundWriter, ...] = ()
     clients: tuple[Client, ...] | None = ()
+    silent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class MoveDecision:
     """All that was decided. ``fence`` is the Cluster to keep from writing, None when there is none to keep; ``origin``
     is the name that a rollback goes back to, as it was remembered, empty when none is; ``commits_left_behind`` are the
-    transactions that stay behind, None where they could not be counted; ``still`` says that all writers that are
-    configured were stopped already.
+    transactions that stay behind, None where they could not be counted; ``still`` says that nobody was seen who could
+    add to them: the Cluster is silent already, or its writers are stopped and nobody else is connected to it.
     """
 
     environment: Environment = field(repr=False)
@@ -100,6 +102,17 @@ class MoveDecision:
         """Where the Service will point."""
         return read_write_host(self.new_cluster)
 
+    @property
+    def way_back(self) -> str:
+        """The command that takes this move back, once the Cluster that is left takes no more writes; empty where none
+        does: nothing is left by a rollback before a switchover.
+        """
+        if not self.request.back:
+            return f"python -m dr rollback --env {self.environment.name}"
+        if self.fence is None:
+            return ""
+        return f"python -m dr switchover --env {self.environment.name} --recovered-name {self.fence.name}"
+
 
 def decide_move(environment: Environment, request: MoveRequest, situation: TrafficSituation) -> MoveDecision:
     """The decision for ``request``. Raises RefusedError with every precondition that does not hold."""
@@ -124,13 +137,50 @@ def decide_move(environment: Environment, request: MoveRequest, situation: Traff
         held=held,
         released=to_release(situation.background_writers, remembered, serving=new_cluster.name),
         commits_left_behind=situation.commits_left_behind,
-        still=not any(workload.replicas for workload in workloads) and all(one.held for one in held),
+        still=situation.silent
+        or (
+            situation.clients == ()
+            and not any(workload.replicas for workload in workloads)
+            and all(one.held for one in held)
+        ),
     )
     return replace(
         decision,
         facts=_facts(environment, decision, situation),
         warnings=tuple(_warnings(decision, situation)),
     )
+
+
+def check_left_behind(
+    decision: MoveDecision, now: LaterCommits | None, *, announced: LaterCommits | None, go_on: str
+) -> None:
+    """Hold ``now``, the transactions that stay behind once nobody can add to them, against those that were
+    ``announced`` before the move was agreed to; None where no number was, or where nobody can count them. ``go_on`` is
+    the command whose plan has the number that is final.
+
+    Raises VerificationError ``more-left-behind``, or ``left-behind-unknown`` where there was a number and now none.
+    """
+    if decision.fence is None:
+        return
+    old, new_cluster, known = decision.fence.name, decision.new_cluster.name, decision.commits_left_behind
+    state = f"{old} takes no more writes, so none is added; the traffic was not moved, and users wait"
+    remedy = (
+        f"to go on without them: {go_on} (it shows their final number first); to go back to {old}: {decision.way_back}"
+    )
+    if now is None or (known is not None and known.complete and not now.complete):
+        if known is None:
+            return
+        least = "" if now is None else f" (its WAL has {now})"
+        raise VerificationError(
+            "left-behind-unknown",
+            f"whether more than what was announced, {known}, would stay in {old} could not be seen{least}. {state}",
+            remedy,
+        )
+    if now.count > (announced.count if announced else 0):
+        before = f"{announced} had been announced" if announced else "no final number had been announced"
+        raise VerificationError(
+            "more-left-behind", f"{now} would stay in {old}, and not come to {new_cluster}: {before}. {state}", remedy
+        )
 
 
 def _problems(environment: Environment, request: MoveRequest, situation: TrafficSituation) -> Iterator[Problem]:
@@ -206,7 +256,7 @@ def _facts(environment: Environment, decision: MoveDecision, situation: TrafficS
         facts["Left"] = f"{fence.namespace}/{fence.name}, {means}: it keeps its data and takes no more writes"
     if situation.commits_left_behind is not None and fence:
         running = ", ".join(workload.name for workload in decision.workloads if workload.replicas)
-        more = f"; and what {running} commit until they are stopped" if running else ""
+        more = f"; more than that, once {running} are stopped, is asked for before traffic moves" if running else ""
         facts["Left behind"] = f"{situation.commits_left_behind} in {fence.name}, not in {new_cluster.name}{more}"
     return facts
 
@@ -243,6 +293,11 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
         yield (
             f"What was written to {decision.fence.name} since the switchover does not come along: it stays there, "
             "where it can be read after the fence is lifted."
+        )
+    if not decision.request.back and not situation.record.is_compared(decision.new_cluster.name):
+        yield (
+            f"How far the recovery of {decision.new_cluster.name} had to reach is not known, so it was not compared: "
+            "it may lack what was committed last. Look at its newest rows first."
         )
     for cluster in (decision.new_cluster, decision.fence):
         if cluster is not None:

@@ -50,7 +50,7 @@ def decide(session: Session, request: MoveRequest) -> MoveDecision:
 def _observe(session: Session, request: MoveRequest, record: Record) -> TrafficSituation:
     environment, api = session.environment, session.api
     namespace, writers = environment.namespace, environment.workloads
-    external_name = workloads.external_name(api, namespace, environment.service)
+    external_name, labels = workloads.name_and_labels(api, namespace, environment.service)
     pointed_to = cluster_behind(external_name or "", namespace)
     wanted = request.to
     if request.back:
@@ -68,10 +68,11 @@ def _observe(session: Session, request: MoveRequest, record: Record) -> TrafficS
     clusters = {cluster.name for cluster in (old_cluster, new_cluster) if cluster}
     background_writers = list_background_writers(api, environment, clusters)
     now = {name: workloads.read_deployment(api, writers.namespace, name) for name in writers.deployments}
-    commits_left_behind, clients = None, None
+    commits_left_behind, clients, silent = None, None, False
     if old_cluster is not None and new_cluster is not None and old_cluster.name != new_cluster.name:
         present = list_clusters(api, namespace)
         clients = other_clients(session, old_cluster, workloads=now.values(), held=background_writers)
+        silent = is_silent(api, old_cluster)
         commits_left_behind = left_behind(
             api, old_cluster, new_cluster, present, first=record.verified.get(old_cluster.name)
         )
@@ -81,12 +82,13 @@ def _observe(session: Session, request: MoveRequest, record: Record) -> TrafficS
         old_cluster=old_cluster,
         new_cluster=new_cluster,
         workloads=now,
-        service_labels=workloads.service_labels(api, namespace, environment.service),
+        service_labels=labels,
         record=record,
         argocd=managers(session, clusters=clusters, background_writers=background_writers),
         background_writers=background_writers,
         commits_left_behind=commits_left_behind,
         clients=clients,
+        silent=silent,
     )
 
 

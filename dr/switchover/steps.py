@@ -9,17 +9,19 @@ from dr.cnpg.fencing import fence, unfence
 from dr.cnpg.left_behind import left_behind
 from dr.cnpg.primary import SERVER, programs_of, psql_of
 from dr.cnpg.quiet import ask_quiet
-from dr.core.errors import AccessError, EngineError, StepFailedError, VerificationError
+from dr.core.errors import AccessError, EngineError, StepFailedError
 from dr.core.plan import Phase, StepOf
+from dr.core.target import LaterCommits
 from dr.core.waiting import poll
 from dr.gitops.argocd_pause import release
 from dr.guard.check import judge
 from dr.kube import workloads
 from dr.run.operation import Operation, OperationContext
 from dr.run.record import Record
+from dr.run.session import Session
 from dr.stacks.declaration import Declaration
 from dr.switchover.manual_changes import as_they_are
-from dr.switchover.plan import MoveDecision
+from dr.switchover.plan import MoveDecision, check_left_behind
 from dr.traffic.name_check import await_ok, await_same_address, log_in
 from dr.traffic.passwords import logins_for
 from dr.traffic.writer_model import scale_commands
@@ -32,6 +34,18 @@ _LOGIN_SECONDS = 60
 _SMOKE_SECONDS = 60
 
 
+def count_left_behind(session: Session, decision: MoveDecision) -> LaterCommits | None:
+    """What is in the Cluster that was fenced and not in the one to move to; None where that cannot be counted. Raises
+    AccessError where the Clusters or the record could not be read.
+    """
+    if decision.fence is None:
+        return None
+    present = list_clusters(session.api, decision.fence.namespace)
+    record = session.records.read()
+    first = record.verified.get(decision.fence.name) if record else None
+    return left_behind(session.api, decision.fence, decision.new_cluster, present, first=first)
+
+
 class Moving(Operation):
     """What the steps share: what was decided, the record, and the Service that they move."""
 
@@ -41,7 +55,7 @@ class Moving(Operation):
         self.decision = decision
         self.patience = patience
         self.smoke = ""
-        self.way_back = () if decision.request.back else (f"python -m dr rollback --env {decision.environment.name}",)
+        self.way_back = (decision.way_back,) if decision.way_back else ()
         super().__init__(decision.request.operation, decision)
 
     def change(self, change: Callable[[Record], Record]) -> Record:
@@ -134,49 +148,32 @@ class Fence(StepOf[Moving]):
         return self.op.way_back
 
     def run(self) -> str:
-        old, session, hibernate = self._old, self.op.session, self.op.decision.request.hibernate
-        self.op.change(lambda record: record.with_fenced(old.name, fenced=True))
-        fence(
-            session.api,
-            old.namespace,
-            old.name,
-            hibernate=hibernate,
-            limit=_FENCE_SECONDS,
-            stop=session.stop,
-        )
-        return f"{old.name} {'hibernates' if hibernate else 'is fenced'}{self._left_behind()}"
+        """Raises VerificationError ``more-left-behind`` or ``left-behind-unknown``, with nothing moved."""
+        op, old, hibernate = self.op, self._old, self.op.decision.request.hibernate
+        op.change(lambda record: record.with_fenced(old.name, fenced=True))
+        self._keep_still(hibernate=False)
+        counted = self._count()
+        if hibernate:  # only now: without its pods nothing could be counted
+            self._keep_still(hibernate=True)
+        return f"{old.name} {'hibernates' if hibernate else 'is fenced'}{counted}"
 
-    def _left_behind(self) -> str:
-        """What stays in the Cluster that is left, now that nothing is added, held against what was agreed to.
+    def _keep_still(self, *, hibernate: bool) -> None:
+        old, session = self._old, self.op.session
+        fence(session.api, old.namespace, old.name, hibernate=hibernate, limit=_FENCE_SECONDS, stop=session.stop)
 
-        Raises VerificationError ``more-left-behind`` where somebody has written of whom the plan knew nothing.
-        """
-        decision, session = self.op.decision, self.op.session
-        known = decision.commits_left_behind
-        if known is None:
-            return ""
-        present = list_clusters(session.api, self._old.namespace)
-        record = session.records.read()
-        first = record.verified.get(self._old.name) if record else None
-        now = left_behind(session.api, self._old, decision.new_cluster, present, first=first)
-        if now is not None and now.count > known.count and decision.still:
-            raise VerificationError(
-                "more-left-behind",
-                f"{now} are in {self._old.name} and not in {decision.new_cluster.name}; the plan knew of {known}, and "
-                "the writers that are configured were stopped already",
-                "look at who wrote them (they are kept where they are); repeat the command to continue without them: "
-                "its plan has their number",
-            )
+    def _count(self) -> str:
+        """What stays in the Cluster that is left, now that nothing is added, held against what was agreed to."""
+        decision = self.op.decision
+        now = count_left_behind(self.op.session, decision)
+        go_on = decision.request.command(decision.environment)
+        check_left_behind(decision, now, announced=decision.commits_left_behind, go_on=go_on)
         if now is None:
-            told = "; whether more stays there than the plan said could not be counted"
-        else:
-            told = f"; {now} stay there" if now.count or not now.complete else ""
-        final = now or known
-        if final.count:
+            return "; what stays there could not be counted"
+        if now.count:
             self.op.context.report_data.lost.append(
-                f"{final} in the Cluster that is left, and not in {decision.new_cluster.name}"
+                f"{now} in the Cluster that is left, and not in {decision.new_cluster.name}"
             )
-        return told
+        return f"; {now} stay there" if now.count or not now.complete else ""
 
     @property
     def _old(self) -> ClusterSnapshot:

@@ -124,7 +124,7 @@ def test_a_promise_that_is_not_known_is_said_to_be_so() -> None:
     assert "not known" in finding.value
     # AND where it ended is said all the same: not where its source once left another timeline
     finding = _ended(f"1\t0/3000000\t{NO_TARGET}\n2\t0/8000000\t{NO_TARGET}\n", None)
-    assert finding.value.startswith("LSN 0/8000000;")
+    assert finding.value.startswith("not compared: LSN 0/8000000,")
 
 
 @pytest.mark.parametrize("content", ["", AccessError("sql-failed", "could not open file", "look")], ids=["empty", "no"])

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from dr.core.errors import AccessError, InterruptedOperationError, RefusedError
+from dr.core.errors import AccessError, InterruptedOperationError, RefusedError, VerificationError
 from dr.core.history import Outcome
+from dr.core.target import LaterCommits
 from dr.desired.pulumi_up import apply, decide
 from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import Ran
+from dr.postgres.clients import Client
 from dr.recovery import run as recovery
 from dr.run.session import Session
 from tests.support.builders import (
@@ -166,3 +168,66 @@ def test_somebody_at_work_keeps_a_person_out(api: KubernetesApi, wire: FakeEnvir
 def test_the_clusters_of_the_record_that_are_gone_are_not_declared(api: KubernetesApi, wire: FakeEnvironment) -> None:
     del wire.objects[f"{CLUSTERS}/other"]
     assert [cluster.name for cluster in decide(session(api)).declaration.clusters] == ["postgres-prod-recovered"]
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch, planned: int, at_the_fence: int, *, clients: tuple[Client, ...]) -> None:
+    """So many transactions would stay behind, and these are connected."""
+
+    def counting(count: int) -> Any:
+        return lambda *_, **__: LaterCommits(count=count, last=NOW, complete=True)
+
+    monkeypatch.setattr("dr.switchover.run.other_clients", lambda *_, **__: clients)
+    monkeypatch.setattr("dr.switchover.run.left_behind", counting(planned))
+    monkeypatch.setattr("dr.switchover.steps.left_behind", counting(at_the_fence))
+
+
+def _stopped(wire: FakeEnvironment) -> None:
+    for name in ("api", "worker"):
+        wire.scaled(name, 0)
+
+
+CLIENT = Client(database="shop", role="keeper", application="psql", address="10.1.2.3", kind="client backend", count=1)
+
+
+@pytest.mark.parametrize(
+    ("running", "clients", "at_the_fence"),
+    [(False, (), 5), (False, (CLIENT,), 2), (True, (), 2)],
+    ids=["more", "somebody else may write", "the workloads may write"],
+)
+def test_a_cutover_leaves_nothing_behind_that_its_preview_could_not_announce(
+    api: KubernetesApi,
+    wire: FakeEnvironment,
+    monkeypatch: pytest.MonkeyPatch,
+    running: bool,
+    clients: tuple[Client, ...],
+    at_the_fence: int,
+) -> None:
+    """E8: the number of the preview that was agreed to holds only where nobody could add to it."""
+    wire.remember(a_record(a_recovered()).with_verified("postgres-prod-recovered", 7))
+    if not running:
+        _stopped(wire)
+    _counted(monkeypatch, 2, at_the_fence, clients=clients)
+    asked = session(api, targetTime=TIME, cutover=True)
+    with pytest.raises(VerificationError, match=f"{at_the_fence} transactions") as stopped:
+        apply(asked, decide(asked))
+    assert stopped.value.code == "more-left-behind"
+    assert "pulumi up, once more" in stopped.value.remedy
+    assert wire.did == ["postgres-prod fenced"]
+    assert wire.record.external_name is None
+    # AND the next one has the number in its preview, and does it
+    _counted(monkeypatch, at_the_fence, at_the_fence, clients=clients)
+    again = decide(asked)
+    assert again.announcements[0].startswith(f"Left behind: {at_the_fence} transactions")
+    apply(asked, again)
+    assert wire.record.external_name == RECOVERED_HOST
+
+
+def test_a_cutover_at_which_nobody_could_write_needs_one_run(
+    api: KubernetesApi, wire: FakeEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire.remember(a_record(a_recovered()).with_verified("postgres-prod-recovered", 7))
+    _stopped(wire)
+    _counted(monkeypatch, 2, 2, clients=())
+    asked = session(api, targetTime=TIME, cutover=True)
+    apply(asked, decide(asked))
+    assert wire.record.external_name == RECOVERED_HOST

@@ -83,6 +83,13 @@ class CliRunner:
     def dr(self, *arguments: str, variables: Mapping[str, str] | None = None) -> Outcome:
         return self.finish(self.start(*arguments, variables=variables))
 
+    def move(self, *arguments: str) -> Outcome:
+        """A move of the traffic that is agreed to beforehand, and once more with its final number where workloads have
+        added to what stays behind.
+        """
+        outcome = self.dr(*arguments)
+        return self.dr(*arguments) if outcome.problem_codes == ["more-left-behind"] else outcome
+
     def pitr(self, target: str, *arguments: str, variables: Mapping[str, str] | None = None) -> Outcome:
         return self.dr("pitr", "--env", self.env, "--target-time", target, *arguments, variables=variables)
 

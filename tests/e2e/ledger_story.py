@@ -35,7 +35,6 @@ from tests.support.ledger import (
     Contents,
     Fault,
     Loss,
-    Marks,
     Operation,
     Row,
     Schedule,
@@ -63,8 +62,6 @@ class Told:
     acknowledged: int = 0
     announced: int = 0
     """Rows that were left behind as announced."""
-    late: int = 0
-    """Rows that were left behind unannounced, acknowledged while the command was at work."""
     lost: list[str] = field(default_factory=list)
     """What is missing though it must not be, in words."""
     course: list[str] = field(default_factory=list)
@@ -72,7 +69,7 @@ class Told:
     def __str__(self) -> str:
         """For the report."""
         end = (
-            f"{self.acknowledged} rows acknowledged; {self.announced} left behind as announced, {self.late} late, "
+            f"{self.acknowledged} rows acknowledged; {self.announced} left behind as announced, "
             f"{len(self.lost)} other losses {self.lost or ''}"
         )
         return "\n  ".join([str(self.schedule), *self.course, end])
@@ -81,14 +78,11 @@ class Told:
 @dataclass
 class Ran:
     """The runs of one operation. ``asked`` rows were acknowledged before the first one looked at anything, ``sealed``
-    before it began to seal the WAL, ``stopped`` and ``fenced`` when those steps were done (None where they were not
-    seen); ``plans`` are those that were agreed to.
+    before it began to seal the WAL (None where that was not seen); ``plans`` are those that were agreed to.
     """
 
     asked: int
     sealed: int | None = None
-    stopped: int | None = None
-    fenced: int | None = None
     plans: list[dict[str, Any]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
@@ -220,7 +214,7 @@ class Story:
         if operation.name == "pitr":
             self._lose(f"{name} lacks rows from before its target", contents.missing(acknowledged[:certain]))
             loss = loss_of_move(
-                acknowledged, (), contents, announced=announced_in(ran.plans, "Left out"), marks=Marks(asked=ran.asked)
+                acknowledged, (), contents, announced=announced_in(ran.plans, "Left out"), late_from=ran.asked
             )
             if loss.unannounced:
                 self._lose(f"the plan left out more than it said: {loss}", loss.rows)
@@ -246,8 +240,6 @@ class Story:
         if operation.name == "switchover" and recovered != runner.recovered:
             words += ["--recovered-name", recovered]
         ran = self._run(operation, *words)
-        # Before a switchover the application has been stopped since the recovery.
-        stopped = ran.asked if operation.name == "switchover" else ran.stopped
         now = serving(runner)
         if now == left:
             return False  # whatever it has come to, the traffic is where it was
@@ -260,9 +252,6 @@ class Story:
             self._left_behind | returned,
             contents,
             announced=announced_in(ran.plans, "Left behind"),
-            marks=Marks(
-                asked=ran.asked, stopped=stopped, fenced=ran.fenced, counted_again=operation.name == "switchover"
-            ),
             others=others,
         )
         self._behind[left] = set(loss.rows)
@@ -271,8 +260,7 @@ class Story:
         return ran.done
 
     def _count(self, loss: Loss) -> None:
-        self.told.announced += len(loss.rows) - loss.unannounced - loss.late
-        self.told.late += loss.late
+        self.told.announced += len(loss.rows) - loss.unannounced
         if loss.unannounced:
             self._lose(f"left behind unannounced: {loss}", loss.rows)
 
@@ -350,17 +338,10 @@ class Story:
             """Whether ``step`` has begun. Marks on the way how many rows were there before the seal: those that were
             counted before the last look at the journal that did not have it.
             """
-            steps, done = (
-                [event["step"] for event in watched.events if event["event"] == name]
-                for name in ("step-started", "step-done")
-            )
+            steps = [event["step"] for event in watched.events if event["event"] == "step-started"]
             now = self._ledger.count()
             if "seal-wal" in steps and ran.sealed is None:
                 ran.sealed = counts[0]
-            if "stop-writers" in done and ran.stopped is None:
-                ran.stopped = now
-            if "fence" in done and ran.fenced is None:
-                ran.fenced = now
             counts[:] = [counts[1], now]
             return step in steps
 

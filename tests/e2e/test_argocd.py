@@ -95,7 +95,7 @@ def test_the_switchover_holds(managed: Managed) -> None:
 
 def test_after_the_rollback_argo_cd_manages_again_as_before(managed: Managed) -> None:
     runner = managed.runner
-    back = runner.dr("rollback", "--env", "dev", "--yes")
+    back = runner.move("rollback", "--env", "dev", "--yes")
     assert back.code == 0, back
     facts = {step["key"]: step["fact"] for step in back.document["steps"]}
     assert facts["release-argocd"].endswith("as before")

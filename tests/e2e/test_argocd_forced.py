@@ -105,9 +105,15 @@ def test_a_service_that_a_sync_puts_back_is_found_out(managed: CliRunner, resume
     # GIVEN a switchover in whose middle the Service is synced
     assert resumed.code == 0
     run = Watched(managed, "switchover", "--env", "dev", "--yes")
-    assert run.begun(step), run.finish()
+    if not run.begun(step):
+        # After a rollback the workloads run, and may have added to what stays behind.
+        assert run.finish().problem_codes == ["more-left-behind"]
+        run = Watched(managed, "switchover", "--env", "dev", "--yes")
+        assert run.begun(step), run.finish()
     press_sync(managed, "dev-postgres")
     disturbed = run.finish()
+    if disturbed.problem_codes == ["more-left-behind"]:
+        disturbed = managed.dr("resume", "--env", "dev", "--yes")
     # THEN it went on to the recovered database, which the sync came too early for, or says that it was undone
     if step == "fence":
         assert disturbed.code == 0, disturbed
@@ -123,7 +129,7 @@ def test_a_service_that_a_sync_puts_back_is_found_out(managed: CliRunner, resume
     assert {name: enabled for name, (enabled, _) in found.items()} == dict.fromkeys(OURS, False)
     assert engine_processes() == []
     # AND the way back is there
-    assert managed.dr("rollback", "--env", "dev", "--yes").code == 0
+    assert managed.move("rollback", "--env", "dev", "--yes").code == 0
 
 
 def test_in_the_end_argo_cd_manages_as_before(managed: CliRunner, resumed: Outcome) -> None:

@@ -128,7 +128,7 @@ def test_the_pause_holds(managed: Managed, recovered: Outcome) -> None:
 def test_after_the_rollback_the_set_rules_again(managed: Managed, recovered: Outcome) -> None:
     assert recovered.code == 0, recovered
     runner = managed.runner
-    back = runner.dr("rollback", "--env", "dev", "--yes")
+    back = runner.move("rollback", "--env", "dev", "--yes")
     assert back.code == 0, back
     wait_for(lambda: at_rest(runner))
     assert automated(runner) == managed.before

@@ -311,5 +311,5 @@ def test_a_deleted_cluster_comes_back_from_its_archive_and_its_copy(stored: CliR
     for key in (*EVERYTHING, "storage"):
         assert made.get(key) == spec.get(key), key
     assert ("plugins" in made) == ("plugins" in spec)
-    moved = dev.dr("switchover", "--env", "dev", "--yes")
+    moved = dev.move("switchover", "--env", "dev", "--yes")
     assert moved.code == 0, moved

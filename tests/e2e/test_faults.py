@@ -130,7 +130,7 @@ def moved_back(clean_dev: CliRunner) -> Iterator[CliRunner]:
     """A dev that was recovered, and whose traffic is at its source again after the test."""
     assert clean_dev.pitr(clean_dev.database_time(), "--yes").code == 0
     yield clean_dev
-    assert clean_dev.dr("rollback", "--env", "dev", "--yes").code == 0
+    assert clean_dev.move("rollback", "--env", "dev", "--yes").code == 0
 
 
 @pytest.mark.parametrize("step", ["fence", "switch", "start-workloads"])

@@ -186,5 +186,5 @@ def test_what_was_recovered_can_itself_be_recovered(plugged: Plugged) -> None:
     assert runner.psql(f"{runner.recovered}-2", "SELECT count(*) FROM users") == rows
     (command,) = outcome.document["next"]
     for words in (shlex.split(command)[3:], ["rollback", "--env", "dev"]):
-        moved = runner.dr(*words, *AGREED)
+        moved = runner.move(*words, *AGREED)
         assert moved.code == 0, moved

@@ -64,7 +64,7 @@ def test_by_hand_and_by_dr_in_turn_show_no_difference_that_nobody_made(hand: Han
     done = dev.dr("switchover", "--env", "dev", "--yes")
     assert done.code == 0, done
     hand.sees_no_difference()
-    back = dev.dr("rollback", "--env", "dev", "--yes")
+    back = dev.move("rollback", "--env", "dev", "--yes")
     assert back.code == 0, back
     hand.sees_no_difference()
     hand.up()

@@ -111,7 +111,10 @@ def test_a_recovery_there_and_back_and_there_under_its_account(story: Story) -> 
     with story.planted.watched() as seen:
         done(story.under("recover", "pitr", "--env", "dev", "--target-time", target, "--yes"))
         for command in ("switchover", "rollback", "switchover"):
-            done(story.under("recover", command, *AGREED))
+            moved = story.under("recover", command, *AGREED)
+            if moved.problem_codes == ["more-left-behind"]:
+                moved = story.under("recover", command, *AGREED)
+            done(moved)
     assert await_health(runner.health_url(), 200).json()["users"] == rows
     done(story.under("recover", "mark", "under-its-account", "--env", "dev"))
     # AND no process has shown a secret in its command line

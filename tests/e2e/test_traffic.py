@@ -94,7 +94,7 @@ def test_what_is_written_now_goes_to_the_recovered_cluster(broken: CliRunner, sw
 
 def test_the_rollback_leads_back_and_says_what_the_application_says_there(broken: CliRunner, switched: Outcome) -> None:
     assert switched.code == 0
-    back = broken.dr("rollback", "--env", "dev", "--yes")
+    back = broken.move("rollback", "--env", "dev", "--yes")
     # THEN the traffic is back at the database without the table, and the smoke test tells it
     assert (back.code, back.problem_codes) == (8, ["smoke-test-failed"]), back
     assert "switchover --env dev" in back.document["problems"][0]["remedy"]
@@ -105,7 +105,7 @@ def test_the_rollback_leads_back_and_says_what_the_application_says_there(broken
 
 def test_and_forward_again_this_time_with_the_old_one_hibernated(broken: CliRunner, switched: Outcome) -> None:
     assert switched.code == 0
-    again = broken.dr("switchover", "--env", "dev", "--yes", "--hibernate-old")
+    again = broken.move("switchover", "--env", "dev", "--yes", "--hibernate-old")
     assert again.code == 0, again
     assert broken.kubectl("get", "pods", "-n", "data", "-l", "cnpg.io/cluster=postgres-dev", "-o", "name") == ""
     assert broken.kubectl("get", "pvc", "-n", "data", "-l", "cnpg.io/cluster=postgres-dev", "-o", "name") != ""
@@ -130,7 +130,7 @@ def test_a_second_operator_is_kept_out_and_told_who_is_at_work(broken: CliRunner
     broken.finish(first)
     assert second.code in {4, 6}, second
     assert second.problem_codes[0] in {"another-operator", "state-locked"}
-    assert broken.dr("switchover", "--env", "dev", "--yes").code == 0
+    assert broken.move("switchover", "--env", "dev", "--yes").code == 0
 
 
 def test_a_switchover_to_a_cluster_that_is_not_there_is_refused(broken: CliRunner, switched: Outcome) -> None:

@@ -128,7 +128,7 @@ def test_a_recovered_cluster_that_is_not_well_is_refused_with_every_reason() -> 
 
 
 def test_an_old_cluster_that_can_be_written_to_is_not_deleted() -> None:
-    assert refused(writable=("postgres-prod",)) == ["old-still-writes"]
+    assert refused(writable={"postgres-prod": "can take writes"}) == ["old-still-writes"]
 
 
 def test_what_a_switchover_holds_is_let_go_first() -> None:

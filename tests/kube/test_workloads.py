@@ -15,9 +15,9 @@ from dr.kube.workloads import (
     copy_authority,
     copy_credentials,
     external_name,
+    name_and_labels,
     read_deployment,
     scale,
-    service_labels,
 )
 from tests.support.doubles import REVIEWS, Impatient, Wire, kube_status
 
@@ -45,7 +45,10 @@ def test_labels_are_read_from_the_deployment_and_the_service(wire: Wire, api: Ku
     assert workload is not None
     assert workload.labels == labels
     wire.on("/api/v1/namespaces/data/services/prod-postgres", {"metadata": {"labels": labels}, "spec": {}})
-    assert service_labels(api, "data", "prod-postgres") == labels
+    assert name_and_labels(api, "data", "prod-postgres") == ("", labels)
+    assert len([asked for asked in wire.asked if "/services/" in asked.path]) == 1
+    wire.on("/api/v1/namespaces/data/services/prod-postgres", {"metadata": {}, "spec": {"externalName": "db.test"}})
+    assert name_and_labels(api, "data", "prod-postgres") == ("db.test", {})
 
 
 @pytest.mark.parametrize(

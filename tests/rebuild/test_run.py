@@ -137,7 +137,9 @@ class Day:
         return SimpleNamespace(cluster=a_recovered(), base=self.base)
 
     def _recovery(self, decision: Any) -> Any:
-        return SimpleNamespace(run=lambda _: self._ran("latest", SimpleNamespace(seconds=3.0, findings=())))
+        return SimpleNamespace(
+            run=lambda _: self._ran("latest", SimpleNamespace(seconds=3.0, findings=(), compared=True))
+        )
 
     def _decide_move(self, session: Session, request: Any) -> Any:
         assert (request.to, request.hibernate) == (RECOVERED, True)

@@ -5,8 +5,13 @@ import shlex
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from dr.drill.view import show_drill
 from dr.recovery.report import RecoveryReport
 from dr.recovery.situation import Situation
+from dr.recovery.view import show_report
+from dr.reports.document import FindingLine
 from dr.switchover.report import MoveReport
 from tests.support.builders import (
     NOW,
@@ -21,6 +26,7 @@ from tests.support.builders import (
     a_workload,
     an_environment,
 )
+from tests.support.plans import reports
 
 
 def _report(situation: Situation | None = None, **environment: object) -> RecoveryReport:
@@ -129,3 +135,37 @@ def test_the_json_of_a_switchover_is_plain_and_complete() -> None:
 def test_after_a_rollback_that_left_nothing_nothing_is_fenced_and_nothing_comes_next() -> None:
     told = _move_report(back=True).as_json()
     assert (told["operation"], told["fenced"], told["next"]) == ("rollback", None, [])
+
+
+NOT_COMPARED = ("end of the WAL", "not compared: LSN 0/5000000, and how far it had to reach is not known", None)
+
+
+@pytest.mark.parametrize(
+    ("finding", "result", "headline"),
+    [
+        (NOT_COMPARED, "recovered, not compared", "Recovered, not compared:"),
+        (("end of the WAL", "LSN 0/5000000, as far as it had to", True), "recovered", "Recovered postgres"),
+    ],
+)
+def test_an_end_that_could_not_be_compared_is_an_answer_of_its_own(
+    capsys: pytest.CaptureFixture[str], finding: tuple[str, str, bool | None], result: str, headline: str
+) -> None:
+    """E1: and none that is verified."""
+    report = replace(_report(), findings=(*_report().findings, finding))
+    assert report.as_json()["result"] == result
+    show_report(report)
+    assert headline in capsys.readouterr().out
+
+
+def test_a_drill_whose_end_could_not_be_compared_has_not_passed(capsys: pytest.CaptureFixture[str]) -> None:
+    """E1."""
+    drill = dict(reports())["drill"]
+    name, value, passed = NOT_COMPARED
+    for findings, result, headline in (
+        (drill.findings, "passed", "Passed"),
+        ((*drill.findings, FindingLine(name=name, value=value, passed=passed)), "not compared", "Not compared:"),
+    ):
+        report = replace(drill, findings=findings)
+        assert report.as_json()["result"] == result
+        show_drill(report)
+        assert headline in capsys.readouterr().out

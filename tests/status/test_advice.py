@@ -1,22 +1,30 @@
 """Where an environment stands, and what it advises."""
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from dr.archive.promise import Promise
+from dr.cnpg.cluster import TARGET_ANNOTATION
+from dr.cnpg.recovered import RecoveredCluster
 from dr.core.history import Outcome
+from dr.core.target import LATEST
 from dr.run.record import Record
 from dr.status.advice import Status
+from dr.status.view import show_status
 from tests.support.builders import (
     NOW,
     RECOVERED_HOST,
     SOURCE_HOST,
     a_lease,
+    a_move,
     a_record,
     a_recovered,
     a_source,
+    a_traffic_situation,
     a_workload,
     an_entry,
     an_environment,
@@ -129,6 +137,7 @@ def test_the_json_is_plain_and_complete() -> None:
         "serves": True,
         "recoveredTo": "2026-04-27T09:55:00+00:00",
         "verified": True,
+        "compared": True,
         "fenced": False,
     }
     assert told["workloads"] == {"api": 3, "worker": None}
@@ -169,3 +178,32 @@ def test_what_the_file_asks_for_and_is_not_applied_yet_is_offered_to_be_looked_a
 def test_what_was_recovered_by_hand_is_offered_to_be_verified() -> None:
     changes = {"clusters": (a_source(), as_seen(a_recovered())), "record": a_record(a_recovered())}
     assert _commands(**changes) == ["python -m dr pitr --env prod --target-time 2026-04-27T09:55:00+00:00 --continue"]
+
+
+def _latest(promise: Promise | None) -> Record:
+    """A recovery to the end of the WAL that was verified."""
+    manifest = deepcopy(dict(a_recovered().manifest))
+    manifest["metadata"]["annotations"][TARGET_ANNOTATION] = LATEST
+    record = a_record(RecoveredCluster(manifest=manifest, limit=a_recovered().limit))
+    return record.with_promise(a_recovered().name, promise).with_verified(a_recovered().name, 7)
+
+
+@pytest.mark.parametrize(
+    ("promise", "compared"), [(None, False), (Promise(timeline=1, lsn=7, segment_size=2**24, why="the end"), True)]
+)
+def test_a_recovery_whose_end_was_not_compared_is_not_called_verified(
+    capsys: pytest.CaptureFixture[str], promise: Promise | None, compared: bool
+) -> None:
+    """E1: nor does a switchover to it keep silent about it."""
+    record = _latest(promise)
+    status = _status(clusters=(a_source(), RECOVERED), record=record)
+    assert status.as_json()["clusters"][1]["compared"] is compared
+    show_status(status)
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("verified" in said, "not compared" in said) == (compared, not compared)
+    warnings = a_move(a_traffic_situation(record=record)).warnings
+    assert any("was not compared" in warning for warning in warnings) is not compared
+
+
+def test_a_target_that_was_reached_needs_nothing_else_to_compare_with() -> None:
+    assert a_record(a_recovered()).is_compared("postgres-prod-recovered")

@@ -350,7 +350,7 @@ def a_finalize_situation(**changes: Any) -> FinalizeSituation:
         external_name=RECOVERED_HOST,
         serving=replace(as_seen(a_recovered()), archiving=Archiving(working=True)),
         former=(a_source(),),
-        writable=(),
+        writable={},
         dependants=(a_scheduled_backup(),),
         plurals=PLURALS,
         secret_users=(),

@@ -202,8 +202,8 @@ def _numbers(plans: Iterable[Mapping[str, Any]], fact: str) -> Iterator[int]:
 class Loss:
     """What a move of the traffic has left behind of the acknowledged rows, held against what was announced.
 
-    ``late`` are unannounced rows that were acknowledged only while the command was at work already (:class:`Marks`);
-    ``unannounced`` are all others.
+    ``late`` are unannounced rows that were acknowledged only while the command was at work already; ``unannounced`` are
+    all others.
     """
 
     rows: tuple[Row, ...] = ()
@@ -217,45 +217,23 @@ class Loss:
         return f"{len(self.rows)} left behind, announced {number}, unannounced {self.unannounced} and late {self.late}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Marks:
-    """How many rows had been acknowledged when something happened, in the order of these.
-
-    ``asked``: for certain before the command looked at anything. ``stopped``: after the application was stopped, and
-    ``fenced`` after the Cluster that is left was fenced; None where that was not seen. ``counted_again`` says that who
-    writes by a direct connection is announced in any case: what was added until the fence stops the command, and is in
-    the plan of the next.
-    """
-
-    asked: int
-    stopped: int | None = None
-    fenced: int | None = None
-    counted_again: bool = False
-
-    def late(self, place: int, row: Row) -> bool:
-        """Whether the row of this place may have been acknowledged after the plan was made, while its writer could."""
-        if row.writer != API and self.counted_again:
-            return False
-        over = self.stopped if row.writer == API else self.fenced
-        return place >= self.asked and (over is None or place < over)
-
-
 def loss_of_move(
     acknowledged: Sequence[Row],
     behind: Collection[Row],
     contents: Contents,
     *,
     announced: int | None,
-    marks: Marks,
+    late_from: int | None = None,
     others: int = 0,
 ) -> Loss:
-    """The loss of a move to a Cluster with ``contents``.
+    """The loss of a move to a Cluster with ``contents``, or of a recovery of it.
 
     ``acknowledged`` are all rows so far, in order; ``behind`` those that an earlier move left behind. ``others`` are
-    commits beside them that stay behind too, and are announced in the same number.
+    commits beside them that stay behind too, and are announced in the same number. Rows from the place ``late_from`` on
+    may be late: those of a recovery that is no move. A move counts again once nobody can write, and so knows of all.
     """
     lost = [(place, row) for place, row in enumerate(acknowledged) if row not in behind and not contents.has(row)]
-    late = sum(marks.late(place, row) for place, row in lost)
+    late = sum(late_from is not None and place >= late_from for place, _ in lost)
     excess = min(len(lost), max(0, len(lost) + others - (announced or 0)))
     return Loss(
         rows=tuple(row for _, row in lost),

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from dr.cnpg.cluster import ClusterSnapshot, cluster_behind, read_write_host
-from dr.core.errors import Problem, RefusedError
+from dr.core.errors import Problem, RefusedError, VerificationError
 from dr.core.target import LaterCommits
 from dr.gitops.argocd import Manager
 from dr.postgres.clients import Client
-from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation
+from dr.switchover.plan import MoveDecision, MoveRequest, TrafficSituation, check_left_behind
 from dr.switchover.run import Move
 from tests.support.builders import (
     NOW,
@@ -246,9 +246,63 @@ def test_the_way_back_of_a_switchover_is_a_rollback() -> None:
         assert _undo(decision, key) == ("python -m dr rollback --env prod",)
 
 
-def test_the_way_back_of_a_rollback_is_none_of_itself() -> None:
+def test_the_way_back_of_a_rollback_is_a_switchover_to_what_it_leaves() -> None:
     decision = a_move(_moved(), back=True)
-    assert not any("rollback" in command for step in Move(decision).plan.steps for command in step.undo())
+    for key in ("stop-writers", "fence", "switch"):
+        assert _undo(decision, key) == ("python -m dr switchover --env prod --recovered-name postgres-prod-recovered",)
+
+
+def test_a_rollback_that_leaves_nothing_has_no_way_back() -> None:
+    assert _undo(a_move(a_traffic_situation(new_cluster=a_source()), back=True), "switch") == ()
+
+
+def _some(count: int, *, complete: bool = True) -> LaterCommits:
+    return LaterCommits(count=count, last=NOW if count else None, complete=complete)
+
+
+NONE = _some(0)
+
+
+@pytest.mark.parametrize(
+    ("planned", "announced", "now"),
+    [
+        (SOME, SOME, SOME),
+        (SOME, SOME, NONE),
+        (_some(3, complete=False), _some(3, complete=False), _some(2, complete=False)),
+        (None, None, None),
+        (None, None, NONE),
+        (SOME, None, NONE),
+    ],
+)
+def test_what_was_announced_may_stay_behind(
+    planned: LaterCommits | None, announced: LaterCommits | None, now: LaterCommits | None
+) -> None:
+    """E8: that nothing could be counted was agreed to in words."""
+    check_left_behind(a_move(a_traffic_situation(commits_left_behind=planned)), now, announced=announced, go_on="again")
+
+
+@pytest.mark.parametrize(
+    ("planned", "announced", "now", "code", "said"),
+    [
+        (SOME, SOME, _some(4), "more-left-behind", "4 transactions"),
+        (NONE, NONE, _some(1), "more-left-behind", "no transaction had been announced"),
+        (None, None, _some(1), "more-left-behind", "no final number had been announced"),
+        (SOME, None, SOME, "more-left-behind", "no final number had been announced"),
+        (SOME, SOME, None, "left-behind-unknown", "3 transactions"),
+        (SOME, SOME, _some(3, complete=False), "left-behind-unknown", "at least 3 transactions"),
+    ],
+)
+def test_what_was_not_announced_stops_the_move_with_the_way_on_and_the_way_back(
+    planned: LaterCommits | None, announced: LaterCommits | None, now: LaterCommits | None, code: str, said: str
+) -> None:
+    """E8: in numbers, before another agreement; users wait meanwhile."""
+    decision = a_move(a_traffic_situation(commits_left_behind=planned))
+    with pytest.raises(VerificationError) as stopped:
+        check_left_behind(decision, now, announced=announced, go_on="python -m dr switchover --env prod")
+    assert stopped.value.code == code
+    assert said in stopped.value.cause
+    assert "python -m dr switchover --env prod (" in stopped.value.remedy
+    assert stopped.value.remedy.endswith("python -m dr rollback --env prod")
 
 
 def test_the_workloads_are_stopped_by_hand_with_the_environments_context() -> None:
@@ -337,11 +391,13 @@ def test_a_cluster_that_was_kept_quiet_acts_from_the_switchover_on() -> None:
     ("changes", "still"),
     [
         ({}, True),
-        ({"clients": (A_CLIENT,)}, True),
+        ({"clients": (A_CLIENT,)}, False),
+        ({"clients": None}, False),
+        ({"clients": None, "silent": True}, True),
         ({"workloads": {"api": a_workload("api", 0), "worker": a_workload("worker", 1)}}, False),
     ],
 )
-def test_what_stays_behind_may_grow_only_where_configured_writers_run(changes: Mapping[str, Any], still: bool) -> None:
-    """E8: whoever else writes is met at the fence, and named before it."""
+def test_what_stays_behind_may_grow_unless_nobody_is_seen_who_writes(changes: Mapping[str, Any], still: bool) -> None:
+    """E8: who could not be asked about may write, unless the Cluster is silent."""
     stopped = {name: a_workload(name, 0) for name in ("api", "worker")}
     assert a_move(a_traffic_situation(**{"workloads": stopped, **changes})).still is still

@@ -8,6 +8,7 @@ import pytest
 from semver import Version
 
 from dr.cli.progress import reporter_for
+from dr.cnpg.fencing import HIBERNATION
 from dr.cnpg.quiet import quieted
 from dr.cnpg.recovered import RecoveredCluster
 from dr.core.errors import (
@@ -317,7 +318,7 @@ def test_the_end_is_written_down_while_the_lease_is_still_held(bench: _Bench, wi
     assert written[-1] < given_back[-1]
 
 
-def _behind(monkeypatch: pytest.MonkeyPatch, planned: int, *, at_the_fence: int | None) -> None:
+def _behind(monkeypatch: pytest.MonkeyPatch, planned: int | None, *, at_the_fence: int | None) -> None:
     """So many transactions are in the Cluster that is left alone, when planned and after it was fenced."""
 
     def counted(count: int | None) -> Callable[..., LaterCommits | None]:
@@ -328,36 +329,89 @@ def _behind(monkeypatch: pytest.MonkeyPatch, planned: int, *, at_the_fence: int 
     monkeypatch.setattr("dr.switchover.steps.left_behind", counted(at_the_fence))
 
 
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize(("at_the_fence", "code"), [(5, "more-left-behind"), (None, "left-behind-unknown")])
 def test_more_than_was_agreed_to_stays_behind_only_with_another_agreement(
-    bench: _Bench, wire: FakeEnvironment, monkeypatch: pytest.MonkeyPatch
+    bench: _Bench,
+    wire: FakeEnvironment,
+    monkeypatch: pytest.MonkeyPatch,
+    running: bool,
+    at_the_fence: int | None,
+    code: str,
 ) -> None:
-    """E8: nobody was seen who writes, and somebody did."""
+    """E8: nobody was seen who writes, and somebody did; or who was seen has written until they were stopped."""
     for name in ("api", "worker"):
-        wire.scaled(name, 0)
-    _behind(monkeypatch, 2, at_the_fence=5)
+        wire.scaled(name, 3 if running else 0)
+    _behind(monkeypatch, 2, at_the_fence=at_the_fence)
     with pytest.raises(VerificationError) as failed:
         bench.move()
-    assert failed.value.code == "more-left-behind"
-    assert "5 transactions" in failed.value.cause
+    assert failed.value.code == code
     # THEN nothing is lost: it is kept where it is, and the Service leads there still
     assert wire.fenced("postgres-prod")
+    assert not wire.counts["api"]
     assert wire.host == SOURCE_HOST
-    # AND with the new number it goes on
-    _behind(monkeypatch, 5, at_the_fence=5)
+    # AND with the new number, or the words that there is none, it goes on
+    _behind(monkeypatch, at_the_fence, at_the_fence=at_the_fence)
     assert bench.move().decision.host == wire.host == RECOVERED_HOST
 
 
-@pytest.mark.parametrize("at_the_fence", [5, None])
-def test_what_running_writers_add_until_the_fence_is_in_the_report(
-    bench: _Bench, wire: FakeEnvironment, monkeypatch: pytest.MonkeyPatch, at_the_fence: int | None
+def test_what_is_written_between_a_rollbacks_plan_and_its_fence_is_announced_before_it_is_left(
+    bench: _Bench, wire: FakeEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """E8: the plan says that they are stopped first."""
-    _behind(monkeypatch, 2, at_the_fence=at_the_fence)
-    report = bench.move()
-    (fact,) = (fact for key, _, fact in report.steps if key == "fence")
-    assert ("5 transactions" in fact) is (at_the_fence == 5)
-    # AND that nobody could count is said, and not taken for nothing more
-    assert ("could not be counted" in fact) is (at_the_fence is None)
+    """E8: the workloads run all the while."""
+    bench.move()
+    _behind(monkeypatch, 2, at_the_fence=5)
+    with pytest.raises(VerificationError, match="5 transactions") as failed:
+        bench.move(back=True)
+    assert wire.host == RECOVERED_HOST
+    assert "python -m dr rollback --env prod (" in failed.value.remedy
+    assert failed.value.remedy.endswith("python -m dr switchover --env prod --recovered-name postgres-prod-recovered")
+    # AND it goes on with the new number
+    _behind(monkeypatch, 5, at_the_fence=5)
+    report = bench.move(back=True)
+    assert report.decision.facts["Left behind"].startswith("5 transactions")
+    assert (wire.host, wire.counts) == (SOURCE_HOST, {"api": 3, "worker": 3})
+
+
+def test_a_rollback_that_stopped_so_is_taken_back_by_its_own_words(
+    bench: _Bench, wire: FakeEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.move()
+    _behind(monkeypatch, 2, at_the_fence=5)
+    with pytest.raises(VerificationError):
+        bench.move(back=True)
+    # WHEN the switchover that it names is done
+    bench.move(to="postgres-prod-recovered")
+    # THEN the Cluster that was to be left serves again, and nothing is left behind in it
+    assert (wire.host, wire.counts) == (RECOVERED_HOST, {"api": 3, "worker": 3})
+    assert (wire.fenced("postgres-prod"), wire.fenced("postgres-prod-recovered")) == (True, False)
+
+
+def test_a_cluster_that_hibernates_is_counted_before_its_pods_go(
+    bench: _Bench, wire: FakeEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E8: in the pods of a fenced one PostgreSQL's programs are there."""
+    _behind(monkeypatch, 2, at_the_fence=5)
+    with pytest.raises(VerificationError, match="5 transactions"):
+        bench.move(hibernate=True)
+    annotations = wire.objects[f"{CLUSTERS}/postgres-prod"]["metadata"]["annotations"]
+    assert wire.fenced("postgres-prod")
+    assert HIBERNATION not in annotations
+    _behind(monkeypatch, 5, at_the_fence=5)
+    report = bench.move(hibernate=True)
+    assert ("fence", "postgres-prod hibernates; 5 transactions, the last at 2026-04-27 12:00:00 UTC stay there") in [
+        (key, fact) for key, _, fact in report.steps
+    ]
+    assert wire.objects[f"{CLUSTERS}/postgres-prod"]["metadata"]["annotations"][HIBERNATION] == "on"
+
+
+def test_what_cannot_be_counted_before_and_after_the_fence_is_said_in_the_report(
+    bench: _Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E8: and not taken for nothing."""
+    _behind(monkeypatch, None, at_the_fence=None)
+    (fact,) = (fact for key, _, fact in bench.move().steps if key == "fence")
+    assert "could not be counted" in fact
 
 
 def test_what_was_kept_quiet_is_declared_as_it_is_used(bench: _Bench, wire: FakeEnvironment) -> None:
