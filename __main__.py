@@ -1,30 +1,5 @@
-"""``pulumi up`` and ``pulumi preview``: what the stack holds that the configuration is of.
+"""``pulumi up`` and ``pulumi preview``: the program of postgres-dr, whichever stack it is for."""
 
-A recovery stack declares what ``python -m dr`` declares, as both read the record that operations keep in the
-environment's cluster, and what the configuration asks for anew (docs/pulumi-cli.md). A stack of the infrastructure is
-declared from its configuration alone.
-"""
+from dr.program.declare import declare
 
-import pulumi
-
-from dr.config.infrastructure import ArgoCd
-from dr.core.errors import DrError, told
-from dr.desired.stack_input import declared
-from dr.infra.credentials import read_credentials
-from dr.stacks.argocd import declare_argocd_stack
-from dr.stacks.infrastructure import declare_infrastructure
-from dr.stacks.recovery import declare_recovery_stack
-from dr.stacks.settings import environment_of_stack, infrastructure_of_stack
-
-try:
-    part = infrastructure_of_stack()
-    if isinstance(part, ArgoCd):
-        declare_argocd_stack(part, read_credentials(part.credentials))
-    elif part is not None:
-        declare_infrastructure(part)
-    else:
-        environment = environment_of_stack()
-        preview, announce = pulumi.runtime.is_dry_run(), pulumi.log.warn
-        declare_recovery_stack(environment, declared(environment, preview=preview, announce=announce))
-except DrError as error:
-    raise pulumi.RunError(told(error)) from error
+declare()

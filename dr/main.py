@@ -17,7 +17,8 @@ _SECTIONS = {
     "When something is broken": ("diagnose", "pitr", "latest", "extract", "full-rebuild"),
     "Afterwards": ("status", "resume", "switchover", "rollback", "finalize", "report"),
     "On any other day": ("health", "window", "drill", "mark", "preview"),
-    "Once": ("adopt", "migrate-to-plugin"),
+    "Once": ("adopt", "migrate-to-plugin", "project"),
+    "About the tool": ("version", "completion"),
 }
 """The commands in the order in which they are wanted."""
 
@@ -40,6 +41,9 @@ _COMMANDS = {
     "preview": "dr.preview.command:command",
     "adopt": "dr.adopt.command:command",
     "migrate-to-plugin": "dr.migrate.command:command",
+    "project": "dr.program.command:command",
+    "version": "dr.version.command:command",
+    "completion": "dr.cli.completion:command",
 }
 """Where each command is: its module, and its name in it."""
 
@@ -114,11 +118,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line and return its exit code. Failures go to stderr, or as JSON to stdout with --json."""
+    from dr.cli.completion import VARIABLE
     from dr.cli.signals import Begun
 
     as_json, Begun.anything = "--json" in arguments, False
     try:
-        ended = cli.main(args=arguments, prog_name="python -m dr", standalone_mode=False)
+        ended = cli.main(args=arguments, prog_name="python -m dr", complete_var=VARIABLE, standalone_mode=False)
     except click.ClickException as error:
         if as_json:
             return _fail(RequestError("usage", error.format_message(), "see python -m dr --help"), as_json)

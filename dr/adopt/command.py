@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dr.cli.options import options
+from dr.cli.options import config_folder, options
 
 if TYPE_CHECKING:
     from dr.config.infrastructure import Infrastructure, StackConfig
@@ -61,7 +61,7 @@ def command(
     from dr.config.load import infrastructure_of, load_environment
 
     signals.interrupt_on_sigterm()
-    folder = Path(config_dir) if config_dir else console.PROJECT_FOLDER
+    folder = config_folder(config_dir)
     found = load_environment(environment, folder)
     check_context(found, context)
     held = read_terraform(Path(state).read_text(encoding="utf-8", errors="replace"))

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,8 +13,6 @@ from rich.text import Text
 
 from dr.core.errors import DrError, problems_of
 from dr.core.plan import Plan
-
-PROJECT_FOLDER = Path(__file__).resolve().parents[2]
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dr.cli.options import config_folder
 from dr.core.errors import DeclinedError, DrError, RequestError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def operate(
     from dr.run.session import utc_now
 
     signals.interrupt_on_sigterm()
-    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
+    found = load_environment(environment, config_folder(config_dir))
     asked = ask(found)
     typed = read_overrides(overrides, now=utc_now())
     with console.waiting("looking at the cluster, the backups and the engine", quiet=as_json) as say:

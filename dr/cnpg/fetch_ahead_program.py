@@ -1,7 +1,7 @@
 """The program that fetches WAL with patience, and ahead: brought to a recovery's pods, and taken away again."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 from dr.cnpg import in_pod
@@ -17,7 +17,7 @@ def bring_program(api: KubernetesApi, cluster: RecoveredCluster) -> None:
     name, namespace = config_map_name(cluster.name), cluster.namespace
     body: Mapping[str, Any] = {
         "metadata": {"name": name, "labels": MANAGED_BY},
-        "data": {PROGRAM: (Path(in_pod.__file__).parent / PROGRAM).read_text(encoding="utf-8")},
+        "data": {PROGRAM: files(in_pod).joinpath(PROGRAM).read_text(encoding="utf-8")},
     }
     remove_program(api, namespace, cluster.name)
     api.ask(f"create the ConfigMap {namespace}/{name}", api.core.create_namespaced_config_map, namespace, body)

@@ -1,6 +1,7 @@
 """Reading ``Pulumi.<stack>.yaml``: environments, and the infrastructure that they live on."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -8,7 +9,7 @@ import yaml
 
 from dr.config.environment import Environment, InfrastructureStacks, parse_environment
 from dr.config.infrastructure import ArgoCd, Durable, Infrastructure, Platform, StackConfig
-from dr.config.stack_file import Section, own_keys, read_section
+from dr.config.stack_file import PROJECT, Section, own_keys, read_section
 from dr.core.errors import ConfigError
 
 M = TypeVar("M", bound=Section)
@@ -18,14 +19,27 @@ def load_environment(name: str, folder: Path) -> Environment:
     """The environment ``name`` from ``folder``. Raises ConfigError when there is none or its file is wrong."""
     documents = _environments(folder)
     if name not in documents:
-        known = ", ".join(documents) or "none"
-        raise ConfigError(
-            "env-unknown",
-            f"there is no environment {name!r}: {folder} has no Pulumi.{name}.yaml that describes one",
-            f"write --env with one of: {known} (or name another folder with --config-dir)",
-        )
+        raise _unknown(name, folder, documents)
     others = {env: document for env, document in documents.items() if env != name}
     return parse_environment(name, documents[name], where=str(_path(folder, name)), others=others)
+
+
+def _unknown(name: str, folder: Path, known: Iterable[str]) -> ConfigError:
+    cause = f"there is no environment {name!r}: {folder.absolute()} has no Pulumi.{name}.yaml"
+    if listed := ", ".join(known):
+        return ConfigError(
+            "env-unknown",
+            f"{cause} that describes one",
+            f"write --env with one of: {listed} (or name another folder with --config-dir)",
+        )
+    required = (field.alias for key, field in Environment.model_fields.items() if field.is_required() and key != "name")
+    return ConfigError(
+        "env-unknown",
+        f"{cause}, nor that of any other environment",
+        "change to the folder that has it, or name that folder with --config-dir or DR_CONFIG_DIR; or write the file: "
+        f"`config:` and below it, each with the prefix {PROJECT}:, at least {', '.join(map(str, required))} "
+        "(docs/configuration.md)",
+    )
 
 
 def environment_names(folder: Path) -> tuple[str, ...]:

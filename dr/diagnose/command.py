@@ -2,11 +2,10 @@
 
 import json
 from contextlib import suppress
-from pathlib import Path
 
 import click
 
-from dr.cli.options import options
+from dr.cli.options import config_folder, options
 
 
 @options("diagnose")
@@ -23,7 +22,7 @@ def command(environment: str, config_dir: str | None, context: str | None, as_js
     from dr.diagnose.view import show_diagnosis
     from dr.run.session import utc_now
 
-    folder = Path(config_dir) if config_dir else console.PROJECT_FOLDER
+    folder = config_folder(config_dir)
     found, platform = load_environment(environment, folder), None
     # On the worst day a fault in another file is no reason to say nothing.
     with suppress(ConfigError):

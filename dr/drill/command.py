@@ -2,11 +2,10 @@
 
 import json
 import secrets
-from pathlib import Path
 
 import click
 
-from dr.cli.options import options
+from dr.cli.options import config_folder, options
 
 
 @options("drill")
@@ -54,7 +53,7 @@ def command(
             "keep one of them, or none for the end of the archived WAL",
         )
     signals.interrupt_on_sigterm()
-    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
+    found = load_environment(environment, config_folder(config_dir))
     target = TimeTarget.parse(target_time, now=utc_now()) if target_time is not None else None
     session = open_session(found, context)
     with console.waiting("looking at the cluster and the backups", quiet=as_json):

@@ -8,6 +8,7 @@ from dr.engine.backend import Backend
 from dr.engine.background_stack import BackgroundStack
 from dr.engine.changes import Changes
 from dr.engine.command import Installation
+from dr.engine.extras import INFRASTRUCTURE, require
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack
@@ -20,12 +21,13 @@ class InfrastructureStack(BackgroundStack):
 
     ``imports`` are the import IDs of what exists and is not held yet, by the resources' names, ``targets`` the URNs
     that alone are dealt with. An import whose inputs differ is imported and then updated in the same run: judge the
-    preview of the same ``imports`` first.
+    preview of the same ``imports`` first. Raises EngineError ``extra-missing`` where its providers are not installed.
     """
 
     providers = ("gcp",)
 
     def __init__(self, part: StackConfig, installed: Installation) -> None:
+        require(INFRASTRUCTURE)
         super().__init__(Backend.of(part), installed)
         self.part = part
         self._imports: Mapping[str, str] = {}

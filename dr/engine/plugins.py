@@ -14,14 +14,26 @@ from dr.core.errors import EngineError
 _SECONDS = 300
 
 
-def see_plugin(program: str, name: str) -> None:
-    """See that the plugin of the provider ``name`` ("kubernetes") is there, and install it where it is not;
-    ``program`` is the ``pulumi`` to do it with. Raises EngineError ``provider-missing``.
+def plugin_version(name: str) -> str:
+    """The version that the plugin of the provider ``name`` ("kubernetes") has to have, such as ``v4.25.0``. Raises
+    PackageNotFoundError where the provider's package is not installed.
     """
-    wanted = f"v{version(f'pulumi-{name}')}"
-    home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
-    if (home / "plugins" / f"resource-{name}-{wanted}").is_dir() or shutil.which(f"pulumi-resource-{name}"):
+    return f"v{version(f'pulumi-{name}')}"
+
+
+def plugin_is_there(name: str) -> bool:
+    """Whether the plugin is on this machine: in Pulumi's own folder, or on PATH."""
+    folder = _home() / "plugins" / f"resource-{name}-{plugin_version(name)}"
+    return folder.is_dir() or shutil.which(f"pulumi-resource-{name}") is not None
+
+
+def see_plugin(program: str, name: str) -> None:
+    """See that the plugin of the provider ``name`` is there, and install it where it is not; ``program`` is the
+    ``pulumi`` to do it with. Raises EngineError ``provider-missing``.
+    """
+    if plugin_is_there(name):
         return
+    wanted = plugin_version(name)
     command = [program, "plugin", "install", "resource", name, wanted]
     try:
         subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True, stdin=subprocess.DEVNULL)
@@ -30,5 +42,9 @@ def see_plugin(program: str, name: str) -> None:
         raise EngineError(
             "provider-missing",
             f"Pulumi's {name} provider {wanted} is not on this machine and could not be installed: {said[-400:]}",
-            f"pulumi plugin install resource {name} {wanted}, where there is a network; it goes to {home}/plugins",
+            f"pulumi plugin install resource {name} {wanted}, where there is a network; it goes to {_home()}/plugins",
         ) from error
+
+
+def _home() -> Path:
+    return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")

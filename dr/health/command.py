@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dr.cli.options import config_dir_option, config_folder, environment_option
 from dr.core.errors import DrError, FaultError, RequestError
 
 if TYPE_CHECKING:
@@ -69,14 +70,9 @@ def _tell(error: DrError, *, as_json: bool) -> None:
 
 
 @click.command("health", cls=_Plugin, epilog=_EPILOG)
-@click.option("--env", "environment", help="The environment: its file is Pulumi.<env>.yaml.")
+@environment_option()
 @click.option("--all", "everything", is_flag=True, help="All environments of the folder, side by side.")
-@click.option(
-    "--config-dir",
-    envvar="DR_CONFIG_DIR",
-    type=click.Path(exists=True, file_okay=False),
-    help="The folder with Pulumi.<env>.yaml.  [default: this project's; env: DR_CONFIG_DIR]",
-)
+@config_dir_option
 @click.option("--context", help="Must be the environment's own kubeconfig context; any other is refused.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; with --watch one a line.")
 @click.option("--prometheus", is_flag=True, help="Print Prometheus' text format.")
@@ -106,7 +102,7 @@ def command(
     _refuse_nonsense(environment, everything, context, as_json=as_json, prometheus=prometheus, watch=watch)
     from dr.cli import console, signals
 
-    folder = Path(config_dir) if config_dir else console.PROJECT_FOLDER
+    folder = config_folder(config_dir)
     look = _looker(folder, environment, context)
     if watch:
         stop = Event()

@@ -1,11 +1,10 @@
 """``dr mark``: a named restore point to come back to."""
 
 import json
-from pathlib import Path
 
 import click
 
-from dr.cli.options import options
+from dr.cli.options import config_folder, options
 
 
 @options("mark")
@@ -35,7 +34,7 @@ def command(
     if (name is None) != list_all:
         raise click.UsageError("give either a NAME or --list")
     signals.interrupt_on_sigterm()
-    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
+    found = load_environment(environment, config_folder(config_dir))
     session = open_session(found, context, take_over=take_over)
     with console.waiting("looking at the cluster and the archive", quiet=as_json), signals.stopping(session.stop):
         marks = make_mark(session, name) if name is not None else list_marks(session)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dr.cli.options import options
+from dr.cli.options import config_folder, options
 
 
 @options("migrate-to-plugin")
@@ -39,7 +39,7 @@ def command(
     from dr.config.load import load_environment
     from dr.migrate.run import write_migration
 
-    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
+    found = load_environment(environment, config_folder(config_dir))
     session = open_session(found, context)
     with console.waiting("looking at the cluster and the checkout", quiet=as_json):
         report = write_migration(session, Path(checkout).resolve(), branch=branch, push=push, dry_run=dry_run)

@@ -1,13 +1,12 @@
 """``dr preview``: what ``pulumi up`` would do, in words before the difference."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from dr.cli.operate import override_option
-from dr.cli.options import options
+from dr.cli.options import config_folder, options
 
 if TYPE_CHECKING:
     from dr.core.errors import DrError
@@ -67,7 +66,7 @@ def _look(
     from dr.preview.observe import look, look_below
     from dr.run.session import utc_now
 
-    folder = Path(config_dir) if config_dir else console.PROJECT_FOLDER
+    folder = config_folder(config_dir)
     found = load_environment(environment, folder)
     session = open_session(found, context, typed=read_overrides(overrides, now=utc_now()))
     with console.waiting("looking at the cluster, and previewing", quiet=quiet):

@@ -1,13 +1,12 @@
 """``dr full-rebuild``: from the backups to an application that answers, whatever is left of the rest."""
 
 import json
-from pathlib import Path
 from threading import Event
 
 import click
 
 from dr.cli.operate import plan_options
-from dr.cli.options import options
+from dr.cli.options import config_folder, options
 
 
 @options("full-rebuild")
@@ -45,7 +44,7 @@ def command(
     from dr.rebuild.view import show_rebuild
 
     signals.interrupt_on_sigterm()
-    folder = Path(config_dir) if config_dir else console.PROJECT_FOLDER
+    folder = config_folder(config_dir)
     found = load_environment(environment, folder)
     check_context(found, context)
     request = RebuildRequest(region=region or "", zone=zone or "", durable=durable or "")

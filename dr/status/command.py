@@ -1,24 +1,22 @@
 """``dr status`` and ``dr resume``: where an environment stands, and going on with what was stopped."""
 
 import json
-from pathlib import Path
 from typing import cast
 
 import click
 
-from dr.cli.options import options
+from dr.cli.options import config_folder, options
 
 
 @options("status")
 def status(environment: str, config_dir: str | None, context: str | None, as_json: bool) -> None:
     """Show the state of an environment, any running operation, and the next command. Changes nothing."""
-    from dr.cli import console
     from dr.cli.wiring import open_session
     from dr.config.load import load_environment
     from dr.status.observe import look
     from dr.status.view import show_status
 
-    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
+    found = load_environment(environment, config_folder(config_dir))
     status = look(open_session(found, context))
     if as_json:
         click.echo(json.dumps(status.as_json(), indent=2))
@@ -53,7 +51,7 @@ def resume(
     from dr.status.observe import rebuild_to_resume, to_resume
     from dr.status.resumption import words_of
 
-    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
+    found = load_environment(environment, config_folder(config_dir))
     entry = rebuild_to_resume(rebuild_records(found)) or to_resume(open_session(found, context))
     words = words_of(entry, found.name)
     given = {"--config-dir": config_dir, "--context": context, "--confirm": confirmed}

@@ -1,11 +1,10 @@
 """``dr report``: what operations have left behind: how it went, how long it took, what was lost."""
 
 import json
-from pathlib import Path
 
 import click
 
-from dr.cli.options import options
+from dr.cli.options import config_folder, options
 
 
 @options("report")
@@ -35,7 +34,7 @@ def command(
     from dr.run.stores import ReportStore
     from dr.status.report_view import show_list, show_report_document
 
-    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
+    found = load_environment(environment, config_folder(config_dir))
     check_context(found, context)
     journal = journal_of(found.name)
     with console.waiting("looking for reports", quiet=as_json):

@@ -1,11 +1,10 @@
 """``dr window``: from when until when the database can be recovered."""
 
 import json
-from pathlib import Path
 
 import click
 
-from dr.cli.options import options
+from dr.cli.options import config_folder, options
 
 
 @options("window")
@@ -24,7 +23,7 @@ def command(
     from dr.window.observe import look
     from dr.window.view import show_window
 
-    found = load_environment(environment, Path(config_dir) if config_dir else console.PROJECT_FOLDER)
+    found = load_environment(environment, config_folder(config_dir))
     check_context(found, context)
     with console.waiting("reading the bucket", quiet=as_json):
         report = look(found, server_name, clock=utc_now)

@@ -201,6 +201,24 @@ def test_an_unknown_environment_is_refused_with_the_known_ones(name: str, tmp_pa
     assert "dev, prod" in refused.value.remedy
 
 
+def test_a_folder_without_any_environment_is_named_with_what_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        load_environment("prod", Path())
+    assert refused.value.code == "env-unknown"
+    assert f"{tmp_path} has no Pulumi.prod.yaml" in refused.value.cause
+    assert "--config-dir" in refused.value.remedy
+    # AND what has to be in it is what a file without a key is refused for
+    keys = refused.value.remedy.partition("at least ")[2].partition(" (")[0].split(", ")
+    document = config_document()
+    assert {f"postgres-dr:{key}" for key in keys} <= set(document["config"])
+    only = {"config": {f"postgres-dr:{key}": document["config"][f"postgres-dr:{key}"] for key in keys}}
+    (tmp_path / "Pulumi.prod.yaml").write_text(yaml.safe_dump(only))
+    assert load_environment("prod", Path()).name == "prod"
+
+
 @pytest.mark.parametrize("text", ["config: [", "config: \t{}", "\x00"], ids=["open", "tab", "binary"])
 def test_a_file_that_is_no_yaml_is_refused_with_its_path(text: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:

@@ -1,5 +1,6 @@
 """What is deployed: the manifests agree with the configuration that comes with them, and with each other."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import yaml
 from dr.config.environment import KubernetesAccess
 from dr.config.load import load_environment
 from dr.kube.api import KubernetesApi
+from tests.support.installed import SOURCES
 from tests.support.rbac import documents
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,7 +73,9 @@ def test_a_token_in_a_file_is_used(tmp_path: Path) -> None:
 
 def test_the_image_is_made_of_files_that_are_there() -> None:
     lines = (DEPLOY / "Dockerfile").read_text().splitlines()
-    copied = [line.split()[1] for line in lines if line.startswith("COPY ")]
-    assert copied
+    copied = {name for line in lines if re.match("COPY (?!--from)", line) for name in line.split()[1:-1]}
+    assert set(SOURCES) <= copied, "the wheel is built of what the tests build it of"
     assert all((ROOT / name).exists() for name in copied)
-    assert any("--require-hashes" in line for line in lines), "nothing is installed that is not what was locked"
+    installs = [line for line in lines if "pip install" in line]
+    assert all("--require-hashes" in line or "--no-index" in line for line in installs), "only what was locked"
+    assert lines[-1] == 'ENTRYPOINT ["/app/bin/dr"]'

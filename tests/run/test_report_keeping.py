@@ -99,7 +99,7 @@ def test_a_report_is_kept_beside_the_journal_and_says_all(bench: _Bench) -> None
     assert [(step.key, step.title, step.seconds) for step in report.steps] == [
         ("recover", "Recover", 40),
         ("verify", "Verify", 2),
-        ("settle", "Wait for Pulumi", 3),
+        ("settle", "Settle", 3),
     ]
     assert report.seconds == 45
     assert report.rto is not None

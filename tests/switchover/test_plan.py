@@ -107,13 +107,13 @@ FAULTS: list[tuple[str, Mapping[str, Any], Mapping[str, Any], str]] = [
     ("service-missing", {"external_name": None}, {}, "data/prod-postgres"),
     ("service-not-external", {"external_name": ""}, {}, "data/prod-postgres"),
     ("workload-missing", {"workloads": {"api": a_workload("api"), "worker": None}}, {}, "prod/worker"),
-    ("recovered-missing", {"reached": None}, {}, "data/postgres-prod-recovered"),
-    ("not-recovered-by-us", {"reached": a_source()}, {"to": "postgres-prod"}, "postgres-prod"),
-    ("recovered-not-healthy", {"reached": UNHEALTHY}, {}, "Setting up primary"),
-    ("recovered-not-healthy", {"reached": replace(UNHEALTHY, phase="")}, {}, "just been made"),
+    ("recovered-missing", {"new_cluster": None}, {}, "data/postgres-prod-recovered"),
+    ("not-recovered-by-us", {"new_cluster": a_source()}, {"to": "postgres-prod"}, "postgres-prod"),
+    ("recovered-not-healthy", {"new_cluster": UNHEALTHY}, {}, "Setting up primary"),
+    ("recovered-not-healthy", {"new_cluster": replace(UNHEALTHY, phase="")}, {}, "just been made"),
     ("recovered-not-verified", {"record": a_record(a_recovered())}, {}, "postgres-prod-recovered"),
-    ("nothing-to-go-back-to", {"reached": None}, {"back": True}, "postgres-prod"),
-    ("service-missing", {"external_name": None, "reached": a_source()}, {"back": True}, "data/prod-postgres"),
+    ("nothing-to-go-back-to", {"new_cluster": None}, {"back": True}, "postgres-prod"),
+    ("service-missing", {"external_name": None, "new_cluster": a_source()}, {"back": True}, "data/prod-postgres"),
 ]
 
 

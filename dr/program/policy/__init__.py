@@ -1,0 +1,1 @@
+"""The policy pack's folder, as Pulumi wants one."""

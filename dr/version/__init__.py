@@ -1,0 +1,1 @@
+"""``dr version``: what is installed of all that a recovery leans on."""
