@@ -298,7 +298,11 @@ def _by_plugin(source: ClusterSnapshot, plugin: PluginArchive, server_name: str)
 
 
 def _external(source: ClusterSnapshot, origin: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Where the Cluster comes from, before what the source's subscriptions or replicas may use."""
+    """Where the Cluster comes from, before what the source's subscriptions or replicas may use.
+
+    A subscription's connection string names files of theirs, as ``passfile=/controller/external/<name>/pgpass``, which
+    CloudNativePG writes for the entries of the Cluster alone (its ``externalservers/reconciler.go``).
+    """
     used = (source.spec.get("replica") or {}).values()
     served = {source.name, *({recovered_from(source.spec)} - set(used))}
     return [origin, *(deepcopy(one) for one in source.spec.get("externalClusters") or [] if one["name"] not in served)]

@@ -98,6 +98,8 @@ def derive_scratch_cluster(
     spec: dict[str, Any] = {key: value for key, value in manifest["spec"].items() if key not in _NOT_FOR_SCRATCH}
     # Without a Secret CloudNativePG makes one for the owner, which is deleted with the Cluster.
     del spec["bootstrap"]["recovery"]["secret"]
+    # It connects to nobody: only where it comes from is left.
+    spec["externalClusters"] = spec["externalClusters"][:1]
     postgresql = {key: value for key, value in spec.get("postgresql", {}).items() if key not in {"synchronous", "ldap"}}
     libraries = postgresql.get("shared_preload_libraries") or ()
     quiet = dict(NO_SUBSCRIPTIONS)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, read_write_host
+from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, cluster_behind, read_write_host
 from dr.cnpg.quiet import quiet_parameters
 from dr.config.environment import Environment
 from dr.core.errors import Problem, RefusedError, VerificationError
@@ -96,6 +96,12 @@ class MoveDecision:
     def quiet(self) -> tuple[str, ...]:
         """The parameters by which the Cluster that is moved to is kept quiet."""
         return quiet_parameters(self.new_cluster.annotations)
+
+    @property
+    def comes_from(self) -> str:
+        """The name that a rollback leads back to: where the Service points, unless other hands have moved it."""
+        moved = self.fence and cluster_behind(self.before, self.fence.namespace) != self.fence.name
+        return read_write_host(self.fence) if self.fence and moved else self.before
 
     @property
     def host(self) -> str:
@@ -272,10 +278,13 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
             f"{pooler} leads to {pooler.cluster} and stays paused: a Pooler's Cluster cannot be changed. Its clients "
             "wait until finalize recreates it for the other one."
         )
-    if decision.fence and decision.before == decision.host and not decision.request.back:
+    fence, back = decision.fence, decision.request.back
+    if fence and not back and cluster_behind(decision.before, fence.namespace) != fence.name:
+        known = decision.before == decision.host
+        where = f"{decision.new_cluster.name} already" if known else f"{decision.before}, which is no Cluster here"
         yield (
-            f"The Service points to {decision.new_cluster.name} already, and {decision.fence.name}, which it was "
-            "recovered from, was not seen to be kept from writing: it is now."
+            f"The Service points to {where}, and {fence.name}, which {decision.new_cluster.name} was recovered from, was not "
+            "seen to be kept from writing: it is now."
         )
     if decision.fence and situation.commits_left_behind is None:
         yield f"What was committed in {decision.fence.name} meanwhile could not be counted; it stays there."

@@ -58,12 +58,7 @@ def _observe(session: Session, request: MoveRequest, record: Record) -> TrafficS
         wanted = cluster_behind(origin or "", namespace) or environment.source_cluster
     old_cluster = find_cluster(api, namespace, pointed_to) if pointed_to else None
     new_cluster = find_cluster(api, namespace, wanted)
-    if (
-        old_cluster is not None
-        and new_cluster is not None
-        and old_cluster.name == new_cluster.name
-        and not request.back
-    ):
+    if new_cluster is not None and not request.back and (old_cluster is None or old_cluster.name == new_cluster.name):
         old_cluster = _still_writable(session, new_cluster) or old_cluster
     clusters = {cluster.name for cluster in (old_cluster, new_cluster) if cluster}
     background_writers = list_background_writers(api, environment, clusters)

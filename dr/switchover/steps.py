@@ -127,13 +127,13 @@ class SaveState(StepOf[Moving]):
 
         def change(record: Record) -> Record:
             counted = record.with_replicas(counts)
-            return counted if decision.request.back else counted.leaving(decision.before, towards=decision.host)
+            return counted if decision.request.back else counted.leaving(decision.comes_from, towards=decision.host)
 
         record = self.op.change_declared(change)
         # What is declared first is previewed while the writers are stopped: what is to come is known by now.
         first = record.awakened(decision.new_cluster.name) if decision.quiet else record.pointing_to(decision.host)
         self.op.context.stack.foresee(self.op.declaration(first))
-        return f"{decision.before} before"
+        return f"{decision.comes_from} before"
 
 
 class Fence(StepOf[Moving]):

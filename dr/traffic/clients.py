@@ -25,8 +25,9 @@ def other_clients(
     workloads: Iterable[Workload | None] = (),
     held: Collection[BackgroundWriter] = (),
 ) -> tuple[Client, ...] | None:
-    """Who is connected to the primary of ``cluster`` and is none of the pods of ``workloads``, nor of the Jobs and
-    Poolers among ``held``; None where that could not be asked.
+    """Who is connected to the primary of ``cluster`` and is none of the pods of ``workloads``, nor of the Jobs among
+    ``held`` and the Poolers that are yet to be paused; None where that could not be asked. PgBouncer pauses a session
+    at its end only (its manual, "PAUSE"): who comes through a Pooler that is paused goes on.
     """
     try:
         (answer,) = psql_of(session.api, cluster, SERVER).ask(CLIENTS, limit=_LIMIT_SECONDS)
@@ -47,7 +48,7 @@ def _addresses(
     selectors = [
         *((beside, workload.selector) for workload in workloads if workload),
         *((beside, f"{JOB_LABEL}={one.name}") for one in held if one.kind == JOB),
-        *((one.namespace, f"cnpg.io/poolerName={one.name}") for one in held if one.kind == POOLER),
+        *((one.namespace, f"cnpg.io/poolerName={one.name}") for one in held if one.kind == POOLER and not one.held),
     ]
     ours = {
         pod.status.pod_ip

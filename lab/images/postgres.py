@@ -124,7 +124,7 @@ def _make_root(layer: Path, wheels: Path, scratch: Path, task: Task) -> None:
     run(
         [
             *("mmdebstrap", "--mode=root", "--variant=essential", "--format=tar", "--skip=cleanup/reproducible"),
-            *(f"--aptopt={line}" for line in _apt_settings()),
+            *(f"--aptopt={line}" for line in apt_settings()),
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT),
             f"--include={','.join(PACKAGES)}",
             f"--essential-hook={_BEFORE_PACKAGES}",
@@ -141,7 +141,7 @@ def _make_root(layer: Path, wheels: Path, scratch: Path, task: Task) -> None:
     )
 
 
-def _apt_settings() -> list[str]:
+def apt_settings() -> list[str]:
     """The proxy and certificate settings of this machine's apt; used while building, not kept in the image."""
     remedy = "the lab needs a Debian or Ubuntu machine"
     dumped = output(["apt-config", "dump"], what="reading apt's settings", remedy=remedy)

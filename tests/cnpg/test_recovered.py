@@ -92,6 +92,21 @@ def test_the_first_external_cluster_is_the_source_at_its_own_server_name() -> No
     assert spec["externalClusters"] == [{"name": "postgres-prod", "barmanObjectStore": place}, OLDER]
 
 
+@pytest.mark.parametrize("source", [a_source(), a_plugin_source()], ids=["in-tree", "plugin"])
+def test_the_servers_that_its_subscriptions_connect_to_come_along(source: ClusterSnapshot) -> None:
+    """E11. A subscription's connection string names files that CloudNativePG writes for these entries only."""
+    publisher = {
+        "name": "publisher",
+        "connectionParameters": {"host": "publisher-rw.data.svc", "user": "feed"},
+        "password": {"name": "feed", "key": "password"},
+    }
+    itself = {**publisher, "name": "postgres-prod"}
+    live = {**source.spec, "externalClusters": [publisher, itself]}
+    origin, *others = _derived(replace(source, spec=live)).manifest["spec"]["externalClusters"]
+    assert (origin["name"], "connectionParameters" in origin) == ("postgres-prod", False)
+    assert others == [publisher]
+
+
 def test_the_origins_server_name_is_written_even_where_the_source_leaves_it_out() -> None:
     (origin,) = _spec()["externalClusters"]
     assert origin["barmanObjectStore"]["serverName"] == "postgres-prod"

@@ -47,6 +47,13 @@ def test_it_reads_the_sources_archive_up_to_the_target_and_writes_none() -> None
     assert "plugins" not in spec
 
 
+def test_it_connects_to_no_server_that_its_source_connects_to() -> None:
+    """E11."""
+    publisher = {"name": "publisher", "connectionParameters": {"host": "publisher-rw"}}
+    (origin,) = scratch_of(externalClusters=[publisher])["spec"]["externalClusters"]
+    assert origin["name"] == "postgres-prod"
+
+
 def test_of_a_source_that_archives_by_the_plugin_it_reads_by_the_plugin_and_writes_nothing() -> None:
     source = a_plugin_source(serverName="seven")
     assert source.store is not None

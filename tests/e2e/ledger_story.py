@@ -147,12 +147,14 @@ class Story:
         with suppress(AssertionError):
             wait_for(lambda: all(self._ledger.count(one) >= count + _WARM for one, count in before.items()), 6)
 
-    def _contents(self, cluster: str) -> Contents:
-        """What a Cluster has, as soon as it can be asked."""
-        return wait_for(lambda: self._try_contents(cluster), seen=lambda: f"{cluster} cannot be asked")
+    def _contents(self, cluster: str, *tables: str) -> Contents:
+        """What a Cluster has, as soon as it can be asked: of the application's rows in ``tables``, by default in all
+        that it writes or has written to.
+        """
+        tables = tables or ("users", *([self._kept_table] if self._kept_table else []))
+        return wait_for(lambda: self._try_contents(cluster, tables), seen=lambda: f"{cluster} cannot be asked")
 
-    def _try_contents(self, cluster: str) -> Contents | None:
-        tables = ["users", *([self._kept_table] if self._kept_table else [])]
+    def _try_contents(self, cluster: str, tables: tuple[str, ...]) -> Contents | None:
         ledger: set[tuple[str, int]] = set()
         users: dict[int, list[datetime]] = {}
         others = 0
@@ -265,6 +267,7 @@ class Story:
             self._lose(f"left behind unannounced: {loss}", loss.rows)
 
     def _extract(self, operation: Operation) -> bool:
+        certain = [row for row in self._owed if row.writer == API]
         target = self._runner.database_time_of(serving(self._runner))
         self._write_on()
         words = ("extract", "--table", "users", "--target-time", target, *(["--swap"] if operation.swap else []))
@@ -272,6 +275,11 @@ class Story:
         if ran.done and operation.swap:
             # What was written to the table since the target stays in the former one, as the plan says.
             self._kept_table = str(ran.outcomes[-1].document["keptTable"] or "")
+        if ran.done:
+            table = str(ran.outcomes[-1].document["recoveredTable"])
+            contents = self._contents(serving(self._runner), table)
+            self._lose(f"{table} lacks rows from before its target", contents.missing(certain))
+            self._note(f"{table}: {len(certain)} rows were acknowledged before its target")
         self._assert_serves()
         return ran.done
 

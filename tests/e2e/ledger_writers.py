@@ -72,7 +72,7 @@ def _through_the_application(runner: CliRunner, writer: str, ledger: Ledger, ove
 
 def _directly(runner: CliRunner, writer: str, ledger: Ledger, over: Event) -> None:
     """A row a transaction. A number whose transaction failed, or got no answer, is not used again."""
-    password = _secret(runner)
+    password = credentials(runner)
     number = 0
     while not over.wait(_PAUSE_SECONDS):
         cluster = _serving(runner) if writer == FOLLOWS else runner.source
@@ -81,7 +81,7 @@ def _directly(runner: CliRunner, writer: str, ledger: Ledger, over: Event) -> No
             continue
         connection = None
         try:
-            connection = _connection(address, password)
+            connection = connection_to(address, password)
             with connection.cursor() as cursor:
                 while not over.is_set():
                     number += 1
@@ -98,7 +98,7 @@ def _directly(runner: CliRunner, writer: str, ledger: Ledger, over: Event) -> No
 _WORK = {API: _through_the_application, FOLLOWS: _directly, STAYS: _directly}
 
 
-def _connection(address: str, password: Mapping[str, str]) -> Any:
+def connection_to(address: str, password: Mapping[str, str]) -> Any:
     # A server that is gone without a goodbye is given up soon, so that the client connects anew.
     connection = psycopg2.connect(
         host=address,
@@ -113,7 +113,7 @@ def _connection(address: str, password: Mapping[str, str]) -> Any:
     return connection
 
 
-def _secret(runner: CliRunner) -> dict[str, str]:
+def credentials(runner: CliRunner) -> dict[str, str]:
     """The application's own credentials, which are those of every Cluster that is recovered from the first."""
     words = 'go-template={{range $key, $value := .data}}{{$key}} {{$value | base64decode}}{{"\\n"}}{{end}}'
     lines = runner.kubectl("get", "secret", f"{runner.source}-app", "-n", "data", "-o", words).splitlines()

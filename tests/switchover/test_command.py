@@ -113,6 +113,18 @@ def test_a_switchover_goes_to_the_name_that_is_given(
     assert _json(capsys)["plan"]["facts"]["To"] == "other-rw.data.svc.cluster.local"
 
 
+@pytest.mark.parametrize("host", [RECOVERED_HOST, "pool.data.svc.cluster.local", "we-are-at-it.acme.test"])
+def test_what_the_recovered_one_came_from_is_fenced_wherever_the_service_leads_by_now(
+    ready: Path, wire: Wire, capsys: pytest.CaptureFixture[str], host: str
+) -> None:
+    """E9."""
+    _service(wire, host)
+    assert _move(ready, "switchover", "--dry-run", "--json") == 0
+    plan = _json(capsys)["plan"]
+    assert plan["facts"]["Left"].startswith("data/postgres-prod, fenced")
+    assert "fence" in [step["key"] for step in plan["steps"]]
+
+
 def _unhealthy(wire: Wire) -> None:
     wire.on(RECOVERED, object_of(a_recovered(), healthy=False))
 

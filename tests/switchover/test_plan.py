@@ -378,6 +378,17 @@ def test_what_the_recovered_one_came_from_is_fenced_also_where_the_service_was_m
     assert any("points to postgres-prod-recovered already" in warning for warning in decision.warnings)
 
 
+def test_what_the_recovered_one_came_from_is_fenced_also_where_the_service_leads_to_no_cluster() -> None:
+    """E9: to a page that says so, or to a Pooler."""
+    decision = a_move(
+        a_traffic_situation(external_name="pool.data.svc", old_cluster=a_source(), commits_left_behind=SOME)
+    )
+    assert decision.fence is not None
+    assert decision.fence.name == "postgres-prod"
+    (said,) = [warning for warning in decision.warnings if "The Service points to pool.data.svc, " in warning]
+    assert "postgres-prod, which postgres-prod-recovered was recovered from" in said
+
+
 def test_a_cluster_that_was_kept_quiet_acts_from_the_switchover_on() -> None:
     """E11: after the other one is still, and before traffic comes."""
     quiet = replace(RECOVERED, annotations={**RECOVERED.annotations, **QUIETED})

@@ -296,6 +296,18 @@ def test_a_rollback_has_come_back_in_the_very_write_that_says_it_is_done(bench: 
     assert [record.operations[-1].outcome for record in arrived] == [Outcome.DONE]
 
 
+@pytest.mark.parametrize("host", [RECOVERED_HOST, "pool.data.svc.cluster.local"])
+def test_a_service_that_other_hands_have_moved_comes_back_to_the_cluster_that_was_left(
+    bench: _Bench, wire: FakeEnvironment, host: str
+) -> None:
+    """E9."""
+    wire.points_to(host)
+    bench.move()
+    assert wire.fenced("postgres-prod")
+    bench.move(back=True)
+    assert (wire.host, wire.fenced("postgres-prod"), wire.record.came_from) == (SOURCE_HOST, False, ())
+
+
 def test_a_name_that_was_written_otherwise_is_come_back_to(bench: _Bench, wire: FakeEnvironment) -> None:
     # GIVEN a Service that pointed to the source by a name with the root's dot
     wire.points_to(f"{SOURCE_HOST}.")

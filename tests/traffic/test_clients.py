@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -63,6 +64,16 @@ def test_those_that_no_step_stops_are_named(session: Session, monkeypatch: pytes
         "keeper from prod/debug (psql)",
         "3 sessions of keeper from 192.0.2.9 (psql)",
     ]
+
+
+def test_who_comes_through_a_pooler_that_is_paused_already_is_named(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E7. PgBouncer pauses a session at its end."""
+    in_pods(monkeypatch, lambda _: said(json.dumps([_client(POOLED)])))
+    found = other_clients(session, a_source(), held=[replace(POOL, setting=True)])
+    assert found is not None
+    assert [str(one) for one in found] == ["keeper from data/pool-1 (psql)"]
 
 
 def test_what_works_within_the_server_is_named_too(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
