@@ -186,7 +186,7 @@ def agree(wanted: Agreement, *, as_json: bool, yes: bool, confirmed: str | None)
 
 
 _TO_AGREE_TO = {"more-left-behind", "left-behind-unknown"}
-"""How an operation stops that needs another agreement, and nothing else, to go on."""
+"""How an operation stops that needs another agreement, and nothing else, to continue."""
 
 
 def _can_ask(*, as_json: bool, yes: bool) -> bool:

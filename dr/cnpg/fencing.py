@@ -89,7 +89,7 @@ def is_silent(api: KubernetesApi, cluster: ClusterSnapshot) -> bool:
 
 
 def none_serves(api: KubernetesApi, cluster: ClusterSnapshot) -> bool:
-    """Whether each of its instances was seen not to serve, whatever it is told; also where it has none. Raises
+    """Whether each of its instances was seen not to serve, whatever its annotations say; also where it has none. Raises
     AccessError.
     """
     return set(_states(api, cluster.namespace, cluster.name).values()) <= {_SILENT}

@@ -30,7 +30,7 @@ _MARKS_OF_OTHERS = (
     "helm.toolkit.fluxcd.io/",
     "meta.helm.sh/",
 )
-"""Of annotations that whoever applied the source has put there, or this tool."""
+"""Annotations of the tool that applied the source, or of this one."""
 _STATES = ("cnpg.io/fencedInstances", "cnpg.io/hibernation", "cnpg.io/reconciliationLoop")
 """Annotations that keep a Cluster from running (CloudNativePG docs, "Labels and annotations")."""
 _ARCHIVE_CHECKS = ("cnpg.io/skipEmptyWalArchiveCheck", "cnpg.io/skipWalArchiving")

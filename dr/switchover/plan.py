@@ -171,7 +171,8 @@ def check_left_behind(
     old, new_cluster, known = decision.fence.name, decision.new_cluster.name, decision.commits_left_behind
     state = f"{old} takes no more writes, so none is added; the traffic was not moved, and users wait"
     remedy = (
-        f"to go on without them: {go_on} (it shows their final number first); to go back to {old}: {decision.way_back}"
+        f"to continue without them: {go_on} (it shows their final number first); "
+        f"to go back to {old}: {decision.way_back}"
     )
     if now is None or (known is not None and known.complete and not now.complete):
         if known is None:
@@ -281,10 +282,10 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
     fence, back = decision.fence, decision.request.back
     if fence and not back and cluster_behind(decision.before, fence.namespace) != fence.name:
         known = decision.before == decision.host
-        where = f"{decision.new_cluster.name} already" if known else f"{decision.before}, which is no Cluster here"
+        where = f"{decision.new_cluster.name} already" if known else f"{decision.before}, not to a Cluster here"
         yield (
-            f"The Service points to {where}, and {fence.name}, which {decision.new_cluster.name} was recovered from, was not "
-            "seen to be kept from writing: it is now."
+            f"The Service points to {where}, and {fence.name}, which {decision.new_cluster.name} was recovered from, "
+            "was not seen to be kept from writing: it is now."
         )
     if decision.fence and situation.commits_left_behind is None:
         yield f"What was committed in {decision.fence.name} meanwhile could not be counted; it stays there."

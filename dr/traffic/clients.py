@@ -27,7 +27,7 @@ def other_clients(
 ) -> tuple[Client, ...] | None:
     """Who is connected to the primary of ``cluster`` and is none of the pods of ``workloads``, nor of the Jobs among
     ``held`` and the Poolers that are yet to be paused; None where that could not be asked. PgBouncer pauses a session
-    at its end only (its manual, "PAUSE"): who comes through a Pooler that is paused goes on.
+    at its end only (its manual, "PAUSE"): who comes through a Pooler that is paused stays.
     """
     try:
         (answer,) = psql_of(session.api, cluster, SERVER).ask(CLIENTS, limit=_LIMIT_SECONDS)

@@ -1,7 +1,7 @@
 """Seeing that the PgBouncers of a Pooler are paused, and who keeps them from it.
 
 ``spec.pgbouncer.paused`` only has CloudNativePG give the command ``PAUSE``, whose end shows nowhere: ``status.phase``
-repeats the specification (its ``pooler_status.go``). PgBouncer lets a session go on until it gives its connection to
+repeats the specification (its ``pooler_status.go``). PgBouncer lets a session continue until it gives its connection to
 the server back: with ``poolMode: session``, the default, until the client leaves (PgBouncer's manual, "PAUSE").
 """
 

@@ -63,7 +63,7 @@ def suspend_where_needed(op: Operation, found: Sequence[BackgroundWriter]) -> It
 
 
 class DrainPoolers(StepOf[Operation]):
-    """Who is left is no reason to stop: a fence disconnects them, and what they commit is counted. So it is said."""
+    """It does not stop for who is left: a fence disconnects them, and what they commit is counted. So it is said."""
 
     key, title, phase = "drain-poolers", "See the Poolers paused", Phase.PREPARATION
     done_when = "each PgBouncer was asked; who still has a connection to the server is named"

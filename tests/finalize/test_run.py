@@ -118,7 +118,7 @@ def test_what_was_made_for_the_old_cluster_since_the_plan_stops_its_deletion(
     monkeypatch.setattr(steps, "find_cluster", lambda *_: decision.canonical)
     monkeypatch.setattr(workloads, "external_name", lambda *_: RECOVERED_HOST)
     monkeypatch.setattr(steps, "own_backup", lambda *_: "20260427T110000")
-    monkeypatch.setattr(steps, "writable", lambda *_: ())
+    monkeypatch.setattr(steps, "writable", lambda *_: {})
     monkeypatch.setattr(steps, "still_there", lambda *_: ())
     monkeypatch.setattr(steps, "record_of", lambda *_: None)
     monkeypatch.setattr(dependants_api, "secret_users", lambda *_: ())

@@ -39,7 +39,7 @@ class Echo(Mocks):
 
 pulumi.runtime.set_mocks(Echo(), project="postgres-dr", stack="prod", preview=True)
 pulumi.runtime.set_all_config(json.load(sys.stdin))
-program.declared = lambda environment, preview: Declaration(external_name="recovered.test")
+program.declared = lambda environment, preview, announce: Declaration(external_name="recovered.test")
 pulumi.runtime.test(lambda: runpy.run_path(str(files("dr.program")), run_name="__main__") and None)()
 """
 
