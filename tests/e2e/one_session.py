@@ -11,7 +11,7 @@ from tests.e2e.cli_runner import CliRunner
 from tests.e2e.ledger_writers import connection_to, credentials
 from tests.support.waiting import HANG_SECONDS, wait_for
 
-TABLE = "SET ROLE tomoda; CREATE TABLE session (n bigint PRIMARY KEY)"
+TABLE = "SET ROLE tomoda; DROP TABLE IF EXISTS session; CREATE TABLE session (n bigint PRIMARY KEY)"
 _PAUSE_SECONDS = 0.05
 
 
