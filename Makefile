@@ -66,7 +66,7 @@ lab-down: $(VENV)/ready  ## take the lab down
 	$(RUN) -m lab down
 
 lock:  ## make the locks anew from requirements*.txt
-	for name in requirements requirements-dev; do \
+	for name in requirements requirements-stores requirements-dev; do \
 	  $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header --override overrides.txt $$name.txt -o $$name.lock; done
 

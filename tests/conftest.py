@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dr.config.environment import KubernetesAccess
+from dr.config.kubernetes_access import KubernetesAccess
 from dr.core.wal_names import name_of
 from dr.kube.api import KubernetesApi
 from tests.support.archives import SEGMENT, put_wal

@@ -169,6 +169,11 @@ class Archive:
     read: Mapping[str, str] = field(default_factory=dict)
     unasked: Mapping[str, Problem] = field(default_factory=dict)
 
+    @property
+    def blank(self) -> bool:
+        """Whether nothing in it is of a base backup or of WAL: its folder may be anybody's."""
+        return not (self.backups or self.incomplete or self.files or self.unknown)
+
     @cached_property
     def segment_size(self) -> int:
         """In bytes, as the newest base backup says."""

@@ -11,29 +11,20 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
-from json import JSONDecodeError
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from google.api_core.exceptions import ClientError, Forbidden, GoogleAPIError, NotFound, Unauthorized
-from google.auth.exceptions import GoogleAuthError, TransportError
-from google.cloud import storage
-from requests.exceptions import RequestException
-from urllib3.exceptions import HTTPError
-
 from dr.archive.contents import Archive, BaseBackup, Catalogue, IncompleteBackup, Switch
+from dr.archive.store import MissingObjectError, Store, StoredObject, store_of
 from dr.archive.wal_validity import fault_of_size
-from dr.config.environment import BackupLocation
+from dr.config.backup_location import BackupLocation
 from dr.core.errors import AccessError
 from dr.core.wal_names import is_history, is_segment, position_of, timeline_of
 
-STORE_FAILURES = (GoogleAPIError, RequestException, HTTPError)
-"""What Google's client raises where the store does not answer as it should. A connection that breaks within a body
-raises urllib3's own error: the body is read past ``requests``."""
 _ARCHIVES_AT_ONCE = 4
 _BACKUPS_AT_ONCE = 8
 
@@ -49,23 +40,32 @@ def open_archives(place: BackupLocation, server_name: str | None = None) -> tupl
     Raises AccessError ``bucket-unreachable``, ``bucket-missing``, ``bucket-forbidden``, ``archive-empty`` when nothing
     lies below the path, and ``server-name-missing`` when ``server_name`` does not.
     """
-    with failures_explained(place):
-        names = sorted(list_server_names(place))
-        if not names:
-            raise AccessError(
-                "archive-empty",
-                f"there is nothing below {place.url}: no serverName, so no base backup and no WAL",
-                "check backup.bucket and backup.path in Pulumi.<env>.yaml: gcloud storage ls gs://" + place.bucket,
-            )
-        if server_name is not None and server_name not in names:
-            raise AccessError(
-                "server-name-missing",
-                f"there is no serverName {server_name} below {place.url}",
-                f"give one of: {', '.join(names)}",
-            )
-        wanted = names if server_name is None else [server_name]
-        with ThreadPoolExecutor(max_workers=_ARCHIVES_AT_ONCE) as pool:
-            return tuple(pool.map(lambda name: _open(place, name), wanted))
+    names = sorted(list_server_names(place))
+    if not names:
+        raise _empty(place)
+    if server_name is not None and server_name not in names:
+        raise AccessError(
+            "server-name-missing",
+            f"there is no serverName {server_name} below {place.url}",
+            f"give one of: {', '.join(names)}",
+        )
+    wanted = names if server_name is None else [server_name]
+    with ThreadPoolExecutor(max_workers=_ARCHIVES_AT_ONCE) as pool:
+        opened = tuple(pool.map(lambda name: open_archive(place, name), wanted))
+    if place.path or server_name is not None:
+        return opened
+    # Folders of others may lie at a bucket's root.
+    if not (archives := tuple(one for one in opened if not one.archive.blank)):
+        raise _empty(place)
+    return archives
+
+
+def _empty(place: BackupLocation) -> AccessError:
+    return AccessError(
+        "archive-empty",
+        f"there is nothing below {place.url}: no serverName, so no base backup and no WAL",
+        f"check backup.bucket and backup.path in Pulumi.<env>.yaml: {place.list_command}",
+    )
 
 
 def find_archive(place: BackupLocation, server_name: str) -> tuple[Archive | None, frozenset[str]]:
@@ -79,9 +79,8 @@ def find_archive(place: BackupLocation, server_name: str) -> tuple[Archive | Non
 
 def find_open(place: BackupLocation, server_name: str) -> tuple["OpenArchive | None", frozenset[str]]:
     """As :func:`find_archive`, to be read from."""
-    with failures_explained(place):
-        names = frozenset(list_server_names(place))
-        return (_open(place, server_name) if server_name in names else None), names
+    names = frozenset(list_server_names(place))
+    return (open_archive(place, server_name) if server_name in names else None), names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,46 +93,41 @@ class OpenArchive:
     archive: Archive
     paths: Mapping[str, str]
     sizes: Mapping[str, int]
-    store: Any
+    store: Store
 
     def content(self, name: str) -> bytes:
         """A WAL file, decompressed as barman does. Raises AccessError ``wal-codec-missing`` or ``wal-unreadable``, and
         those of the bucket.
         """
-        with failures_explained(self.place), TemporaryDirectory(prefix="postgres-dr-") as folder:
-            try:
-                return _fetched(self.store, name, self.paths[name], Path(folder)).read_bytes()
-            except STORE_FAILURES:
-                raise
-            except ImportError as error:
-                raise AccessError(
-                    "wal-codec-missing",
-                    f"{self.paths[name]} is compressed, and what it is compressed with is not installed here: {error}",
-                    "install what requirements.lock names",
-                ) from error
-            except Exception as error:
-                raise AccessError(
-                    "wal-unreadable",
-                    f"{self.paths[name]} cannot be read: {error}",
-                    "is the object whole? gcloud storage ls -l; give a time: --target-time",
-                ) from error
+        try:
+            return _fetched(self.store, self.paths[name])
+        except AccessError:
+            raise
+        except ImportError as error:
+            raise AccessError(
+                "wal-codec-missing",
+                f"{self.paths[name]} is compressed, and what it is compressed with is not installed here: {error}",
+                "install what requirements.lock names",
+            ) from error
+        except Exception as error:
+            raise AccessError(
+                "wal-unreadable",
+                f"{self.paths[name]} cannot be read: {error}",
+                f"is the object whole? {self.place.list_command}; give a time: --target-time",
+            ) from error
 
 
 def open_archive(place: BackupLocation, server_name: str) -> OpenArchive:
     """The archive of ``server_name``, to be read from. Raises AccessError ``bucket-unreachable``, ``bucket-missing`` or
     ``bucket-forbidden``.
     """
-    with failures_explained(place):
-        return _open(place, server_name)
-
-
-def _open(place: BackupLocation, server_name: str) -> OpenArchive:
     # Imported here: barman takes most of a second to import, and a wrong bucket should not have to wait for it.
     from barman.cloud import CloudBackupCatalog
 
     logging.getLogger("barman").setLevel(logging.ERROR)
-    store, listed = _listing_store(place)
-    catalogue = CloudBackupCatalog(store, server_name)
+    store = store_of(place)
+    door = _BarmansDoor(place, store)
+    catalogue = CloudBackupCatalog(door, server_name)
     with ThreadPoolExecutor(max_workers=1) as pool:
         listing = pool.submit(catalogue.get_wal_paths)
         found = list(_backups(catalogue))
@@ -141,17 +135,17 @@ def _open(place: BackupLocation, server_name: str) -> OpenArchive:
     histories, unreadable = _histories(store, {name: path for name, path in paths.items() if is_history(name)})
     backups = sorted((one for one in found if isinstance(one, BaseBackup)), key=lambda backup: backup.end)
     segments = {name: path for name, path in paths.items() if is_segment(name)}
-    sizes = {name: size for name, path in segments.items() if (size := listed[path].size) is not None}
+    sizes = {name: size for name, path in segments.items() if (size := door.listed[path].size) is not None}
     possible = {backup.segment_size for backup in backups}
     faults = ((name, fault_of_size(size, Path(paths[name]).suffix, possible)) for name, size in sizes.items())
     archive = Archive(
         server_name=server_name,
         backups=tuple(backups),
         incomplete=tuple(one for one in found if isinstance(one, IncompleteBackup)),
-        files={name: listed[path].time_created for name, path in paths.items()},
+        files={name: door.listed[path].created for name, path in paths.items()},
         histories=histories,
         unreadable=unreadable,
-        unknown=_unknown(f"{catalogue.wal_prefix}/", listed, set(paths.values())),
+        unknown=_unknown(f"{catalogue.wal_prefix}/", door.listed, set(paths.values())),
         damaged={name: why for name, why in faults if why},
     )
     return OpenArchive(place=place, archive=archive, paths=paths, sizes=sizes, store=store)
@@ -165,27 +159,27 @@ def _unknown(prefix: str, listed: Mapping[str, object], known: set[str]) -> tupl
     return tuple(sorted(name for name in names if re.fullmatch(r"[0-9A-F]{8}([0-9A-F]{16})?\..+", name)))
 
 
-def _listing_store(place: BackupLocation) -> tuple[Any, dict[str, Any]]:
-    """Barman's door to the bucket, and the objects that it has listed so far, with their times and sizes."""
-    from barman.cloud_providers.google_cloud_storage import GoogleCloudInterface
+class _BarmansDoor:
+    """What barman's catalogue asks of a bucket (``CloudInterface``), from ``store``. ``listed`` are the objects that it
+    has listed so far, with their times and sizes.
+    """
 
-    listed: dict[str, Any] = {}
+    def __init__(self, place: BackupLocation, store: Store) -> None:
+        self.path = place.path
+        self.listed: dict[str, StoredObject] = {}
+        self._store = store
 
-    class Store(GoogleCloudInterface):  # type: ignore[misc]
-        """Lists as barman's own, and notes what it lists."""
+    def list_bucket(self, prefix: str = "", delimiter: str = "/") -> list[str]:
+        listing = self._store.list_objects(prefix, delimiter=delimiter, patient=True)
+        here = {one.name: one for one in listing.objects}
+        self.listed.update(here)
+        return [*here, *listing.folders]
 
-        def list_bucket(self, prefix: str = "", delimiter: str = "/") -> list[str]:
-            listing = self.client.list_blobs(
-                self.container_client,
-                prefix=prefix,
-                delimiter=delimiter,
-                fields="items(name,size,timeCreated),prefixes,nextPageToken",
-            )
-            here = {blob.name: blob for blob in listing}
-            listed.update(here)
-            return [*here, *listing.prefixes]
-
-    return Store(place.url), listed
+    def remote_open(self, key: str) -> BytesIO | None:
+        try:
+            return BytesIO(self._store.read(key, patient=True))
+        except MissingObjectError:
+            return None
 
 
 def _backups(catalogue: Any) -> Iterator[BaseBackup | IncompleteBackup]:
@@ -207,7 +201,7 @@ def _backup(catalogue: Any, backup_id: str) -> BaseBackup | IncompleteBackup:
             backup = base_backup(info)
             timeline_of(backup.begin_wal), timeline_of(backup.end_wal)  # fail here unless these are segments
             return backup
-    except STORE_FAILURES:
+    except AccessError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever barman makes of a damaged file, the others are still good
         return IncompleteBackup(backup_id=backup_id, why=f"backup.info cannot be read: {error}")
@@ -221,50 +215,53 @@ def _backup(catalogue: Any, backup_id: str) -> BaseBackup | IncompleteBackup:
     return IncompleteBackup(backup_id=backup_id, why=why, begin=begin)
 
 
-def _histories(store: Any, paths: dict[str, str]) -> tuple[dict[int, tuple[Switch, ...]], dict[int, str]]:
+def _histories(store: Store, paths: dict[str, str]) -> tuple[dict[int, tuple[Switch, ...]], dict[int, str]]:
     """The history files by their timeline, and those that could not be read, with why."""
     found: dict[int, tuple[Switch, ...]] = {}
     unreadable: dict[int, str] = {}
-    with TemporaryDirectory(prefix="postgres-dr-") as folder:
-        for name, path in paths.items():
-            timeline = timeline_of(name)
-            try:
-                found[timeline] = tuple(_history(store, name, path, Path(folder)))
-            except STORE_FAILURES:
-                raise
-            except Exception as error:  # noqa: BLE001 - as above; a compression may lack its library, too
-                unreadable[timeline] = f"{name} cannot be read: {error}"
+    for name, path in paths.items():
+        timeline = timeline_of(name)
+        try:
+            found[timeline] = tuple(_history(store, name, path))
+        except AccessError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above; a compression may lack its library, too
+            unreadable[timeline] = f"{name} cannot be read: {error}"
     return found, unreadable
 
 
-def _history(store: Any, name: str, path: str, folder: Path) -> Iterator[Switch]:
+def _history(store: Store, name: str, path: str) -> Iterator[Switch]:
     from barman.infofile import WalFileInfo
     from barman.xlog import decode_history_file
 
-    info = WalFileInfo(name=name)
-    info.orig_filename = str(_fetched(store, name, path, folder))
-    for line in decode_history_file(info, comp_manager=None):
-        yield Switch(parent=line.parent_tli, lsn=line.switchpoint, reason=line.reason)
+    with TemporaryDirectory(prefix="postgres-dr-") as folder:
+        local = Path(folder) / name
+        local.write_bytes(_fetched(store, path))
+        info = WalFileInfo(name=name)
+        info.orig_filename = str(local)
+        for line in decode_history_file(info, comp_manager=None):
+            yield Switch(parent=line.parent_tli, lsn=line.switchpoint, reason=line.reason)
 
 
-def _fetched(store: Any, name: str, path: str, folder: Path) -> Path:
-    """The WAL file ``name`` in ``folder``. Barman tells a compression by the name of the object.
+def _fetched(store: Store, path: str) -> bytes:
+    """The WAL file at ``path``, decompressed. Barman tells a compression by the name of the object.
 
     Raises ImportError where there is no library for it: barman would end the process.
     """
+    from barman.clients.cloud_compression import decompress_to_file
     from barman.cloud import ALLOWED_COMPRESSIONS
 
-    local = folder / name
+    content, compression = store.read(path, patient=True), ALLOWED_COMPRESSIONS.get(Path(path).suffix)
+    if compression is None:
+        return content
+    whole = BytesIO()
     try:
-        store.download_file(path, str(local), ALLOWED_COMPRESSIONS.get(Path(path).suffix))
+        decompress_to_file(BytesIO(content), whole, compression)
     except BaseException as error:
         if isinstance(error, (Exception, KeyboardInterrupt)):
             raise
         raise ImportError(str(error)) from error
-    return local
-
-
-_SECONDS = 10
+    return whole.getvalue()
 
 
 def read_catalogue(place: BackupLocation, server_name: str) -> Catalogue:
@@ -272,88 +269,33 @@ def read_catalogue(place: BackupLocation, server_name: str) -> Catalogue:
 
     Raises AccessError ``bucket-unreachable``, ``bucket-missing`` or ``bucket-forbidden``.
     """
-    with failures_explained(place):
-        server_names = list_server_names(place)
-        backups = _store_backups(place, server_name) if server_name in server_names else []
+    server_names = list_server_names(place)
+    backups = _store_backups(place, server_name) if server_name in server_names else []
     return Catalogue(server_name=server_name, backups=tuple(backups), server_names=frozenset(server_names))
-
-
-@contextmanager
-def failures_explained(place: BackupLocation) -> Iterator[None]:
-    """Turns a failure of the object store into AccessError ``bucket-unreachable``, ``bucket-missing``,
-    ``bucket-forbidden``, ``google-credentials`` or ``archive-encrypted``.
-    """
-    try:
-        yield
-    except (*STORE_FAILURES, GoogleAuthError, OSError, JSONDecodeError) as error:
-        raise _explained(place, error) from error
-
-
-def _explained(place: BackupLocation, error: Exception) -> AccessError:
-    if isinstance(error, ClientError) and re.search(r"encrypt|kms", str(error), re.IGNORECASE):
-        return AccessError(
-            "archive-encrypted",
-            f"what lies in the bucket {place.bucket} is encrypted with a key that cannot be used: {_first_line(error)}",
-            "enable the key in Cloud KMS, and let the bucket's service agent use it; without the key nothing there can "
-            "be read",
-        )
-    if isinstance(error, NotFound):
-        return AccessError(
-            "bucket-missing",
-            f"there is no bucket {place.bucket}",
-            "correct backup.bucket; if the bucket is gone, so are the backups",
-        )
-    if isinstance(error, GoogleAuthError) and not isinstance(error, TransportError):
-        return AccessError(
-            "google-credentials",
-            f"the bucket {place.bucket} was not asked, as the login at Google fails: {_first_line(error)}",
-            "log in (gcloud auth application-default login), or run where a Workload Identity gives credentials",
-        )
-    if isinstance(error, (Forbidden, Unauthorized)):
-        return AccessError(
-            "bucket-forbidden",
-            f"the bucket {place.bucket} does not let this user in: {_first_line(error)}",
-            "log in (gcloud auth application-default login); roles/storage.objectViewer on the bucket is enough",
-        )
-    odd = "no JSON is answered: " if isinstance(error, JSONDecodeError) else ""
-    return AccessError(
-        "bucket-unreachable",
-        f"the bucket {place.bucket} cannot be reached: {odd}{_first_line(error)}",
-        "check the network, and that the object store answers: gcloud storage ls gs://" + place.bucket,
-    )
 
 
 def list_server_names(place: BackupLocation) -> set[str]:
     """The folders right below the backup path. The first call to the bucket, so it gives up at once rather than
-    retry.
+    retry. Raises AccessError.
     """
-    listing = storage.Client().list_blobs(
-        place.bucket, prefix=f"{place.path}/", delimiter="/", retry=None, timeout=_SECONDS
-    )
-    for _ in listing:  # the prefixes come with the pages
-        pass
-    return {prefix.rstrip("/").rsplit("/", 1)[-1] for prefix in listing.prefixes}
+    folders = store_of(place).list_objects(place.prefix, delimiter="/").folders
+    return {folder.rstrip("/").rsplit("/", 1)[-1] for folder in folders}
 
 
 def stored_bytes(place: BackupLocation, server_name: str, backup_id: str) -> int:
     """How much a base backup takes up in the bucket, as it lies there, compressed or not. Raises AccessError."""
-    with failures_explained(place):
-        prefix = f"{place.path}/{server_name}/base/{backup_id}/"
-        return sum(
-            blob.size or 0 for blob in storage.Client().list_blobs(place.bucket, prefix=prefix, timeout=_SECONDS)
-        )
+    prefix = f"{place.prefix}{server_name}/base/{backup_id}/"
+    return sum(one.size or 0 for one in store_of(place).list_objects(prefix, patient=True).objects)
 
 
 def _store_backups(place: BackupLocation, server_name: str) -> list[BaseBackup]:
     # Imported here: barman takes most of a second to import, and a wrong bucket should not have to wait for it.
     from barman.cloud import CloudBackupCatalog
-    from barman.cloud_providers.google_cloud_storage import GoogleCloudInterface
-    from barman.infofile import BackupInfo
 
     logging.getLogger("barman").setLevel(logging.ERROR)
-    catalogue = CloudBackupCatalog(GoogleCloudInterface(place.url), server_name)
-    done = [info for info in catalogue.get_backup_list().values() if info.status == BackupInfo.DONE]
-    return sorted((base_backup(info) for info in done), key=lambda backup: backup.end)
+    catalogue = CloudBackupCatalog(_BarmansDoor(place, store_of(place)), server_name)
+    found = (one for one in _backups(catalogue) if isinstance(one, BaseBackup))
+    return sorted(found, key=lambda backup: backup.end)
 
 
 def base_backup(info: Any) -> BaseBackup:
@@ -372,7 +314,3 @@ def base_backup(info: Any) -> BaseBackup:
         major=int(info.version) // 10000 if info.version else None,
         system_id=str(info.systemid or ""),
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -11,7 +11,7 @@ from dr.archive.window import problems_of_base_wal, problems_of_holes, warnings_
 from dr.core.errors import Problem
 from dr.core.target import RecoveryTarget
 
-REFUSALS = {"archive-encrypted", "bucket-forbidden", "google-credentials"}
+REFUSALS = {"archive-encrypted", "bucket-forbidden", "google-credentials", "store-credentials"}
 """The codes of a question that will fail again when it is asked again."""
 
 

@@ -9,20 +9,16 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from io import BytesIO
 from pathlib import Path
 
-from google.api_core.exceptions import NotFound
-from requests.exceptions import RequestException
-
 from dr.archive.contents import Archive, BaseBackup, Catalogue
-from dr.archive.reader import OpenArchive, failures_explained, find_open
+from dr.archive.reader import OpenArchive, find_open
+from dr.archive.store import MissingObjectError, unreachable
 from dr.archive.wal_validity import HEADER_BYTES, FirstPage, fault_of_end, in_order, needed, sample, with_pages
-from dr.config.environment import BackupLocation
+from dr.config.backup_location import BackupLocation
 from dr.core.errors import AccessError, Problem
 from dr.core.target import RecoveryTarget
 
 _AT_ONCE = 10
 """As many connections as the Google client's pool keeps."""
-_SECONDS = (3, 5)
-"""For one request: to connect, and to be answered."""
 _COMPRESSED_BYTES = 2**18
 """How much of a compressed segment is read: more than the largest block of each codec's usual setting."""
 _BZIP2_BYTES = 2**20
@@ -46,8 +42,7 @@ def _look(opened: OpenArchive, name: str) -> FirstPage | str | Problem | None:
     suffix = Path(opened.paths[name]).suffix
     size = opened.sizes.get(name, 0)
     try:
-        with failures_explained(opened.place):
-            return _page(opened, name, suffix, size)
+        return _page(opened, name, suffix, size)
     except AccessError as error:
         return Problem(code=error.code, cause=error.cause, remedy=error.remedy)
     except ImportError as error:
@@ -59,17 +54,12 @@ def _look(opened: OpenArchive, name: str) -> FirstPage | str | Problem | None:
 
 
 def _page(opened: OpenArchive, name: str, suffix: str, size: int) -> FirstPage | str | Problem | None:
-    blob = opened.store.container_client.blob(opened.paths[name])
-
     def part(first: int, count: int) -> bytes:
-        # As it lies there: a range of what the store decompresses on its way would be of no use.
-        content = blob.download_as_bytes(
-            start=first, end=first + count - 1, raw_download=True, checksum=None, retry=None, timeout=_SECONDS
-        )
-        if len(content) < min(count, size - first):
+        content = opened.store.part(opened.paths[name], first, count)
+        if len(content) < (due := min(count, size - first)):
             # An answer that ends early says nothing about the object: its size is known from the listing.
-            raise RequestException(f"the answer has {len(content):,} of {min(count, size - first):,} bytes")
-        return bytes(content)
+            raise unreachable(opened.place, f"the answer has {len(content):,} of {due:,} bytes")
+        return content
 
     try:
         if not suffix:
@@ -78,7 +68,7 @@ def _page(opened: OpenArchive, name: str, suffix: str, size: int) -> FirstPage |
         packed = part(0, wanted)
         if fault := fault_of_end(suffix, part(size - 4, 4), opened.archive.segment_size):
             return fault
-    except NotFound:
+    except MissingObjectError:
         return "its object was deleted after it was listed"
     try:
         content = _DECODERS[suffix](packed)

@@ -253,7 +253,7 @@ def problems_of_holes(
             code=code,
             cause=f"{missing(hole)}: the recovery would end there, and {_lost(hole)} would not be in it",
             remedy="take a base backup, if the database still answers: a recovery from that does without; or put the "
-            "object back as it was (gcloud storage ls --all-versions, --soft-deleted)",
+            "object back as it was (from the bucket's versions, or soft delete)",
         )
 
 

@@ -137,6 +137,16 @@ class ClusterSnapshot:
         return self.store.server_name if self.store else None
 
     @property
+    def idle_plugin(self) -> str:
+        """Why the Barman Cloud plugin, which is listed, archives nothing; empty where it archives, is not listed, or
+        another plugin archives (CloudNativePG's ``PluginConfiguration``: ``enabled`` and ``isWALArchiver``).
+        """
+        entry = next((one for one in self.spec.get("plugins") or () if one["name"] == BARMAN_PLUGIN), None)
+        if entry is None or self.plugin is not None or self.other_archiver:
+            return ""
+        return "enabled is false" if entry.get("enabled") is False else "isWALArchiver is not set"
+
+    @property
     def backup_method(self) -> Mapping[str, Any]:
         """The part of a Backup's ``spec`` that says how to take one into this Cluster's archive."""
         if self.plugin is None:
@@ -223,6 +233,24 @@ def cluster_behind(external_name: str, namespace: str) -> str:
     return name if cut and rest.split(".")[0] == namespace else ""
 
 
+def _no_object_store(source: ClusterSnapshot) -> Problem:
+    by_hand = "recover by hand as CloudNativePG's documentation on recovery says"
+    if source.idle_plugin:
+        return Problem(
+            code="no-object-store",
+            cause=f"the Cluster {source.name} lists the plugin {BARMAN_PLUGIN}, which does not archive there "
+            f"({source.idle_plugin}): WAL is archived nowhere",
+            remedy=f"set isWALArchiver: true (and not enabled: false) in its entry in spec.plugins; or {by_hand}",
+        )
+    what = f"archives by the plugin {source.other_archiver}" if source.other_archiver else "has no backup section"
+    return Problem(
+        code="no-object-store",
+        cause=f"the Cluster {source.name} {what}; recovery is from an in-tree barmanObjectStore, or by the plugin "
+        f"{BARMAN_PLUGIN}",
+        remedy=by_hand,
+    )
+
+
 def problems_of_archive(source: ClusterSnapshot, *, plugin_fault: str = "") -> Iterator[Problem]:
     """Why what ``source`` archives cannot be recovered; without a problem it has a ``store``.
 
@@ -230,13 +258,7 @@ def problems_of_archive(source: ClusterSnapshot, *, plugin_fault: str = "") -> I
     does not reach the plugin, empty when nothing is known against it.
     """
     if source.plugin is None and source.store is None:
-        what = f"archives by the plugin {source.other_archiver}" if source.other_archiver else "has no backup section"
-        yield Problem(
-            code="no-object-store",
-            cause=f"the Cluster {source.name} {what}; recovery is from an in-tree barmanObjectStore, or by the plugin "
-            f"{BARMAN_PLUGIN}",
-            remedy="recover by hand as CloudNativePG's documentation on recovery says",
-        )
+        yield _no_object_store(source)
     if source.plugin is None:
         return
     if plugin_fault:

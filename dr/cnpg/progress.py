@@ -271,6 +271,20 @@ _EXPLANATIONS = (
         "(gcloud storage buckets add-iam-policy-binding); then repeat with --continue",
         final=True,
     ),
+    *(
+        Failure(
+            code="archive-forbidden",
+            cause=f"the recovered cluster's own account may not read the archive: {words}",
+            remedy="let it: by a role (IRSA, a managed identity) its Kubernetes service account is a new one, of the "
+            "Cluster's name, which the role's trust has to name; by a key, that of the Secret. Then repeat with "
+            "--continue",
+            final=True,
+        )
+        for words in (
+            "An error occurred (AccessDenied) when calling the",
+            "ErrorCode:AuthorizationPermissionMismatch",
+        )
+    ),
     Failure(
         code="target-before-consistency",
         cause="the target lies before the end of the base backup that was taken: "

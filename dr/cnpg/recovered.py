@@ -386,6 +386,7 @@ def _secrets(spec: Mapping[str, Any], store: Mapping[str, Any]) -> Iterator[str 
         for reference in (store.get(credentials) or {}).values():
             if isinstance(reference, Mapping):
                 yield reference.get("name")
+    yield (store.get("endpointCA") or {}).get("name")
     for variable in spec.get("env") or ():
         yield ((variable.get("valueFrom") or {}).get("secretKeyRef") or {}).get("name")
     for source in spec.get("envFrom") or ():
@@ -395,13 +396,14 @@ def _secrets(spec: Mapping[str, Any], store: Mapping[str, Any]) -> Iterator[str 
 def identity_warning(
     source: ClusterSnapshot, *, namespace: str, name: str, project: str, writes: bool = False
 ) -> Iterator[str]:
-    """A word on Workload Identity: a new Cluster has a Kubernetes service account of its own, which nobody has bound
+    """A word on roles of pods: a new Cluster has a Kubernetes service account of its own, which nobody has bound
     (GKE docs, "Authenticate to Google Cloud APIs from GKE workloads"). None where the account is given by name, or
     where the bucket is not reached so. ``writes`` says that it archives there, too.
     """
     spec, definition = source.spec, source.store.definition if source.store else {}
     if spec.get("serviceAccountName"):
         return
+    yield from _role_warning(definition, namespace=namespace, name=name)
     template = (spec.get("serviceAccountTemplate") or {}).get("metadata") or {}
     # CloudNativePG puts inheritedMetadata on the service account, too.
     inherited = (spec.get("inheritedMetadata") or {}).get("annotations") or {}
@@ -422,6 +424,22 @@ def identity_warning(
             f"{name} reaches the bucket as {account} only if that account lets it: gcloud iam service-accounts "
             f"add-iam-policy-binding {account} --project {project} --role roles/iam.workloadIdentityUser --member "
             f"'{member}'"
+        )
+
+
+def _role_warning(definition: Mapping[str, Any], *, namespace: str, name: str) -> Iterator[str]:
+    """The same of AWS (IAM roles for service accounts, EKS Pod Identity) and of Azure (workload identity)."""
+    s3, azure = definition.get("s3Credentials") or {}, definition.get("azureCredentials") or {}
+    subject = f"system:serviceaccount:{namespace}:{name}"
+    if s3.get("inheritFromIAMRole"):
+        yield (
+            f"{name} reaches the bucket by its IAM role only if that was given to its own Kubernetes service account: "
+            f"the role's trust policy has to name {subject}, or an EKS Pod Identity association {namespace}/{name}."
+        )
+    if azure.get("inheritFromAzureAD") or azure.get("useDefaultAzureCredentials"):
+        yield (
+            f"{name} reaches the container by its managed identity only if that has a federated credential for its own "
+            f"Kubernetes service account: {subject}."
         )
 
 

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 from pydantic.alias_generators import to_snake
 
+from dr.config.backup_location import BackupLocation, Kind
 from dr.config.health import HealthSettings
+from dr.config.kubernetes_access import KubernetesAccess
 from dr.config.names import cluster_name_fault, recovered_name_fault
 from dr.config.stack_file import Name, SecretsProvider, Section, StateUrl, own_keys, read_section
 from dr.core.errors import RequestError
@@ -116,27 +118,6 @@ ClusterName = Annotated[str, AfterValidator(_cluster_name)]
 RecoveredName = Annotated[str, AfterValidator(_recovered_name)]
 
 
-class KubernetesAccess(Section):
-    """Which cluster, and only that one."""
-
-    context: Annotated[str, Field(min_length=1)]
-    """The kubeconfig context of this environment. The kubeconfig's current context is never used."""
-    kubeconfig: str | None = None
-    """One kubeconfig file; without it ``$KUBECONFIG``, then ``~/.kube/config``."""
-
-
-class BackupLocation(Section):
-    """Where base backups and WAL segments lie: ``gs://<bucket>/<path>/<serverName>/{base,wals}/``."""
-
-    bucket: Annotated[str, Field(min_length=3, pattern=r"^[a-z0-9][-a-z0-9._]*$")]
-    path: Annotated[str, Field(min_length=1, pattern=r"^[^/].*[^/]$|^[^/]$")]
-
-    @property
-    def url(self) -> str:
-        """The ``destinationPath`` that CloudNativePG knows it by."""
-        return f"gs://{self.bucket}/{self.path}"
-
-
 class Workloads(Section):
     """The Deployments that write to the database and are stopped before a recovery."""
 
@@ -221,7 +202,8 @@ class Environment(Section):
     """One environment, as ``Pulumi.<env>.yaml`` describes it."""
 
     name: Name
-    gcp_project: Name
+    gcp_project: Annotated[str, Field(max_length=253, pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$")]
+    """Empty where nothing is at Google: the backups are in another store, and no infrastructure is named."""
     kubernetes: KubernetesAccess
     backup: BackupLocation
     namespace: Name
@@ -253,8 +235,19 @@ class Environment(Section):
         short = f"{self.service}.{self.namespace}"
         return (self.service, short, f"{short}.svc", f"{short}.svc.cluster.local")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _may_be_without_google(cls, keys: Any) -> Any:
+        place = keys.get("backup") if isinstance(keys, Mapping) else None
+        if isinstance(place, Mapping) and not BackupLocation.is_at_google(place) and "infrastructure" not in keys:
+            return {"gcpProject": "", **keys}
+        return keys
+
     @model_validator(mode="after")
     def _no_contradiction(self, info: ValidationInfo) -> Self:
+        if not self.gcp_project and (self.backup.store is Kind.GCS or self.infrastructure is not None):
+            raise ValueError("gcpProject is empty; write the project that the bucket or the infrastructure is in")
+        self.backup.belongs_to(self.kubernetes, self.namespace)
         if self.recovered_cluster == self.source_cluster:
             raise ValueError(
                 f"recoveredCluster and sourceCluster are both {self.source_cluster!r}: CloudNativePG never recovers "

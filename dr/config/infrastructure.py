@@ -16,7 +16,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dr.config.environment import ClusterName, Environment, GuardOverride, KubernetesAccess
+from dr.config.backup_location import Kind
+from dr.config.environment import ClusterName, Environment, GuardOverride
+from dr.config.kubernetes_access import KubernetesAccess
 from dr.config.names import possible_names
 from dr.config.stack_file import Name, SecretsProvider, Section, StateUrl
 from dr.core.errors import ConfigError
@@ -314,6 +316,11 @@ class Infrastructure:
             raise _contradiction(
                 f"environment {environment.name} is of project {environment.gcp_project}, its infrastructure of "
                 f"{self.durable.gcp_project}"
+            )
+        if environment.backup.store is not Kind.GCS:
+            raise _contradiction(
+                f"environment {environment.name} has its backups in {environment.backup.url}, and the infrastructure's "
+                "stacks hold a bucket of Cloud Storage: full-rebuild and adopt are for backups there only"
             )
         if environment.backup.bucket != self.durable.backup.bucket:
             raise _contradiction(

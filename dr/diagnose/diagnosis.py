@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dr.cnpg.cluster import UNRECOVERABLE_PHASE, ClusterSnapshot
+from dr.config.backup_location import Kind
 from dr.config.environment import Environment
 from dr.diagnose.failure_table import (
     ARCHIVE,
@@ -212,12 +213,18 @@ class _Rules:
                 unless="the dry run shows what would be made, and changes nothing",
             )
         also = "" if both_silent else "; the network works: the bucket or Google's status page answers"
+        if project := self._environment.gcp_project:
+            what, command = "the GKE cluster", f"gcloud container clusters list --project {project}"
+            gone = f"Where that list does not have it: {self._say.dr('full-rebuild --dry-run')}"
+        else:
+            what, command = "the cluster", f"kubectl --context {self._environment.kubernetes.context} version"
+            gone = "Whether it is there, ask its provider"
         return Finding(
             row=THIS_MACHINE,
-            seen=f"{silence.cause}{also}; whether the GKE cluster is there was not found out",
-            command=f"gcloud container clusters list --project {self._environment.gcp_project}",
+            seen=f"{silence.cause}{also}; whether {what} is there was not found out",
+            command=command,
             unless="no answer does not prove that it is gone: a VPN, an authorized network, an upgrade of its control "
-            f"plane. Where that list does not have it: {self._say.dr('full-rebuild --dry-run')}",
+            f"plane. {gone}",
             proven=False,
         )
 
@@ -231,7 +238,7 @@ class _Rules:
         )
 
     def _no_bucket(self, silence: Silence) -> Finding:
-        if silence.code in {"bucket-forbidden", "google-credentials"}:
+        if silence.code in {"bucket-forbidden", "google-credentials", "store-credentials", "store-library-missing"}:
             return self._blind(silence)
         gone = silence.code == "bucket-missing"
         unless = (
@@ -239,10 +246,11 @@ class _Rules:
             if gone
             else ("if it lasts, watch that the database's volume does not fill; meanwhile nothing newer is recoverable")
         )
+        place = self._environment.backup
         command = (
             f"gcloud storage buckets list --soft-deleted --project {self._environment.gcp_project}"
-            if gone
-            else f"gcloud storage ls {self._environment.backup.url}/"
+            if gone and place.store is Kind.GCS
+            else place.list_command
         )
         return Finding(row=BUCKET, seen=silence.cause, command=command, unless=unless, proven=gone)
 

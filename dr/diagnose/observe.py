@@ -9,10 +9,11 @@ from urllib.parse import urljoin
 
 import requests
 
-from dr.archive.reader import failures_explained, list_server_names
+from dr.archive.reader import list_server_names
 from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.clusters import list_clusters
-from dr.config.environment import BackupLocation, Environment
+from dr.config.backup_location import BackupLocation
+from dr.config.environment import Environment
 from dr.config.infrastructure import Platform
 from dr.core.errors import AccessError
 from dr.diagnose.diagnosis import Diagnosis, diagnose
@@ -79,8 +80,7 @@ def _health(environment: Environment) -> str:
 
 
 def _bucket(place: BackupLocation) -> None:
-    with failures_explained(place):
-        list_server_names(place)
+    list_server_names(place)
 
 
 def _gke(platform: Platform | None) -> str:

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, cast
 
+from dr.config.extras import INFRASTRUCTURE, require
 from dr.config.infrastructure import ArgoCd, StackConfig
 from dr.engine.backend import Backend
 from dr.engine.background_stack import BackgroundStack
 from dr.engine.changes import Changes
 from dr.engine.command import Installation
-from dr.engine.extras import INFRASTRUCTURE, require
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack

@@ -3,12 +3,15 @@
 Pure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from dr.archive.bucket import DeleteRule
 from dr.config.environment import Environment
 from dr.config.health import HealthSettings
+from dr.core.text import format_duration
 from dr.health.check import Check, State, Unavailable, graded
-from dr.health.snapshot import DeleteRule, HealthSnapshot
+from dr.health.snapshot import HealthSnapshot
 
 _GONE = {"bucket-missing", "bucket-unreachable"}
 _UNITS = {"d": 1, "w": 7, "m": 31}
@@ -37,7 +40,7 @@ def _bucket(snapshot: HealthSnapshot, environment: Environment) -> Check:
             name=name,
             state=State.CRITICAL,
             message=f"{store.server_name} archives to {store.url}, and the configuration names {place}",
-            remedy="correct backup.bucket and backup.path in Pulumi.<env>.yaml, or the Cluster's destinationPath",
+            remedy="correct backup in Pulumi.<env>.yaml, or the Cluster's destinationPath",
         )
     if not seen.server_names:
         return Check(
@@ -57,7 +60,7 @@ def _retention(snapshot: HealthSnapshot, environment: Environment) -> Check:
     if isinstance(bucket, Unavailable):
         return bucket.as_check(name)
     wanted = environment.health.retention_days
-    prefix = f"{environment.backup.path}/"
+    prefix = environment.backup.prefix
     rules = [rule for rule in bucket.deletes if _applies(rule, prefix)]
     certain = [rule.age_days for rule in rules if rule.age_days is not None and not rule.condition]
     perhaps = [rule for rule in rules if rule.condition and (rule.age_days is None or rule.age_days < wanted)]
@@ -65,6 +68,7 @@ def _retention(snapshot: HealthSnapshot, environment: Environment) -> Check:
     policy = "" if isinstance(serving, Unavailable) else serving.retention_policy
     told = f"the bucket deletes after {age} days" if age is not None else "the bucket deletes nothing by age alone"
     told += f", CloudNativePG after {policy}" if policy else ", CloudNativePG never"
+    told += f"; nothing in it can be replaced for {format_duration(bucket.held_seconds)}" if bucket.held_seconds else ""
     values = {} if age is None else {"bucket_lifecycle_age_seconds": age * 86400}
     short = [days for days in (age, _days(policy)) if days is not None and days < wanted]
     if short:
@@ -84,6 +88,16 @@ def _retention(snapshot: HealthSnapshot, environment: Environment) -> Check:
             + "; ".join(map(_in_words, perhaps)),
             remedy="do base backups or WAL fulfil that? All that barman writes has the bucket's default storage class. "
             "Narrow the rule, or lengthen it",
+            values=values,
+        )
+    if bucket.held_seconds:
+        return Check(
+            name=name,
+            state=State.WARNING,
+            message=f"{told}: barman writes the description of a base backup twice, and one that cannot be replaced "
+            "stays STARTED, so that it counts as incomplete",
+            remedy="shorten the bucket's retention policy below the time that a base backup takes, or take it off; "
+            "soft delete and versions protect what is deleted without it",
             values=values,
         )
     if policy and _days(policy) is None:
@@ -122,7 +136,7 @@ def _location(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
             name=name,
             state=State.CRITICAL,
             message=f"the bucket is in {bucket.location}, and must be in {wanted}",
-            remedy="a bucket cannot be moved: copy it (gcloud storage rsync), or correct health.bucketLocation",
+            remedy="a bucket cannot be moved: copy what is in it, or correct health.bucketLocation",
         )
     return Check(name=name, state=State.OK, message=bucket.location)
 
@@ -150,15 +164,23 @@ def _credentials(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     )
 
 
+def _without_google(definition: Mapping[str, Any]) -> str:
+    s3, azure = definition.get("s3Credentials") or {}, definition.get("azureCredentials") or {}
+    if s3.get("inheritFromIAMRole") or azure.get("inheritFromAzureAD") or azure.get("useDefaultAzureCredentials"):
+        return "by a role that the pods have: whether it is let in shows where it archives"
+    if s3 or azure or definition.get("googleCredentials"):
+        return "by a key in a Secret: it ends only when somebody ends it"
+    return "by no identity that is known here"
+
+
 def _identity(snapshot: HealthSnapshot) -> Check:
     name, serving, seen = "identity", snapshot.serving, snapshot.identity
     if isinstance(serving, Unavailable):
         return serving.as_check(name)
     store = serving.cluster.store
-    google = (store.definition.get("googleCredentials") or {}) if store else {}
-    if not google.get("gkeEnvironment"):
-        how = "by a key in a Secret: it ends only when somebody ends it" if google else "not by Google's identities"
-        return Check(name=name, state=State.OK, message=f"the bucket is reached {how}")
+    definition = store.definition if store else {}
+    if not (definition.get("googleCredentials") or {}).get("gkeEnvironment"):
+        return Check(name=name, state=State.OK, message=f"the bucket is reached {_without_google(definition)}")
     if isinstance(seen, Unavailable):
         return seen.as_check(name)
     if not seen.found:

@@ -2,20 +2,21 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Thread
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from google.cloud import storage
-
-from dr.archive.reader import failures_explained, find_open
+from dr.archive.bucket import BucketFacts
+from dr.archive.reader import find_open
+from dr.archive.store import store_of
 from dr.archive.wal_reader import sampled
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.scratches import list_scratches
-from dr.config.environment import BackupLocation, Environment
+from dr.config.backup_location import BackupLocation
+from dr.config.environment import Environment
 from dr.config.names import DRILL, EXTRACTION
 from dr.core.errors import AccessError, EngineError
 from dr.engine.command import find_pulumi
@@ -34,7 +35,7 @@ from dr.health.observe_cluster import (
     own_ends,
     read_identity,
 )
-from dr.health.snapshot import ArchiveSeen, BucketFacts, DeleteRule, HealthSnapshot, ServingCluster
+from dr.health.snapshot import ArchiveSeen, HealthSnapshot, ServingCluster
 from dr.kube.api import KubernetesApi
 from dr.reports.document import ReportDocument, ReportFiles
 from dr.reports.rto import coefficients_of
@@ -208,53 +209,19 @@ def see_engine(environment: Environment) -> str:
     return f"pulumi {installed.version}; the state of {environment.name} can be opened"
 
 
-_SECONDS = 10
 _DESCRIPTION = "backup.info"
-_ENDPOINT = "GOOGLE_STORAGE_CUSTOM_ENDPOINT"
-"""The variable by which Google's Pulumi provider is led to another server; it ends with the API's version."""
-_BY_AGE = {"age", "matchesPrefix", "isLive"}
-_NOT_CURRENT = {"daysSinceNoncurrentTime", "noncurrentTimeBefore", "numNewerVersions"}
-"""Conditions that only an object fulfils which is not the newest of its name."""
 
 
 def read_bucket(place: BackupLocation) -> BucketFacts:
     """The bucket's own settings. Raises AccessError as reading the bucket does."""
-    with failures_explained(place):
-        bucket = _client().get_bucket(place.bucket, retry=None, timeout=_SECONDS)
-        return BucketFacts(location=bucket.location or "", deletes=tuple(delete_rules(bucket.lifecycle_rules)))
-
-
-def delete_rules(rules: Any) -> Iterator[DeleteRule]:
-    """Those of a bucket's lifecycle rules that may delete what is current. All conditions of a rule have to hold
-    (https://cloud.google.com/storage/docs/lifecycle): what it asks for besides age and prefix is shown with it.
-    """
-    for rule in rules:
-        condition = {key: value for key, value in (rule.get("condition") or {}).items() if value not in (None, "ANY")}
-        live = condition.get("isLive") is not False and not any(condition.get(key) for key in _NOT_CURRENT)
-        if rule["action"]["type"] != "Delete" or not live:
-            continue
-        more = {key: value for key, value in condition.items() if key not in _BY_AGE | _NOT_CURRENT}
-        yield DeleteRule(
-            age_days=int(condition["age"]) if "age" in condition else None,
-            prefixes=tuple(condition.get("matchesPrefix") or ()),
-            condition=", ".join(f"{key} {value}" for key, value in sorted(more.items())),
-        )
+    return store_of(place).facts()
 
 
 def base_backup_bytes(place: BackupLocation, server_name: str) -> Mapping[str, int]:
     """The bytes of every base backup of ``server_name``, by its ID, without its description. Raises AccessError."""
-    prefix = f"{place.path}/{server_name}/base/"
+    prefix = f"{place.prefix}{server_name}/base/"
     sizes: dict[str, int] = {}
-    with failures_explained(place):
-        listing = storage.Client().list_blobs(
-            place.bucket, prefix=prefix, fields="items(name,size),nextPageToken", retry=None, timeout=_SECONDS
-        )
-        for blob in listing:
-            backup_id, _, name = blob.name.removeprefix(prefix).partition("/")
-            sizes[backup_id] = sizes.get(backup_id, 0) + (0 if name == _DESCRIPTION else int(blob.size or 0))
+    for one in store_of(place).list_objects(prefix).objects:
+        backup_id, _, name = one.name.removeprefix(prefix).partition("/")
+        sizes[backup_id] = sizes.get(backup_id, 0) + (0 if name == _DESCRIPTION else int(one.size or 0))
     return sizes
-
-
-def _client() -> Any:
-    endpoint = os.environ.get(_ENDPOINT, "").removesuffix("/").removesuffix("/storage/v1")
-    return storage.Client(client_options={"api_endpoint": endpoint}) if endpoint else storage.Client()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from dr.archive.bucket import BucketFacts
 from dr.archive.contents import Archive
 from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
 from dr.gitops.argocd import Manager
@@ -115,26 +116,6 @@ class ArchiveSeen:
     server_name: str
     archive: Archive | None
     server_names: frozenset[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeleteRule:
-    """A lifecycle rule of the bucket that deletes objects ``age_days`` old, below ``prefixes`` (everywhere without).
-
-    ``condition`` is what it asks for besides, in Cloud Storage's words; ``age_days`` is None where it is not by age.
-    """
-
-    age_days: int | None
-    prefixes: tuple[str, ...] = ()
-    condition: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BucketFacts:
-    """What the bucket says of itself."""
-
-    location: str
-    deletes: tuple[DeleteRule, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from dr.archive.databases import systems
 from dr.archive.window import Hole, holes, missing, settled, unusable, windows
+from dr.cnpg.cluster import BARMAN_PLUGIN
 from dr.config.health import HealthSettings
 from dr.core.text import bytes_of, exact_moment_of, format_duration
 from dr.core.wal_names import is_history, is_segment, number_of
@@ -31,7 +32,9 @@ def _archiving(snapshot: HealthSnapshot) -> Check:
             name=name,
             state=State.CRITICAL,
             message=f"the Cluster {serving.cluster.name} archives to no object store: what is written is in no backup",
-            remedy="add its backup section or plugin (docs/configuration.md), in Git too",
+            remedy=f"set isWALArchiver: true for {BARMAN_PLUGIN}, which it lists ({idle}), in Git too"
+            if (idle := serving.cluster.idle_plugin)
+            else "add its backup section or plugin (docs/configuration.md), in Git too",
         )
     said = serving.cluster.archiving
     if said.working is False:

@@ -40,8 +40,8 @@ def _readable(archive: Archive) -> Check:
             name=name,
             state=State.CRITICAL if open_end or useless else State.WARNING,
             message=f"{len(archive.damaged):,} WAL segment(s) in the bucket cannot be replayed, such as {first}: {why}",
-            remedy="take a base backup now; then put the object back as it was (gcloud storage ls --all-versions), and "
-            "find out what damaged it",
+            remedy="take a base backup now; then put the object back as it was (from the bucket's versions, "
+            "or soft delete), and find out what damaged it",
             values=values,
         )
     if archive.unasked:

@@ -20,7 +20,7 @@ from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.kube_config import KubeConfigMerger
 from yaml import YAMLError
 
-from dr.config.environment import KubernetesAccess
+from dr.config.kubernetes_access import KubernetesAccess
 from dr.core.errors import AccessError
 from dr.kube.login import Loader
 

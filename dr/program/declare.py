@@ -7,10 +7,10 @@ declared from its configuration alone.
 
 import pulumi
 
+from dr.config.extras import INFRASTRUCTURE, require
 from dr.config.infrastructure import ArgoCd
 from dr.core.errors import DrError, summary
 from dr.desired.stack_input import declared
-from dr.engine.extras import INFRASTRUCTURE, require
 from dr.infra.credentials import read_credentials
 from dr.stacks.argocd import declare_argocd_stack
 from dr.stacks.recovery import declare_recovery_stack

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dr.config.extras import POLICY, require
 from dr.core.errors import DrError, summary
-from dr.engine.extras import POLICY, require
 from dr.preview.policy_pack import PackGuard, plain
 
 if TYPE_CHECKING:

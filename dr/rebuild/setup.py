@@ -6,8 +6,9 @@ from pathlib import Path
 from threading import Event
 
 from dr.cli.wiring import journal_of, open_stack
-from dr.config.environment import Environment, KubernetesAccess
+from dr.config.environment import Environment
 from dr.config.infrastructure import ROOT, Infrastructure, Platform
+from dr.config.kubernetes_access import KubernetesAccess
 from dr.config.load import argocd_of, infrastructure_of, load_infrastructure
 from dr.core.history import Holder
 from dr.engine.backend import Backend, check_folder, state_folder

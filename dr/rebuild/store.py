@@ -21,8 +21,9 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud import storage
 from pydantic import ValidationError
 
-from dr.archive.reader import failures_explained
-from dr.config.environment import BackupLocation, Environment
+from dr.archive.gcs import failures_explained
+from dr.config.backup_location import BackupLocation
+from dr.config.environment import Environment
 from dr.core.errors import AccessError
 from dr.core.history import LeaseSeen
 from dr.engine.backend import Backend

@@ -17,7 +17,7 @@ from dr.cnpg.clusters import find_cluster, gave_up, list_clusters, plugin_fault,
 from dr.cnpg.primary import SERVER, psql_of
 from dr.cnpg.recovered import app_secret_name, ca_secret_name, has_own_authority, named_by
 from dr.cnpg.volumes import list_snapshot_backups
-from dr.config.environment import BackupLocation
+from dr.config.backup_location import BackupLocation
 from dr.core.errors import AccessError, RequestError
 from dr.core.target import LaterCommits, RecoveryTarget, time_of
 from dr.gitops.argocd_pause import managers

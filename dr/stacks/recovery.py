@@ -8,7 +8,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from dr.cnpg.recovered import RecoveredCluster
-from dr.config.environment import Environment, KubernetesAccess
+from dr.config.environment import Environment
+from dr.config.kubernetes_access import KubernetesAccess
 from dr.config.stack_file import PROJECT
 from dr.stacks.declaration import Declaration, stack_outputs
 

@@ -6,9 +6,9 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 
 from dr import __version__
+from dr.config.extras import EXTRAS
 from dr.core.errors import EngineError
 from dr.engine.command import find_pulumi
-from dr.engine.extras import EXTRAS
 from dr.engine.plugins import plugin_is_there, plugin_version
 from dr.health.versions import LAST_IN_TREE, OLDEST, SAFE_PLUGIN
 

@@ -13,8 +13,8 @@ import snappy
 import zstandard
 
 from dr.archive.contents import Archive
-from dr.archive.reader import find_archive, open_archive, read_archives
-from dr.config.environment import BackupLocation
+from dr.archive.reader import find_archive, open_archive, read_archives, read_catalogue, stored_bytes
+from dr.config.backup_location import BackupLocation
 from dr.core.errors import AccessError
 from tests.support.archives import at, backup, put_backup, put_history, put_wal, switch, wal
 from tests.support.builders import BUCKET
@@ -227,7 +227,7 @@ def test_a_store_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_refusal_of_one_backup_is_a_failure_and_no_incomplete_backup(store: ObjectStoreDouble) -> None:
     put_backup(store, SERVER, backup(3))
     path = f"prod/{SERVER}/base/backup-3/backup.info"
-    store.on(f"{LISTING}/{path.replace('/', '%2F')}", {"error": {"code": 403, "message": "no"}}, status=403)
+    store.on(f"/download{LISTING}/{path.replace('/', '%2F')}", {"error": {"code": 403, "message": "no"}}, status=403)
     assert _failure().code == "bucket-forbidden"
 
 
@@ -290,3 +290,33 @@ def test_wal_in_a_form_that_barman_does_not_know_is_named_and_not_counted(store:
     found = _read()
     assert found.segments == {1: (1, 2)}
     assert found.unknown == ("000000010000000000000003.gpg", "000000010000000000000004.gz.tmp")
+
+
+ROOT = BackupLocation(bucket=BUCKET)
+
+
+@pytest.fixture
+def at_the_root(store: ObjectStoreDouble) -> ObjectStoreDouble:
+    """The archive ``main`` in the bucket itself, and a folder of somebody else's beside it."""
+    put_backup(store, "main", backup(3))
+    put_wal(store, "main", wal(range(1, 6)))
+    store.objects = {name.removeprefix("prod/"): content for name, content in store.objects.items()}
+    store.sizes = {name.removeprefix("prod/"): size for name, size in store.sizes.items()}
+    store.objects[".pulumi/stacks/prod.json"] = b"{}"
+    return store
+
+
+def test_an_archive_may_lie_in_the_bucket_itself(at_the_root: ObjectStoreDouble) -> None:
+    """C5."""
+    (found,) = read_archives(ROOT)
+    assert (found.server_name, found.backups, found.segments) == ("main", (backup(3),), {1: (1, 2, 3, 4, 5)})
+    assert stored_bytes(ROOT, "main", "backup-3") > 0
+    assert read_catalogue(ROOT, "main").backups == (backup(3),)
+
+
+def test_a_bucket_with_folders_of_others_alone_has_no_archive(store: ObjectStoreDouble) -> None:
+    """C5."""
+    store.objects[".pulumi/stacks/prod.json"] = b"{}"
+    with pytest.raises(AccessError, match=f"nothing below gs://{BUCKET}:") as refused:
+        read_archives(ROOT)
+    assert refused.value.code == "archive-empty"

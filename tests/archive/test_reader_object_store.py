@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from urllib3.exceptions import ProtocolError
 
-from dr.archive.reader import failures_explained, read_catalogue, stored_bytes
-from dr.config.environment import BackupLocation
+from dr.archive.gcs import failures_explained
+from dr.archive.reader import read_catalogue, stored_bytes
+from dr.config.backup_location import BackupLocation
 from dr.core.errors import AccessError
 from tests.support.builders import BUCKET
 from tests.support.doubles import ObjectStoreDouble, closed_port

@@ -9,7 +9,7 @@ import pytest
 from dr.archive.contents import Archive
 from dr.archive.reader import OpenArchive, open_archive
 from dr.archive.wal_reader import look_into
-from dr.config.environment import BackupLocation
+from dr.config.backup_location import BackupLocation
 from dr.core.wal_names import name_of
 from tests.support.archives import PACK, SEGMENT, SYSTEM, backup, first_page, path_of, put_backup, put_wal, wal
 from tests.support.builders import BUCKET

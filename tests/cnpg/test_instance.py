@@ -6,7 +6,7 @@ import pytest
 
 from dr.archive.reader import OpenArchive, open_archive
 from dr.archive.wal_lines import read_commit
-from dr.config.environment import BackupLocation
+from dr.config.backup_location import BackupLocation
 from dr.core.errors import AccessError
 from dr.core.wal_names import name_of
 from dr.kube.api import KubernetesApi

@@ -160,6 +160,10 @@ def test_the_last_commit_is_taken_even_when_the_line_comes_after_healthy() -> No
             ),
             "archive-forbidden",
         ),
+        (
+            _cnpg("Barman exception: An error occurred (AccessDenied) when calling the GetObject operation"),
+            "archive-forbidden",
+        ),
     ],
     ids=[
         "target",
@@ -173,6 +177,7 @@ def test_the_last_commit_is_taken_even_when_the_line_comes_after_healthy() -> No
         "timeline of another",
         "codec",
         "access",
+        "access to S3",
     ],
 )
 def test_each_signature_is_a_final_failure_with_a_remedy(line: LogSeen, code: str) -> None:

@@ -119,6 +119,29 @@ def test_it_archives_to_the_same_store_below_a_server_name_of_its_own() -> None:
     assert backup["retentionPolicy"] == "30d"
 
 
+@pytest.mark.parametrize(
+    "store",
+    [
+        {
+            "destinationPath": "s3://acme/prod",
+            "endpointURL": "http://minio.minio.svc:9000",
+            "endpointCA": {"name": "ca", "key": "ca.crt"},
+            "s3Credentials": {"accessKeyId": {"name": "s3", "key": "id"}, "region": {"name": "s3", "key": "region"}},
+        },
+        {
+            "destinationPath": "https://acme.blob.core.windows.net/backups/prod",
+            "azureCredentials": {"connectionString": {"name": "azure", "key": "connection"}},
+        },
+    ],
+    ids=["s3", "azure"],
+)
+def test_the_way_to_any_store_is_carried_over_with_a_server_name_of_its_own(store: dict[str, Any]) -> None:
+    spec = _spec(backup={"barmanObjectStore": store})
+    (origin,) = spec["externalClusters"]
+    assert origin["barmanObjectStore"] == {**store, "serverName": "postgres-prod"}
+    assert spec["backup"]["barmanObjectStore"] == {**store, "serverName": "postgres-prod-recovered-2"}
+
+
 def test_it_bootstraps_by_recovery_and_by_nothing_else() -> None:
     assert _spec()["bootstrap"] == {
         "recovery": {

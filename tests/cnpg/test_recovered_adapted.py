@@ -49,6 +49,8 @@ def test_every_secret_that_a_specification_needs_is_named() -> None:
     store = {"destinationPath": "gs://b", "googleCredentials": key}
     assert named_by(spec, store) == ("all", "b", "key", "pull", "role", "super", "tls")
     assert named_by({"instances": 1}, {}) == ()
+    key = {"accessKeyId": {"name": "s3", "key": "id"}, "inheritFromIAMRole": False}
+    assert named_by({}, {"s3Credentials": key, "endpointCA": {"name": "ca", "key": "ca.crt"}}) == ("ca", "s3")
 
 
 _ANNOTATED = {"metadata": {"annotations": {"iam.gke.io/gcp-service-account": ACCOUNT}}}
@@ -70,6 +72,19 @@ def test_without_a_google_account_the_kubernetes_one_itself_has_to_be_let_in(wri
     (warning,) = identity_warning(a_source(), namespace="data", name="new", project="acme-project", writes=writes)
     assert f"gcloud storage buckets add-iam-policy-binding gs://{BUCKET} --role roles/storage.{role}" in warning
     assert "workloadIdentityPools/acme-project.svc.id.goog/subject/ns/data/sa/new" in warning
+
+
+@pytest.mark.parametrize(
+    ("credentials", "told"),
+    [
+        ({"s3Credentials": {"inheritFromIAMRole": True}}, "trust policy has to name system:serviceaccount:data:new"),
+        ({"azureCredentials": {"inheritFromAzureAD": True}}, "account: system:serviceaccount:data:new"),
+    ],
+)
+def test_a_role_of_pods_in_another_cloud_is_warned_of(credentials: dict[str, Any], told: str) -> None:
+    source = a_source(backup={"barmanObjectStore": {"destinationPath": "s3://b/prod", **credentials}})
+    (warning,) = identity_warning(source, namespace="data", name="new", project="")
+    assert told in warning
 
 
 def test_one_that_is_given_by_name_or_not_used_is_bound_already() -> None:

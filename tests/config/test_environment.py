@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dr.config.backup_location import Kind
 from dr.config.environment import Environment, parse_environment
 from dr.config.load import load_environment
 from dr.core.errors import ConfigError
@@ -101,6 +102,84 @@ def test_a_wrong_value_is_refused_with_its_key_and_itself(changes: dict[str, Any
     assert refused.code == "config-wrong-value"
     assert f"postgres-dr:{key} is " in refused.cause
     assert value in refused.cause
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "url"),
+    [
+        ({}, "", "gs://acme-pg-backups"),
+        ({"path": ""}, "", "gs://acme-pg-backups"),
+        ({"path": "cnpg/prod/"}, "cnpg/prod", "gs://acme-pg-backups/cnpg/prod"),
+    ],
+)
+def test_a_path_may_be_the_bucket_itself_and_end_with_a_slash(given: dict[str, str], path: str, url: str) -> None:
+    """C5."""
+    place = an_environment(backup={"bucket": "acme-pg-backups", **given}).backup
+    assert (place.path, place.url) == (path, url)
+
+
+@pytest.mark.parametrize(
+    ("given", "store", "bucket", "path", "listed"),
+    [
+        ({"destinationPath": "gs://acme/prod/"}, Kind.GCS, "acme", "prod", "gcloud storage ls gs://acme/prod/"),
+        ({"destinationPath": "s3://acme"}, Kind.S3, "acme", "", "aws s3 ls s3://acme/"),
+        (
+            {"store": "s3", "bucket": "acme", "path": "a/b", "endpointURL": "https://minio.test:9000/"},
+            Kind.S3,
+            "acme",
+            "a/b",
+            "aws s3 ls s3://acme/a/b/ --endpoint-url https://minio.test:9000",
+        ),
+        (
+            {"destinationPath": "https://acme.blob.core.windows.net/backups/prod"},
+            Kind.AZURE,
+            "backups",
+            "prod",
+            (
+                "az storage blob list --blob-endpoint https://acme.blob.core.windows.net --container-name backups "
+                "--prefix prod/"
+            ),
+        ),
+        (
+            {"destinationPath": "http://127.0.0.1:10000/devstoreaccount1/backups"},
+            Kind.AZURE,
+            "backups",
+            "",
+            "az storage blob list --blob-endpoint http://127.0.0.1:10000/devstoreaccount1 --container-name backups",
+        ),
+    ],
+)
+def test_a_destination_path_says_store_bucket_and_path(
+    given: dict[str, str], store: Kind, bucket: str, path: str, listed: str
+) -> None:
+    place = an_environment(backup=given).backup
+    assert (place.store, place.bucket, place.path, place.list_command) == (store, bucket, path, listed)
+    if written := given.get("destinationPath"):
+        assert place.url == written.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"destinationPath": "ftp://acme/prod"}, "write one of gs://bucket/path, s3://bucket/path or https://"),
+        ({"destinationPath": "https://acme.blob.core.windows.net"}, "write one of gs://"),
+        ({"destinationPath": "s3://acme/prod", "bucket": "acme"}, "destinationPath says it already: leave bucket out"),
+        ({"bucket": "acme", "endpointURL": "https://minio.test"}, "endpointURL is not for a bucket of Cloud Storage"),
+        ({"bucket": "acme", "credentials": "cluster"}, "credentials is not for a bucket of Cloud Storage"),
+        ({"store": "azure", "bucket": "acme"}, "for Azure write destinationPath: https://"),
+        ({"destinationPath": "s3://acme", "endpointURL": "minio.test"}, "https://minio.example.org:9000"),
+        ({"store": "ftp", "bucket": "acme"}, "'gcs', 's3' or 'azure'"),
+    ],
+)
+def test_a_place_that_contradicts_itself_is_refused_with_what_to_write(given: dict[str, str], told: str) -> None:
+    assert told in _refused(config_document(backup=given)).remedy
+
+
+def test_a_project_of_google_is_wanted_only_where_something_is_there() -> None:
+    elsewhere = {"gcpProject": None, "backup": {"destinationPath": "s3://acme/prod"}}
+    assert an_environment(**elsewhere).gcp_project == ""
+    assert _refused(config_document(**elsewhere, infrastructure={})).code == "config-missing-key"
+    assert "gcpProject is empty" in _refused(config_document(gcpProject="")).cause
 
 
 @pytest.mark.parametrize("key", ["gcpProject", "kubernetes", "backup", "sourceCluster", "service", "workloads"])

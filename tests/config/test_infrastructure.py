@@ -108,6 +108,7 @@ def test_the_two_stacks_have_to_be_of_one_infrastructure() -> None:
     [
         {"gcpProject": "another-project"},
         {"backup": {"bucket": "another-bucket", "path": "prod"}},
+        {"backup": {"store": "s3", "bucket": "backups-of-acme", "path": "prod"}},
         {"sourceCluster": "postgres-other"},
         {"namespace": "elsewhere"},
     ],

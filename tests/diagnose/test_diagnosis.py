@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dr.cnpg.cluster import Archiving
+from dr.config.environment import Environment
 from dr.diagnose.diagnosis import Diagnosis, diagnose
 from dr.diagnose.failure_table import ROWS
 from dr.diagnose.symptoms import (
@@ -62,12 +63,12 @@ def _kubernetes(**changes: Any) -> KubernetesSeen:
     return replace(plain, **changes)
 
 
-def _diagnose(**changes: Any) -> Diagnosis:
+def _diagnose(environment: Environment | None = None, **changes: Any) -> Diagnosis:
     """Of a platform that is well, but for ``changes``."""
     plain = Symptoms(
         seen_at=NOW, kubernetes=_kubernetes(), bucket=None, incidents=(), health='200 {"users": 1}', region=REGION
     )
-    return diagnose(an_environment(), replace(plain, **changes))
+    return diagnose(environment or an_environment(), replace(plain, **changes))
 
 
 def _rows(diagnosis: Diagnosis) -> list[tuple[str, bool]]:
@@ -226,6 +227,15 @@ def test_a_bucket_that_is_silent_alone_recovers_by_itself_and_one_that_is_gone_d
     assert gone.proven
     assert "soft-deleted" in gone.command
     assert _rows(_diagnose(bucket=Silence(code="bucket-forbidden", cause="no"))) == [("this-machine", False)]
+
+
+def test_where_nothing_is_at_google_no_command_of_google_is_advised() -> None:
+    environment = an_environment(gcpProject=None, backup={"destinationPath": "s3://acme/prod"})
+    lost = Silence(code="bucket-missing", cause="there is no bucket")
+    found = _diagnose(environment=environment, kubernetes=NO_API, bucket=lost)
+    told = " ".join(f"{finding.command} {finding.unless}" for finding in found.findings)
+    assert "aws s3 ls s3://acme/prod/" in told
+    assert not any(word in told for word in ("gcloud", "full-rebuild"))
 
 
 def test_a_database_that_archives_nothing_is_told_with_its_reason() -> None:

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from dr.archive.bucket import BucketFacts, DeleteRule
+from dr.archive.gcs import delete_rules
 from dr.cnpg.cluster import Archiving
 from dr.health.check import State, Unavailable
-from dr.health.observe import delete_rules
-from dr.health.snapshot import ArchiveSeen, BucketFacts, DeleteRule, Identity
+from dr.health.snapshot import ArchiveSeen, Identity
 from tests.support.builders import STORE_CONFIGURATION, a_plugin_source, a_source
 from tests.support.health_fixtures import SEEN_AT, UNSEEN, a_serving, checks
 
@@ -56,6 +58,14 @@ def test_a_cluster_that_archives_elsewhere_is_critical() -> None:
 def test_nothing_may_be_deleted_before_its_time(rules: list[DeleteRule], policy: str, state: State) -> None:
     bucket = BucketFacts(location="EU", deletes=tuple(rules))
     assert checks(bucket=bucket, serving=a_serving(retention_policy=policy))["retention"].state is state
+
+
+def test_a_retention_policy_under_which_no_base_backup_ends_is_told() -> None:
+    """C16."""
+    bucket = BucketFacts(location="EU", deletes=(), held_seconds=2592000)
+    found = checks(bucket=bucket, serving=a_serving(retention_policy="30d"))["retention"]
+    assert (found.state, "stays STARTED" in found.message) == (State.WARNING, True)
+    assert "30 d" in found.message
 
 
 def test_how_long_is_long_enough_is_the_environments() -> None:
@@ -140,6 +150,21 @@ def test_a_key_in_a_secret_needs_no_identity() -> None:
     keyed = {"destinationPath": "gs://backups-of-acme/prod", "googleCredentials": {"applicationCredentials": {}}}
     source = a_source(backup={"barmanObjectStore": keyed})
     assert checks(serving=a_serving(source), identity=UNSEEN)["identity"].state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("credentials", "told"),
+    [
+        ({"s3Credentials": {"inheritFromIAMRole": True}}, "by a role that the pods have"),
+        ({"azureCredentials": {"inheritFromAzureAD": True}}, "by a role that the pods have"),
+        ({"s3Credentials": {"accessKeyId": {"name": "x", "key": "y"}}}, "by a key in a Secret"),
+        ({}, "by no identity that is known here"),
+    ],
+)
+def test_another_store_is_reached_without_googles_identities(credentials: dict[str, Any], told: str) -> None:
+    source = a_source(backup={"barmanObjectStore": {"destinationPath": "s3://acme/prod", **credentials}})
+    found = checks(serving=a_serving(source), identity=UNSEEN)["identity"]
+    assert (found.state, told in found.message) == (State.OK, True)
 
 
 def test_what_was_not_seen_is_unknown() -> None:

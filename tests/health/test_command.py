@@ -45,6 +45,7 @@ from tests.support.doubles import (
     write_environment,
     write_kubeconfig,
 )
+from tests.support.s3 import put_all, s3_bucket
 from tests.support.waiting import HANG_SECONDS
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
@@ -94,14 +95,15 @@ def place(
         yield tmp_path
 
 
-def _fill(store: ObjectStoreDouble, now: datetime) -> None:
+def _fill(store: ObjectStoreDouble, now: datetime, *, suffix: str = "") -> None:
     from dataclasses import replace
 
     made = archived_backup(3)
     put_backup(
         store, "postgres-prod", replace(made, begin=now - timedelta(hours=2, minutes=1), end=now - timedelta(hours=2))
     )
-    put_wal(store, "postgres-prod", {f"00000001{0:08X}{number:08X}": now for number in range(3, 20)})
+    files: dict[str, datetime | None] = {f"00000001{0:08X}{number:08X}": now for number in range(3, 20)}
+    put_wal(store, "postgres-prod", files, suffix=suffix)
 
 
 def _pod(ran: RanInPod, **changes: Any) -> Ran | AccessError:
@@ -164,6 +166,29 @@ def test_a_healthy_environment_is_one_line_and_exit_code_0(place: Path, capsys: 
     assert _health(place, "--env", "prod") == OK
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("DR OK - prod: 30 checks, in ")
+
+
+def test_an_environment_in_s3_is_as_healthy(
+    place: Path, wire: Wire, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 30}}
+    keys = {"accessKeyId": {"name": "s3", "key": "id"}, "secretAccessKey": {"name": "s3", "key": "secret"}}
+    definition = {"destinationPath": f"s3://{BUCKET}/prod", "s3Credentials": keys}
+    raw = json.loads(wire.answers["GET", CLUSTER][1])
+    raw["spec"]["backup"]["barmanObjectStore"] = definition
+    wire.on(CLUSTER, raw)
+    written = ObjectStoreDouble(bucket=BUCKET)
+    _fill(written, MOMENT, suffix=".gz")
+    with s3_bucket(monkeypatch) as client:
+        put_all(client, written)
+        client.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": [rule]})
+        write_environment(place, place / "config", gcpProject=None, backup={"destinationPath": f"s3://{BUCKET}/prod"})
+        assert _health(place, "--env", "prod", "-v") == OK
+    told = capsys.readouterr().out
+    assert f"ok       prod bucket: s3://{BUCKET}/prod answers; serverNames postgres-prod" in told
+    assert "ok       prod retention: the bucket deletes after 30 days, CloudNativePG after 30d" in told
+    assert "ok       prod bucket-location: eu-central-1" in told
+    assert "ok       prod identity: the bucket is reached by a key in a Secret" in told
 
 
 def test_with_verbose_every_check_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from dr.cnpg.cluster import ClusterSnapshot
-from dr.config.environment import BackupLocation, KubernetesAccess
+from dr.config.backup_location import BackupLocation
+from dr.config.kubernetes_access import KubernetesAccess
 from dr.core.errors import AccessError
 from dr.health.observe import base_backup_bytes, read_bucket
 from dr.health.observe_cluster import (
@@ -255,8 +256,10 @@ def test_a_bucket_tells_of_itself_and_its_base_backups(monkeypatch: pytest.Monke
     with serving(ObjectStoreDouble(bucket=BUCKET, page=2)) as store:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
         rules = {"rule": [{"action": {"type": "Delete"}, "condition": {"age": 30, "matchesPrefix": ["prod/"]}}]}
-        store.on(f"/storage/v1/b/{BUCKET}", {"name": BUCKET, "location": "EU", "lifecycle": rules})
+        held = {"retentionPolicy": {"retentionPeriod": "2592000"}}
+        store.on(f"/storage/v1/b/{BUCKET}", {"name": BUCKET, "location": "EU", "lifecycle": rules, **held})
         found = read_bucket(PLACE)
+        assert found.held_seconds == 2592000  # C16
         assert (found.location, found.deletes[0].age_days, found.deletes[0].prefixes) == ("EU", 30, ("prod/",))
         for name, size in (("a/backup.info", 9), ("a/data.tar", 5), ("a/data_0001.tar", 6), ("b/backup.info", 9)):
             store.objects[f"prod/postgres-prod/base/{name}"] = b"x" * size

@@ -17,6 +17,13 @@ def test_a_cluster_that_archives_nowhere_is_critical() -> None:
     assert (found.state, "archives to no object store" in found.message) == (State.CRITICAL, True)
 
 
+def test_a_plugin_that_is_listed_and_archives_nothing_is_what_helps() -> None:
+    """C17."""
+    idle = a_source(backup=None, plugins=[{"name": "barman-cloud.cloudnative-pg.io"}])
+    found = checks(serving=a_serving(idle))["archiving"]
+    assert (found.state, "isWALArchiver: true" in found.remedy) == (State.CRITICAL, True)
+
+
 def test_what_cloudnativepg_says_of_archiving_counts() -> None:
     failing = replace(a_source(), archiving=Archiving(working=False, message="exit status 1"))
     found = checks(serving=a_serving(failing))["archiving"]

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from google.auth.exceptions import DefaultCredentialsError
 
-from dr.config.environment import KubernetesAccess
 from dr.config.infrastructure import RepositoryCredentials
+from dr.config.kubernetes_access import KubernetesAccess
 from dr.core.errors import AccessError
 from dr.infra.credentials import cluster_endpoint, read_credentials, write_kubeconfig
 from dr.kube.api import KubernetesApi

@@ -9,7 +9,7 @@ import yaml
 from kubernetes import client
 
 from dr.cnpg.clusters import find_cluster, list_clusters
-from dr.config.environment import KubernetesAccess
+from dr.config.kubernetes_access import KubernetesAccess
 from dr.core.errors import AccessError
 from dr.kube.api import KubernetesApi
 from dr.kube.login import Loader

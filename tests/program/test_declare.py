@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from dr.engine import extras
+from dr.config import extras
 from dr.program.declare import declare
 from dr.stacks.declaration import Declaration
 from tests.support.builders import a_recovered, config_document
@@ -58,7 +58,7 @@ def test_a_stack_of_the_infrastructure_holds_what_its_file_says(
 def test_without_the_extra_only_the_infrastructure_is_refused(
     monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    monkeypatch.setattr(extras, "distributions", lambda **_: ())
     _given(durable_document())
     with pytest.raises(pulumi.RunError, match=r"(?s)extra-missing: .*'postgres-dr\[infrastructure\]'"):
         declare()

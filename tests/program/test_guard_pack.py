@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pulumi_policy
 import pytest
 
-from dr.engine import extras
+from dr.config import extras
 from dr.program import guard_pack
 from dr.program.guard_pack import register
 
@@ -81,6 +81,6 @@ def test_the_pack_is_found_and_runs_as_pulumi_runs_one(
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    monkeypatch.setattr(extras, "distributions", lambda **_: ())
     with pytest.raises(ImportError, match=r"(?s)extra-missing: .*'postgres-dr\[policy\]'"):
         register(tmp_path)

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from dr.config.environment import KubernetesAccess
+from dr.config.kubernetes_access import KubernetesAccess
 from dr.config.load import load_environment
 from dr.kube.api import KubernetesApi
 from tests.support.installed import SOURCES

@@ -80,8 +80,9 @@ def test_every_file_of_the_package_is_in_it_and_nothing_else(wheel: Path) -> Non
 
 
 def test_it_asks_for_what_the_repository_pins(wheel: Path) -> None:
-    lines = (line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
-    listed = {Requirement(line) for line in lines if line}
+    text = "\n".join((ROOT / name).read_text() for name in ("requirements.txt", "requirements-stores.txt"))
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    listed = {Requirement(line) for line in lines if line and not line.startswith("-r ")}
     asked = {Requirement(text) for text in metadata(wheel).get_all("Requires-Dist", [])}
     plain = {Requirement(f"{one.name}{one.specifier}") for one in asked if one.name != "postgres-dr"}
     assert plain == {one for one in listed if one.name not in TEST_TOOLS}
@@ -96,9 +97,16 @@ def test_only_its_extras_ask_for_what_a_recovery_does_not_need(wheel: Path) -> N
     assert by_extra == {
         "infrastructure": {"pulumi-gcp", "pulumi-command"},
         "policy": {"pulumi-policy"},
+        "s3": {"boto3"},
+        "azure": {"azure-identity", "azure-storage-blob"},
         "all": {"postgres-dr"},
     }
-    assert next(one for one in asked if one.name == "postgres-dr").extras == {"infrastructure", "policy"}
+    assert next(one for one in asked if one.name == "postgres-dr").extras == {
+        "infrastructure",
+        "policy",
+        "s3",
+        "azure",
+    }
 
 
 def test_it_is_for_python_3_11_to_3_14(wheel: Path) -> None:

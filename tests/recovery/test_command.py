@@ -9,17 +9,23 @@ import pytest
 
 from dr.core.errors import RefusedError
 from dr.core.target import ImmediateTarget, LsnTarget, NameTarget, RecoveryTarget, TimeTarget, XidTarget
+from dr.core.wal_names import name_of
 from dr.main import run
 from dr.recovery.verify import verify_last_commit
+from tests.conftest import CLUSTERS
+from tests.support.archives import SEGMENT, put_wal
 from tests.support.builders import (
+    BUCKET,
     TARGET_TIME,
     a_backup,
     a_decision,
     a_situation,
     an_environment,
     as_seen,
+    cluster_object,
 )
-from tests.support.doubles import Wire, nothing_changed
+from tests.support.doubles import ObjectStoreDouble, Wire, nothing_changed, write_environment
+from tests.support.s3 import put_all, s3_bucket
 
 BACKUP = "20240501T030000"
 LSN = LsnTarget(0x3000139)
@@ -52,6 +58,32 @@ def test_each_target_is_planned(
     assert told in facts["Target"]
     assert facts["Base backup"].startswith(f"{BACKUP}, ended 2024-05-01 03:00:33 UTC")
     assert nothing_changed(wire)
+
+
+def test_a_recovery_out_of_s3_is_planned(
+    place: Path,
+    wire: Wire,
+    bucket: ObjectStoreDouble,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The archive of ``bucket``, in S3, to which the Cluster archives by a key in a Secret."""
+    url = f"s3://{BUCKET}/prod"
+    keys = {"accessKeyId": {"name": "s3", "key": "id"}, "secretAccessKey": {"name": "s3", "key": "secret"}}
+    definition = {"destinationPath": f"{url}/", "endpointURL": "http://minio.minio.svc:9000", "s3Credentials": keys}
+    source = cluster_object(backup={"barmanObjectStore": definition})
+    wire.on(f"{CLUSTERS}/postgres-prod", source)
+    wire.on(CLUSTERS, {"items": [source]})
+    wire.on("/api/v1/namespaces/data/secrets/s3", {"metadata": {}, "data": {}})
+    put_wal(bucket, "postgres-prod", {name_of(1, number, SEGMENT): None for number in (3, 4)}, suffix=".gz")
+    write_environment(place, place / "config", gcpProject=None, backup={"destinationPath": url})
+    with s3_bucket(monkeypatch) as client:
+        put_all(client, {name: content for name, content in bucket.objects.items() if name not in bucket.sizes})
+        assert _pitr(place, "--target-lsn", "0/4000139", "--dry-run", "--json") == 0
+    plan = json.loads(capsys.readouterr().out)["plan"]
+    assert plan["facts"]["Recovered"].endswith(f"archiving to {url}/postgres-prod-recovered")
+    assert not any(word in json.dumps(plan) for word in ("gcloud", "gs://"))
+    assert bucket.asked == []
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,17 @@ def test_a_situation_in_order_has_no_problem() -> None:
     assert _problems(a_situation(source=a_plugin_source())) == []
 
 
+@pytest.mark.parametrize("written", ["gs://acme-pg-backups", "gs://acme-pg-backups/"])
+def test_an_archive_in_the_bucket_itself_is_the_configured_one(written: str) -> None:
+    """C5."""
+    environment = an_environment(backup={"bucket": "acme-pg-backups"})
+    source = a_source(backup={"barmanObjectStore": {"destinationPath": written, "serverName": "main"}})
+    assert source.server_name == "main"
+    assert list(preconditions(environment, a_request(), a_situation(source=source))) == []
+
+
+IDLE = {"name": "barman-cloud.cloudnative-pg.io", "parameters": {"barmanObjectName": "prod-store"}}
+
 FAULTS: list[tuple[str, Mapping[str, Any], Mapping[str, Any], str]] = [
     ("service-missing", {"external_name": None}, {}, "data/prod-postgres"),
     ("workload-missing", {"workloads": {"api": a_workload("api"), "worker": None}}, {}, "prod/worker"),
@@ -58,6 +69,14 @@ FAULTS: list[tuple[str, Mapping[str, Any], Mapping[str, Any], str]] = [
         {"source": a_source(backup=None, plugins=[{"name": "other.test", "isWALArchiver": True}])},
         {},
         "the plugin other.test",
+    ),
+    # C17.
+    ("no-object-store", {"source": a_source(backup=None, plugins=[IDLE])}, {}, "isWALArchiver is not set"),
+    (
+        "no-object-store",
+        {"source": a_source(backup=None, plugins=[{**IDLE, "isWALArchiver": True, "enabled": False}])},
+        {},
+        "enabled is false",
     ),
     ("object-store-missing", {"source": a_source(**by_plugin())}, {}, "ObjectStore data/prod-store"),
     ("plugin-unavailable", {"source": a_plugin_source(), "plugin_fault": "it is not installed"}, {}, "not installed"),

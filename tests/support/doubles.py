@@ -323,9 +323,11 @@ def write_kubeconfig(path: Path, contexts: dict[str, str], *, current: str | Non
     return path
 
 
-def write_environment(folder: Path, kubeconfig: Path) -> Path:
-    """The configuration of the environment ``prod``, which reaches its cluster by ``kubeconfig``."""
-    document = config_document(kubernetes={"context": "acme-prod", "kubeconfig": str(kubeconfig)})
+def write_environment(folder: Path, kubeconfig: Path, **changes: Any) -> Path:
+    """The configuration of the environment ``prod``, which reaches its cluster by ``kubeconfig``; ``changes`` are
+    :func:`config_document`'s.
+    """
+    document = config_document(kubernetes={"context": "acme-prod", "kubeconfig": str(kubeconfig)}, **changes)
     path = folder / "Pulumi.prod.yaml"
     path.write_text(yaml.safe_dump(document))
     return path

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from dr.archive.bucket import BucketFacts, DeleteRule
 from dr.archive.contents import Archive, BaseBackup
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.health.check import Check, Unavailable
@@ -13,9 +14,7 @@ from dr.health.snapshot import (
     ArchiveSeen,
     BackupObjects,
     BackupRun,
-    BucketFacts,
     DatabaseFacts,
-    DeleteRule,
     HealthSnapshot,
     Identity,
     Operators,

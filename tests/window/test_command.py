@@ -16,6 +16,7 @@ from dr.window import view
 from tests.support.archives import SYSTEM, archive, at, backup, put_backup, put_history, put_wal, switch, wal
 from tests.support.builders import BUCKET, cluster_object
 from tests.support.doubles import ObjectStoreDouble, Wire, closed_port, serving, write_environment, write_kubeconfig
+from tests.support.s3 import put_all, s3_bucket
 from tests.support.waiting import HANG_SECONDS
 
 SERVICE = "/api/v1/namespaces/data/services/prod-postgres"
@@ -273,3 +274,20 @@ def test_an_archive_without_times_is_told_in_words(capsys: pytest.CaptureFixture
         )
     )
     assert "not known" in capsys.readouterr().out
+
+
+def test_a_window_in_s3_is_told_as_one_in_cloud_storage(
+    place: Path, store: ObjectStoreDouble, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same objects, but for the times of those: S3 itself gives these."""
+    with s3_bucket(monkeypatch) as client:
+        put_all(client, store)
+        write_environment(place, place / "config", backup={"destinationPath": f"s3://{BUCKET}/prod"})
+        assert not store.received("GET")
+        told = _json(capsys, place)
+    assert not store.received("GET")
+    assert told["place"] == f"s3://{BUCKET}/prod"
+    old, new = told["archives"]
+    assert (old["serverName"], new["serverName"], told["serving"]) == (OLD, NEW, NEW)
+    assert [window["from"]["backup"] for window in old["windows"]] == ["backup-3", "backup-14"]
+    assert old["windows"][0]["to"]["segment"] == "000000010000000000000007"
