@@ -6,11 +6,14 @@ Only click is imported here, so that ``--help`` answers at once; a subcommand's 
 import json
 import sys
 import traceback
+from difflib import get_close_matches
 from importlib import import_module
+from itertools import pairwise
 
 import click
 
 from dr import __version__
+from dr.core.commands import ANY_PROGRAM, CommandLines, program
 from dr.core.errors import DrError, FaultError, InterruptedOperationError, RequestError
 
 _SECTIONS = {
@@ -72,6 +75,18 @@ class _Lazy(click.Group):
         command: click.Command = getattr(import_module(module), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it; a command that is not there is answered with those that are spelt alike."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            alike = get_close_matches(args[0], self.list_commands(ctx))
+            if not alike:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {' or '.join(alike)}?", ctx) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Every command with its whole first sentence; click would cut it off to fit one line."""
         shown = {name: ", ".join(filter(None, [name, _ALIASES.get(name)])) for name in self.list_commands(ctx)}
@@ -122,20 +137,24 @@ def run(arguments: list[str]) -> int:
     from dr.cli.signals import Begun
 
     as_json, Begun.anything = "--json" in arguments, False
+    # The examples are those that can be typed here.
+    cli.help = (cli.help or "").replace(ANY_PROGRAM, program())
     try:
-        ended = cli.main(args=arguments, prog_name="python -m dr", complete_var=VARIABLE, standalone_mode=False)
+        ended = cli.main(args=arguments, prog_name=program(), complete_var=VARIABLE, standalone_mode=False)
     except click.ClickException as error:
         if as_json:
-            return _fail(RequestError("usage", error.format_message(), "see python -m dr --help"), as_json)
+            return _fail(RequestError("usage", error.format_message(), f"see {program()} --help"), arguments)
         error.show()
         return error.exit_code
     except click.Abort:
-        return _fail(_unless_begun(InterruptedOperationError("interrupted", "stopped", "repeat the command")), as_json)
+        return _fail(
+            _unless_begun(InterruptedOperationError("interrupted", "stopped", "repeat the command")), arguments
+        )
     except DrError as error:
-        return _fail(error, as_json)
+        return _fail(error, arguments)
     except Exception as error:  # noqa: BLE001 - a traceback is no way to talk to an operator; it goes below the message
         fault = FaultError("fault", f"{type(error).__name__}: {error}", "report it, with the traceback below")
-        code = _fail(_unless_begun(fault), as_json)
+        code = _fail(_unless_begun(fault), arguments)
         traceback.print_exception(error)
         return code
     # A command that has an exit code of its own ends its context with it; another returns None.
@@ -150,11 +169,18 @@ def _unless_begun(error: DrError) -> DrError:
     return error
 
 
-def _fail(error: DrError, as_json: bool) -> int:
+def _fail(error: DrError, arguments: list[str]) -> int:
     from dr.cli.console import error_as_json, show_error
 
-    if as_json:
+    if "--json" in arguments:
         click.echo(json.dumps(error_as_json(error), indent=2))
     else:
-        show_error(error)
+        show_error(error, _commands_of(arguments))
     return error.exit_code
+
+
+def _commands_of(arguments: list[str]) -> CommandLines:
+    """The commands of the environment that was asked for, as far as the words alone say which."""
+    words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    given = dict(pairwise(words))
+    return CommandLines(environment=given.get("--env", ""), config_dir=given.get("--config-dir", ""))

@@ -2,14 +2,16 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import click
 import psutil
 import pytest
 
 from dr.config.kubernetes_access import KubernetesAccess
+from dr.core.commands import CommandLines
 from dr.core.wal_names import name_of
 from dr.kube.api import KubernetesApi
 from tests.support.archives import SEGMENT, put_wal
@@ -25,6 +27,7 @@ from tests.support.doubles import (
     write_pulumi,
 )
 from tests.support.leftovers import MARK, leftovers
+from tests.support.printed import check_dr, check_kubectl
 from tests.support.repositories import git
 
 # A shell without job control starts what it puts into the background deaf to Ctrl-C, and so would be all that is
@@ -48,6 +51,39 @@ def nothing_left_behind() -> Iterator[None]:
         with suppress(psutil.Error):
             process.kill()
     assert not left, "started by these tests, and not ended"
+
+
+_CHECKED: set[tuple[str, CommandLines]] = set()
+
+
+@pytest.fixture(autouse=True)
+def printed_commands_work(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """O5. Every command that a test has the tool make, to be printed, is one that its program takes as it is printed:
+    on the environment, the configuration and the cluster of the run.
+    """
+    dr, kubectl, faults = CommandLines.dr, CommandLines.kubectl, list[str]()
+
+    def check(line: str, of: CommandLines, checked: Callable[[], None]) -> str:
+        if (line, of) not in _CHECKED:
+            _CHECKED.add((line, of))
+            try:
+                checked()
+            except (AssertionError, ValueError, click.ClickException) as error:
+                faults.append(f"{line}: {error}")
+        return line
+
+    def made_dr(self: CommandLines, command: str, *words: str) -> str:
+        line = dr(self, command, *words)
+        return check(line, self, lambda: check_dr(line, self))
+
+    def made_kubectl(self: CommandLines, *words: str, namespace: str = "") -> str:
+        line = kubectl(self, *words, namespace=namespace)
+        return check(line, self, lambda: check_kubectl(line, self, namespace=namespace))
+
+    monkeypatch.setattr(CommandLines, "dr", made_dr)
+    monkeypatch.setattr(CommandLines, "kubectl", made_kubectl)
+    yield
+    assert not faults, "printed, and not to be run as printed"
 
 
 @pytest.fixture

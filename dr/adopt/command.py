@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -81,8 +80,8 @@ def command(
                 by_name=found.confirmation == "name",
             )
             agree(agreement, as_json=as_json, yes=yes, confirmed=confirmed)
-        words = ["adopt", "--env", found.name, "--terraform-state", state, *(["--stack", only] if only else [])]
-        go_on = shlex.join(["python", "-m", "dr", *words, *(word for one in leave for word in ("--leave", one))])
+        words = ["--terraform-state", state, *(["--stack", only] if only else [])]
+        go_on = found.commands.dr("adopt", *words, *(word for one in leave for word in ("--leave", one)))
         stop = Event()
         for stack, adoption in zip(stacks, report.stacks, strict=True):
             stack.backend.clear_locks(take_over=take_over)

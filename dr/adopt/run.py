@@ -62,7 +62,7 @@ def adopt(stack: InfrastructureStack, adoption: StackAdoption, *, go_on: str, st
                     ) from None
     except DrError as error:
         step = StepTaken(key="import", title=f"Import into stack {adoption.stack}")
-        error.stopped = Stopped(at=step, done=(), go_on=go_on, journal=f"pulumi stack history -s {adoption.stack}")
+        error.stopped = Stopped(at=step, done=(), go_on=go_on, journal=f"the history of stack {adoption.stack}")
         raise
     finally:
         stack.interrupt()

@@ -16,11 +16,13 @@ from urllib3.exceptions import HTTPError
 from dr.archive.bucket import BucketFacts, DeleteRule
 from dr.archive.store import Listing, MissingObjectError, StoredObject, first_line, unreachable
 from dr.config.backup_location import BackupLocation
+from dr.core.commands import command_line
 from dr.core.errors import AccessError
 
 _FAILURES = (GoogleAPIError, RequestException, HTTPError)
 """What Google's client raises where the store does not answer as it should. A connection that breaks within a body
 raises urllib3's own error: the body is read past ``requests``."""
+_LOG_IN = command_line("gcloud", "auth", "application-default", "login")
 _SECONDS = 10
 _PART_SECONDS = (3, 5)
 """For one request: to connect, and to be answered."""
@@ -147,13 +149,13 @@ def _explained(place: BackupLocation, error: Exception) -> AccessError:
         return AccessError(
             "google-credentials",
             f"the bucket {place.bucket} was not asked, as the login at Google fails: {first_line(error)}",
-            "log in (gcloud auth application-default login), or run where a Workload Identity gives credentials",
+            f"log in ({_LOG_IN}), or run where a Workload Identity gives credentials",
         )
     if isinstance(error, (Forbidden, Unauthorized)):
         return AccessError(
             "bucket-forbidden",
             f"the bucket {place.bucket} does not let this user in: {first_line(error)}",
-            "log in (gcloud auth application-default login); roles/storage.objectViewer on the bucket is enough",
+            f"log in ({_LOG_IN}); roles/storage.objectViewer on the bucket is enough",
         )
     odd = "no JSON is answered: " if isinstance(error, JSONDecodeError) else ""
     return unreachable(place, f"{odd}{first_line(error)}")

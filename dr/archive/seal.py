@@ -79,7 +79,7 @@ def seal_wal(psql: Psql, *, stop: Event, say: Callable[[str], None], limit: floa
                 "wal-not-archived",
                 f"the source's WAL does not reach the object store: {waiting} segments wait, none was archived for "
                 f"{stalled:.0f} s; last failure: {failure}",
-                "fix archiving first (credentials? bucket?): kubectl describe cluster, condition ContinuousArchiving",
+                "fix archiving first (credentials? bucket?): condition ContinuousArchiving of the Cluster",
             )
         say(f"{waiting} WAL segments wait to be archived, {segment} the last of them")
 

@@ -8,6 +8,7 @@ from dr.archive.contents import Archive, BaseBackup
 from dr.archive.databases import several
 from dr.archive.wal_validity import needed
 from dr.archive.window import problems_of_base_wal, problems_of_holes, warnings_of_holes
+from dr.core.commands import ANY_RUN, CommandLines
 from dr.core.errors import Problem
 from dr.core.target import RecoveryTarget
 
@@ -23,13 +24,16 @@ def problems_of_wal(
     seen_at: datetime,
     coming: bool,
     insists: bool = False,
+    commands: CommandLines = ANY_RUN,
 ) -> Iterator[Problem]:
     """That ``target`` cannot be reached from ``base``, or that WAL on the way may not be read. ``coming`` says that the
-    source still archives what it has written; ``insists`` accepts that the recovery may end too early.
+    source still archives what it has written; ``insists`` accepts that the recovery may end too early; ``commands`` are
+    the environment's.
     """
     told = several(archive)
-    found = list(problems_of_holes(archive, base, target, seen_at=seen_at, insists=insists))
-    for one in found or problems_of_base_wal(archive, base, target, seen_at=seen_at, coming=coming):
+    found = list(problems_of_holes(archive, base, target, seen_at=seen_at, insists=insists, commands=commands))
+    of_base = problems_of_base_wal(archive, base, target, seen_at=seen_at, coming=coming, commands=commands)
+    for one in found or of_base:
         yield replace(one, cause=f"{one.cause} ({told})") if told else one
     refused = {
         name: problem

@@ -19,6 +19,7 @@ from typing import assert_never
 
 from dr.archive.contents import Archive, BaseBackup, Catalogue, Path, Stretch
 from dr.archive.databases import part_of, parts
+from dr.core.commands import ANY_RUN, CommandLines
 from dr.core.errors import Problem
 from dr.core.target import ImmediateTarget, LsnTarget, NameTarget, RecoveryTarget, TimeTarget, XidTarget
 from dr.core.text import exact_moment_of, rfc3339_of
@@ -230,7 +231,13 @@ _END = "the end of the WAL"
 
 
 def problems_of_holes(
-    archive: Archive, base: BaseBackup, target: RecoveryTarget | None, *, seen_at: datetime, insists: bool = False
+    archive: Archive,
+    base: BaseBackup,
+    target: RecoveryTarget | None,
+    *,
+    seen_at: datetime,
+    insists: bool = False,
+    commands: CommandLines = ANY_RUN,
 ) -> Iterator[Problem]:
     """A hole between ``base`` and ``target`` that is there to stay, or any behind ``base`` where all that was committed
     is asked for; ``insists`` accepts the latter.
@@ -245,8 +252,8 @@ def problems_of_holes(
         yield Problem(
             code=code,
             cause=f"{missing(hole)}, and the recovery from base backup {base.backup_id} to {target or _END} needs it",
-            remedy=f"choose a target {', or '.join(filter(None, (until, after)))}; python -m dr window shows what can "
-            "be reached",
+            remedy=f"choose a target {', or '.join(filter(None, (until, after)))}; "
+            f"{commands.dr('window')} shows what can be reached",
         )
     elif target is None and not insists:
         yield Problem(
@@ -276,7 +283,13 @@ def warnings_of_holes(
 
 
 def problems_of_base_wal(
-    archive: Archive, base: BaseBackup, target: RecoveryTarget | None, *, seen_at: datetime, coming: bool
+    archive: Archive,
+    base: BaseBackup,
+    target: RecoveryTarget | None,
+    *,
+    seen_at: datetime,
+    coming: bool,
+    commands: CommandLines = ANY_RUN,
 ) -> Iterator[Problem]:
     """That no window of the archive has ``base``, on the timeline that ``target`` follows. ``coming`` says that the
     source still archives what it has written.
@@ -293,7 +306,7 @@ def problems_of_base_wal(
             code="backup-off-timeline",
             cause=f"base backup {base.backup_id} is not a start for timeline {timeline}, which had left timeline "
             f"{base.timeline} before it ended",
-            remedy=f"with pitr: {ways[0]}" if ways else "python -m dr window shows what can be reached",
+            remedy=f"with pitr: {ways[0]}" if ways else f"{commands.dr('window')} shows what can be reached",
         )
         return
     own = (base.begin_wal, base.end_wal)
@@ -305,7 +318,7 @@ def problems_of_base_wal(
         code="wal-unreadable" if why else "wal-missing",
         cause=f"base backup {base.backup_id} cannot be used: its own WAL, {said}, is not all in the archive"
         + (f" as it was: {why}" if why else ""),
-        remedy="python -m dr window shows what can be reached; if the database still answers, wait until it has "
+        remedy=f"{commands.dr('window')} shows what can be reached; if the database still answers, wait until it has "
         "archived that, or take a base backup",
     )
 
@@ -363,7 +376,9 @@ def _lost(hole: Hole) -> str:
     return f"what was committed after {exact_moment_of(hole.before)}" if hole.before else "what was committed after it"
 
 
-def problems_of_base(catalogue: Catalogue, target: RecoveryTarget, archive: Archive | None = None) -> Iterator[Problem]:
+def problems_of_base(
+    catalogue: Catalogue, target: RecoveryTarget, archive: Archive | None = None, *, commands: CommandLines = ANY_RUN
+) -> Iterator[Problem]:
     """What is wrong with ``target``, given the backups of ``catalogue``, of which there is at least one. ``archive`` is
     all that the bucket has next to them, None where it was not read.
     """
@@ -377,13 +392,17 @@ def problems_of_base(catalogue: Catalogue, target: RecoveryTarget, archive: Arch
         )
     elif target.backup_id is not None:
         incomplete = {backup.backup_id: backup.why for backup in archive.incomplete} if archive else {}
-        yield from _problems_of_named(catalogue, target, base, incomplete.get(target.backup_id))
+        yield from _problems_of_named(catalogue, target, base, incomplete.get(target.backup_id), commands)
     elif base is None:
-        yield from _problems_of_choice(catalogue, target)
+        yield from _problems_of_choice(catalogue, target, commands)
 
 
 def _problems_of_named(
-    catalogue: Catalogue, target: RecoveryTarget, base: BaseBackup | None, incomplete: str | None
+    catalogue: Catalogue,
+    target: RecoveryTarget,
+    base: BaseBackup | None,
+    incomplete: str | None,
+    commands: CommandLines,
 ) -> Iterator[Problem]:
     newest = ", ".join(backup.backup_id for backup in reversed(catalogue.backups[-5:]))
     if base is None and incomplete is not None:
@@ -396,36 +415,37 @@ def _problems_of_named(
         yield Problem(
             code="backup-missing",
             cause=f"there is no completed base backup {target.backup_id} of {catalogue.server_name}",
-            remedy=f"give one of: {newest}; python -m dr window lists them all",
+            remedy=f"give one of: {newest}; {commands.dr('window')} lists them all",
         )
     else:
         match target:
             case TimeTarget() if base.end > target.time:
-                yield _later(base, target, exact_moment_of(base.end))
+                yield _later(base, target, exact_moment_of(base.end), commands)
             case LsnTarget() if base.end_lsn > target.lsn:
-                yield _later(base, target, f"LSN {lsn(base.end_lsn)}")
+                yield _later(base, target, f"LSN {lsn(base.end_lsn)}", commands)
             case TimeTarget() | LsnTarget() | XidTarget() | NameTarget() | ImmediateTarget():
                 pass
             case _:
                 assert_never(target)
 
 
-def _later(base: BaseBackup, target: RecoveryTarget, end: str) -> Problem:
+def _later(base: BaseBackup, target: RecoveryTarget, end: str, commands: CommandLines) -> Problem:
     return Problem(
         code="backup-after-target",
         cause=f"base backup {base.backup_id} ended at {end}, after the target {target}: a recovery "
         "cannot go backwards from it",
-        remedy="leave --backup-id out, or give the ID of an earlier one; python -m dr window lists them",
+        remedy=f"leave --backup-id out, or give the ID of an earlier one; {commands.dr('window')} lists them",
     )
 
 
-def _problems_of_choice(catalogue: Catalogue, target: RecoveryTarget) -> Iterator[Problem]:
+def _problems_of_choice(catalogue: Catalogue, target: RecoveryTarget, commands: CommandLines) -> Iterator[Problem]:
     there = [backup for backup in catalogue.backups if target.timeline in (None, backup.timeline)]
     if not there:
         yield Problem(
             code="no-backup-on-timeline",
             cause=f"no base backup was taken on timeline {target.timeline}: CloudNativePG takes others only by ID",
-            remedy="add --backup-id of one that was taken before that timeline began; python -m dr window lists them",
+            remedy="add --backup-id of one that was taken before that timeline began; "
+            f"{commands.dr('window')} lists them",
         )
         return
     first = there[0]
@@ -442,7 +462,12 @@ def _problems_of_choice(catalogue: Catalogue, target: RecoveryTarget) -> Iterato
 
 
 def problems_of_end(
-    archive: Archive, base: BaseBackup, target: RecoveryTarget | None, *, alive: bool = False
+    archive: Archive,
+    base: BaseBackup,
+    target: RecoveryTarget | None,
+    *,
+    alive: bool = False,
+    commands: CommandLines = ANY_RUN,
 ) -> Iterator[Problem]:
     """That ``target`` lies behind all that a recovery from ``base`` can reach. ``alive`` says that the source could
     still archive its newest WAL.
@@ -454,20 +479,23 @@ def problems_of_end(
     match target:
         case TimeTarget() if end.archived is not None and target.time >= end.archived:
             nearest = f"before {rfc3339_of(end.archived)}"
-            yield _problem(end, f"and the target {target} is later", nearest, alive=alive)
+            yield _problem(end, f"and the target {target} is later", nearest, commands, alive=alive)
         case LsnTarget() if target.lsn > end.lsn:
-            yield _problem(end, f"and the target {target} is behind its end", f"up to LSN {lsn(end.lsn)}", alive=alive)
+            yield _problem(
+                end, f"and the target {target} is behind its end", f"up to LSN {lsn(end.lsn)}", commands, alive=alive
+            )
         case TimeTarget() | LsnTarget() | XidTarget() | NameTarget() | ImmediateTarget():
             pass
         case _:
             assert_never(target)
 
 
-def _problem(end: End, why: str, nearest: str, *, alive: bool) -> Problem:
+def _problem(end: End, why: str, nearest: str, commands: CommandLines, *, alive: bool) -> Problem:
     when = f" at {exact_moment_of(end.archived)}" if end.archived else ""
     because = "the source's primary does not answer, so no more of its WAL can be archived"
     remedy = (
-        f"choose a target {nearest} (the last commit may be earlier still), or take all there is: python -m dr latest"
+        f"choose a target {nearest} (the last commit may be earlier still), or take all there is: "
+        f"{commands.dr('latest')}"
     )
     if alive:
         because = "with --skip-seal the newest WAL is not archived first"

@@ -6,13 +6,13 @@ is known, and every record that moved or deleted it names that position.
 """
 
 import re
-import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dr.archive.wal_lines import Commit, WalView
 from dr.before_drop.heap_page import CatalogRow
+from dr.core.commands import CommandLines
 from dr.core.errors import Problem
 from dr.core.target import LaterCommits, LsnTarget, TimeTarget
 from dr.core.text import exact_moment_of
@@ -205,21 +205,21 @@ def _files(commit: Commit, database: int) -> list[int]:
 _SHOWN = 8
 
 
-def source_silent(environment: str, source: str, why: str) -> Problem:
+def source_silent(commands: CommandLines, source: str, why: str) -> Problem:
     """The only ones who know do not answer."""
     return Problem(
         code="drop-source-silent",
         cause=f"only the catalog and the WAL of {source} record when a table was dropped, which does not answer: {why}",
-        remedy=_give_a_time(environment),
+        remedy=_give_a_time(commands),
     )
 
 
-def table_exists(environment: str, table: TableName) -> Problem:
+def table_exists(commands: CommandLines, table: TableName) -> Problem:
     """It was not dropped: emptied, perhaps."""
     return Problem(
         code="table-exists",
         cause=f"there is a table {table}, and there is no trace of an earlier one of that name that was dropped",
-        remedy=f"--before-drop is about dropped tables; after a TRUNCATE, DELETE or UPDATE {_give_a_time(environment)}",
+        remedy=f"--before-drop is about dropped tables; after a TRUNCATE, DELETE or UPDATE {_give_a_time(commands)}",
     )
 
 
@@ -234,7 +234,7 @@ def table_renamed(table: TableName, names: Collection[str]) -> Problem:
 
 
 def drop_unknown(
-    environment: str,
+    commands: CommandLines,
     table: TableName,
     since: str,
     found: Sequence[Commit],
@@ -256,12 +256,12 @@ def drop_unknown(
             code="drop-unknown",
             cause=f"{gone}; no other drop of a table was found in the WAL that was read, from {since} on"
             + (f"; {why}" if why else ""),
-            remedy=_give_a_time(environment),
+            remedy=_give_a_time(commands),
         )
     one = len(found) == 1
-    expect = f"--exclusive --expect-table {shlex.quote(str(table))}"
-    commands = "".join(
-        f"\n      python -m dr pitr --env {environment} --target-lsn {lsn(commit.lsn)} {expect}"
+    expect = ("--exclusive", "--expect-table", str(table))
+    ways = "".join(
+        f"\n      {commands.dr('pitr', '--target-lsn', lsn(commit.lsn), *expect)}"
         f"   # transaction {commit.xid}, {exact_moment_of(commit.time)}"
         for commit in found[:_SHOWN]
     )
@@ -274,23 +274,21 @@ def drop_unknown(
         remedy=(
             "it is likely, but not certain, that this is the one" if one else "if you know which, go back to before it"
         )
-        + f"; verification shows whether the table is back:{commands}{more}",
+        + f"; verification shows whether the table is back:{ways}{more}",
     )
 
 
-def drop_too_old(environment: str, table: TableName, xid: int, since: str, why: str) -> Problem:
+def drop_too_old(commands: CommandLines, table: TableName, xid: int, since: str, why: str) -> Problem:
     """Who dropped it is known, but not when. ``since`` is the oldest segment that was read, ``why`` no other was."""
+    way = ("--target-xid", str(xid), "--exclusive", "--backup-id", "ID")
     return Problem(
         code="drop-too-old",
         cause=f"{table} was dropped by transaction {xid}, whose commit is older than all WAL that was read, from "
         f"{since} on; {why}",
-        remedy=f"with a base backup from before it: python -m dr pitr --env {environment} --target-xid {xid} "
-        "--exclusive --backup-id ID (python -m dr window lists them)",
+        remedy=f"with a base backup from before it: {commands.dr('pitr', *way)} ({commands.dr('window')} lists them)",
     )
 
 
-def _give_a_time(environment: str) -> str:
-    return (
-        f"give a time: python -m dr pitr --env {environment} --target-time ...; python -m dr window shows from when "
-        "until when"
-    )
+def _give_a_time(commands: CommandLines) -> str:
+    recover, window = commands.dr("pitr", "--target-time", "TIME"), commands.dr("window")
+    return f"give a time: {recover}; {window} shows from when until when"

@@ -33,6 +33,7 @@ from dr.before_drop.drops import (
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import find_cluster
 from dr.cnpg.primary import primary_of, psql_of
+from dr.core.commands import CommandLines
 from dr.core.errors import AccessError, Problem, RefusedError
 from dr.core.text import exact_moment_of, whole_seconds_of
 from dr.postgres.table_name import TableName
@@ -47,7 +48,7 @@ def find_drop(session: Session, source: str, table: TableName) -> Drop:
     environment = session.environment
     cluster = find_cluster(session.api, environment.namespace, source)
     if cluster is None or cluster.primary is None:
-        raise RefusedError([source_silent(environment.name, source, "there is no primary of it")])
+        raise RefusedError([source_silent(environment.commands, source, "there is no primary of it")])
     pod = cluster.primary
     psql = psql_of(session.api, cluster)
     try:
@@ -79,12 +80,12 @@ def find_drop(session: Session, source: str, table: TableName) -> Drop:
             found = endings(catalog, scan.wal, known)
         called = name_at_end(psql, table, catalog, found[-1]) if found else None
         if not found:
-            raise RefusedError([_why_not(environment.name, table, catalog, scan, names, place.database, why)])
+            raise RefusedError([_why_not(environment.commands, table, catalog, scan, names, place.database, why)])
     except AccessError as error:
-        raise RefusedError([source_silent(environment.name, source, error.cause)]) from error
+        raise RefusedError([source_silent(environment.commands, source, error.cause)]) from error
     last = found[-1]
     if last.commit is None:
-        raise RefusedError([drop_too_old(environment.name, table, last.xid, scan.wal.first_segment, why)])
+        raise RefusedError([drop_too_old(environment.commands, table, last.xid, scan.wal.first_segment, why)])
     earlier = [ending.commit.time for ending in found[:-1] if ending.commit]
     return as_drop(
         str(table),
@@ -99,18 +100,18 @@ def find_drop(session: Session, source: str, table: TableName) -> Drop:
 
 
 def _why_not(
-    environment: str, table: TableName, catalog: CatalogView, scan: Scan, names: set[str], database: int, why: str
+    commands: CommandLines, table: TableName, catalog: CatalogView, scan: Scan, names: set[str], database: int, why: str
 ) -> Problem:
     """Why no drop is known: ``names`` are those that tables once called ``table`` have now, ``why`` is why no more WAL
     was read.
     """
     if catalog.exists:
-        return table_exists(environment, table)
+        return table_exists(commands, table)
     if names:
         return table_renamed(table, names)
     rewritten = catalog_rewritten(scan.wal, database)
     found = candidates(scan.wal, database)
-    return drop_unknown(environment, table, scan.wal.first_segment, found, why, rewritten=rewritten)
+    return drop_unknown(commands, table, scan.wal.first_segment, found, why, rewritten=rewritten)
 
 
 _LIMIT_SECONDS = 600
@@ -183,7 +184,7 @@ def _back(
             older = scan_sent(
                 session.api,
                 namespace=cluster.namespace,
-                pod=primary_of(cluster),
+                pod=primary_of(session.api, cluster),
                 piece=piece,
                 sent=[*(one.sent for one in found), packed(piece.after_as, following)],
                 relation=relation,

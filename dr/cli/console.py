@@ -6,16 +6,20 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
 from rich.panel import Panel
+from rich.segment import Segments
 from rich.table import Table
 from rich.text import Text
 
+from dr.core.commands import ANY_RUN, CommandLines, has_command
 from dr.core.errors import DrError, problems_of
 from dr.core.plan import Plan
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+_WIDEST, _FRAME = 10_000, 4
 
 
 @contextmanager
@@ -28,6 +32,21 @@ def waiting(what: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
             yield status.update
     else:
         yield lambda said: err.print(Text(said), soft_wrap=True)
+
+
+def say(console: Console, text: Text) -> None:
+    """Prose: a terminal's lines end between words. Where a command stands in it, it is one line, to be pasted."""
+    console.print(text, soft_wrap=not console.is_terminal or has_command(text.plain))
+
+
+def print_whole(table: RenderableType, *, title: str = "") -> None:
+    """A table on stdout, in a frame if it has a ``title``, of which nothing is cut off: where the terminal is narrower
+    than its longest words, the terminal breaks the lines.
+    """
+    least = Measurement.get(out, out.options.update(max_width=_WIDEST), table).minimum + (_FRAME if title else 0)
+    shown = Panel(table, title=title, title_align="left") if title else table
+    lines = out.render_lines(shown, out.options.update(width=max(out.width, least)), pad=False, new_lines=True)
+    out.print(Segments([segment for line in lines for segment in line]), soft_wrap=True, end="")
 
 
 def note(text: str) -> None:
@@ -43,13 +62,15 @@ def show_plan(plan: Plan) -> None:
     for name, value in plan.facts.items():
         facts.add_row(Text(name, style="bold"), Text(value))
     steps = Table.grid(padding=(0, 2))
+    for _ in range(3):
+        steps.add_column(overflow="fold")
     for number, step in enumerate(plan.steps, start=1):
         done = (f"; done when {step.done_when}", "dim") if step.done_when else ""
         steps.add_row(str(number), Text(step.title, style="bold"), Text.assemble(step.detail(), done))
     parts: list[Any] = [facts, "", steps]
-    out.print(Panel(Group(*parts), title=f"Plan: {plan.operation} on {plan.environment}", title_align="left"))
+    print_whole(Group(*parts), title=f"Plan: {plan.operation} on {plan.environment}")
     for warning in plan.warnings:
-        out.print(Text(f"! {warning}", style="yellow"), soft_wrap=True)
+        say(out, Text(f"! {warning}", style="yellow"))
     if undo := list(dict.fromkeys(command for step in plan.steps for command in step.undo())):
         out.print(Text("To take it back:", style="bold"))
         for command in undo:
@@ -76,25 +97,24 @@ def show_kept(path: str, *, not_kept: str = "", unwritten: str = "") -> None:
             err.print(Text(f"! the {what}: {why}", style="yellow"), soft_wrap=True)
 
 
-_UNSURE = "Whether anything was changed is not known: python -m dr status shows where things stand."
-
-
-def show_error(error: DrError) -> None:
-    """What happened, what to do about it, and how things stand."""
+def show_error(error: DrError, commands: CommandLines = ANY_RUN) -> None:
+    """What happened, what to do about it, and how things stand. ``commands`` are the environment's."""
     for problem in problems_of(error):
-        err.print(Text.assemble((f"{error.family}: ", "bold red"), problem.cause), soft_wrap=True)
-        err.print(Text.assemble(("  do: ", "bold"), problem.remedy), soft_wrap=True)
+        say(err, Text.assemble((f"{error.family}: ", "bold red"), problem.cause))
+        say(err, Text.assemble(("  do: ", "bold"), problem.remedy))
     stopped = error.stopped
     if stopped is None:
-        err.print(Text(_UNSURE, style="bold") if error.unsure else Text("Nothing was changed.", style="dim"))
+        unsure = f"Whether anything was changed is not known: {commands.dr('status')} shows where things stand."
+        told = Text(unsure, style="bold") if error.unsure else Text("Nothing was changed.", style="dim")
+        err.print(told, soft_wrap=True)
         return
     err.print(f"\nStopped in [bold]{stopped.at.title}[/].")
     marks = [(("  done     ", "green"), step) for step in stopped.done] + [(("  started  ", "yellow"), stopped.at)]
     for mark, step in marks:
         err.print(Text.assemble(mark, step.title))
-    if undo := list(dict.fromkeys(command for _, step in marks for command in step.undo)):
+    if stopped.undo:
         err.print(Text("To take it back:", style="bold"))
-        for command in undo:
+        for command in stopped.undo:
             err.print(Text(f"  {command}"), soft_wrap=True)
     err.print(Text.assemble(("To continue: ", "bold"), stopped.go_on), soft_wrap=True)
     err.print(Text(f"Journal: {stopped.journal}", style="dim"), soft_wrap=True)
@@ -116,7 +136,7 @@ def error_as_json(error: DrError) -> dict[str, Any]:
         and {
             "at": stopped.at.key,
             "done": [step.key for step in stopped.done],
-            "undo": [command for step in (*stopped.done, stopped.at) for command in step.undo],
+            "undo": list(stopped.undo),
             "goOn": stopped.go_on,
             "journal": stopped.journal,
             "report": stopped.report,

@@ -190,7 +190,7 @@ _TO_AGREE_TO = {"more-left-behind", "left-behind-unknown"}
 
 
 def _can_ask(*, as_json: bool, yes: bool) -> bool:
-    return not as_json and not yes and sys.stdin.isatty()
+    return not as_json and not yes and sys.stdin is not None and sys.stdin.isatty()
 
 
 def _ask(wanted: Agreement) -> None:

@@ -34,7 +34,7 @@ def open_session(
     check_context(environment, context)
     return Session(
         environment=environment,
-        api=KubernetesApi(environment.kubernetes),
+        api=KubernetesApi(environment.kubernetes, environment.commands),
         holder=this_process(),
         take_over=take_over,
         typed=typed,

@@ -60,7 +60,8 @@ def take_first_backup(
     raise StepFailedError(
         "backup-failed",
         f"{what} of the cluster that serves now did not succeed: {why}",
-        f"fix the cause, delete it (kubectl delete backup {name} -n {namespace}), and repeat the command",
+        f"fix the cause, delete it ({api.commands.kubectl('delete', 'backup', name, namespace=namespace)}), and "
+        "repeat the command",
     )
 
 

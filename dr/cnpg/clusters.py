@@ -100,7 +100,7 @@ def delete_cluster(api: KubernetesApi, cluster: ClusterSnapshot, *, limit: float
     raise StepFailedError(
         "cluster-not-gone",
         f"the Cluster {namespace}/{name} is still there {limit:.0f} s after its deletion",
-        f"see what holds it: kubectl describe cluster {name} -n {namespace}",
+        f"see what holds it: {api.commands.kubectl('describe', 'cluster', name, namespace=namespace)}",
     )
 
 

@@ -9,6 +9,7 @@ from threading import Event
 
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.clusters import annotate_cluster, find_cluster
+from dr.core.commands import CommandLines
 from dr.core.errors import AccessError, StepFailedError
 from dr.core.waiting import poll
 from dr.kube.api import KubernetesApi
@@ -36,23 +37,26 @@ def fence(api: KubernetesApi, namespace: str, name: str, *, hibernate: bool, lim
         unknown = [pod for pod, state in states.items() if state == _UNKNOWN]
         if not serving and not unknown:
             return
-    raise _not_silent(namespace, name, serving, unknown, limit)
+    raise _not_silent(api.commands, namespace, name, serving, unknown, limit)
 
 
-def _not_silent(namespace: str, name: str, serving: list[str], unknown: list[str], limit: float) -> StepFailedError:
+def _not_silent(
+    commands: CommandLines, namespace: str, name: str, serving: list[str], unknown: list[str], limit: float
+) -> StepFailedError:
     after = f"{limit:.0f} s after fencing {namespace}/{name}"
     if serving:
         return StepFailedError(
             "still-serving",
             f"{', '.join(serving)} still accept connections {after}",
-            f"look: kubectl describe cluster {name} -n {namespace}; is the operator running?",
+            f"look: {commands.kubectl('describe', 'cluster', name, namespace=namespace)}; is the operator running?",
         )
     return StepFailedError(
         "fence-not-seen",
         f"whether {', '.join(unknown)} still accept connections could not be asked, {after}; a node that is "
         "cut off still serves its open connections",
-        f"is its node ready? kubectl get pods -n {namespace} -o wide; kubectl get nodes. If the machine is off for "
-        f"certain, delete its pod and repeat: kubectl delete pod {unknown[0]} -n {namespace} --force --grace-period=0",
+        f"is its node ready? {commands.kubectl('get', 'pods', '-o', 'wide', namespace=namespace)}; "
+        f"{commands.kubectl('get', 'nodes')}. If the machine is off for certain, delete its pod and repeat: "
+        + commands.kubectl("delete", "pod", unknown[0], "--force", "--grace-period=0", namespace=namespace),
     )
 
 
@@ -77,7 +81,7 @@ def unfence(api: KubernetesApi, namespace: str, name: str, *, limit: float, stop
         "not-serving",
         f"{namespace}/{name} is not healthy {limit:.0f} s after it was let write again "
         f"({cluster.phase if cluster else 'it is gone'})",
-        f"look: kubectl describe cluster {name} -n {namespace}",
+        f"look: {api.commands.kubectl('describe', 'cluster', name, namespace=namespace)}",
     )
 
 

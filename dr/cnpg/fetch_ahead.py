@@ -12,7 +12,6 @@ It is for the recovery's own pods only. As soon as the first of them runs, the s
 so that the instance never starts with it, and nothing has to be restarted before traffic.
 """
 
-import shlex
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from dr.archive.contents import Archive, BaseBackup
 from dr.archive.databases import part_of
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.recovered import RecoveredCluster
+from dr.core.commands import CommandLines
 from dr.core.wal_names import number_of
 from dr.kube.scratch_room import scratch_room
 
@@ -117,21 +117,21 @@ def not_waited_for(manifest: Mapping[str, Any], *, to_the_end: bool) -> Iterator
         )
 
 
-def one_by_one(source: ClusterSnapshot, segments: int, *, context: str) -> Iterator[str]:
+def one_by_one(source: ClusterSnapshot, segments: int, *, commands: CommandLines) -> Iterator[str]:
     """The warning that the plugin will fetch ``segments`` one after the other, and how to have it fetch more at once.
 
     Its ``wal.maxParallel`` counts in a recovery too (plugin-barman-cloud, ``internal/cnpgi/common/wal.go``).
-    ``context`` is the kubeconfig's.
+    ``commands`` are the environment's.
     """
     if source.plugin is None or source.store is None:
         return
     at_a_time = (source.store.definition.get("wal") or {}).get("maxParallel") or 1
     if at_a_time == 1 and segments >= WORTH_SEGMENTS:
-        patch = '{"spec":{"configuration":{"wal":{"maxParallel":8}}}}'
+        more = '{"spec":{"configuration":{"wal":{"maxParallel":8}}}}'
+        words = ("patch", "objectstore", source.plugin.object_store, "--type=merge", "-p", more)
         yield (
             f"The plugin will fetch {segments} WAL segments one after the other. It fetches eight at a time after "
-            f"kubectl --context {shlex.quote(context)} patch objectstore {source.plugin.object_store} "
-            f"-n {source.namespace} --type=merge -p '{patch}' (where Argo CD manages that, in Git)."
+            f"{commands.kubectl(*words, namespace=source.namespace)} (where Argo CD manages that, in Git)."
         )
 
 

@@ -14,22 +14,22 @@ SERVER = "postgres"
 """The database in which a question about the whole server is asked: every server has it."""
 
 
-def primary_of(cluster: ClusterSnapshot) -> str:
+def primary_of(api: KubernetesApi, cluster: ClusterSnapshot) -> str:
     """The name of its primary's pod. Raises AccessError ``no-primary`` when it has none."""
     if cluster.primary is None:
         raise AccessError(
             "no-primary",
             f"{cluster.name} has no primary to ask",
-            f"kubectl describe cluster {cluster.name} -n {cluster.namespace}",
+            api.commands.kubectl("describe", "cluster", cluster.name, namespace=cluster.namespace),
         )
     return cluster.primary
 
 
 def psql_of(api: KubernetesApi, cluster: ClusterSnapshot, database: str | None = None) -> Psql:
     """``psql`` in its primary, in ``database``; None is the application's. Raises AccessError ``no-primary``."""
-    return Psql(api, namespace=cluster.namespace, pod=primary_of(cluster), database=database or cluster.database)
+    return Psql(api, namespace=cluster.namespace, pod=primary_of(api, cluster), database=database or cluster.database)
 
 
 def programs_of(api: KubernetesApi, cluster: ClusterSnapshot) -> PodExec:
     """The programs of its primary's pod. Raises AccessError ``no-primary``."""
-    return PodExec(api, namespace=cluster.namespace, pod=primary_of(cluster), container=CONTAINER)
+    return PodExec(api, namespace=cluster.namespace, pod=primary_of(api, cluster), container=CONTAINER)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from dr.cnpg.cluster import PLUGIN_PHASES, UNRECOVERABLE_PHASE, ClusterSnapshot
+from dr.core.commands import command_line
 
 
 class Stage(StrEnum):
@@ -73,7 +74,9 @@ Observation = ClusterSnapshot | PodSeen | LogSeen | WarningSeen
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Why a recovery pod failed. ``final`` says that another attempt would fail the same way."""
+    """Why a recovery pod failed. ``final`` says that another attempt would fail the same way. The remedy has places for
+    commands, see CommandLines.fill.
+    """
 
     code: str
     cause: str
@@ -228,7 +231,7 @@ _EXPLANATIONS = (
     Failure(
         code="wal-of-another-database",
         cause="the archive has WAL of another database on the way: WAL file is from different database system",
-        remedy="python -m dr window names both databases, and what can be reached of each",
+        remedy="{dr window} names both databases, and what can be reached of each",
         # A recovery to the end of the WAL goes well after that, where such an end was agreed to.
         final=False,
     ),
@@ -247,13 +250,13 @@ _EXPLANATIONS = (
     Failure(
         code="timeline-missing",
         cause="the archive has no way to the timeline that was asked for: recovery target timeline",
-        remedy="leave --timeline out, or give one of python -m dr window's, and a base backup from before it began",
+        remedy="leave --timeline out, or give one that {dr window} shows, and a base backup from before it began",
         final=True,
     ),
     Failure(
         code="timeline-missing",
         cause="the base backup is not on the way to the timeline: is not a child of this server's history",
-        remedy="give --backup-id of a base backup from before the timeline began: python -m dr window",
+        remedy="give --backup-id of a base backup from before the timeline began: {dr window}",
         final=True,
     ),
     Failure(
@@ -268,7 +271,7 @@ _EXPLANATIONS = (
         cause="the recovered cluster's own account may not read the archive: does not have storage.",
         remedy="let it: with Workload Identity its Kubernetes service account is a new one, of the Cluster's name. "
         "Bind that to the Google account (roles/iam.workloadIdentityUser), or give it the bucket's role "
-        "(gcloud storage buckets add-iam-policy-binding); then repeat with --continue",
+        f"({command_line('gcloud', 'storage', 'buckets', 'add-iam-policy-binding')}); then repeat with --continue",
         final=True,
     ),
     *(
@@ -289,14 +292,14 @@ _EXPLANATIONS = (
         code="target-before-consistency",
         cause="the target lies before the end of the base backup that was taken: "
         "requested recovery stop point is before consistent recovery point",
-        remedy="choose a later target, or --backup-id of a base backup that ended before it: python -m dr window",
+        remedy="choose a later target, or --backup-id of a base backup that ended before it: {dr window}",
         final=True,
     ),
     *(
         Failure(
             code="base-wal-missing",
             cause=f"the WAL that belongs to the base backup is not in the archive, or was not fetched: {words}",
-            remedy="python -m dr window names what is missing. Where the pod's log shows that the store failed, "
+            remedy="{dr window} names what is missing. Where the pod's log shows that the store failed, "
             "CloudNativePG's next try, or --continue; else --backup-id of another base backup",
             final=False,  # the source may archive it yet, and the store may answer again
         )

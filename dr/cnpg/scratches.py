@@ -92,7 +92,8 @@ def check_unserved(api: KubernetesApi, namespace: str, name: str, service: str) 
         raise StepFailedError(
             "scratch-serves",
             f"the Service {namespace}/{service} leads to {name}, which is marked as a scratch Cluster: it stays",
-            f"if it is to serve, take the mark away: kubectl label cluster {name} -n {namespace} {SCRATCH_LABEL}-",
+            "if it is to serve, take the mark away: "
+            + api.commands.kubectl("label", "cluster", name, f"{SCRATCH_LABEL}-", namespace=namespace),
         )
 
 
@@ -138,7 +139,8 @@ def _await_leftovers_gone(api: KubernetesApi, namespace: str, name: str, *, limi
     raise StepFailedError(
         "cluster-not-gone",
         f"{', '.join(left)} of the Cluster {namespace}/{name} are still there {limit:.0f} s after it",
-        f"see what holds them: kubectl get pvc,secret,pod -l cnpg.io/cluster={name} -n {namespace}",
+        "see what holds them: "
+        + api.commands.kubectl("get", "pvc,secret,pod", "-l", f"cnpg.io/cluster={name}", namespace=namespace),
     )
 
 

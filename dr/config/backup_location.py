@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from dr.config.kubernetes_access import KubernetesAccess
 from dr.config.stack_file import Section
+from dr.core.commands import command_line
 
 
 class Kind(StrEnum):
@@ -98,11 +99,13 @@ class BackupLocation(Section):
     def list_command(self) -> str:
         """How people list it, to see whether the store answers them."""
         if self.store is Kind.GCS:
-            return f"gcloud storage ls {self.url}/"
+            return command_line("gcloud", "storage", "ls", f"{self.url}/")
         if self.store is Kind.S3:
-            return f"aws s3 ls {self.url}/" + (f" --endpoint-url {self.endpoint_url}" if self.endpoint_url else "")
-        prefix = f" --prefix {self.prefix}" if self.path else ""
-        return f"az storage blob list --blob-endpoint {self.endpoint_url} --container-name {self.bucket}{prefix}"
+            endpoint = ["--endpoint-url", self.endpoint_url] if self.endpoint_url else []
+            return command_line("aws", "s3", "ls", f"{self.url}/", *endpoint)
+        of = ["--blob-endpoint", str(self.endpoint_url), "--container-name", self.bucket]
+        prefix = ["--prefix", self.prefix] if self.path else []
+        return command_line("az", "storage", "blob", "list", *of, *prefix)
 
     @model_validator(mode="before")
     @classmethod

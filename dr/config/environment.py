@@ -7,14 +7,14 @@ names, places or limits. The values are the environment's; no name of a particul
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
 from pydantic.alias_generators import to_snake
 
 from dr.config.backup_location import BackupLocation, Kind
@@ -22,6 +22,7 @@ from dr.config.health import HealthSettings
 from dr.config.kubernetes_access import KubernetesAccess
 from dr.config.names import cluster_name_fault, recovered_name_fault
 from dr.config.stack_file import Name, SecretsProvider, Section, StateUrl, own_keys, read_section
+from dr.core.commands import CommandLines
 from dr.core.errors import RequestError
 from dr.core.target import LATEST, TimeTarget
 
@@ -228,6 +229,18 @@ class Environment(Section):
     secrets_provider: SecretsProvider = "passphrase"
     recovery: DesiredRecovery | None = None
     overrides: Annotated[tuple[GuardOverride, ...], Field(strict=False)] = ()
+    _said: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def said_with(self, **more: str) -> Self:
+        """The same environment, whose printed commands have ``more``, fields of CommandLines."""
+        found = self.model_copy()
+        found._said = {**self._said, **more}  # noqa: SLF001 - of the same class
+        return found
+
+    @property
+    def commands(self) -> CommandLines:
+        """The commands on this environment and its cluster, to be printed."""
+        return replace(self.kubernetes.commands, **{"environment": self.name, **self._said})
 
     @property
     def service_hosts(self) -> tuple[str, ...]:

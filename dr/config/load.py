@@ -1,5 +1,6 @@
 """Reading ``Pulumi.<stack>.yaml``: environments, and the infrastructure that they live on."""
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,7 +22,10 @@ def load_environment(name: str, folder: Path) -> Environment:
     if name not in documents:
         raise _unknown(name, folder, documents)
     others = {env: document for env, document in documents.items() if env != name}
-    return parse_environment(name, documents[name], where=str(_path(folder, name)), others=others)
+    found = parse_environment(name, documents[name], where=str(_path(folder, name)), others=others)
+    # What is looked in where a command does not say it is the same in the shell in which that is pasted.
+    default = Path(os.environ.get("DR_CONFIG_DIR") or ".")
+    return found if folder.resolve() == default.resolve() else found.said_with(config_dir=str(folder.absolute()))
 
 
 def _unknown(name: str, folder: Path, known: Iterable[str]) -> ConfigError:

@@ -25,6 +25,11 @@ class Stopped:
     report: str = ""
     unwritten: str = ""
 
+    @property
+    def undo(self) -> tuple[str, ...]:
+        """The commands that take back what was done, each once."""
+        return tuple(dict.fromkeys(command for step in (*self.done, self.at) for command in step.undo))
+
 
 class DrError(Exception):
     """A failure with its cause and its remedy.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from dr.core.commands import ANY_RUN, CommandLines
 from dr.core.errors import RequestError
 from dr.core.target import (
     AUTO,
@@ -40,9 +41,11 @@ class TargetOptions:
     timeline: str | None = None
     exclusive: bool = False
 
-    def target(self, *, now: datetime, snapshot: str = AUTO) -> RecoveryTarget:
-        """The target that is asked for; ``snapshot`` is what ``--snapshot`` says. Raises RequestError."""
-        self._check_number()
+    def target(self, *, now: datetime, snapshot: str = AUTO, commands: CommandLines = ANY_RUN) -> RecoveryTarget:
+        """The target that is asked for; ``snapshot`` is what ``--snapshot`` says, ``commands`` are the environment's.
+        Raises RequestError.
+        """
+        self._check_number(commands)
         if self.backup_id is not None and snapshot not in {AUTO, NEVER}:
             raise RequestError(
                 "targets-exclude-each-other",
@@ -53,15 +56,15 @@ class TargetOptions:
         found = kind.parse(text, now=now)
         found = replace(
             found,
-            backup_id=None if self.backup_id is None else _backup_id(self.backup_id),
-            timeline=None if self.timeline is None else _timeline(self.timeline),
+            backup_id=None if self.backup_id is None else _backup_id(self.backup_id, commands),
+            timeline=None if self.timeline is None else _timeline(self.timeline, commands),
         )
         if found.needs_backup_id and self.backup_id is None and snapshot in {AUTO, NEVER, NEWEST}:
             raise RequestError(
                 "target-needs-backup-id",
                 f"{found.option} does not say which base backup comes before it, so CloudNativePG needs one to be "
                 "named",
-                "add --backup-id; python -m dr window lists them; or --snapshot with the name of a Backup",
+                f"add --backup-id; {commands.dr('window')} lists them; or --snapshot with the name of a Backup",
             )
         match found:
             case TimeTarget() | LsnTarget() | XidTarget():
@@ -102,14 +105,14 @@ class TargetOptions:
         }
         return {kind: text for kind, text in values.items() if text is not None}
 
-    def _check_number(self) -> None:
+    def _check_number(self, commands: CommandLines) -> None:
         given = [kind.option for kind in self._targets]
         if not given:
             raise RequestError(
                 "target-missing",
                 "no target is given: pitr goes back to one",
                 "add --target-time, or --target-lsn, --target-xid, --target-name, --target-immediate; "
-                "for all that was committed, python -m dr latest",
+                f"for all that was committed, {commands.dr('latest')}",
             )
         if len(given) > 1:
             raise RequestError(
@@ -119,17 +122,17 @@ class TargetOptions:
             )
 
 
-def _backup_id(text: str) -> str:
+def _backup_id(text: str, commands: CommandLines) -> str:
     if not _BACKUP_ID.fullmatch(text):
         raise RequestError(
             "backup-id-malformed",
             f"--backup-id {text!r} is not a valid base backup ID",
-            "give one such as 20260427T030000; python -m dr window lists them",
+            f"give one such as 20260427T030000; {commands.dr('window')} lists them",
         )
     return text
 
 
-def _timeline(text: str) -> int | None:
+def _timeline(text: str, commands: CommandLines) -> int | None:
     """The number; None for ``latest``, which is what PostgreSQL goes to when none is given."""
     if text == "latest":
         return None
@@ -137,7 +140,7 @@ def _timeline(text: str) -> int | None:
         raise RequestError(
             "timeline-malformed",
             f"--timeline {text!r} is not a valid timeline",
-            "give its number in decimal, from 1 on, or latest; python -m dr window shows them",
+            f"give its number in decimal, from 1 on, or latest; {commands.dr('window')} shows them",
         )
     return int(text)
 

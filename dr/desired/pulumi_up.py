@@ -92,7 +92,7 @@ def apply(session: Session, decided: PulumiUp) -> None:
             id=f"{at:%Y%m%dT%H%M%S.%f}Z-{OPERATION.replace(' ', '-')}",
             operation=OPERATION,
             user=session.holder.operator,
-            go_on=f"python -m dr status --env {environment.name}",
+            go_on=environment.commands.dr("status"),
             facts={"Asked for": str(decided.desired), **{f"Step {n}": what for n, what in enumerate(done, start=1)}},
             started=at,
         ).over(Outcome.DONE, at)
@@ -154,7 +154,7 @@ def _too_early(session: Session, desired: DesiredStateDiff) -> Problem:
         code="cutover-too-early",
         cause=f"recovery.cutover is set, and nothing is recovered to {time} yet that could be verified",
         remedy="leave recovery.cutover out and apply that first; then verify it: "
-        f"python -m dr pitr --env {session.environment.name} --target-time {time} --continue",
+        + session.environment.commands.dr("pitr", "--target-time", time, "--continue"),
     )
 
 

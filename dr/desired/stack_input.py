@@ -18,7 +18,7 @@ def declared(environment: Environment, *, preview: bool, announce: Callable[[str
     """
     session = Session(
         environment=environment,
-        api=KubernetesApi(environment.kubernetes),
+        api=KubernetesApi(environment.kubernetes, environment.commands),
         holder=this_process(),
     )
     decided = decide(session)

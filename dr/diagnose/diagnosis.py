@@ -13,6 +13,7 @@ from typing import Any
 from dr.cnpg.cluster import UNRECOVERABLE_PHASE, ClusterSnapshot
 from dr.config.backup_location import Kind
 from dr.config.environment import Environment
+from dr.core.commands import command_line
 from dr.diagnose.failure_table import (
     ARCHIVE,
     BUCKET,
@@ -120,27 +121,13 @@ def _parts(environment: Environment, seen: Symptoms) -> Iterator[tuple[str, bool
     yield "Google's status page", not isinstance(seen.incidents, Silence)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Commands:
-    """The commands that the rules name, ready to be pasted."""
-
-    environment: Environment
-
-    def dr(self, words: str) -> str:
-        first, _, more = words.partition(" ")
-        return f"python -m dr {first} --env {self.environment.name} {more}".rstrip()
-
-    def kubectl(self, words: str) -> str:
-        return f"kubectl --context {self.environment.kubernetes.context} {words}"
-
-
 class _Rules:
     """The rules over one observation."""
 
     def __init__(self, environment: Environment, seen: Symptoms) -> None:
         self._environment = environment
         self._seen = seen
-        self._say = _Commands(environment=environment)
+        self._say = environment.commands
 
     def findings(self) -> Iterator[Finding]:
         kubernetes, bucket = self._seen.kubernetes, self._seen.bucket
@@ -178,7 +165,7 @@ class _Rules:
             seen="; ".join(
                 [*([f"Google reports for {self._seen.region}: {told}"] if told else []), *([broken] * both_silent)]
             ),
-            command=self._say.dr("full-rebuild --region REGION --dry-run" if going_on else "diagnose"),
+            command=self._say.dr(*(("full-rebuild", "--region", "REGION", "--dry-run") if going_on else ("diagnose",))),
             unless="if you cannot wait: the dry run shows what another region needs; docs/rebuild.md"
             if going_on
             else "Google reports nothing for it yet: look again, here and on another network",
@@ -190,7 +177,7 @@ class _Rules:
             return Finding(
                 row=CONTROL_PLANE,
                 seen=silence.cause,
-                command=self._say.kubectl("get --raw /readyz?verbose"),
+                command=self._say.kubectl("get", "--raw", "/readyz?verbose"),
                 unless="if it lasts more than 15 minutes: Google's support; it says nothing about the database",
                 proven=False,
             )
@@ -209,15 +196,16 @@ class _Rules:
             return Finding(
                 row=CLUSTER_DESTROYED,
                 seen=f"{silence.cause}; Google says that there is no such GKE cluster",
-                command=self._say.dr("full-rebuild --dry-run"),
+                command=self._say.dr("full-rebuild", "--dry-run"),
                 unless="the dry run shows what would be made, and changes nothing",
             )
         also = "" if both_silent else "; the network works: the bucket or Google's status page answers"
         if project := self._environment.gcp_project:
-            what, command = "the GKE cluster", f"gcloud container clusters list --project {project}"
-            gone = f"Where that list does not have it: {self._say.dr('full-rebuild --dry-run')}"
+            what = "the GKE cluster"
+            command = command_line("gcloud", "container", "clusters", "list", "--project", project)
+            gone = f"Where that list does not have it: {self._say.dr('full-rebuild', '--dry-run')}"
         else:
-            what, command = "the cluster", f"kubectl --context {self._environment.kubernetes.context} version"
+            what, command = "the cluster", self._say.kubectl("version")
             gone = "Whether it is there, ask its provider"
         return Finding(
             row=THIS_MACHINE,
@@ -248,8 +236,8 @@ class _Rules:
         )
         place = self._environment.backup
         command = (
-            f"gcloud storage buckets list --soft-deleted --project {self._environment.gcp_project}"
-            if gone and place.store is Kind.GCS
+            command_line("gcloud", "storage", "buckets", "list", "--soft-deleted", "--project", project)
+            if gone and place.store is Kind.GCS and (project := self._environment.gcp_project)
             else place.list_command
         )
         return Finding(row=BUCKET, seen=silence.cause, command=command, unless=unless, proven=gone)
@@ -264,7 +252,7 @@ class _Rules:
             yield Finding(
                 row=CLUSTER_DESTROYED,
                 seen="the Kubernetes API answers, and CloudNativePG's CRD is not there: the platform is not complete",
-                command=self._say.dr("full-rebuild --dry-run"),
+                command=self._say.dr("full-rebuild", "--dry-run"),
                 unless="unless Argo CD is just installing it",
             )
         elif seen.clusters.looked:
@@ -277,7 +265,7 @@ class _Rules:
         return Finding(
             row=SPOT_PREEMPTION if node.spot else NODE_NOT_READY,
             seen=f"the {kind} {node.name} {state}",
-            command=self._say.kubectl(f"delete node {node.name}"),
+            command=self._say.kubectl("delete", "node", node.name),
             unless="if it stays so for 15 minutes: its pods and volumes are free then. Does the database's pod hang "
             "even so, " + self._say.dr("latest"),
         )
@@ -291,20 +279,20 @@ class _Rules:
                 seen=f"the database's pod {name} says: {damage[-1][:300]}",
                 command=self._say.dr("latest"),
                 unless="if the damage is older than the newest WAL, recover from before it: "
-                + self._say.dr("pitr --target-time TIME"),
+                + self._say.dr("pitr", "--target-time", "TIME"),
             )
         elif pod.node_ended:
             yield Finding(
                 row=SPOT_PREEMPTION,
                 seen=f"the pod {name} was ended with its node",
-                command=self._say.kubectl(f"get pods -n {pod.namespace} -o wide"),
+                command=self._say.kubectl("get", "pods", "-o", "wide", namespace=pod.namespace),
                 unless="if none takes its place",
             )
         elif pod.unschedulable:
             yield Finding(
                 row=SPOT_PREEMPTION,
                 seen=f"the pod {name} finds no node: {pod.unschedulable}",
-                command=self._say.kubectl(f"describe pod {pod.name} -n {pod.namespace}"),
+                command=self._say.kubectl("describe", "pod", pod.name, namespace=pod.namespace),
                 unless="if it waits for more than 5 minutes: is a node pool at its limit, out of spot machines, or in "
                 "another zone than the volume?",
             )
@@ -318,10 +306,10 @@ class _Rules:
         times = f", restarted {pod.restarts} times" if pod.restarts else ""
         ended = f", its container ended with {pod.exit_code} ({pod.ended})" if pod.ended else ""
         state = pod.waiting or ("runs again" if pod.ready else "is not ready")
-        logs = self._say.kubectl(f"logs {pod.name} -n {pod.namespace} --all-containers --previous")
+        logs = self._say.kubectl("logs", pod.name, "--all-containers", "--previous", namespace=pod.namespace)
         unless = "if it lasts for minutes: the end of its log says why"
         if pod.waiting in {"ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError"}:
-            logs = self._say.kubectl(f"describe pod {pod.name} -n {pod.namespace}")
+            logs = self._say.kubectl("describe", "pod", pod.name, namespace=pod.namespace)
             unless = "this one does not recover without help: see what it lacks"
         elif pod.cluster:
             unless += ". A database that cannot start any more: " + self._say.dr("latest")
@@ -336,7 +324,7 @@ class _Rules:
                 seen=f"the Cluster {self._environment.namespace}/{name} is not there",
                 command=self._say.dr("latest"),
                 unless="unless Argo CD is just making it; is the whole platform gone, "
-                + self._say.dr("full-rebuild --dry-run"),
+                + self._say.dr("full-rebuild", "--dry-run"),
             )
             return
         if cluster.phase == UNRECOVERABLE_PHASE:
@@ -365,7 +353,7 @@ class _Rules:
             seen=f"{cluster.name} archives no WAL: {said or 'no reason is given'}",
             command=self._say.dr("latest")
             if foreign
-            else self._say.kubectl(f"logs {cluster.primary} -n {cluster.namespace}"),
+            else self._say.kubectl("logs", str(cluster.primary), namespace=cluster.namespace),
             unless="it does not recover automatically: another database's WAL is in its folder; the two must not mix"
             if foreign
             else "if the bucket answers and it lasts: the log names the segment and the error",
@@ -378,9 +366,9 @@ class _Rules:
             yield Finding(
                 row=TABLE_DROP,
                 seen=f"the application says: {health}",
-                command=self._say.dr(f"pitr --before-drop {table if '.' in table else f'public.{table}'}"),
+                command=self._say.dr("pitr", "--before-drop", table if "." in table else f"public.{table}"),
                 unless="it is found out when that was; only that table, with everything written since kept: "
-                + self._say.dr("extract --table TABLE --target-time TIME"),
+                + self._say.dr("extract", "--table", "TABLE", "--target-time", "TIME"),
                 proven=False,
             )
         elif _CORRUPT.search(health):
@@ -388,7 +376,7 @@ class _Rules:
                 row=DATA_CORRUPTION,
                 seen=f"the application says: {health}",
                 command=self._say.dr("latest"),
-                unless="from before the damage: " + self._say.dr("pitr --target-time TIME"),
+                unless="from before the damage: " + self._say.dr("pitr", "--target-time", "TIME"),
             )
 
 
@@ -402,7 +390,7 @@ def _notes(environment: Environment, seen: Symptoms) -> Iterator[str]:
         if entry := seen.kubernetes.unfinished:
             yield (
                 f"{entry.operation} of {entry.started:%Y-%m-%d %H:%M} UTC is not finished: stopped writers may be its "
-                f"doing; python -m dr resume --env {environment.name}"
+                f"doing; {environment.commands.dr('resume')}"
             )
         yield from seen.kubernetes.unseen
     else:

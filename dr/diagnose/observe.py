@@ -105,7 +105,7 @@ def _region(seen: KubernetesSeen | Silence) -> str:
 
 def _kubernetes(environment: Environment) -> KubernetesSeen:
     """What the environment's cluster says. Raises AccessError when it cannot be asked at all."""
-    api = KubernetesApi(environment.kubernetes, seconds=_SECONDS)
+    api = KubernetesApi(environment.kubernetes, environment.commands, seconds=_SECONDS)
     namespace, unseen = environment.namespace, dict[str, AccessError]()
     service, nodes_seen, clusters_seen, pods_seen, record_seen = KUBERNETES_PARTS
 

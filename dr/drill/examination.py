@@ -258,7 +258,7 @@ class Examination:
             checked = check_database(
                 self._session.api,
                 namespace=self._scratch.namespace,
-                pod=primary_of(self._scratch),
+                pod=primary_of(self._session.api, self._scratch),
                 database=self._database,
                 limit=_AMCHECK_LIMIT,
                 stop=self._session.stop,

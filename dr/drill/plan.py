@@ -4,7 +4,6 @@ It is as honest as a drill can be: the source is not asked to help. Nothing is s
 end of the WAL has lost is what a disaster at that moment would have lost.
 """
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -43,16 +42,16 @@ class DrillRequest:
 
     def command(self, environment: Environment) -> str:
         """The command line that asks for this again; a random one is drawn again."""
-        parts = [f"python -m dr {OPERATION}", "--env", environment.name]
+        words: list[str] = []
         if self.random:
-            parts.append("--random")
+            words.append("--random")
         elif self.target is not None:
-            parts += [shlex.quote(word) for word in self.target.options]
+            words += self.target.options
         else:
-            parts.append("--latest")
+            words.append("--latest")
         if self.source_given:
-            parts += ["--source", self.source]
-        return " ".join([*parts, *(["--quick"] if self.quick else [])])
+            words += ["--source", self.source]
+        return environment.commands.dr(OPERATION, *words, *(["--quick"] if self.quick else []))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +157,7 @@ def problems_of_drill(environment: Environment, request: DrillRequest, situation
         yield Problem(
             code="incident-under-way",
             cause=f"a drill does not get in the way of the real thing: {who} is not done on {environment.name}",
-            remedy=f"drill when it is over: python -m dr status --env {environment.name}",
+            remedy=f"drill when it is over: {environment.commands.dr('status')}",
         )
     asked = RecoveryRequest(
         target=request.target, source=request.source, recovered_name=situation.name, seal=False, trial=True

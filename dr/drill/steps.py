@@ -1,6 +1,5 @@
 """The steps of a drill, and what they share."""
 
-import shlex
 import time
 from contextlib import suppress
 from datetime import datetime
@@ -125,9 +124,8 @@ class Recover(StepOf[Trial]):
         )
 
     def undo(self) -> tuple[str, ...]:
-        context, namespace = self.op.environment.kubernetes.context, self.op.environment.namespace
-        name = self.op.decision.scratch_name
-        return (f"kubectl --context {shlex.quote(context)} -n {namespace} delete cluster {name}",)
+        environment, name = self.op.environment, self.op.decision.scratch_name
+        return (environment.commands.kubectl("delete", "cluster", name, namespace=environment.namespace),)
 
     def run(self) -> str:
         begin = time.monotonic()
@@ -138,7 +136,8 @@ class Recover(StepOf[Trial]):
     def _look_while_it_recovers(self, progress: RecoveryProgress) -> None:
         failure = progress.failure
         if failure is not None and len(progress.failed_pods) >= _ATTEMPTS:
-            raise RecoveryError(failure.code, f"{failure.cause}, {_ATTEMPTS} times", failure.remedy)
+            remedy = self.op.environment.commands.fill(failure.remedy)
+            raise RecoveryError(failure.code, f"{failure.cause}, {_ATTEMPTS} times", remedy)
         if progress.stage in {Stage.FINISHING, Stage.STARTING}:
             self._ask_what_was_acknowledged()
 
@@ -200,7 +199,7 @@ class Examine(StepOf[Trial]):
         with suppress(AccessError):
             self.op.report_data.database_bytes = examination.size()
         self.op.found([*examination.findings(quick=decision.request.quick), self._untouched(live)])
-        pod = primary_of(self.op.scratch_seen)
+        pod = primary_of(session.api, self.op.scratch_seen)
         self.op.report_data.versions |= read_versions(
             session.api, self.op.psql, namespace=decision.source.namespace, pod=pod
         )

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import platformdirs
 
 from dr.config.stack_file import PROJECT
+from dr.core.commands import pulumi
 from dr.core.errors import AccessError, EngineError
 from dr.core.history import Holder
 from dr.engine.processes import end_orphan, end_orphaned_plugins, known_dead, orphaned_engine
@@ -117,7 +118,7 @@ class Backend:
         for path in self._locks():
             holder = _holder(path)
             if not take_over and not known_dead(holder) and not orphaned_engine(holder):
-                raise locked_error(self.stack, _told(path))
+                raise locked_error(self.stack, _told(path), backend=self.url)
 
     def clear_locks(self, *, take_over: bool = False) -> None:
         """Remove the locks that :meth:`check_unlocked` lets pass, as ``pulumi cancel`` does, once what a killed ``dr``
@@ -148,13 +149,14 @@ def _check_readable(file: Path, stack: str) -> None:
         ) from error
 
 
-def locked_error(stack: str, holder: str) -> EngineError:
-    """The error for a stack that another run holds."""
+def locked_error(stack: str, holder: str, *, backend: str = "") -> EngineError:
+    """The error for a stack that another run holds. ``backend`` is the URL of its state, empty where not known."""
     return EngineError(
         "state-locked",
         f"the Pulumi state of {stack} is locked by another run: {holder}",
         "wait for that run. Only if its process is dead: repeat the command with --take-over, or "
-        f"pulumi cancel --yes --stack organization/{PROJECT}/{stack} (both remove the lock, and stop nobody)",
+        f"{pulumi(backend, 'cancel', '--yes', '--stack', f'organization/{PROJECT}/{stack}')} "
+        "(both remove the lock, and stop nobody)",
     )
 
 

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from dr.core.commands import pulumi
 from dr.core.errors import DrError, EngineError
 from dr.engine.backend import Backend, state_folder
 from dr.engine.changes import Changes
@@ -86,7 +87,7 @@ class BackgroundStack(ABC):
         return EngineError(
             "state-unreadable",
             f"the state of {self.backend.stack} in {self.backend.url} cannot be read: {why}",
-            f"see that `pulumi stack ls` works with PULUMI_BACKEND_URL={self.backend.url}",
+            f"see that this works: {pulumi(self.backend.url, 'stack', 'ls')}",
         )
 
     def prepare(self) -> None:

@@ -9,6 +9,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from dr.core.commands import command_line
 from dr.core.errors import EngineError
 
 _SECONDS = 300
@@ -42,7 +43,7 @@ def see_plugin(program: str, name: str) -> None:
         raise EngineError(
             "provider-missing",
             f"Pulumi's {name} provider {wanted} is not on this machine and could not be installed: {said[-400:]}",
-            f"pulumi plugin install resource {name} {wanted}, where there is a network; it goes to {_home()}/plugins",
+            f"{command_line('pulumi', *command[1:])}, where there is a network; it goes to {_home()}/plugins",
         ) from error
 
 

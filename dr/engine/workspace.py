@@ -22,6 +22,7 @@ from pulumi.automation import (
 )
 
 from dr.config.stack_file import PROJECT
+from dr.core.commands import command_line
 from dr.core.errors import EngineError
 from dr.engine.backend import Backend, locked_error
 from dr.engine.changes import PROVIDER_PREFIX, STACK_TYPE
@@ -202,7 +203,8 @@ def export_state(stack: str) -> Mapping[str, Any]:
         raise EngineError(
             "state-unreadable",
             f"the state of {stack} cannot be read: {said}",
-            "see that `pulumi stack export` works with the same variables",
+            "see that this works with the same variables: "
+            + command_line("pulumi", "stack", "export", "--stack", stack),
         ) from error
     deployment = document.get("deployment") if isinstance(document, Mapping) else None
     return deployment if isinstance(deployment, Mapping) else {}

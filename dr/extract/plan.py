@@ -88,7 +88,7 @@ def decide_extraction(
     )
     segments = segments_to_replay(found.archive, base) if found.archive else 0
     anew = recovery.recovered is None or recovery.recovered_gave_up
-    placed = has_its_place(environment, request, situation)
+    placed = has_its_place(request, situation)
     healthy = recovery.recovered is not None and recovery.recovered.healthy
     seals = request.seal and not recovery.primary_down and not healthy
     return ExtractDecision(
@@ -173,7 +173,7 @@ def _warnings(
         live = recovery.source.system_id if recovery.source else ""
         yield from warnings_of_wal(base.archive, base.backup, request.target, seen_at=recovery.seen_at, live=live)
     if recovery.source is not None:
-        yield from one_by_one(recovery.source, segments, context=environment.kubernetes.context)
+        yield from one_by_one(recovery.source, segments, commands=environment.commands)
         yield from identity_warning(
             recovery.source,
             namespace=environment.namespace,
@@ -198,4 +198,5 @@ def _warnings(
         f"The swap undoes what was changed since the target: {one}." for one in undone_by_swap(request, situation)
     )
     for name in situation.left:
-        yield f"There is a scratch Cluster of another extraction, {name}: kubectl delete cluster {name}"
+        delete = environment.commands.kubectl("delete", "cluster", name, namespace=environment.namespace)
+        yield f"There is a scratch Cluster of another extraction, {name}: {delete}"

@@ -3,14 +3,15 @@
 What the recovery into the scratch Cluster needs is what any recovery needs; only what is about the traffic is left out.
 """
 
-import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from dr.before_drop.drops import Drop
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.cnpg.cluster_copy import StandIn
 from dr.config.environment import Environment
+from dr.core.commands import option_words
 from dr.core.errors import Problem
 from dr.core.target import TimeTarget
 from dr.extract.table_facts import LiveSeen, TableFacts
@@ -64,14 +65,23 @@ class ExtractRequest:
 
     def command(self, environment: Environment) -> str:
         """The command line that asks for this again."""
-        parts = [f"python -m dr {OPERATION}", "--env", environment.name, "--table", shlex.quote(str(self.table))]
-        parts += ["--target-time", self.target.value]
+        return environment.commands.dr(OPERATION, *self._options)
+
+    def made(self, command: str) -> bool:
+        """Whether ``command`` asks for the same: on another machine the configuration may be in another folder."""
+        with suppress(ValueError):
+            return option_words(command)[1:] == list(self._options)
+        return False
+
+    @property
+    def _options(self) -> Iterator[str]:
+        yield from ("--table", str(self.table), "--target-time", self.target.value)
         if self.source_given:
-            parts += ["--source", self.source]
+            yield from ("--source", self.source)
         if self.stand_in is not None:
-            parts += ["--source-manifest", shlex.quote(self.stand_in.origin)]
+            yield from ("--source-manifest", self.stand_in.origin)
         options = (("--swap", self.swap), ("--keep-scratch", self.keep_scratch), ("--skip-seal", not self.seal))
-        return " ".join([*parts, *(option for option, on in options if on)])
+        yield from (option for option, on in options if on)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +107,13 @@ class ExtractSituation:
         return self.recovery.record
 
 
-def has_its_place(environment: Environment, request: ExtractRequest, situation: ExtractSituation) -> bool:
+def has_its_place(request: ExtractRequest, situation: ExtractSituation) -> bool:
     """Whether this very command was given before, has given the table its place, and was stopped after that.
 
     The scratch Cluster notes which table it is; once that is gone too, the journal tells.
     """
     last = situation.record.unfinished if situation.record else None
-    if last is None or (last.operation, last.go_on) != (OPERATION, request.command(environment)):
+    if last is None or last.operation != OPERATION or not request.made(last.go_on):
         return False
     seen = situation.live_seen
     oid = None
@@ -151,7 +161,7 @@ def _problems_of_live(
             cause=f"there is no schema {table.schema} in {live.name} for the table to go into",
             remedy=f"create it, with its owner and grants: CREATE SCHEMA {table.schema}",
         )
-    if has_its_place(environment, request, situation):
+    if has_its_place(request, situation):
         return
     taken = None if request.swap else request.recovered if seen.recovered else None
     if request.swap and seen.table and seen.kept:

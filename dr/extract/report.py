@@ -1,6 +1,5 @@
 """What came of an extraction, as values."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,13 +41,10 @@ class ExtractReport(RunSummary):
         decision = self.decision
         if not decision.request.keep_scratch:
             return []
-        context = shlex.quote(self.environment.kubernetes.context)
-        kubectl = f"kubectl --context {context} -n {self.environment.namespace}"
+        kubectl, namespace = self.environment.commands.kubectl, self.environment.namespace
         name = decision.scratch_name
-        return [
-            f"{kubectl} exec -it {name}-1 -c postgres -- psql -d {shlex.quote(decision.source.database)}",
-            f"{kubectl} delete cluster {name}",
-        ]
+        psql = ("exec", "-it", f"{name}-1", "-c", "postgres", "--", "psql", "-d", decision.source.database)
+        return [kubectl(*psql, namespace=namespace), kubectl("delete", "cluster", name, namespace=namespace)]
 
     def as_json(self) -> Mapping[str, Any]:
         """The report as plain values."""

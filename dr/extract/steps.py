@@ -1,6 +1,5 @@
 """The steps of an extraction, and what they share."""
 
-import shlex
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,7 @@ from dr.extract.preconditions import OPERATION
 from dr.extract.report import Extracted
 from dr.extract.table_copy import TableReceiver, dump_definition, run_script
 from dr.extract.table_facts import ForeignKey, Prepared, TableFacts, ask_table
-from dr.postgres.psql import Psql
+from dr.postgres.psql import CONTAINER, Psql
 from dr.postgres.sql import identifier
 from dr.postgres.table_name import TableName
 from dr.recovery.scratch import Scratch
@@ -54,11 +53,23 @@ class Extraction(Operation):
         self.objects: tuple[str, ...] = ()
         """The columns whose values are large objects."""
         self.done = Extracted()
-        context, namespace = decision.environment.kubernetes.context, decision.environment.namespace
-        self.kubectl = f"kubectl --context {shlex.quote(context)} -n {namespace}"
-        live = decision.live
-        self.psql = f"{self.kubectl} exec {live.primary} -c postgres -- psql -d {shlex.quote(live.database)} -c "
         super().__init__(OPERATION, decision)
+
+    def by_psql(self, statement: str) -> str:
+        """The command that runs ``statement`` in the live database."""
+        words = (
+            "exec",
+            str(self.live.primary),
+            "-c",
+            CONTAINER,
+            "--",
+            "psql",
+            "-d",
+            self.live.database,
+            "-c",
+            statement,
+        )
+        return self.environment.commands.kubectl(*words, namespace=self.live.namespace)
 
     def begin(self, context: OperationContext) -> None:
         """Take up ``tools``. Touches nothing yet."""
@@ -173,7 +184,8 @@ class Recover(StepOf[Extraction]):
         return f"the scratch Cluster {decision.scratch_name} from {decision.begins_from} and WAL up to the target"
 
     def undo(self) -> tuple[str, ...]:
-        return (f"{self.op.kubectl} delete cluster {self.op.decision.scratch_name}",)
+        environment, name = self.op.environment, self.op.decision.scratch_name
+        return (environment.commands.kubectl("delete", "cluster", name, namespace=environment.namespace),)
 
     def run(self) -> str:
         begin = time.monotonic()
@@ -260,7 +272,7 @@ class Load(StepOf[Extraction]):
         return f"pg_dump from {scratch} into the schema {staging} of {self.op.live.name}, in one transaction"
 
     def undo(self) -> tuple[str, ...]:
-        return (self.op.psql + shlex.quote(f"DROP SCHEMA IF EXISTS {self.op.request.staging} CASCADE"),)
+        return (self.op.by_psql(f"DROP SCHEMA IF EXISTS {self.op.request.staging} CASCADE"),)
 
     def run(self) -> str:
         self.op.receiver.end_copy()
@@ -366,7 +378,7 @@ class GiveName(StepOf[Extraction]):
 
     def undo(self) -> tuple[str, ...]:
         schema, table = identifier(self.op.request.recovered.schema), identifier(self.op.request.recovered.table)
-        return (self.op.psql + shlex.quote(f"DROP TABLE IF EXISTS {schema}.{table}"),)
+        return (self.op.by_psql(f"DROP TABLE IF EXISTS {schema}.{table}"),)
 
     def run(self) -> str:
         request, staged = self.op.request, self.op.staged_needed

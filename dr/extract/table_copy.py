@@ -15,6 +15,7 @@ from dr.core.errors import AccessError
 from dr.extract.limits import Room, Rooms
 from dr.extract.statements import NO_EVENT_TRIGGERS, own_path, set_persistence
 from dr.kube.api import KubernetesApi
+from dr.postgres.psql import by_hand
 from dr.postgres.sql import conninfo, literal
 
 _DAY = 24 * 3600.0
@@ -146,7 +147,7 @@ def run_script(api: KubernetesApi, cluster: ClusterSnapshot, database: str, scri
         raise AccessError(
             "sql-failed",
             f"could not run SQL in {where}: {ran.errors.strip() or f'psql exited with {ran.code}'}",
-            f"look at the database: kubectl -n {cluster.namespace} exec -it {cluster.primary} -c postgres -- psql",
+            f"look at the database: {by_hand(api, cluster.namespace, str(cluster.primary), database)}",
         )
     return ran.errors
 

@@ -65,7 +65,7 @@ def delete_dependant(api: KubernetesApi, one: Dependant, plural: str, *, limit: 
     raise StepFailedError(
         "dependant-not-gone",
         f"the {one} is still there {limit:.0f} s after its deletion",
-        f"see what holds it: kubectl describe {one.kind.lower()} {one.name} -n {one.namespace}",
+        f"see what holds it: {api.commands.kubectl('describe', one.kind.lower(), one.name, namespace=one.namespace)}",
     )
 
 

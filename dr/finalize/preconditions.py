@@ -1,6 +1,5 @@
 """What would make it wrong to end an incident: found out before anything is changed, and before anything goes. Pure."""
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -30,12 +29,9 @@ class FinalizeRequest:
 
     def command(self, environment: Environment) -> str:
         """The command line that asks for this."""
-        parts = [f"python -m dr {OPERATION}", "--env", environment.name]
-        if self.checkout:
-            parts += ["--checkout", shlex.quote(self.checkout)]
-        if self.branch:
-            parts += ["--branch", shlex.quote(self.branch)]
-        return " ".join([*parts, *(["--push"] if self.push else [])])
+        words = ["--checkout", self.checkout] if self.checkout else []
+        words += ["--branch", self.branch] if self.branch else []
+        return environment.commands.dr(OPERATION, *words, *(["--push"] if self.push else []))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +90,7 @@ def finalization_problems(
 ) -> Iterator[Problem]:
     yield from problems_around(environment, situation.external_name, situation.workloads)
     record, serving = situation.record, situation.serving
-    status = f"python -m dr status --env {environment.name} shows the command to continue"
+    status = f"{environment.commands.dr('status')} shows the command to continue"
     unfinished = record.unfinished
     if unfinished and unfinished.operation != OPERATION:
         yield Problem(
@@ -117,13 +113,13 @@ def finalization_problems(
             code="old-still-writes",
             cause="; ".join(f"{name} {why}" for name, why in situation.writable.items())
             + ". What was written there would be lost unseen",
-            remedy=f"python -m dr switchover --env {environment.name} keeps it still; look at what it has first",
+            remedy=f"{environment.commands.dr('switchover')} keeps it still; look at what it has first",
         )
     if situation.still_held:
         yield Problem(
             code="still-held",
             cause=f"{', '.join(situation.still_held)} are still held by a switchover",
-            remedy=f"python -m dr switchover --env {environment.name} releases them; or restore them by hand",
+            remedy=f"{environment.commands.dr('switchover')} releases them; or restore them by hand",
         )
     if situation.unclear:
         yield Problem(

@@ -1,10 +1,10 @@
 """What came of a finalize, as values."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dr.core.commands import command_line
 from dr.finalize.plan import FinalizeDecision
 from dr.finalize.preconditions import OPERATION
 from dr.reports.summary import RunSummary
@@ -22,7 +22,7 @@ class FinalizeReport(RunSummary):
         decision, git = self.decision, self.decision.git
         if not decision.proposal or git is None:
             return []
-        push = [] if decision.request.push else [f"git -C {shlex.quote(git.root)} push origin {git.branch}"]
+        push = [] if decision.request.push else [command_line("git", "-C", git.root, "push", "origin", git.branch)]
         return [*push, decision.request.command(self.environment)]
 
     def as_json(self) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from dr.cnpg.backups import take_first_backup
 from dr.cnpg.cluster import read_write_host
 from dr.cnpg.clusters import delete_cluster, find_cluster, patch_spec
 from dr.cnpg.recovered import as_patch
+from dr.core.commands import command_line
 from dr.core.errors import VerificationError
 from dr.core.plan import Phase, StepOf
 from dr.finalize import dependants_api
@@ -119,7 +120,7 @@ class Propose(StepOf[Finalizing]):
         return f"commit {files} on branch {self._git.branch}{pushed}"
 
     def undo(self) -> tuple[str, ...]:
-        return (f"git -C {self._git.root} branch -D {self._git.branch}",)
+        return (command_line("git", "-C", self._git.root, "branch", "-D", self._git.branch),)
 
     def run(self) -> str:
         git, decision = self._git, self.op.decision

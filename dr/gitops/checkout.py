@@ -15,6 +15,7 @@ from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
 from dr.config.environment import GitLocation
+from dr.core.commands import command_line
 from dr.core.errors import AccessError, Problem, RefusedError, RequestError, StepFailedError
 from dr.gitops.argocd import GitSource, Manager
 from dr.gitops.manifests import ManifestFile
@@ -140,7 +141,7 @@ class Checkout:
             if tip := self._local(reference):
                 if self._does(tip, parent, blobs, Path(place)):
                     return tip
-                raise _branch_exists(name, "with another content")
+                raise _branch_exists(self.root, name, "with another content")
             identified = self._identified()
             tree = self._tree(parent, blobs, Path(place))
             words = Path(place, "message")
@@ -150,7 +151,7 @@ class Checkout:
             self._git("update-ref", "-m", "postgres-dr: a new branch", reference, commit, "0" * len(commit))
         except _GitError as error:
             if "exists" in str(error):  # it came in the meantime, or its name is a folder of other branches
-                raise _branch_exists(name, f"or another stands in its way: {error}") from error
+                raise _branch_exists(self.root, name, f"or another stands in its way: {error}") from error
             raise _git_failed(error) from error
         return commit
 
@@ -162,12 +163,12 @@ class Checkout:
         names = self._remotes_of(remote_of) if remote_of else list(self._urls)
         if not names:
             wanted = without_credentials(remote_of) if remote_of else "anything"
-            raise _push_failed(name, f"{self.root} has no remote of {wanted}")
+            raise _push_failed(self.root, name, f"{self.root} has no remote of {wanted}")
         reference = f"refs/heads/{name}"
         try:
             self._git("push", "--no-follow-tags", "--no-recurse-submodules", "--", names[0], f"{reference}:{reference}")
         except _GitError as error:
-            raise _push_failed(name, str(error)) from error
+            raise _push_failed(self.root, name, str(error)) from error
         return without_credentials(self._urls[names[0]][0])
 
     def _remotes_of(self, repository: str) -> list[str]:
@@ -240,7 +241,8 @@ class Checkout:
             raise RequestError(
                 "git-identity-missing",
                 f"Git does not know who you are: {error}",
-                'git config --global user.name "…" and user.email "…", and repeat the command',
+                f"{command_line('git', 'config', '--global', 'user.name', 'NAME')}, and the same with user.email; then "
+                "repeat the command",
             ) from error
         return strict
 
@@ -302,8 +304,8 @@ def _no_checkout(path: Path, why: str) -> RequestError:
     )
 
 
-def _branch_exists(name: str, how: str) -> RequestError:
-    remedy = f"name another with --branch, or delete it (git branch -D {name})"
+def _branch_exists(root: Path, name: str, how: str) -> RequestError:
+    remedy = f"name another with --branch, or delete it ({command_line('git', '-C', str(root), 'branch', '-D', name)})"
     return RequestError("branch-exists", f"the branch {name} exists already, {how}", remedy)
 
 
@@ -311,11 +313,11 @@ def _git_failed(error: _GitError) -> StepFailedError:
     return StepFailedError("git-failed", f"Git failed: {error}", "fix that, and repeat the command")
 
 
-def _push_failed(name: str, why: str) -> StepFailedError:
+def _push_failed(root: Path, name: str, why: str) -> StepFailedError:
     return StepFailedError(
         "git-push-failed",
         f"the branch {name} cannot be pushed: {why}",
-        f"the branch is there: push it yourself (git push origin {name})",
+        f"the branch is there: push it yourself ({command_line('git', '-C', str(root), 'push', 'origin', name)})",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from dr.cnpg.cluster import BARMAN_PLUGIN
 from dr.cnpg.recovered import own_labels
+from dr.core.commands import ANY_RUN
 from dr.core.errors import Problem, RefusedError
 from dr.gitops.yaml_splice import Edit, Path, Value, YamlTextError, edited, read_documents
 
@@ -18,7 +19,7 @@ BACKUP = "Backup"
 
 WHY_NO_BOOTSTRAP = (
     "No bootstrap, on purpose: a Cluster recreated from this file must neither go back to an old recovery",
-    "target nor begin empty. CloudNativePG refuses an archive that is not empty; to recover: python -m dr latest",
+    "target nor begin empty. CloudNativePG refuses an archive that is not empty; to recover: " + ANY_RUN.dr("latest"),
 )
 
 

@@ -34,6 +34,7 @@ def observe(session: Session, changes: Changes) -> Seen:
         serving=serving,
         clusters=tuple(_seen(one, record, ours=one.name in ours) for one in clusters),
         reach=reach,
+        commands=environment.commands,
     )
 
 

@@ -8,12 +8,13 @@ not known counts against a change: nobody is moved to a database of which nobody
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from dr.cnpg.cluster import cluster_behind
 from dr.config.environment import Override, Rule
+from dr.core.commands import ANY_RUN, CommandLines
 from dr.core.target import written_time
 from dr.core.text import exact_moment_of
 from dr.engine.changes import Change, Changes, Op
@@ -133,7 +134,7 @@ class Reach:
 class Seen:
     """What was seen of the environment. ``serving`` is the Cluster that the Service points to, empty when it is none;
     ``reach`` maps a serverName to its windows, and lacks those that were not looked at. ``unobserved`` says why nothing
-    was seen, empty when the cluster was looked at.
+    was seen, empty when the cluster was looked at. ``commands`` are the environment's, for the remedies.
     """
 
     namespace: str = ""
@@ -141,6 +142,7 @@ class Seen:
     clusters: tuple[SeenCluster, ...] = ()
     reach: Mapping[str, tuple[Reach, ...]] = field(default_factory=dict)
     unobserved: str = ""
+    commands: CommandLines = ANY_RUN
 
     def cluster(self, name: str) -> SeenCluster | None:
         """The Cluster ``name``, None when it is not there."""
@@ -163,7 +165,8 @@ class Violation:
 
 def violations(changes: Changes, seen: Seen) -> tuple[Violation, ...]:
     """Every rule that ``changes`` would break, in the order of the rules."""
-    return tuple(violation for check in _CHECKS for violation in check(changes, seen))
+    found = (violation for check in _CHECKS for violation in check(changes, seen))
+    return tuple(replace(violation, remedy=seen.commands.fill(violation.remedy)) for violation in found)
 
 
 def not_overridden(
@@ -191,8 +194,8 @@ def _bucket(changes: Changes, _: Seen) -> Iterator[Violation]:
                 rule=Rule.BACKUP_BUCKET,
                 resource=change.name,
                 cause=f"the bucket {_called(change)} would be {_done(change)}, and every backup in it with it",
-                remedy="put it back into the declaration; to stop managing it: pulumi state delete, which leaves it "
-                "where it is",
+                remedy="put it back into the declaration; to stop managing it, take it out of the state (pulumi "
+                "state delete), which leaves it where it is",
             )
         elif change.type == BUCKET and change.op in _WRITES and change.new("forceDestroy") is True:
             yield Violation(
@@ -250,7 +253,7 @@ def _serving(changes: Changes, seen: Seen) -> Iterator[Violation]:
                 rule=Rule.CLUSTER_SERVING,
                 resource=change.name,
                 cause=f"the Cluster {_object(change)} would be {_done(change)}, and {why}",
-                remedy="move the traffic away first (python -m dr switchover, or rollback)",
+                remedy="move the traffic away first: {dr switchover}, or {dr rollback}",
             )
     for change in changes.items:
         if change.type in _SERVICES and change.op is Op.DELETE and change.old("spec.externalName"):
@@ -271,7 +274,7 @@ def _last(changes: Changes, seen: Seen) -> Iterator[Violation]:
             rule=Rule.CLUSTER_LAST,
             resource=change.name,
             cause=f"the Cluster {name} would be {_done(change)}, and no other healthy one holds data",
-            remedy="have another healthy Cluster first (python -m dr latest)",
+            remedy="have another healthy Cluster first: {dr latest}",
         )
 
 
@@ -302,7 +305,7 @@ def _traffic(changes: Changes, seen: Seen) -> Iterator[Violation]:
                 rule=Rule.TRAFFIC_UNPROVEN,
                 resource=change.name,
                 cause=f"the Service {_object(change)} would point to {host}, and {fault}",
-                remedy="recover and verify it first (python -m dr pitr, or latest), then python -m dr switchover",
+                remedy="recover and verify it first (pitr, or latest), then {dr switchover}",
             )
 
 
@@ -364,7 +367,7 @@ def _target(changes: Changes, seen: Seen) -> Iterator[Violation]:
                 rule=Rule.TARGET_OUTSIDE,
                 resource=change.name,
                 cause=f"{_object(change)} would be recovered to {target} from {server_name}, and {fault}",
-                remedy="choose a target inside the window: python -m dr window",
+                remedy="choose a target inside the window: {dr window}",
             )
 
 

@@ -47,7 +47,7 @@ def _age(seen: ArchiveSeen, snapshot: HealthSnapshot, settings: HealthSettings) 
             name=name,
             state=State.CRITICAL,
             message=f"the bucket has no complete base backup of {seen.server_name}: nothing can be recovered",
-            remedy="take one now: kubectl cnpg backup; then look at its ScheduledBackup",
+            remedy=f"take one now: {snapshot.take_one}; then look at its ScheduledBackup",
         )
     newest = seen.archive.backups[-1]
     age = (snapshot.seen_at - newest.end).total_seconds()
@@ -56,7 +56,7 @@ def _age(seen: ArchiveSeen, snapshot: HealthSnapshot, settings: HealthSettings) 
         name=name,
         state=state,
         message=f"{newest.backup_id} ended {format_duration(age)} ago; there are {len(seen.archive.backups)}",
-        remedy="take one now (kubectl cnpg backup), and see why none came: the checks schedule and backup-runs"
+        remedy=f"take one now ({snapshot.take_one}), and see why none came: the checks schedule and backup-runs"
         if state is not State.OK
         else "",
         values={"base_backup_age_seconds": age, "base_backups_total": len(seen.archive.backups)},
@@ -100,7 +100,7 @@ def _size(seen: ArchiveSeen, snapshot: HealthSnapshot, settings: HealthSettings)
         name=name,
         state=State.WARNING,
         message=f"{told}: was data lost, or is something growing?",
-        remedy="compare with the live database; a drill shows what is in the backup: python -m dr drill",
+        remedy=f"compare with the live database; a drill shows what is in the backup: {snapshot.commands.dr('drill')}",
         values=values,
     )
 
@@ -115,13 +115,14 @@ def _runs(snapshot: HealthSnapshot) -> Check:
         )
     # A volume snapshot that succeeds says nothing about the bucket, and the other way round.
     into_bucket, snapshots = ([run for run in seen.runs if run.in_bucket is kind] for kind in (True, False))
-    found = [_newest(runs, snapshot.seen_at) for runs in (into_bucket, snapshots) if runs]
+    found = [_newest(runs, snapshot) for runs in (into_bucket, snapshots) if runs]
     return max(found, key=lambda check: check.state)
 
 
-def _newest(runs: list[BackupRun], now: datetime) -> Check:
+def _newest(runs: list[BackupRun], snapshot: HealthSnapshot) -> Check:
     """The newest of ``runs``, of which there is one at least."""
     name, newest = "backup-runs", runs[-1]
+    describe = snapshot.commands.kubectl("describe", "backup", newest.name, namespace=snapshot.namespace)
     what = "Backup" if newest.in_bucket else "Backup as a volume snapshot"
     failed = [run for run in runs if run.phase in _FAILED]
     values = {"backups_failed_total": len(failed)}
@@ -130,7 +131,7 @@ def _newest(runs: list[BackupRun], now: datetime) -> Check:
             name=name,
             state=State.CRITICAL,
             message=f"the newest {what}, {newest.name}, is {newest.phase}: {newest.error or 'it does not say why'}",
-            remedy=f"kubectl describe backup {newest.name}; remove the cause, and take one: kubectl cnpg backup",
+            remedy=f"{describe}; remove the cause, and take one: {snapshot.take_one}",
             values=values,
         )
     if newest.phase not in {_COMPLETED, *_UNDER_WAY}:
@@ -138,16 +139,16 @@ def _newest(runs: list[BackupRun], now: datetime) -> Check:
             name=name,
             state=State.WARNING,
             message=f"the newest {what}, {newest.name}, is in a phase that is not known here: {newest.phase}",
-            remedy=f"kubectl describe backup {newest.name}",
+            remedy=describe,
             values=values,
         )
-    running = now - newest.created
+    running = snapshot.seen_at - newest.created
     if newest.phase != _COMPLETED and running > _MUCH_TOO_LONG:
         return Check(
             name=name,
             state=State.WARNING,
             message=f"Backup {newest.name} is {newest.phase or 'not started'} since {format_duration(running)}",
-            remedy=f"kubectl describe backup {newest.name}; delete it if it hangs, and take another",
+            remedy=f"{describe}; delete it if it hangs, and take another",
             values=values,
         )
     told = f"the newest {what}, {newest.name}, is {newest.phase or 'not started'}"
@@ -168,7 +169,7 @@ def _schedule(snapshot: HealthSnapshot) -> Check:
             name=name,
             state=State.WARNING,
             message=f"there is no ScheduledBackup{whose}: no base backup is taken automatically",
-            remedy="declare one, in Git too; python -m dr finalize does so for a recovered Cluster",
+            remedy=f"declare one, in Git too; {snapshot.commands.dr('finalize')} does so for a recovered Cluster",
         )
     active = [schedule for schedule in seen.schedules if not schedule.suspended]
     if not active:
@@ -177,8 +178,13 @@ def _schedule(snapshot: HealthSnapshot) -> Check:
             name=name,
             state=State.WARNING,
             message=f"ScheduledBackup {names} is suspended: no base backup is taken automatically",
-            remedy=f"kubectl patch scheduledbackup {seen.schedules[0].name} --type merge -p "
-            """'{"spec":{"suspend":false}}'""",
+            remedy=snapshot.commands.kubectl(
+                "patch",
+                "scheduledbackup",
+                seen.schedules[0].name,
+                *("--type", "merge", "-p", '{"spec":{"suspend":false}}'),
+                namespace=snapshot.namespace,
+            ),
         )
     if not any(schedule.in_bucket for schedule in active):
         names = ", ".join(schedule.name for schedule in active)

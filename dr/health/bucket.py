@@ -153,7 +153,8 @@ def _credentials(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     left = (ends[first] - snapshot.seen_at).total_seconds()
     state = graded(left / 86400, settings.certificate_days)
     own = first in snapshot.own_ends
-    helps = "log in again, or have it renewed" if own else f"is the operator running? kubectl describe secret {first}"
+    secret = snapshot.commands.kubectl("describe", "secret", first, namespace=serving.cluster.namespace)
+    helps = "log in again, or have it renewed" if own else f"is the operator running? {secret}"
     return Check(
         name=name,
         state=state,

@@ -34,21 +34,22 @@ def _cluster(snapshot: HealthSnapshot, environment: Environment) -> Check:
     if isinstance(serving, Unavailable):
         state = State.CRITICAL if serving.code in _GONE else State.UNKNOWN
         return Check(name=name, state=state, message=serving.why, remedy=serving.remedy)
-    cluster, service = serving.cluster, f"{environment.namespace}/{environment.service}"
+    say, cluster, service = snapshot.commands, serving.cluster, f"{environment.namespace}/{environment.service}"
     if not serving.serves:
         points = f"points to {serving.external_name}" if serving.external_name else "is not there, or of another type"
         return Check(
             name=name,
             state=State.CRITICAL,
             message=f"the Service {service} {points}, which is not a Cluster of this namespace",
-            remedy="python -m dr status shows where it should point; python -m dr switchover moves it",
+            remedy=f"{say.dr('status')} shows where it should point; {say.dr('switchover')} moves it",
         )
     if not cluster.healthy:
         return Check(
             name=name,
             state=State.CRITICAL if serving.ready_instances == 0 else State.WARNING,
             message=f"{cluster.name} is not healthy: {cluster.phase or 'no phase'} {cluster.phase_reason}".rstrip(),
-            remedy=f"kubectl describe cluster {cluster.name} -n {cluster.namespace}; python -m dr diagnose",
+            remedy=f"{say.kubectl('describe', 'cluster', cluster.name, namespace=cluster.namespace)}; "
+            + say.dr("diagnose"),
         )
     return Check(name=name, state=State.OK, message=f"{cluster.name} serves the traffic, and is healthy")
 
@@ -57,12 +58,13 @@ def _replication(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
     name, serving, database = "replication", snapshot.serving, snapshot.database
     if isinstance(serving, Unavailable):
         return serving.as_check(name)
+    say, cluster = snapshot.commands, serving.cluster
     if serving.ready_instances < serving.instances:
         return Check(
             name=name,
             state=State.CRITICAL if serving.ready_instances == 0 else State.WARNING,
             message=f"{serving.ready_instances} of {serving.instances} instances are ready",
-            remedy=f"kubectl get pods -l cnpg.io/cluster={serving.cluster.name} -n {serving.cluster.namespace}",
+            remedy=say.kubectl("get", "pods", "-l", f"cnpg.io/cluster={cluster.name}", namespace=cluster.namespace),
         )
     if serving.instances == 1:
         return Check(name=name, state=State.OK, message="one instance, so no replica is expected")
@@ -74,7 +76,8 @@ def _replication(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
             name=name,
             state=State.WARNING,
             message=f"{len(streaming)} of {serving.instances - 1} replicas stream",
-            remedy=f"kubectl cnpg status {serving.cluster.name}; a replica that cannot catch up is recreated",
+            remedy=f"{say.kubectl('cnpg', 'status', cluster.name, namespace=cluster.namespace)}; "
+            "a replica that cannot catch up is recreated",
         )
     lag = max((replica.lag.total_seconds() for replica in streaming if replica.lag), default=0.0)
     state = graded(lag, settings.replication_lag_seconds)
@@ -153,7 +156,7 @@ def _operation(snapshot: HealthSnapshot, environment: Environment) -> Check:
         message=f"{last.operation} by {last.user} is not done since "
         f"{format_duration(snapshot.seen_at - last.started)}: "
         f"{last.outcome}",
-        remedy=f"python -m dr status --env {environment.name} says what next",
+        remedy=f"{environment.commands.dr('status')} says what next",
     )
 
 
@@ -169,7 +172,7 @@ def _leftovers(snapshot: HealthSnapshot, environment: Environment) -> Check:
         state=State.WARNING,
         message=f"the scratch Cluster {left[0].name} was left "
         f"{format_duration(snapshot.seen_at - left[0].created)} ago",
-        remedy=f"python -m dr drill --env {environment.name} removes what an earlier one has left, and so does extract",
+        remedy=f"{environment.commands.dr('drill')} removes what an earlier one has left, and so does extract",
     )
 
 
@@ -188,7 +191,8 @@ def _argocd(snapshot: HealthSnapshot) -> Check:
         name=name,
         state=worst(state for state, _ in wrong),
         message="; ".join(text for _, text in wrong),
-        remedy="argocd app diff shows what differs; python -m dr status says whether an operation is under way",
+        remedy="argocd app diff shows what differs; "
+        f"{snapshot.commands.dr('status')} says whether an operation is under way",
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dr.cli.options import config_dir_option, config_folder, environment_option
+from dr.core.commands import program
 from dr.core.errors import DrError, FaultError, RequestError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _unknown_unless_found(as_json: bool) -> Iterator[None]:
     try:
         yield
     except click.UsageError as error:
-        _tell(RequestError("usage", error.format_message(), "see python -m dr health --help"), as_json=as_json)
+        _tell(RequestError("usage", error.format_message(), f"see {program()} health --help"), as_json=as_json)
         raise click.exceptions.Exit(_UNKNOWN) from error
     except DrError as error:
         _tell(error, as_json=as_json)

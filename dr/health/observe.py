@@ -107,6 +107,7 @@ def observe(
         lambda at: managers_of(touched_by(environment, [name]), list_managers(at.api)),
     )
     return HealthSnapshot(
+        commands=environment.commands,
         serving=serving,
         database=database(until),
         volumes=volumes(until),

@@ -69,7 +69,7 @@ def find_serving(api: KubernetesApi, environment: Environment) -> ServingCluster
         "serving-cluster-missing",
         f"the Service {namespace}/{environment.service} points to {host or 'nothing'}, and there is no Cluster "
         f"{namespace}/{environment.source_cluster}",
-        f"python -m dr latest --env {environment.name} recovers what was archived",
+        f"{environment.commands.dr('latest')} recovers what was archived",
     )
 
 
@@ -263,7 +263,8 @@ def _disk_free(api: KubernetesApi, namespace: str, pod: str, paths: Sequence[str
         ["df", "-P", "-B1", *paths], what=what, limit=_SECONDS
     )
     if ran.code != 0:
-        raise AccessError("df-failed", f"could not {what}: {ran.errors.strip()}", f"kubectl describe pod {pod}")
+        look = api.commands.kubectl("describe", "pod", pod, namespace=namespace)
+        raise AccessError("df-failed", f"could not {what}: {ran.errors.strip()}", look)
     return ran.output
 
 

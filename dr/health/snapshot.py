@@ -12,6 +12,7 @@ from typing import Any
 from dr.archive.bucket import BucketFacts
 from dr.archive.contents import Archive
 from dr.cnpg.cluster import ClusterSnapshot, cluster_behind
+from dr.core.commands import CommandLines
 from dr.gitops.argocd import Manager
 from dr.health.check import Unavailable
 from dr.reports.rto import Coefficients
@@ -188,10 +189,11 @@ class HealthSnapshot:
 
     ``objects`` are the bytes of each base backup's own objects in the bucket, without its description; ``scratches``
     the Clusters that a drill or an extract of this environment has made for itself; ``own_ends`` when the credentials
-    of this very check end; ``engine`` is what was seen of Pulumi on this machine.
+    of this very check end; ``engine`` is what was seen of Pulumi on this machine; ``commands`` are the environment's.
     """
 
     seen_at: datetime
+    commands: CommandLines
     serving: ServingCluster | Unavailable
     database: DatabaseFacts | Unavailable
     volumes: tuple[Volume, ...] | Unavailable
@@ -207,6 +209,17 @@ class HealthSnapshot:
     engine: str | Unavailable
     own_ends: Mapping[str, datetime] = field(default_factory=dict)
     coefficients: Coefficients = field(default_factory=Coefficients)
+
+    @property
+    def namespace(self) -> str:
+        """That of the Cluster that serves; empty where it was not seen."""
+        return "" if isinstance(self.serving, Unavailable) else self.serving.cluster.namespace
+
+    @property
+    def take_one(self) -> str:
+        """The command that takes a base backup."""
+        name = "CLUSTER" if isinstance(self.serving, Unavailable) else self.serving.cluster.name
+        return self.commands.kubectl("cnpg", "backup", name, namespace=self.namespace)
 
 
 def _go_time(text: str) -> datetime:

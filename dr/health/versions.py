@@ -15,7 +15,7 @@ from dr.config.health import HealthSettings
 from dr.health.check import Check, State, Unavailable, graded
 from dr.health.snapshot import HealthSnapshot
 
-_MIGRATE = "python -m dr migrate-to-plugin writes the change of Git; it restarts the instances"
+_MIGRATE = "{dr migrate-to-plugin --checkout FOLDER} writes the change of Git; it restarts the instances"
 
 
 def checks_of_versions(snapshot: HealthSnapshot, settings: HealthSettings) -> Iterator[Check]:
@@ -87,7 +87,7 @@ def _method(snapshot: HealthSnapshot, text: str, settings: HealthSettings) -> Ch
             state=State.WARNING if cluster.archiving.working else State.CRITICAL,
             message=f"in-tree barmanObjectStore, which CloudNativePG leaves out from {WITHOUT_IN_TREE} on; "
             f"this is {version}",
-            remedy=_MIGRATE,
+            remedy=snapshot.commands.fill(_MIGRATE),
         )
     end = _ends(settings.end_of_life)
     state = graded(_left(end, snapshot.seen_at) / 86400, settings.end_of_life_days)
@@ -97,7 +97,7 @@ def _method(snapshot: HealthSnapshot, text: str, settings: HealthSettings) -> Ch
         state=min(state, State.WARNING),
         message=f"in-tree barmanObjectStore, which CloudNativePG {WITHOUT_IN_TREE} leaves out; {LAST_IN_TREE} is "
         f"supported until {end}",
-        remedy=_MIGRATE if state is not State.OK else "",
+        remedy=snapshot.commands.fill(_MIGRATE) if state is not State.OK else "",
     )
 
 

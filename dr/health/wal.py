@@ -26,7 +26,7 @@ def _archiving(snapshot: HealthSnapshot) -> Check:
     name, serving, database = "archiving", snapshot.serving, snapshot.database
     if isinstance(serving, Unavailable):
         return serving.as_check(name)
-    where = f"-n {serving.cluster.namespace}"
+    say, cluster = snapshot.commands, serving.cluster
     if serving.cluster.server_name is None:
         return Check(
             name=name,
@@ -42,14 +42,16 @@ def _archiving(snapshot: HealthSnapshot) -> Check:
             name=name,
             state=State.CRITICAL,
             message=f"CloudNativePG says that archiving fails: {said.message}",
-            remedy=f"kubectl describe cluster {serving.cluster.name} {where}; credentials, bucket, network?",
+            remedy=f"{say.kubectl('describe', 'cluster', cluster.name, namespace=cluster.namespace)}; "
+            "credentials, bucket, network?",
         )
     if not isinstance(database, Unavailable) and _fails(database):
         return Check(
             name=name,
             state=State.CRITICAL,
             message=f"PostgreSQL's last attempt failed: {database.last_failed} at {_moment(database.last_failed_at)}",
-            remedy=f"kubectl logs {serving.cluster.primary} {where} | grep wal-archive; credentials, bucket, network?",
+            remedy=f"{say.kubectl('logs', str(cluster.primary), namespace=cluster.namespace)} | grep wal-archive; "
+            "credentials, bucket, network?",
         )
     if said.working is None:
         return Check(
@@ -77,7 +79,8 @@ def _lag(snapshot: HealthSnapshot, settings: HealthSettings) -> Check:
             name=name,
             state=State.WARNING,
             message="PostgreSQL has not archived a segment since its statistics began",
-            remedy="see the check archiving; a switch of the WAL shows whether it works: python -m dr mark",
+            remedy="see the check archiving; a switch of the WAL shows whether it works: "
+            + snapshot.commands.dr("mark", "NAME"),
         )
     size = database.segment_size
     # A history file is archived first on a new timeline; no segment of it has been full yet.
@@ -121,31 +124,30 @@ def _in_bucket(snapshot: HealthSnapshot) -> Iterator[Check]:
     if isinstance(seen, Unavailable):
         yield from (seen.as_check(name) for name in ("wal-holes", "window"))
         return
-    yield _holes(seen, snapshot.seen_at)
+    yield _holes(seen, snapshot)
     yield _window(seen, snapshot)
 
 
-def _holes(seen: ArchiveSeen, now: datetime) -> Check:
+def _holes(seen: ArchiveSeen, snapshot: HealthSnapshot) -> Check:
     found = holes(seen.archive) if seen.archive else ()
-    lasting = [hole for hole in found if hole.needed and settled(hole, now)]
+    lasting = [hole for hole in found if hole.needed and settled(hole, snapshot.seen_at)]
     values = {"wal_holes_total": len(lasting)}
     if not lasting:
         return Check(name="wal-holes", state=State.OK, message="none that a base backup needs", values=values)
-    newest = lasting[-1]
+    newest, window = lasting[-1], snapshot.commands.dr("window")
     if newest.resumes is None:
         return Check(
             name="wal-holes",
             state=State.CRITICAL,
             message=f"{missing(newest)}, and no base backup was taken since: nothing behind it can be recovered",
-            remedy=f"take a base backup now (kubectl cnpg backup), and find out what {_did(newest)} it: python -m dr "
-            "window",
+            remedy=f"take a base backup now ({snapshot.take_one}), and find out what {_did(newest)} it: {window}",
             values=values,
         )
     return Check(
         name="wal-holes",
         state=State.WARNING,
         message=f"{missing(newest)}: no target between it and base backup {newest.resumes.backup_id} can be reached",
-        remedy=f"find out what {_did(newest)} it; python -m dr window shows what can be recovered",
+        remedy=f"find out what {_did(newest)} it; {window} shows what can be recovered",
         values=values,
     )
 
@@ -171,7 +173,8 @@ def _window(seen: ArchiveSeen, snapshot: HealthSnapshot) -> Check:
             name=name,
             state=State.CRITICAL,
             message="nothing can be recovered: no base backup in the bucket is complete, with all of its own WAL",
-            remedy="take a base backup now; python -m dr window shows what there is",
+            remedy=f"take a base backup now ({snapshot.take_one}); "
+            f"{snapshot.commands.dr('window')} shows what there is",
         )
     last = max(default, key=lambda window: window.end.lsn)
     values = {"window_start_timestamp_seconds": last.start.timestamp()}
@@ -186,7 +189,8 @@ def _window(seen: ArchiveSeen, snapshot: HealthSnapshot) -> Check:
             state=State.CRITICAL,
             message=f"{told}; the newest base backup, {newest.backup_id}, is of no use: "
             "a part of its own WAL is missing",
-            remedy="take a base backup now, and find out what became of its WAL: python -m dr window",
+            remedy=f"take a base backup now ({snapshot.take_one}), and find out what became of its WAL: "
+            + snapshot.commands.dr("window"),
             values=values,
         )
     if behind := _unarchived(snapshot, last.end.lsn):

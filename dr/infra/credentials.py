@@ -15,6 +15,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 
 from dr.config.infrastructure import RepositoryCredentials
+from dr.core.commands import command_line
 from dr.core.errors import AccessError
 from dr.infra.google import SCOPES, GoogleApi
 from dr.stacks.resources import Api
@@ -31,7 +32,7 @@ def cluster_endpoint(project: str, location: str, name: str) -> str:
         raise AccessError(
             "endpoint-missing",
             f"Google knows of no DNS endpoint of {where}" if found else f"there is no GKE cluster {where}",
-            "python -m dr full-rebuild makes it; a cluster without one is reached by gcloud's own kubeconfig",
+            "full-rebuild makes it; a cluster without one is reached by gcloud's own kubeconfig",
         )
     return f"https://{config['endpoint']}"
 
@@ -66,7 +67,8 @@ def _token() -> str:
         raise AccessError(
             "google-credentials",
             f"there are no credentials for Google that work: {str(error)[:300]}",
-            "log in (gcloud auth application-default login), or run where a Workload Identity gives them",
+            f"log in ({command_line('gcloud', 'auth', 'application-default', 'login')}), or run where a Workload "
+            "Identity gives them",
         ) from error
     return str(credentials.token)
 

@@ -22,6 +22,7 @@ import requests
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
 
+from dr.core.commands import CommandLines, command_line
 from dr.core.errors import AccessError
 from dr.engine.infrastructure_stack import InfrastructureStack
 from dr.infra.inventory import Reconciliation, ResourceState, check_proven, reconcile
@@ -117,7 +118,8 @@ class GoogleApi:
             raise AccessError(
                 "google-credentials",
                 f"there are no credentials for Google that work: {_first_line(error)}",
-                "log in (gcloud auth application-default login), or run where a Workload Identity gives them",
+                f"log in ({command_line('gcloud', 'auth', 'application-default', 'login')}), or run where a Workload "
+                "Identity gives them",
             ) from error
         except (requests.exceptions.RequestException, OSError) as error:
             raise AccessError(
@@ -228,21 +230,22 @@ def _words(*patterns: str) -> re.Pattern[str]:
 _LINES = re.compile(r"\n| / ")
 """Pulumi's lines, or what an error of ours joins them by."""
 
+_APIS = [f"{name}.googleapis.com" for name in ("compute", "container", "iam", "storage", "cloudresourcemanager")]
 _KINDS = (
     _Kind(
         code="api-not-enabled",
         pattern=_words(r"SERVICE_DISABLED", r"has not been used in project \S+ before or it is disabled"),
         cause="an API of Google is not enabled in the project",
-        remedy="gcloud services enable compute.googleapis.com container.googleapis.com iam.googleapis.com "
-        "storage.googleapis.com cloudresourcemanager.googleapis.com --project PROJECT; "
-        "that takes a few minutes to be known everywhere, then python -m dr resume",
+        remedy=command_line("gcloud", "services", "enable", *_APIS, "--project", "PROJECT") + "; "
+        "that takes a few minutes to be known everywhere, then {dr resume}",
     ),
     _Kind(
         code="quota-exceeded",
         pattern=_words(r"QUOTA_EXCEEDED", r"quota '?[\w.:/-]+'? exceeded", r"Insufficient (regional|project) quota"),
         cause="a quota of the project does not allow it",
-        remedy="free some of it, ask Google for more (gcloud compute regions describe REGION shows them), "
-        "or rebuild in another region with --region; then python -m dr resume",
+        remedy="free some of it, ask Google for more "
+        f"({command_line('gcloud', 'compute', 'regions', 'describe', 'REGION')} shows them), "
+        "or rebuild in another region with --region; then {dr resume}",
     ),
     _Kind(
         code="no-machines",
@@ -251,7 +254,7 @@ _KINDS = (
         ),
         cause="Google has no such machines left in that zone",
         remedy="another machineType or zone in Pulumi.<platform>.yaml, on-demand instead of spot, or --region; "
-        "then python -m dr resume",
+        "then {dr resume}",
     ),
     _Kind(
         code="operation-under-way",
@@ -263,14 +266,14 @@ _KINDS = (
             r"There is an operation on a peering in the (local or peer )?network",
         ),
         cause="Google is still working on the same resource",
-        remedy="wait for it (gcloud container operations list), then python -m dr resume",
+        remedy=f"wait for it ({command_line('gcloud', 'container', 'operations', 'list')}), then {{dr resume}}",
         waits=True,
     ),
     _Kind(
         code="already-exists",
         pattern=_words(r"Error 409.*(already ?exists|conflict)", r"alreadyExists", r"ALREADY_EXISTS"),
         cause="it exists already, and this stack does not hold it",
-        remedy="python -m dr resume: it is looked up again and adopted. If it is another's, give it another name in "
+        remedy="{dr resume}: it is looked up again and adopted. If it is another's, give it another name in "
         "Pulumi.<stack>.yaml",
         waits=True,
     ),
@@ -285,7 +288,7 @@ _KINDS = (
             r"account .* (was )?not found.*propagat",
         ),
         cause="what was just made is not known everywhere at Google yet",
-        remedy="python -m dr resume, a minute later",
+        remedy="{dr resume}, a minute later",
         waits=True,
     ),
     _Kind(
@@ -294,7 +297,7 @@ _KINDS = (
             r"rateLimitExceeded", r"Error 429", r"Error 50[0234]", r"backendError", r"Try again later", r"UNAVAILABLE"
         ),
         cause="Google's API is busy, or down for the moment",
-        remedy="python -m dr resume; if it lasts, python -m dr diagnose looks at the region",
+        remedy="{dr resume}; if it lasts, {dr diagnose} looks at the region",
         waits=True,
     ),
     _Kind(
@@ -302,22 +305,23 @@ _KINDS = (
         pattern=_words(r"PERMISSION_DENIED", r"Error 403(?!.*rateLimitExceeded)", r"Required '\S+' permission"),
         cause="Google does not allow it to this user",
         remedy="ask for the permission that the message names (docs/infrastructure.md lists the roles), "
-        "then python -m dr resume",
+        "then {dr resume}",
     ),
 )
 """In the order of asking: the particular before the general, whose words it may contain."""
 
 
-def classify_fault(diagnostics: str) -> CloudFault | None:
-    """What ``diagnostics``, Pulumi's output, tells of; None where none of these is found.
+def classify_fault(diagnostics: str, commands: CommandLines) -> CloudFault | None:
+    """What ``diagnostics``, Pulumi's output, tells of; None where none of these is found. ``commands`` are the
+    environment's, for the remedy.
 
     Of several the first kind counts: what cannot be waited for is not to be hidden by what can.
     """
     for kind in sorted(_KINDS, key=lambda kind: kind.waits):
-        for line in _LINES.split(diagnostics):
-            if kind.pattern.search(line):
-                said = " ".join(line.split())[:400]
-                return CloudFault(code=kind.code, cause=kind.cause, remedy=kind.remedy, waits=kind.waits, said=said)
+        for one in _LINES.split(diagnostics):
+            if kind.pattern.search(one):
+                said, remedy = " ".join(one.split())[:400], commands.fill(kind.remedy)
+                return CloudFault(code=kind.code, cause=kind.cause, remedy=remedy, waits=kind.waits, said=said)
     return None
 
 

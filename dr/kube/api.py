@@ -21,6 +21,7 @@ from kubernetes.config.kube_config import KubeConfigMerger
 from yaml import YAMLError
 
 from dr.config.kubernetes_access import KubernetesAccess
+from dr.core.commands import CommandLines, command_line
 from dr.core.errors import AccessError
 from dr.kube.login import Loader
 
@@ -36,6 +37,9 @@ _DOCUMENT: Mapping[str, type] = {**_OBJECT, **_VERSION, "paths": dict, "openapi"
 _TEXTS = {"str", "file", None}
 """What an answer is read as that is not an object."""
 _SHOWN = 120
+_GET_CREDENTIALS = command_line(
+    "gcloud", "container", "clusters", "get-credentials", "CLUSTER", "--location", "LOCATION"
+)
 _HELD_CERTIFICATE = {"client-certificate", "client-certificate-data"}
 
 
@@ -43,12 +47,18 @@ class KubernetesApi:
     """Typed doors to the API groups this tool needs, over one connection."""
 
     def __init__(
-        self, access: KubernetesAccess, *, seconds: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS)
+        self,
+        access: KubernetesAccess,
+        commands: CommandLines | None = None,
+        *,
+        seconds: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
     ) -> None:
         """Read the kubeconfig. Raises AccessError when there is none or it lacks the context; contacts nobody.
 
-        ``seconds`` are how long to wait for a connection, and for an answer.
+        ``commands`` are the environment's, to be printed; ``seconds`` how long to wait for a connection, and for an
+        answer.
         """
+        self.commands = commands or access.commands
         self.context = access.context
         self._file = access.kubeconfig
         self._seconds = seconds
@@ -70,7 +80,7 @@ class KubernetesApi:
         return AccessError(
             "kubeconfig-unusable",
             f"the kubeconfig's context {self.context!r} cannot be used: {error}",
-            "log in again, or recreate the context (gcloud container clusters get-credentials)",
+            f"log in again, or recreate the context ({_GET_CREDENTIALS})",
         )
 
     @property
@@ -169,7 +179,8 @@ class KubernetesApi:
         return AccessError(
             "answer-odd",
             f"could not {what}: {self.server} (context {self.context!r}) does not answer as an API server: {error}",
-            "is there a proxy or a login page in between? Look with kubectl get --raw /version",
+            "is there a proxy or a login page in between? Look with "
+            + self.commands.kubectl("get", "--raw", "/version"),
         )
 
     def read_path(self, what: str, path: str) -> Any:
@@ -210,7 +221,7 @@ class KubernetesApi:
             "api-unreachable",
             f"could not {what}: the Kubernetes API server {self.server} (context {self.context!r}) "
             f"cannot be reached: {reason}",
-            "check the network or VPN; python -m dr diagnose asks Google whether the cluster is there",
+            f"check the network or VPN; {self.commands.dr('diagnose')} asks Google whether the cluster is there",
         )
 
     def explained(self, error: ApiException, what: str) -> AccessError:
@@ -221,7 +232,7 @@ class KubernetesApi:
                     "token-expired",
                     f"could not {what}: the API server does not accept the credentials of context {self.context!r}; "
                     "the token is wrong or has expired",
-                    "log in again (gcloud auth login) and repeat the command",
+                    f"log in again ({command_line('gcloud', 'auth', 'login')}) and repeat the command",
                 )
             case 403:
                 return AccessError(
@@ -314,7 +325,7 @@ def _files_with_context(file: str | None, context: str) -> str:
         raise AccessError(
             "kubeconfig-missing",
             f"there is no kubeconfig: looked for {', '.join(places)}",
-            "set KUBECONFIG, or make one: gcloud container clusters get-credentials CLUSTER --location LOCATION",
+            f"set KUBECONFIG, or make one: {_GET_CREDENTIALS}",
         )
     try:
         # Not list_kube_config_contexts(): that fails on a file without a current context, and ours needs none.
@@ -327,10 +338,11 @@ def _files_with_context(file: str | None, context: str) -> str:
             "fix it or make a new one",
         ) from error
     if context not in names:
+        rename = CommandLines(kubeconfig=file or "").kubectl("config", "rename-context", "OLD", context)
         raise AccessError(
             "context-missing",
             f"the kubeconfig {', '.join(found)} has no context {context!r}, which is the environment's",
-            f"make it (kubectl config rename-context OLD {context}); contexts there: {', '.join(names) or 'none'}",
+            f"make it ({rename}); contexts there: {', '.join(names) or 'none'}",
         )
     return os.pathsep.join(found)
 

@@ -72,7 +72,7 @@ class _Login(ExecProvider):  # type: ignore[misc] # the client has no types
 
     def run(self, previous_response: Any = None) -> dict[str, Any]:  # noqa: ARG002 - the client's signature
         """The ``status`` of its ExecCredential. Raises ConfigException."""
-        asked = sys.stdout.isatty() and sys.stdin.isatty()
+        asked = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
         info: dict[str, Any] = {
             "apiVersion": self.api_version,
             "kind": "ExecCredential",

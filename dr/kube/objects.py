@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from dr.core.commands import CommandLines
 from dr.core.errors import Problem
 
 
@@ -59,7 +60,9 @@ def identity(manifest: Mapping[str, Any]) -> tuple[str, str]:
 MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-dr"}
 
 
-def problem_of_copy(there: CopiedSecret, namespace: str, *, source: str, name: str, in_use: bool) -> Problem | None:
+def problem_of_copy(
+    there: CopiedSecret, namespace: str, *, source: str, name: str, in_use: bool, commands: CommandLines
+) -> Problem | None:
     """Why the Secret ``name`` cannot stand for its original ``source``, None where it can or may be written again."""
     if there is CopiedSecret.FOREIGN:
         why = "this tool did not make it, or may not change it"
@@ -70,6 +73,6 @@ def problem_of_copy(there: CopiedSecret, namespace: str, *, source: str, name: s
     return Problem(
         code="secret-differs",
         cause=f"the Secret {namespace}/{name} has another user name or password than {namespace}/{source}, and {why}",
-        remedy=f"compare the two; where {source} has what the workloads use: kubectl delete secret {name} -n "
-        f"{namespace}, then repeat the command, which copies it",
+        remedy=f"compare the two; where {source} has what the workloads use: "
+        f"{commands.kubectl('delete', 'secret', name, namespace=namespace)}, then repeat the command, which copies it",
     )

@@ -77,7 +77,8 @@ def await_stopped(
     raise StepFailedError(
         "writers-still-running",
         f"pods of {', '.join(sorted(left))} still run {limit:.0f} s after scaling to 0; what scales them back?",
-        f"look: kubectl get deployment,hpa,pods -n {namespace}; pause what manages them (Argo CD?) and repeat",
+        f"look: {api.commands.kubectl('get', 'deployment,hpa,pods', namespace=namespace)}; "
+        "pause what manages them (Argo CD?) and repeat",
     )
 
 
@@ -94,7 +95,8 @@ def await_ready(api: KubernetesApi, namespace: str, names: Sequence[str], *, lim
     raise StepFailedError(
         "writers-not-ready",
         f"{', '.join(left)} in {namespace} did not become ready within {limit:.0f} s",
-        f"look: kubectl get pods -n {namespace}; kubectl logs -n {namespace} deployment/{left[0]}",
+        f"look: {api.commands.kubectl('get', 'pods', namespace=namespace)}; "
+        f"{api.commands.kubectl('logs', f'deployment/{left[0]}', namespace=namespace)}",
     )
 
 
@@ -215,7 +217,7 @@ def copy_credentials(api: KubernetesApi, namespace: str, *, source: str, name: s
             "add what is missing, and repeat the command",
         )
     there = copied_credentials(api, namespace, source=source, name=name)
-    if problem := problem_of_copy(there, namespace, source=source, name=name, in_use=in_use):
+    if problem := problem_of_copy(there, namespace, source=source, name=name, in_use=in_use, commands=api.commands):
         raise StepFailedError(problem.code, problem.cause, problem.remedy)
     if there is CopiedSecret.SAME:
         return "was there"

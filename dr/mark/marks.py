@@ -7,6 +7,7 @@ from typing import Any
 
 from dr.archive.contents import Catalogue
 from dr.cnpg.cluster import ClusterSnapshot, problems_of_archive
+from dr.core.commands import CommandLines
 from dr.core.errors import Problem, RequestError
 from dr.core.text import moment_of
 from dr.run.record import Mark
@@ -20,15 +21,18 @@ LONGEST_NAME = 63
 
 @dataclass(frozen=True, kw_only=True)
 class Marks:
-    """The marks of an environment, oldest first, and the Cluster that recoveries come from by default."""
+    """The marks of an environment, oldest first, and the Cluster that recoveries come from by default. ``commands``
+    are the environment's.
+    """
 
     environment: str
+    commands: CommandLines
     serving: str
     marks: tuple[Mark, ...]
 
     def command(self, mark: Mark) -> str:
         """The command that comes back to ``mark``."""
-        return mark.command(self.environment, serving=self.serving)
+        return mark.command(self.commands, serving=self.serving)
 
     def as_json(self) -> Mapping[str, Any]:
         """The marks as plain values, each with its command."""
@@ -53,13 +57,13 @@ def with_mark(marks: tuple[Mark, ...], mark: Mark) -> tuple[Mark, ...]:
 
 def problems_of_mark(
     name: str,
-    marks: tuple[Mark, ...],
-    serving: str,
+    marks: Marks,
     source: ClusterSnapshot | None,
     catalogue: Catalogue | None,
 ) -> Iterator[Problem]:
-    """What would keep a restore point ``name`` in the Cluster ``serving`` from being a target."""
-    used = next((mark for mark in marks if mark.name == name and mark.archived), None)
+    """What would keep a restore point ``name`` in the Cluster that serves from being a target."""
+    say, serving = marks.commands, marks.serving
+    used = next((mark for mark in marks.marks if mark.name == name and mark.archived), None)
     if used is not None:
         yield Problem(
             code="mark-exists",
@@ -70,7 +74,7 @@ def problems_of_mark(
         yield Problem(
             code="mark-without-primary",
             cause=f"the Cluster {serving} has no primary to make a restore point in",
-            remedy="see what is wrong with it: python -m dr status; a restore point is made while all is well",
+            remedy=f"see what is wrong with it: {say.dr('status')}; a restore point is made while all is well",
         )
         return
     yield from problems_of_archive(source)
@@ -78,7 +82,7 @@ def problems_of_mark(
         yield Problem(
             code="no-backup",
             cause=f"there is no completed base backup of {source.store.server_name} below {source.store.url}",
-            remedy=f"make one first: kubectl cnpg backup {source.name} -n {source.namespace}",
+            remedy=f"make one first: {say.kubectl('cnpg', 'backup', source.name, namespace=source.namespace)}",
         )
     if source.archiving.working is False:
         yield Problem(

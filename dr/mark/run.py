@@ -4,9 +4,9 @@ It changes nothing but the WAL, by one record. The lease is held meanwhile: a re
 recovery or switchover would be one in a database that is being left.
 """
 
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from dr.archive.reader import read_catalogue
 from dr.archive.seal import seal_wal
@@ -41,15 +41,15 @@ def make_mark(session: Session, name: str) -> Marks:
     check_mark_name(name)
     with held(session.lease, session.holder, take_over=session.take_over, clock=session.clock, stop=session.stop):
         environment, serving = session.environment, _serving(session)
-        known = _marks(session, serving).marks
+        known = _marks(session, serving)
         source = find_cluster(session.api, environment.namespace, serving)
         catalogue = read_catalogue(environment.backup, source.store.server_name) if source and source.store else None
-        problems = list(problems_of_mark(name, known, serving, source, catalogue))
+        problems = list(problems_of_mark(name, known, source, catalogue))
         base = catalogue.base_for(None) if catalogue else None
         if problems or source is None or source.primary is None or source.store is None or base is None:
             raise RefusedError(problems)
         psql = psql_of(session.api, source, SERVER)
-        mark = next((mark for mark in known if mark.name == name and mark.cluster == serving), None)
+        mark = next((mark for mark in known.marks if mark.name == name and mark.cluster == serving), None)
         if mark is None:
             ((lsn, segment),) = (line.split("|") for line in psql.ask(_MAKE.format(name=literal(name))))
             mark = Mark(
@@ -67,7 +67,7 @@ def make_mark(session: Session, name: str) -> Marks:
             seal_wal(psql, stop=session.stop, say=lambda _: None)
             mark = mark.model_copy(update={"archived": True})
             _remember(session, mark)
-        return Marks(environment=environment.name, serving=serving, marks=(mark,))
+        return replace(known, marks=(mark,))
 
 
 def _serving(session: Session) -> str:
@@ -79,8 +79,9 @@ def _serving(session: Session) -> str:
 
 
 def _marks(session: Session, serving: str) -> Marks:
-    record = session.records.read()
-    return Marks(environment=session.environment.name, serving=serving, marks=record.marks if record else ())
+    record, environment = session.records.read(), session.environment
+    marks = record.marks if record else ()
+    return Marks(environment=environment.name, commands=environment.commands, serving=serving, marks=marks)
 
 
 def _remember(session: Session, mark: Mark) -> None:
@@ -99,7 +100,7 @@ def _made(session: Session, name: str) -> Iterator[None]:
         error.stopped = Stopped(
             at=_SEAL,
             done=(_MADE,),
-            go_on=f"python -m dr mark {shlex.quote(name)} --env {session.environment.name}",
+            go_on=session.environment.commands.dr("mark", *(["--"] if name.startswith("-") else []), name),
             journal=f"ConfigMap {session.environment.namespace}/{session.records.name}",
         )
         raise

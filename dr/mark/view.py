@@ -19,7 +19,8 @@ def show_mark(marks: Marks) -> None:
 def show_marks(marks: Marks) -> None:
     """All of them, each with the way back to it."""
     if not marks.marks:
-        out.print(Text(f"No restore point was made in {marks.environment} yet: python -m dr mark NAME"))
+        made = f"No restore point was made in {marks.environment} yet: {marks.commands.dr('mark', 'NAME')}"
+        out.print(Text(made), soft_wrap=True)
     for mark in marks.marks:
         state = "" if mark.archived else "  not archived: give the command that made it again"
         out.print(Text.assemble((mark.name, "bold"), f"  {moment_of(mark.made)} by {mark.made_by}{state}"))

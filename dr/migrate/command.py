@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from dr.cli.options import config_folder, options
+from dr.core.commands import command_line
 
 
 @options("migrate-to-plugin")
@@ -51,7 +52,7 @@ def command(
     if report.commit:
         where = f", pushed to {report.pushed}" if report.pushed else ""
         console.note(f"\nWritten: commit {report.commit[:12]} on branch {report.branch} of {report.root}{where}")
-        console.note(f"  git -C {report.root} show {report.branch}")
+        console.note(f"  {command_line('git', '-C', report.root, 'show', report.branch)}")
     else:
         console.note("\nDry run: nothing was written.")
     console.note("\nSee to it:")

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from dr.cnpg.cluster import BARMAN_PLUGIN
+from dr.core.commands import CommandLines
 from dr.core.errors import Problem, RefusedError
 from dr.gitops.manifests import Canonical, ManifestFile, ManifestObject, at, name_of, not_understood, objects_of
 from dr.gitops.yaml_splice import Edit, Value, YamlTextError, block_text, edited, read_documents
@@ -79,7 +80,7 @@ class MigrationReport:
         }
 
 
-def migrate(files: Sequence[ManifestFile], *, cluster: str, namespace: str, environment: str) -> PluginMigration:
+def migrate(files: Sequence[ManifestFile], *, cluster: str, namespace: str, commands: CommandLines) -> PluginMigration:
     """The manifests of ``cluster`` with the plugin in place of its in-tree object store.
 
     Raises RefusedError with every reason: ``plugin-used-already``, and as
@@ -89,7 +90,7 @@ def migrate(files: Sequence[ManifestFile], *, cluster: str, namespace: str, envi
     objects = [entry for entry in objects_of(files, wanted) if entry.kind in {"Cluster", "ScheduledBackup"}]
     (subject,) = [entry for entry in objects if entry.kind == "Cluster"]
     folder = dirname(subject.file.path)
-    problems = list(_problems(subject, folder, files))
+    problems = list(_problems(subject, folder, files, commands))
     if problems:
         raise RefusedError(problems)
     listings = list(_kustomizations(files, folder, subject))
@@ -111,17 +112,19 @@ def migrate(files: Sequence[ManifestFile], *, cluster: str, namespace: str, envi
         cluster=cluster,
         files=tuple(ManifestFile(path=path, text=text) for path, text in sorted(texts.items())),
         changes=tuple(changes),
-        checks=tuple(_checks(subject.value, namespace, environment)),
+        checks=tuple(_checks(subject.value, namespace, commands)),
     )
 
 
-def _problems(subject: ManifestObject, folder: str, files: Sequence[ManifestFile]) -> Iterator[Problem]:
+def _problems(
+    subject: ManifestObject, folder: str, files: Sequence[ManifestFile], commands: CommandLines
+) -> Iterator[Problem]:
     spec, name = subject.value["spec"], name_of(subject.value)
     if not isinstance(at(spec, *_BACKUP[1:], _IN_TREE), Mapping):
         yield Problem(
             code="plugin-used-already",
             cause=f"the Cluster {name} in {subject.file.path} archives by the plugin {BARMAN_PLUGIN} already",
-            remedy="nothing is left to migrate; is it merged? then see that it archives: python -m dr window",
+            remedy=f"nothing is left to migrate; is it merged? then see that it archives: {commands.dr('window')}",
         )
         return
     if spec.get("plugins"):
@@ -211,11 +214,12 @@ def _kustomizations(
             yield file.path, Edit(path=("resources",), value=(*listed, FILE)), f"lists {FILE}"
 
 
-def _checks(value: Mapping[str, Any], namespace: str, environment: str) -> Iterator[str]:
+def _checks(value: Mapping[str, Any], namespace: str, commands: CommandLines) -> Iterator[str]:
     name, spec = name_of(value), value["spec"]
+    backup = ("cnpg", "backup", name, "--method", "plugin", "--plugin-name", BARMAN_PLUGIN)
     yield (
-        "before merging: the Barman Cloud plugin runs next to CloudNativePG's operator (kubectl get service -A -l "
-        f"cnpg.io/pluginName={BARMAN_PLUGIN})"
+        "before merging: the Barman Cloud plugin runs next to CloudNativePG's operator "
+        f"({commands.kubectl('get', 'service', '-A', '-l', f'cnpg.io/pluginName={BARMAN_PLUGIN}')})"
     )
     yield (
         "before merging: the whole change goes in one sync, as CloudNativePG refuses a Cluster with both; and its pods "
@@ -230,13 +234,12 @@ def _checks(value: Mapping[str, Any], namespace: str, environment: str) -> Itera
         names = ", ".join(map(str, elsewhere))
         yield f"before CloudNativePG 1.31: the external clusters {names} are in-tree still; are they needed?"
     yield (
-        f"after it: kubectl get cluster {name} -n {namespace} shows it healthy, ContinuousArchiving is True, and its "
-        "pods have a container plugin-barman-cloud"
+        f"after it: {commands.kubectl('get', 'cluster', name, namespace=namespace)} shows it healthy, "
+        "ContinuousArchiving is True, and its pods have a container plugin-barman-cloud"
     )
     yield (
-        f"after it: take a base backup at once (kubectl cnpg backup {name} -n {namespace} --method plugin "
-        f"--plugin-name {BARMAN_PLUGIN}), and see it and new WAL below {_server_name(value)}: "
-        f"python -m dr window --env {environment}"
+        f"after it: take a base backup at once ({commands.kubectl(*backup, namespace=namespace)}), and see it and new "
+        f"WAL below {_server_name(value)}: {commands.dr('window')}"
     )
     yield (
         "after it: what watches firstRecoverabilityPoint or lastSuccessfulBackup of the Cluster's status must watch "

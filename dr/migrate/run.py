@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dr.cnpg.cluster import cluster_behind
 from dr.cnpg.clusters import plugin_fault
+from dr.core.commands import CommandLines
 from dr.core.errors import Problem, RefusedError
 from dr.gitops.argocd_pause import managers
 from dr.gitops.checkout import Checkout, revision_of, source_of
@@ -26,7 +27,7 @@ def write_migration(
     external_name = workloads.external_name(api, environment.namespace, environment.service)
     serving = cluster_behind(external_name or "", environment.namespace)
     cluster = serving or (record and record.canonical) or environment.source_cluster
-    _refuse(environment.name, record, cluster)
+    _refuse(environment.commands, record, cluster)
     if environment.git is None:
         raise RefusedError(
             [
@@ -52,7 +53,7 @@ def write_migration(
         )
     revision = revision_of(checkout, source)
     files = checkout.read(environment.git.manifests, revision)
-    found = migrate(files, cluster=cluster, namespace=environment.namespace, environment=environment.name)
+    found = migrate(files, cluster=cluster, namespace=environment.namespace, commands=environment.commands)
     report = MigrationReport(
         environment=environment.name,
         root=str(checkout.root),
@@ -67,9 +68,9 @@ def write_migration(
     return replace(report, branch=name, commit=commit, pushed=pushed)
 
 
-def _refuse(environment: str, record: Record | None, cluster: str) -> None:
+def _refuse(commands: CommandLines, record: Record | None, cluster: str) -> None:
     """Not in the middle of an incident: Git declares another Cluster then, or is about to."""
-    status = f"python -m dr status --env {environment} shows the command to continue"
+    status = f"{commands.dr('status')} shows the command to continue"
     problems = []
     if record and record.unfinished:
         problems.append(

@@ -14,13 +14,19 @@ CONTAINER = "postgres"
 """The container of an instance's pod that PostgreSQL runs in."""
 
 
+def by_hand(api: KubernetesApi, namespace: str, pod: str, database: str) -> str:
+    """The command that opens ``psql`` in a pod."""
+    words = ("exec", "-it", pod, "-c", CONTAINER, "--", "psql", "-d", database)
+    return api.commands.kubectl(*words, namespace=namespace)
+
+
 class Psql:
     """Runs statements in one database of one pod."""
 
     def __init__(self, api: KubernetesApi, *, namespace: str, pod: str, database: str) -> None:
         self._pod = PodExec(api, namespace=namespace, pod=pod, container=CONTAINER)
         self._where = f"{namespace}/{pod}"
-        self._by_hand = f"kubectl -n {namespace} exec -it {pod} -c {CONTAINER} -- psql"
+        self._by_hand = by_hand(api, namespace, pod, database)
         self._database = database
 
     def ask(self, *statements: str, limit: float = 30, stop: Event | None = None) -> list[str]:

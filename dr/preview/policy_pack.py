@@ -86,7 +86,7 @@ class PackGuard:
             return None
         return Session(
             environment=self._holds,
-            api=KubernetesApi(self._holds.kubernetes),
+            api=KubernetesApi(self._holds.kubernetes, self._holds.commands),
             holder=this_process(),
         )
 

@@ -4,12 +4,13 @@ import html
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 
 from dr.cnpg.cluster import cluster_behind
+from dr.core.commands import ANY_RUN
 from dr.core.errors import DrError, summary
 from dr.core.target import written_fields
 from dr.core.text import whole_seconds_of
@@ -181,7 +182,9 @@ def as_markdown(report: PreviewReport, *, limit: int = LIMIT) -> str:
         shown.append(detail)
         left -= len(detail)
     if more := len(details) - len(shown):
-        shown.append(f"\n{more} more resources are too long for a comment: `python -m dr preview` shows them.\n")
+        # For everybody who reads it, wherever they run it.
+        preview = replace(ANY_RUN, environment=report.environment).dr("preview")
+        shown.append(f"\n{more} more resources are too long for a comment: `{preview}` shows them.\n")
     return f"{_cut(head, limit)}\n{''.join(shown)}"[:limit]
 
 

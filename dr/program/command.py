@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import click
 
 from dr.cli.options import config_dir_option, config_folder
+from dr.core.commands import command_line
 
 
 @click.command("project")
@@ -25,4 +26,5 @@ def command(config_dir: str | None, overwrite: bool) -> None:
     if not written:
         console.note(f"Nothing to do: {folder} has the files.")
     if find_spec("pip") is None:
-        console.note("Pulumi asks pip what is installed, and there is none: uv tool install --with pip postgres-dr")
+        install = command_line("uv", "tool", "install", "--with", "pip", "postgres-dr")
+        console.note(f"Pulumi asks pip what is installed, and there is none: {install}")

@@ -26,6 +26,7 @@ from dr.cnpg.clusters import find_cluster, gave_up, list_clusters
 from dr.cnpg.fencing import forbid_writing
 from dr.cnpg.primary import SERVER, psql_of
 from dr.config.names import free_name
+from dr.core.commands import command_line
 from dr.core.errors import AccessError, RecoveryError, VerificationError
 from dr.core.waiting import poll
 from dr.core.wal_names import position_of
@@ -128,8 +129,8 @@ def _elsewhere(session: Session, cluster: ClusterSnapshot) -> str:
 def _correct_git(session: Session) -> str:
     wanted = session.environment.backup.url
     return (
-        f"write {wanted} as destinationPath into Git's manifests, then python -m dr resume; or, if Git is right, "
-        "the backup of Pulumi.<env>.yaml, or --durable, is not"
+        f"write {wanted} as destinationPath into Git's manifests, then {session.environment.commands.dr('resume')}; "
+        "or, if Git is right, the backup of Pulumi.<env>.yaml, or --durable, is not"
     )
 
 
@@ -179,12 +180,13 @@ def _see_untouched(session: Session, cluster: ClusterSnapshot, before: Archive, 
     if written:
         if fence:
             forbid_writing(session.api, cluster.namespace, cluster.name)
+        wals = f"{session.environment.backup.url}/{before.server_name}/wals/"
+        deleted = command_line("gcloud", "storage", "ls", "--soft-deleted", wals)
         raise VerificationError(
             "archive-written",
             f"the new Cluster {cluster.name} has written into the archive of the lost one: {', '.join(written[:5])}",
             f"it was {'fenced' if fence else 'not fenced, as its data are of the same database'}. What it wrote over "
-            "is to be had back by soft delete or versioning (gcloud storage ls "
-            f"--soft-deleted {session.environment.backup.url}/{before.server_name}/wals/); then recover by hand",
+            f"is to be had back by soft delete or versioning ({deleted}); then recover by hand",
         )
 
 

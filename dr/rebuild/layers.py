@@ -15,6 +15,7 @@ from typing import Generic, Protocol, TypeVar
 from dr.config.environment import Environment
 from dr.config.infrastructure import ArgoCd, Platform, StackConfig
 from dr.config.stack_file import PROJECT
+from dr.core.commands import ANY_RUN, CommandLines
 from dr.core.errors import EngineError, InterruptedOperationError, Problem, RefusedError
 from dr.core.history import UNCHANGED, Holder
 from dr.engine.background_stack import BackgroundStack
@@ -63,10 +64,13 @@ class Layer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """Who waits, and what they see: ``stop`` ends it, ``say`` tells what is going on, once a second."""
+    """Who waits, and what they see: ``stop`` ends it, ``say`` tells what is going on, once a second; ``commands``
+    are the environment's.
+    """
 
     stop: Event
     say: Callable[[str], None]
+    commands: CommandLines = ANY_RUN
 
 
 def bring_up(layer: Layer, seen: Seen, watch: Watch) -> str:
@@ -80,7 +84,7 @@ def bring_up(layer: Layer, seen: Seen, watch: Watch) -> str:
             try:
                 return _once(layer, seen, watch)
             except EngineError as error:
-                fault = classify_fault(error.cause)
+                fault = classify_fault(error.cause, watch.commands)
                 if fault is None:
                     raise
                 if not fault.waits or pause is None:
@@ -239,7 +243,7 @@ def _differs(change: Change) -> Problem:
     return Problem(
         code="adoption-would-change",
         cause=f"{change.name} exists, and adopting it would change {', '.join(differences(change))}",
-        remedy="write in the stack's file what is there (python -m dr adopt shows both), then repeat the command",
+        remedy="write in the stack's file what is there (adopt --dry-run shows both), then repeat the command",
     )
 
 

@@ -14,6 +14,7 @@ from dr.archive.usable_archives import UsableArchive, loss, usable_archives
 from dr.archive.wal_reader import looked_into
 from dr.cnpg.clusters import list_clusters
 from dr.config.environment import Environment
+from dr.core.commands import CommandLines
 from dr.core.errors import AccessError, Problem, RefusedError
 from dr.guard.rules import Seen, violations
 from dr.infra.google import GoogleApi
@@ -67,7 +68,7 @@ def observe(
             *looked[1].problems,
         ),
         warnings=(
-            *_passed_over(found),
+            *_passed_over(found, environment.commands),
             *(region_warnings(bucket, lost=move.lost, wanted=move.wanted, state=move.state) if bucket and move else ()),
         ),
         history=known.operations if known else (),
@@ -101,7 +102,7 @@ def _cluster(environment: Environment, *, elsewhere: bool) -> tuple[str, bool]:
     if elsewhere:
         return "not looked at: another region is asked for", False
     try:
-        api = KubernetesApi(environment.kubernetes, seconds=_SECONDS)
+        api = KubernetesApi(environment.kubernetes, environment.commands, seconds=_SECONDS)
         clusters = list_clusters(api, environment.namespace)
     except AccessError as error:
         if error.code == "api-group-missing":
@@ -128,12 +129,13 @@ def _looked(opened: OpenArchive, source: UsableArchive) -> OpenArchive:
     return replace(opened, archive=looked_into(opened, source.window.backups[-1], None))
 
 
-def _passed_over(found: tuple[Archive, ...]) -> Iterator[str]:
+def _passed_over(found: tuple[Archive, ...], commands: CommandLines) -> Iterator[str]:
     """The archives that have base backups and are not survivors all the same."""
     usable = {one.server_name for one in usable_archives(found)}
     for archive in found:
         if archive.backups and archive.server_name not in usable:
-            yield f"Nothing can be recovered from {archive.server_name}, which has base backups: python -m dr window."
+            window = commands.dr("window")
+            yield f"Nothing can be recovered from {archive.server_name}, which has base backups: {window}."
 
 
 def _argocd(layers: PlatformStacks, *, answers: bool) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from dr.archive.usable_archives import UsableArchive
 from dr.archive.wal_needed import warnings_of_wal
 from dr.config.environment import Environment
+from dr.core.commands import command_line
 from dr.core.errors import Problem, RefusedError
 from dr.core.history import OperationEntry
 from dr.core.text import about_seconds_of
@@ -33,11 +34,9 @@ class RebuildRequest:
 
     def command(self, environment: Environment) -> str:
         """The command line that asks for this again: it is the one to continue with, too."""
-        parts = [f"python -m dr {OPERATION}", "--env", environment.name]
-        parts += ["--region", self.region] if self.region else []
-        parts += ["--zone", self.zone] if self.zone else []
-        parts += ["--durable", self.durable] if self.durable else []
-        return " ".join(parts)
+        given = {"--region": self.region, "--zone": self.zone, "--durable": self.durable}
+        words = (word for option, value in given.items() if value for word in (option, value))
+        return environment.commands.dr(OPERATION, *words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +76,14 @@ def decide_rebuild(environment: Environment, request: RebuildRequest, situation:
     """The decision for ``request``. Raises RefusedError with every precondition that does not hold."""
     problems = list(situation.problems)
     if not situation.usable_archives:
+        deleted = command_line("gcloud", "storage", "ls", "--soft-deleted", environment.backup.url)
         problems.insert(
             0,
             Problem(
                 code="nothing-to-restore",
                 cause=situation.loss,
-                remedy="look for other copies before anything is built (gcloud storage ls --soft-deleted, another "
-                "bucket, a disk's snapshot): a new database in its place would archive to the same folder",
+                remedy=f"look for other copies before anything is built ({deleted}, another bucket, a disk's "
+                "snapshot): a new database in its place would archive to the same folder",
             ),
         )
     if problems:

@@ -44,11 +44,11 @@ class RebuildReport(RunSummary):
     @property
     def next_commands(self) -> list[str]:
         """What is left to do, ready to be pasted."""
-        env = f"--env {self.environment.name}"
+        say = self.environment.commands
         if self.serving == self.environment.source_cluster:
-            return [f"python -m dr status {env}"]
-        checkout = " --checkout FOLDER" if self.environment.git else ""
-        return [f"python -m dr status {env}", f"python -m dr finalize {env}{checkout}"]
+            return [say.dr("status")]
+        checkout = ["--checkout", "FOLDER"] if self.environment.git else []
+        return [say.dr("status"), say.dr("finalize", *checkout)]
 
     def as_json(self) -> Mapping[str, Any]:
         """The report as plain values."""

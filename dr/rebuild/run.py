@@ -64,7 +64,7 @@ class Rebuild(Rebuilding):
         """Do all steps. Raises a DrError whose ``stopped`` says how far it came; the engine is never left behind."""
         decision = self.decision
         self.stage, self.told = stage, EtaReporter(stage.reporter, self.estimate)
-        self.watch = Watch(stop=stage.stop, say=self.told.progress)
+        self.watch = Watch(stop=stage.stop, say=self.told.progress, commands=stage.environment.commands)
         go_on = decision.request.command(stage.environment)
         started, begin = stage.clock(), time.monotonic()
         stage.report_data.until = self.plan.steps[-1].key

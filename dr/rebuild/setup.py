@@ -57,7 +57,7 @@ class RebuildSetup:
             environment=environment,
             layers=self.layers,
             records=self.records,
-            lease=RebuildLease(Backend.of(environment).url, environment.name),
+            lease=RebuildLease(Backend.of(environment).url, environment.commands),
             holder=me,
             connect=lambda: self._connect(me, stop),
             inner=open_stack,
@@ -84,9 +84,11 @@ class RebuildSetup:
         write_kubeconfig(file, contexts=contexts, server=server)
         os.environ["KUBECONFIG"] = str(file)
         access = KubernetesAccess(context=context)
+        # The operator's shell has not that variable, so the commands that are printed name the file.
+        environment = self.environment.model_copy(update={"kubernetes": access}).said_with(kubeconfig=str(file))
         return Session(
-            environment=self.environment.model_copy(update={"kubernetes": access}),
-            api=KubernetesApi(access),
+            environment=environment,
+            api=KubernetesApi(access, environment.commands),
             holder=me,
             stop=stop,
             take_over=self.take_over,

@@ -189,10 +189,11 @@ class AwaitOperator(RebuildStep):
             self.op.watch.say(f"waiting for {missing}: {told}")
             if time.monotonic() - begin > _OPERATOR_SECONDS:
                 faults = [f"{one.name}: {one.message}" for one in applications if one.message]
+                say = session.environment.commands
                 raise RecoveryError(
                     "operator-missing",
                     f"{missing} is not there {_OPERATOR_SECONDS} s after Argo CD: {'; '.join(faults) or told}",
-                    "fix what Argo CD reports (kubectl get applications -A), then python -m dr resume",
+                    f"fix what Argo CD reports ({say.kubectl('get', 'applications', '-A')}), then {say.dr('resume')}",
                 )
             if self.op.stage.stop.wait(1):
                 break
@@ -224,7 +225,7 @@ class Recover(RebuildStep):
 
     def detail(self) -> str:
         name = self.op.decision.source.server_name
-        return f"as python -m dr latest does, from the archive {name}; not if it is restored already"
+        return f"as latest does, from the archive {name}; not if it is restored already"
 
     def run(self) -> str:
         session, found = self.op.connected(), self.op.found
@@ -275,7 +276,7 @@ class Recover(RebuildStep):
         cluster = found.cluster
         psql = psql_of(session.api, cluster)
         findings = verify_database(psql, self.op.stage.environment)
-        judge(findings)
+        judge(findings, session.environment.commands)
         self.op.served = cluster.name
         self.op.stage.report_data.found_all((one.name, one.value, one.passed) for one in findings)
         return f"{UNCHANGED}: {cluster.name} has its data: " + ", ".join(f"{one.name} {one.value}" for one in findings)
@@ -286,10 +287,10 @@ class Switchover(RebuildStep):
     done_when = "the Service points to the recovered Cluster"
 
     def detail(self) -> str:
-        return "as python -m dr switchover does"
+        return "as switchover does"
 
     def undo(self) -> tuple[str, ...]:
-        return (f"python -m dr rollback --env {self.op.environment.name}",)
+        return (self.op.environment.commands.dr("rollback"),)
 
     def run(self) -> str:
         session = self.op.connected()
@@ -314,7 +315,7 @@ class SmokeTest(RebuildStep):
         return f"{self.op.environment.smoke_test_url} answers 200"
 
     def run(self) -> str:
-        way = f"look at the application's log; python -m dr diagnose --env {self.op.stage.environment.name}"
+        way = f"look at the application's log; {self.op.stage.environment.commands.dr('diagnose')}"
         url = self.op.stage.environment.smoke_test_url or ""
         self.op.smoke = await_ok(url, limit=_SMOKE_SECONDS, stop=self.op.stage.stop, remedy=way)
         return self.op.smoke

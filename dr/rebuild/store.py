@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from dr.archive.gcs import failures_explained
 from dr.config.backup_location import BackupLocation
 from dr.config.environment import Environment
+from dr.core.commands import CommandLines
 from dr.core.errors import AccessError
 from dr.core.history import LeaseSeen
 from dr.engine.backend import Backend
@@ -77,9 +78,10 @@ class RebuildRecords:
 class RebuildLease:
     """The lease that keeps a second operator out of a rebuild."""
 
-    def __init__(self, backend: str, environment: str) -> None:
-        """``backend`` is the URL of the state's place."""
-        self._text: TextStore = open_text_store(backend, f"postgres-dr-{environment}.rebuild-lease.json")
+    def __init__(self, backend: str, commands: CommandLines) -> None:
+        """``backend`` is the URL of the state's place, ``commands`` are the environment's."""
+        self.commands = commands
+        self._text: TextStore = open_text_store(backend, f"postgres-dr-{commands.environment}.rebuild-lease.json")
         self.what = f"lease {self._text.where}"
 
     def read(self) -> LeaseSeen | None:

@@ -77,8 +77,11 @@ def recover(
 
         if recovered_name:
             check_cluster_name(recovered_name)
+        target = None
+        if asked is not None:
+            target = asked.target(now=utc_now(), snapshot=snapshot, commands=environment.commands)
         wanted = RecoveryOptions(
-            target=asked.target(now=utc_now(), snapshot=snapshot) if asked is not None else None,
+            target=target,
             source=source,
             recovered_name=recovered_name,
             go_on=go_on,
@@ -109,13 +112,13 @@ def recover(
         try:
             moved = move(back=False, recovered_name=told["cluster"], hibernate_old=False, **common, last=False)
         except DrError as error:
-            error.stopped = error.stopped or _recovered_only(told, common["environment"])
+            error.stopped = error.stopped or _recovered_only(told)
             raise
         if common["as_json"] and moved is not None:
             click.echo(json.dumps({**told, "switchover": moved.as_json()}, indent=2))
 
 
-def _recovered_only(told: dict[str, Any], environment: str) -> "Stopped":
+def _recovered_only(told: dict[str, Any]) -> "Stopped":
     """Where things stand when the recovery is done and the switchover was not begun."""
     from dr.core.errors import Stopped
     from dr.core.plan import StepTaken
@@ -123,7 +126,7 @@ def _recovered_only(told: dict[str, Any], environment: str) -> "Stopped":
     return Stopped(
         at=StepTaken(key="switchover", title="Move the traffic"),
         done=(StepTaken(key="recovery", title=f"Recover into {told['cluster']}"),),
-        go_on=f"python -m dr switchover --env {environment} --recovered-name {told['cluster']}",
+        go_on=told["next"][0],
         journal=told["journal"],
     )
 

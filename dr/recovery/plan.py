@@ -263,7 +263,7 @@ def _warnings(
         yield from warnings_of_wal(base.archive, base.backup, request.target, seen_at=situation.seen_at, live=live)
     yield from not_waited_for(cluster.manifest, to_the_end=request.target is None)
     if situation.source is not None:
-        yield from one_by_one(situation.source, segments, context=environment.kubernetes.context)
+        yield from one_by_one(situation.source, segments, commands=environment.commands)
         yield from label_warning(situation.source.spec)
         if not _keeps_authority(situation):
             yield from certificate_warning(situation.source.spec, name=request.recovered_name)
@@ -280,6 +280,7 @@ def _warnings(
         [situation.source],
         service=environment.service,
         service_labels=situation.service_labels,
+        commands=environment.commands,
     )
 
 

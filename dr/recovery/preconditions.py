@@ -13,6 +13,7 @@ from dr.cnpg.cluster import TARGET_ANNOTATION, ClusterSnapshot, problems_of_arch
 from dr.cnpg.recovered import app_secret_name
 from dr.config.environment import Environment, Rule
 from dr.config.names import SNAPSHOT_NAME_LIMIT, free_name, recovered_name_fault
+from dr.core.commands import CommandLines
 from dr.core.errors import Problem
 from dr.core.target import time_of, written
 from dr.core.text import exact_moment_of
@@ -34,7 +35,7 @@ def preconditions(environment: Environment, request: RecoveryRequest, situation:
         )
         return
     yield from _problems_of_source(environment, request, situation, source)
-    yield from _problems_of_target(request, situation)
+    yield from _problems_of_target(environment.commands, request, situation)
     fault = recovered_name_fault(name, limit=SNAPSHOT_NAME_LIMIT)
     if fault and base_of(request.target, request.snapshot, situation).snapshot:
         yield Problem(
@@ -80,6 +81,7 @@ def _problems_of_source(
         source=source.app_secret,
         name=app_secret_name(request.recovered_name),
         in_use=situation.recovered is not None and not situation.recovered_gave_up,
+        commands=environment.commands,
     ):
         yield problem
     for secret in situation.missing_secrets:
@@ -98,17 +100,17 @@ def _problems_of_source(
         yield Problem(
             code="volume-refused",
             cause=situation.volume_refusal,
-            remedy=f"raise the quota of {environment.namespace}, or free some of it: kubectl describe quota "
-            f"-n {environment.namespace}",
+            remedy=f"raise the quota of {environment.namespace}, or free some of it: "
+            + environment.commands.kubectl("describe", "quota", namespace=environment.namespace),
         )
 
 
-def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
+def _problems_of_target(commands: CommandLines, request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
     source = situation.source
     yield from problems_of_snapshot(request.target, request.snapshot, situation)
     base = base_of(request.target, request.snapshot, situation)
     if base.snapshot is None:
-        yield from _problems_of_stored(request, situation)
+        yield from _problems_of_stored(commands, request, situation)
     backup, archive = base.backup, base.archive
     if backup is not None and backup.major and source and source.major and backup.major != source.major:
         yield Problem(
@@ -119,10 +121,11 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
         )
     if backup is not None and archive is not None:
         alive = not situation.primary_down
-        found = list(_problems_of_wal(request, situation, archive, backup, coming=alive and request.seal))
+        coming = alive and request.seal
+        found = list(_problems_of_wal(commands, request, situation, archive, backup, coming=coming))
         yield from found
         if not found and (not alive or not (request.seal or request.insists)):
-            yield from problems_of_end(archive, backup, request.target, alive=alive)
+            yield from problems_of_end(archive, backup, request.target, alive=alive, commands=commands)
     time = time_of(request.target)
     if time is not None and situation.database_time is not None and time > situation.database_time:
         yield Problem(
@@ -135,21 +138,33 @@ def _problems_of_target(request: RecoveryRequest, situation: Situation) -> Itera
 
 
 def _problems_of_wal(
-    request: RecoveryRequest, situation: Situation, archive: Archive, base: BaseBackup, *, coming: bool
+    commands: CommandLines,
+    request: RecoveryRequest,
+    situation: Situation,
+    archive: Archive,
+    base: BaseBackup,
+    *,
+    coming: bool,
 ) -> Iterator[Problem]:
     """What is wrong with the WAL behind ``base``; a recovery that has begun from it is not asked again."""
     if situation.recovered is not None and not situation.recovered_gave_up:
         return
     override = f"--override {Rule.TARGET_OUTSIDE}={request.recovered_name}"
     for problem in problems_of_wal(
-        archive, base, request.target, seen_at=situation.seen_at, coming=coming, insists=request.insists
+        archive,
+        base,
+        request.target,
+        seen_at=situation.seen_at,
+        coming=coming,
+        insists=request.insists,
+        commands=commands,
     ):
         may_insist = not request.trial and (request.target is None or problem.code in REFUSALS)
         way = f"; to have what comes before it, add {override}" if may_insist else ""
         yield replace(problem, remedy=f"{problem.remedy}{way}")
 
 
-def _problems_of_stored(request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
+def _problems_of_stored(commands: CommandLines, request: RecoveryRequest, situation: Situation) -> Iterator[Problem]:
     """What is wrong with the base backups in the object store, where one of them is to be begun from."""
     catalogue, source = situation.catalogue, situation.source
     if catalogue is None or source is None or source.store is None:
@@ -162,10 +177,10 @@ def _problems_of_stored(request: RecoveryRequest, situation: Situation) -> Itera
         yield Problem(
             code="no-backup",
             cause=f"there is no completed base backup of {catalogue.server_name} below {source.store.url}{why}{beside}",
-            remedy="check backup.path, and python -m dr window; without a base backup nothing can be recovered",
+            remedy=f"check backup.path, and {commands.dr('window')}; without a base backup nothing can be recovered",
         )
     elif request.target is not None:
-        yield from problems_of_base(catalogue, request.target, situation.archive)
+        yield from problems_of_base(catalogue, request.target, situation.archive, commands=commands)
 
 
 def _problems_of_existing(

@@ -1,11 +1,11 @@
 """What came of an operation, as values: for people, for ``--json``, and for whatever reads the journal later."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dr.archive.promise import is_compared
+from dr.core.commands import command_line
 from dr.recovery.plan import RecoveryDecision
 from dr.reports.summary import RunSummary
 from dr.traffic.writer_model import scale_commands
@@ -32,30 +32,34 @@ class RecoveryReport(RunSummary):
     def next_commands(self) -> list[str]:
         """The command that moves the traffic to the recovered cluster, ready to be pasted."""
         environment, name = self.environment, self.decision.cluster.name
-        given = "" if name == environment.recovered_cluster else f" --recovered-name {name}"
-        return [f"python -m dr switchover --env {environment.name}{given}"]
+        given = [] if name == environment.recovered_cluster else ["--recovered-name", name]
+        return [environment.commands.dr("switchover", *given)]
 
     @property
     def by_hand(self) -> list[str]:
         """The commands that do the same without this tool, in order, ready to be pasted."""
         environment, cluster = self.environment, self.decision.cluster
-        kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
-        patch = f'{{"spec":{{"externalName":"{cluster.host}"}}}}'
-        rollout = f"{kubectl} rollout status -n {environment.workloads.namespace} --timeout=5m"
+        kubectl, patch = environment.commands.kubectl, f'{{"spec":{{"externalName":"{cluster.host}"}}}}'
+        service = ("patch", "service", environment.service, "--type", "merge", "-p", patch)
+        rollout = ("rollout", "status", "--timeout=5m")
         commands = [
-            f"{kubectl} patch service {environment.service} -n {environment.namespace} --type merge -p '{patch}'",
+            kubectl(*service, namespace=environment.namespace),
             *scale_commands(environment, self.decision.workloads),
-            *(f"{rollout} deployment/{workload.name}" for workload in self.decision.workloads),
+            *(
+                kubectl(*rollout, f"deployment/{workload.name}", namespace=environment.workloads.namespace)
+                for workload in self.decision.workloads
+            ),
         ]
         if environment.smoke_test_url:
-            commands.append(f"curl -fsS --retry 10 --retry-all-errors {shlex.quote(environment.smoke_test_url)}")
+            commands.append(
+                command_line("curl", "-fsS", "--retry", "10", "--retry-all-errors", environment.smoke_test_url)
+            )
         return commands
 
     @property
     def later(self) -> list[str]:
         """What is left to do once the recovered cluster has proved itself."""
-        given = " --checkout FOLDER" if self.environment.git else ""
-        return [f"python -m dr finalize --env {self.environment.name}{given}"]
+        return [self.environment.commands.dr("finalize", *(["--checkout", "FOLDER"] if self.environment.git else []))]
 
     def as_json(self) -> Mapping[str, Any]:
         """The report as plain values."""

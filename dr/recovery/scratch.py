@@ -121,8 +121,8 @@ class Scratch:
             raise VerificationError(
                 "recovery-ended-early",
                 f"the scratch Cluster was recovered, but {ended.name} is {ended.value}; {self.remove()}",
-                "nothing was taken from it. Repeat the command if the store failed for a while; python -m dr window "
-                "shows what the archive has",
+                "nothing was taken from it. Repeat the command if the store failed for a while; "
+                f"{self._session.environment.commands.dr('window')} shows what the archive has",
             )
 
     def find(self) -> ClusterSnapshot | None:

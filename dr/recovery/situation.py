@@ -127,23 +127,22 @@ class RecoveryRequest:
 
     def command(self, environment: Environment, *, go_on: bool) -> str:
         """The command line that asks for this again."""
-        parts = [f"python -m dr {self.operation}", "--env", environment.name]
-        parts += [shlex.quote(word) for word in (self.target.options if self.target else ())]
+        parts = list(self.target.options if self.target else ())
         if self.source != environment.source_cluster:
             parts += ["--source", self.source]
         if self.recovered_name != environment.recovered_cluster:
             parts += ["--recovered-name", self.recovered_name]
         if self.stand_in is not None:
-            parts += ["--source-manifest", shlex.quote(self.stand_in.origin)]
+            parts += ["--source-manifest", self.stand_in.origin]
         if self.expects is not None:
-            parts += ["--expect-table", shlex.quote(str(self.expects))]
+            parts += ["--expect-table", str(self.expects)]
         if self.snapshot != AUTO:
-            parts += ["--snapshot", shlex.quote(self.snapshot)]
+            parts += ["--snapshot", self.snapshot]
         if not self.seal:
             parts.append("--skip-seal")
         if self.switchover:
             parts.append("--switchover")
-        return " ".join([*parts, *(["--continue"] if go_on else [])])
+        return environment.commands.dr(self.operation, *parts, *(["--continue"] if go_on else []))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """The steps of a recovery, and what they share."""
 
-import shlex
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -61,7 +60,6 @@ class Recovering(Operation):
         self.cluster_seconds = 0.0
         self.versions: Callable[[], dict[str, str]] = dict
         self.fetching = decision.fetching
-        self.kubectl = f"kubectl --context {shlex.quote(decision.environment.kubernetes.context)}"
         super().__init__(decision.request.operation, decision)
 
     @property
@@ -145,8 +143,8 @@ class KeepPassword(StepOf[Recovering]):
         return f"copy Secret {source.app_secret} to {self._name} for the recovered cluster{authority}"
 
     def undo(self) -> tuple[str, ...]:
-        names = " ".join(filter(None, (self._name, self._authority)))
-        return (f"{self.op.kubectl} delete secret {names} -n {self.op.decision.cluster.namespace}",)
+        namespace, names = self.op.decision.cluster.namespace, filter(None, (self._name, self._authority))
+        return (self.op.environment.commands.kubectl("delete", "secret", *names, namespace=namespace),)
 
     def run(self) -> str:
         source, name, authority = self.op.decision.source, self._name, self._authority
@@ -193,11 +191,12 @@ class Recover(StepOf[Recovering]):
         )
 
     def undo(self) -> tuple[str, ...]:
-        kubectl, cluster, fetching = self.op.kubectl, self.op.decision.cluster, self.op.decision.fetching
-        program = f"{config_map_name(cluster.name)} -n {cluster.namespace} --ignore-not-found"
-        return (
-            f"{kubectl} delete cluster {cluster.name} -n {cluster.namespace}",
-            *([f"{kubectl} delete configmap {program}"] if fetching else ()),
+        cluster, things = self.op.decision.cluster, [("cluster", self.op.decision.cluster.name)]
+        if self.op.decision.fetching:
+            things.append(("configmap", config_map_name(cluster.name)))
+        kubectl = self.op.environment.commands.kubectl
+        return tuple(
+            kubectl("delete", kind, name, "--ignore-not-found", namespace=cluster.namespace) for kind, name in things
         )
 
     def run(self) -> str:
@@ -265,8 +264,8 @@ class Verify(StepOf[Recovering]):
             self._await_archiving(),
         ]
         missed = self._missed()
-        self._tell_of(psql, primary_of(op.wait.healthy))
-        judge(op.findings)
+        self._tell_of(psql, primary_of(op.session.api, op.wait.healthy))
+        judge(op.findings, op.environment.commands)
         (next_transaction,) = psql.ask("SELECT pg_snapshot_xmax(pg_current_snapshot())")
         op.session.records.change(
             lambda record: record.with_verified(cluster.name, int(next_transaction)), now=op.session.clock()

@@ -7,6 +7,7 @@ from typing import assert_never
 from dr.archive.promise import END_OF_WAL, Promise
 from dr.archive.seal import ask_history
 from dr.config.environment import Environment, VerificationQuery
+from dr.core.commands import CommandLines
 from dr.core.errors import AccessError, VerificationError
 from dr.core.target import ImmediateTarget, LaterCommits, LsnTarget, NameTarget, RecoveryTarget, TimeTarget, XidTarget
 from dr.core.text import exact_moment_of
@@ -149,7 +150,7 @@ def _ended_early(name: str, value: str) -> VerificationResult:
 
 
 _ENDED_EARLY = (
-    "do not move traffic to it. PostgreSQL takes WAL that it cannot read for the end: python -m dr window shows what "
+    "do not move traffic to it. PostgreSQL takes WAL that it cannot read for the end: {dr window} shows what "
     "the archive has, the recovery pod's log what failed. If the store failed for a while, recover again with another "
     "--recovered-name; if WAL is lost, the data up to this position is all there is: pitr --target-lsn says so"
 )
@@ -157,9 +158,10 @@ _NOT_THE_TARGET = "do not move traffic to it; recover to the target again with a
 _ANY_OTHER = "do not move traffic to it; look at its data, and recover to another target with --recovered-name"
 
 
-def judge(findings: list[VerificationResult]) -> None:
+def judge(findings: list[VerificationResult], commands: CommandLines) -> None:
     """Raise VerificationError when a finding did not pass, with the code and the remedy of the first that has a remedy
     of its own: ``recovery-ended-early`` where the WAL did not come to its end, ``verification-failed`` for the rest.
+    ``commands`` are the environment's.
     """
     failed = [finding for finding in findings if finding.passed is False]
     if failed:
@@ -167,7 +169,7 @@ def judge(findings: list[VerificationResult]) -> None:
         raise VerificationError(
             told.code or "verification-failed",
             "the recovered cluster runs, but " + "; ".join(f"{finding.name} is {finding.value}" for finding in failed),
-            told.remedy or _ANY_OTHER,
+            commands.fill(told.remedy or _ANY_OTHER),
         )
 
 

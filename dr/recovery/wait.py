@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from dr.cnpg.cluster import ClusterSnapshot
-from dr.cnpg.progress import LogSeen, Observation, RecoveryProgress, Stage, WarningSeen, logged_at
+from dr.cnpg.progress import Failure, LogSeen, Observation, RecoveryProgress, Stage, WarningSeen, logged_at
 from dr.cnpg.recovery_watch import RecoveryWatch
 from dr.cnpg.volumes import volume_refusal
 from dr.core.errors import InterruptedOperationError, RecoveryError
@@ -115,11 +115,11 @@ class RecoveryWait:
         if self._something_came or self.progress.waiting_for or self.progress.stage not in _BEFORE_ITS_POD:
             return
         namespace = self._session.environment.health.operator_namespace
-        context = self._session.environment.kubernetes.context
+        label = "app.kubernetes.io/name=cloudnative-pg"
+        logs = self._session.api.commands.kubectl("logs", "-l", label, "--tail", "200", namespace=namespace)
         self.progress = replace(
             self.progress,
-            waiting_for="nothing was created for it: no pod, no event; the operator's log says why (kubectl --context "
-            f"{context} logs -n {namespace} -l app.kubernetes.io/name=cloudnative-pg --tail 200)",
+            waiting_for=f"nothing was created for it: no pod, no event; the operator's log says why ({logs})",
         )
 
     def _ask_about_volumes(self) -> None:
@@ -140,7 +140,7 @@ class RecoveryWait:
             )
         failure = self.progress.failure
         if failure and failure.final:
-            raise RecoveryError(failure.code, failure.cause, self._remedies.get(failure.code, failure.remedy))
+            raise RecoveryError(failure.code, failure.cause, self._remedy(failure))
 
     def _give_up_at(self, limit: float, elapsed: float) -> None:
         if elapsed <= limit:
@@ -150,5 +150,8 @@ class RecoveryWait:
         cause = f"{self._what} is not healthy within {limit:.0f} s; it was {self.progress.stage}{held_up}"
         if failure is None:
             raise RecoveryError("recovery-timeout", cause, self._at_limit)
-        remedy = self._remedies.get(failure.code, failure.remedy)
-        raise RecoveryError(failure.code, f"{cause}; {failure.cause}", remedy)
+        raise RecoveryError(failure.code, f"{cause}; {failure.cause}", self._remedy(failure))
+
+    def _remedy(self, failure: Failure) -> str:
+        say = self._session.environment.commands
+        return say.fill(self._remedies.get(failure.code, failure.remedy))

@@ -28,11 +28,15 @@ class _Part(BaseModel):
 
 
 class Failed(_Part):
-    """Why the operation did not come to its end: the error's code and cause, and the step it was in."""
+    """Why the operation did not come to its end: the error's code, cause and remedy, the step it was in, and the
+    commands that take back what was done.
+    """
 
     code: str
     cause: str
     step: str
+    remedy: str = ""
+    undo: tuple[str, ...] = ()
 
 
 class StepLine(_Part):
@@ -195,7 +199,7 @@ class ReportFiles:
 
         The document comes last: where it is, the rest is.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for suffix, text in others.items():
             self.path(document.id, suffix).write_text(text, encoding="utf-8")
         path = self.path(document.id, DOCUMENT)

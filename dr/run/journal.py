@@ -124,7 +124,8 @@ class Journal:
             self._lost = self._lost or f"{self.path} could not be written from {at:%H:%M:%S} UTC on: {error.strerror}"
 
     def _append(self, event: str, at: datetime, **details: object) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.touch(0o600)  # what was given and what was found is its owner's alone
         line = {"at": at.isoformat(), "event": event, **self.common, **details}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, default=str) + "\n")

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from threading import Event, Thread
 from typing import Protocol
 
+from dr.core.commands import CommandLines
 from dr.core.errors import AccessError, InterruptedOperationError, Problem, RefusedError
 from dr.core.history import Holder, LeaseSeen
 from dr.engine.processes import known_dead
@@ -21,6 +22,8 @@ _RENEW_SECONDS = 5.0
 
 class Lease(Protocol):
     """Where the lease is kept: in the environment's cluster, or next to the state while there is none."""
+
+    commands: CommandLines
 
     def read(self) -> LeaseSeen | None:
         """The lease, or None before the first operation. Raises AccessError."""
@@ -58,26 +61,26 @@ def check_free(store: Lease, *, take_over: bool, now: datetime, action: str = ""
     """
     seen = store.read()
     if not take_over and seen and seen.holder and not known_dead(Holder.parse(seen.holder)):
-        raise RefusedError([_held_by(seen, now, action)])
+        raise RefusedError([_held_by(store.commands, seen, now, action)])
 
 
 def _acquire(store: Lease, me: Holder, *, take_over: bool, clock: Callable[[], datetime], stop: Event) -> None:
     seen = store.read()
     if seen and seen.holder and not known_dead(Holder.parse(seen.holder)):
         if not take_over:
-            raise RefusedError([_held_by(seen, clock())])
+            raise RefusedError([_held_by(store.commands, seen, clock())])
         if stop.wait(seen.duration.total_seconds()):
             raise InterruptedOperationError("interrupted", "stopped before anything was changed", "repeat the command")
         again = store.read()
         if again and again.holder and again.renewed != seen.renewed:
-            raise RefusedError([_held_by(again, clock())])
+            raise RefusedError([_held_by(store.commands, again, clock())])
         seen = again
     if not store.write(str(me), clock(), DURATION, over=seen):
         # Someone was quicker: it is theirs now.
         _acquire(store, me, take_over=False, clock=clock, stop=stop)
 
 
-def _held_by(seen: LeaseSeen, now: datetime, action: str = "") -> Problem:
+def _held_by(commands: CommandLines, seen: LeaseSeen, now: datetime, action: str = "") -> Problem:
     begun = f" since {seen.acquired:%Y-%m-%d %H:%M:%S} UTC" if seen.acquired else ""
     heard = f", last heard of at {seen.renewed:%H:%M:%S} UTC" if seen.renewed else ""
     since = f"{begun}{heard}{f', with {action}' if action else ''}"
@@ -90,7 +93,7 @@ def _held_by(seen: LeaseSeen, now: datetime, action: str = "") -> Problem:
     return Problem(
         code="another-operator",
         cause=f"{seen.holder} is running an operation here{since}",
-        remedy="wait for them: python -m dr status shows how far they are",
+        remedy=f"wait for them: {commands.dr('status')} shows how far they are",
     )
 
 

@@ -8,7 +8,6 @@ After a switchover the database that is broken next is the recovered one. Its ow
 the first Cluster's has not.
 """
 
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +19,7 @@ from dr.cnpg.quiet import awake
 from dr.cnpg.recovered import RecoveredCluster
 from dr.config.environment import Environment
 from dr.config.names import free_name, possible_names
+from dr.core.commands import CommandLines
 from dr.core.errors import Problem, RefusedError
 from dr.core.history import OperationEntry, Outcome, with_entry
 from dr.core.target import LATEST
@@ -45,11 +45,11 @@ class Mark(BaseModel):
     made_by: str
     archived: bool = False
 
-    def command(self, environment: str, *, serving: str) -> str:
+    def command(self, commands: CommandLines, *, serving: str) -> str:
         """The command that comes back to it; ``serving`` is the Cluster that recoveries come from by default."""
-        words = ["--env", environment, "--target-name", self.name, "--backup-id", self.backup_id]
+        words = ["--target-name", self.name, "--backup-id", self.backup_id]
         words += [] if self.cluster == serving else ["--source", self.cluster]
-        return " ".join(["python -m dr pitr", *map(shlex.quote, words)])
+        return commands.dr("pitr", *words)
 
     def as_json(self) -> dict[str, Any]:
         """The mark as plain values."""

@@ -14,7 +14,8 @@ from dr.archive.contents import BaseBackup
 from dr.archive.reader import stored_bytes
 from dr.cnpg.cluster import ClusterSnapshot
 from dr.config.environment import Environment
-from dr.core.errors import AccessError, DrError, RequestError
+from dr.core.commands import CommandLines
+from dr.core.errors import AccessError, DrError, RequestError, problems_of
 from dr.core.history import OperationEntry, Outcome
 from dr.core.plan import Plan
 from dr.reports.document import (
@@ -182,7 +183,11 @@ def _failed(entry: OperationEntry, error: DrError | None) -> Failed | None:
     if entry.outcome is Outcome.DONE:
         return None
     at = entry.steps[-1].key if entry.steps else ""
-    return Failed(code=error.code if error else "fault", cause=error.cause if error else entry.cause, step=at)
+    if error is None:
+        return Failed(code="fault", cause=entry.cause, step=at)
+    remedy = "; ".join(dict.fromkeys(problem.remedy for problem in problems_of(error)))
+    undo = error.stopped.undo if error.stopped else ()
+    return Failed(code=error.code, cause=error.cause, step=at, remedy=remedy, undo=undo)
 
 
 def _recovery_time(
@@ -236,11 +241,13 @@ class StoredReports:
     documents: tuple[ReportDocument, ...]
     remarks: tuple[str, ...]
 
-    def find(self, report_id: str | None) -> ReportDocument:
-        """The one of that ID, or the only one whose ID begins so; the newest for None. Raises RequestError."""
+    def find(self, report_id: str | None, commands: CommandLines) -> ReportDocument:
+        """The one of that ID, or the only one whose ID begins so; the newest for None. ``commands`` are the
+        environment's. Raises RequestError.
+        """
         if not self.documents:
             raise RequestError(
-                "report-missing", "no report was kept yet", "every operation leaves one: python -m dr drill --env ENV"
+                "report-missing", "no report was kept yet", f"every operation leaves one: {commands.dr('drill')}"
             )
         if report_id is None:
             return self.documents[-1]
@@ -251,7 +258,7 @@ class StoredReports:
             raise RequestError(
                 "report-missing",
                 f"{len(found) or 'no'} reports have an ID that begins with {report_id!r}",
-                "python -m dr report --env ENV --list shows them",
+                f"{commands.dr('report', '--list')} shows them",
             )
         return found[0]
 

@@ -23,6 +23,7 @@ class LeaseStore:
     def __init__(self, api: KubernetesApi, namespace: str, environment: str) -> None:
         self._api = api
         self._namespace = namespace
+        self.commands = api.commands
         self.name = f"postgres-dr-{environment}"
         self.what = f"Lease {namespace}/{self.name}"
 

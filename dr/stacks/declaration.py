@@ -6,6 +6,7 @@ from typing import Any
 
 from dr.cnpg.recovered import RecoveredCluster
 from dr.config.environment import Environment
+from dr.core.commands import ANY_RUN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,11 @@ def stack_outputs(environment: Environment, declaration: Declaration) -> Mapping
     """The outputs of the stack. They follow from what is declared and from nothing else, so that ``dr`` and ``pulumi
     up`` by hand, one after the other, never show a difference in them.
     """
-    env, latest = f"--env {environment.name}", declaration.clusters[-1] if declaration.clusters else None
+    # As any run would say it: with a folder or a program of this one, the stack would change with who runs it.
+    say, latest = (
+        replace(ANY_RUN, environment=environment.name),
+        declaration.clusters[-1] if declaration.clusters else None,
+    )
     outputs: dict[str, Any] = {
         "environment": environment.name,
         "service": f"{environment.namespace}/{environment.service}",
@@ -35,7 +40,7 @@ def stack_outputs(environment: Environment, declaration: Declaration) -> Mapping
     if declaration.external_name is not None:
         outputs["externalName"] = declaration.external_name
     if latest is None:
-        return {**outputs, "phase": "nothing recovered", "next": f"python -m dr pitr {env} --target-time TIME"}
+        return {**outputs, "phase": "nothing recovered", "next": say.dr("pitr", "--target-time", "TIME")}
     outputs |= {
         "cluster": latest.name,
         "target": latest.target,
@@ -43,7 +48,7 @@ def stack_outputs(environment: Environment, declaration: Declaration) -> Mapping
         "host": latest.host,
     }
     if declaration.external_name == latest.host:
-        checkout = " --checkout FOLDER" if environment.git else ""
-        return {**outputs, "phase": "switched over", "next": f"python -m dr finalize {env}{checkout}"}
-    named = "" if latest.name == environment.recovered_cluster else f" --recovered-name {latest.name}"
-    return {**outputs, "phase": "recovered", "next": f"python -m dr switchover {env}{named}"}
+        checkout = ["--checkout", "FOLDER"] if environment.git else []
+        return {**outputs, "phase": "switched over", "next": say.dr("finalize", *checkout)}
+    named = [] if latest.name == environment.recovered_cluster else ["--recovered-name", latest.name]
+    return {**outputs, "phase": "recovered", "next": say.dr("switchover", *named)}

@@ -57,38 +57,32 @@ class Status:
     @property
     def advice(self) -> tuple[Advice, ...]:
         """What can be done next, the likeliest first."""
-        env, last = f"--env {self.environment.name}", self.last
-        back = Advice(why="to go back to where it was", command=f"python -m dr rollback {env}")
+        say, last = self.environment.commands, self.last
+        back = Advice(why="to go back to where it was", command=say.dr("rollback"))
         if self.at_work:
-            return (
-                Advice(why=f"{self.at_work} is running an operation: look again", command=f"python -m dr status {env}"),
-            )
+            return (Advice(why=f"{self.at_work} is running an operation: look again", command=say.dr("status")),)
         if self.record and self.record.unfinished and last:
             done = f" after {last.done[-1]}" if last.done else ""
-            go_on = Advice(why=f"to continue the {last.operation}{done}", command=f"python -m dr resume {env}")
+            go_on = Advice(why=f"to continue the {last.operation}{done}", command=say.dr("resume"))
             # An extraction has moved nothing that could be moved back.
             return (go_on,) if last.operation == EXTRACT else (go_on, back)
         if self.record and self.record.came_from and self.record.external_name == self.external_name:
-            checkout = " --checkout FOLDER" if self.environment.git else ""
-            keep = Advice(
-                why="to make it the canonical one, and delete the old", command=f"python -m dr finalize {env}{checkout}"
-            )
+            checkout = ["--checkout", "FOLDER"] if self.environment.git else []
+            keep = Advice(why="to make it the canonical one, and delete the old", command=say.dr("finalize", *checkout))
             return (back, keep)
         ready = [cluster.name for cluster in self.clusters if self._can_take_over(cluster)]
         if ready:
-            name = "" if ready[-1] == self.environment.recovered_cluster else f" --recovered-name {ready[-1]}"
-            move = Advice(why="to move the traffic", command=f"python -m dr switchover {env}{name}")
+            name = [] if ready[-1] == self.environment.recovered_cluster else ["--recovered-name", ready[-1]]
+            move = Advice(why="to move the traffic", command=say.dr("switchover", *name))
             return (move, back)
         if self.desired.state is DesiredState.PENDING:
             why = f"to see what Pulumi.{self.environment.name}.yaml asks for, which is not applied yet"
-            return (Advice(why=why, command=f"python -m dr preview {env}"),)
+            return (Advice(why=why, command=say.dr("preview")),)
         if unproven := self._recovered_and_not_verified:
-            return (
-                Advice(why=f"to verify {unproven.name}, and continue", command=f"{self._again(unproven)} --continue"),
-            )
+            return (Advice(why=f"to verify {unproven.name}, and continue", command=self._again(unproven)),)
         return (
-            Advice(why="to recover to a moment", command=f"python -m dr pitr {env} --target-time TIME"),
-            Advice(why="to recover everything that was committed", command=f"python -m dr latest {env}"),
+            Advice(why="to recover to a moment", command=say.dr("pitr", "--target-time", "TIME")),
+            Advice(why="to recover everything that was committed", command=say.dr("latest")),
         )
 
     @property
@@ -108,13 +102,13 @@ class Status:
         return found[-1] if found else None
 
     def _again(self, cluster: ClusterSnapshot) -> str:
-        """The command that recovers to where ``cluster`` was, empty where a status cannot tell it."""
-        env, target = f"--env {self.environment.name}", cluster.annotations.get(TARGET_ANNOTATION) or ""
-        name = "" if cluster.name == self.environment.recovered_cluster else f" --recovered-name {cluster.name}"
+        """The command that continues the recovery to where ``cluster`` was, empty where a status does not show it."""
+        say, target = self.environment.commands, cluster.annotations.get(TARGET_ANNOTATION) or ""
+        name = [] if cluster.name == self.environment.recovered_cluster else ["--recovered-name", cluster.name]
         if target == LATEST:
-            return f"python -m dr latest {env}{name}"
+            return say.dr("latest", *name, "--continue")
         plain = written_time(target) is not None and "," not in target
-        return f"python -m dr pitr {env} --target-time {target}{name}" if plain else ""
+        return say.dr("pitr", "--target-time", target, *name, "--continue") if plain else ""
 
     def _can_take_over(self, cluster: ClusterSnapshot) -> bool:
         if self.record is None or cluster.name not in self.record.verified or cluster.name == self.serving:

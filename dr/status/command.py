@@ -6,6 +6,7 @@ from typing import cast
 import click
 
 from dr.cli.options import config_folder, options
+from dr.core.commands import option_words, program
 
 
 @options("status")
@@ -53,11 +54,11 @@ def resume(
 
     found = load_environment(environment, config_folder(config_dir))
     entry = rebuild_to_resume(rebuild_records(found)) or to_resume(open_session(found, context))
-    words = words_of(entry, found.name)
+    words = words_of(entry, found.commands)
+    if not as_json:
+        console.note(f"Continuing: {found.commands.dr(words[0], *option_words(entry.go_on)[1:])}")
     given = {"--config-dir": config_dir, "--context": context, "--confirm": confirmed}
     words += [part for option, value in given.items() if value for part in (option, value)]
     words += [option for option, on in (("--yes", yes), ("--take-over", take_over), ("--json", as_json)) if on]
-    if not as_json:
-        console.note(f"Continuing: {entry.go_on}")
     root = cast("click.Group", click.get_current_context().find_root().command)
-    root.main(args=words, prog_name="python -m dr", standalone_mode=False)
+    root.main(args=words, prog_name=program(), standalone_mode=False)

@@ -50,7 +50,7 @@ def to_resume(session: Session) -> OperationEntry:
                 Problem(
                     code="nothing-to-resume",
                     cause=f"no operation on {session.environment.name} is unfinished",
-                    remedy=f"python -m dr status --env {session.environment.name} shows where things stand",
+                    remedy=f"{session.environment.commands.dr('status')} shows where things stand",
                 )
             ]
         )

@@ -38,7 +38,9 @@ def command(
     check_context(found, context)
     journal = journal_of(found.name)
     with console.waiting("looking for reports", quiet=as_json):
-        kept = read_reports(journal, lambda: ReportStore(KubernetesApi(found.kubernetes), found.namespace, found.name))
+        kept = read_reports(
+            journal, lambda: ReportStore(KubernetesApi(found.kubernetes, found.commands), found.namespace, found.name)
+        )
     trend = kept.trend(found.goals.rto_minutes * 60)
     if listed:
         if as_json:
@@ -46,7 +48,7 @@ def command(
         else:
             show_list(kept, trend, now=utc_now())
         return
-    document = kept.find(report_id)
+    document = kept.find(report_id, found.commands)
     path = page_of(document, journal, trend)
     if opened:
         click.launch(path.as_uri())

@@ -5,12 +5,14 @@ operation of its own, with that operation's own options, on this environment. Ag
 guard's overrides and another configuration are never among them. Pure.
 """
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from dr.core.commands import CommandLines, words_after_program
 from dr.core.errors import Problem, RefusedError
 from dr.core.history import OperationEntry
+
+_FOLDER = "--config-dir"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,43 +44,45 @@ RESUMED: Mapping[str, Options] = {
 """The operations that are written down to be resumed: what each ``command`` of theirs makes."""
 
 
-def words_of(entry: OperationEntry, environment: str) -> list[str]:
+def words_of(entry: OperationEntry, commands: CommandLines) -> list[str]:
     """The words of the command that continues ``entry``, without the program: the operation, then its options, each
-    with its value in one word. Raises RefusedError ``resume-unexpected`` where it is none that this tool writes.
+    with its value in one word. ``commands`` are the environment's; the folder of the configuration that was named then
+    is left out. Raises RefusedError ``resume-unexpected`` where it is none that this tool writes.
     """
     try:
-        python, dash, dr, operation, *rest = shlex.split(entry.go_on)
+        operation, *rest = words_after_program(entry.go_on)
     except ValueError:
-        raise _unexpected(entry, "it is not a command") from None
+        raise _unexpected(entry, commands, "it is not a command of this tool") from None
     known = RESUMED.get(operation)
-    if (python, dash, dr) != ("python", "-m", "dr") or known is None or operation != entry.operation:
-        raise _unexpected(entry, f"it is not the operation {entry.operation}")
-    found = list(_read(entry, known, rest))
-    if f"--env={environment}" not in found:
-        raise _unexpected(entry, f"it is not for {environment}")
+    if known is None or operation != entry.operation:
+        raise _unexpected(entry, commands, f"it is not the operation {entry.operation}")
+    found = list(_read(entry, commands, known, rest))
+    if f"--env={commands.environment}" not in found:
+        raise _unexpected(entry, commands, f"it is not for {commands.environment}")
     return [operation, *found]
 
 
-def _read(entry: OperationEntry, known: Options, words: list[str]) -> Iterator[str]:
+def _read(entry: OperationEntry, commands: CommandLines, known: Options, words: list[str]) -> Iterator[str]:
     left = iter(words)
-    seen: set[str] = set()
+    valued, seen = known.valued | {_FOLDER}, set[str]()
     for word in left:
-        value = next(left, None) if word in known.valued else ""
-        if word in seen or value is None or word not in known.valued | known.flags:
-            raise _unexpected(entry, f"{word} is not an option that it would have there")
+        value = next(left, None) if word in valued else ""
+        if word in seen or value is None or word not in valued | known.flags:
+            raise _unexpected(entry, commands, f"{word} is not an option that it would have there")
         seen.add(word)
-        yield f"{word}={value}" if word in known.valued else word
+        if word != _FOLDER:
+            yield f"{word}={value}" if word in valued else word
 
 
-def _unexpected(entry: OperationEntry, why: str) -> RefusedError:
+def _unexpected(entry: OperationEntry, commands: CommandLines, why: str) -> RefusedError:
     return RefusedError(
         [
             Problem(
                 code="resume-unexpected",
                 cause="the command recorded to continue with is not one that this tool writes: "
                 f"{entry.go_on[:300]!r}; {why}",
-                remedy="find out who changed the record; then give the command yourself: python -m dr status shows "
-                "where things stand",
+                remedy="find out who changed the record; then give the command yourself: "
+                f"{commands.dr('status')} shows where things stand",
             )
         ]
     )

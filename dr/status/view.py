@@ -1,10 +1,9 @@
 """Where an environment stands, on a terminal."""
 
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from dr.cli.console import out
+from dr.cli.console import out, print_whole
 from dr.core.text import moment_of
 from dr.status.advice import Status
 
@@ -14,6 +13,9 @@ _NOT_COMPARED = "not compared: how far its recovery had to reach is not known"
 def show_status(status: Status) -> None:
     """Where things stand, at a glance, and the next command."""
     facts = Table.grid(padding=(0, 2))
+    facts.add_column(no_wrap=True)
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
     for cluster in status.as_json()["clusters"]:
         marks = [
             *(["serves the traffic"] if cluster["serves"] else []),
@@ -37,7 +39,7 @@ def show_status(status: Status) -> None:
         facts.add_row("", Text("Asked for", style="bold"), Text(f"in the file: {status.desired}"))
     if status.at_work:
         facts.add_row("", Text("In progress", style="bold"), Text(status.at_work, style="yellow"))
-    out.print(Panel(facts, title=f"{status.environment.name}", title_align="left"))
+    print_whole(facts, title=status.environment.name)
     if last := status.last:
         when = moment_of(last.started)
         out.print(f"Last: {last.operation} by {last.user}, {when}, [bold]{last.outcome}[/]")

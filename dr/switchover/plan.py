@@ -39,10 +39,8 @@ class MoveRequest:
 
     def command(self, environment: Environment) -> str:
         """The command line that asks for this."""
-        parts = [f"python -m dr {self.operation}", "--env", environment.name]
-        if not self.back and self.to != environment.recovered_cluster:
-            parts += ["--recovered-name", self.to]
-        return " ".join([*parts, *(["--hibernate-old"] if self.hibernate else [])])
+        named = ["--recovered-name", self.to] if not self.back and self.to != environment.recovered_cluster else []
+        return environment.commands.dr(self.operation, *named, *(["--hibernate-old"] if self.hibernate else []))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +112,10 @@ class MoveDecision:
         does: nothing is left by a rollback before a switchover.
         """
         if not self.request.back:
-            return f"python -m dr rollback --env {self.environment.name}"
+            return self.environment.commands.dr("rollback")
         if self.fence is None:
             return ""
-        return f"python -m dr switchover --env {self.environment.name} --recovered-name {self.fence.name}"
+        return self.environment.commands.dr("switchover", "--recovered-name", self.fence.name)
 
 
 def decide_move(environment: Environment, request: MoveRequest, situation: TrafficSituation) -> MoveDecision:
@@ -203,7 +201,7 @@ def _problems(environment: Environment, request: MoveRequest, situation: Traffic
         yield Problem(
             code="already-finalized",
             cause=f"{situation.record.canonical} was made the canonical Cluster, and what it came from was deleted",
-            remedy="there is nothing to go back to; recover instead: python -m dr pitr, or latest",
+            remedy=f"there is nothing to go back to; recover instead: {_recover(environment)}",
         )
     elif new_cluster is None:
         yield _nothing_to_reach(environment, request)
@@ -216,17 +214,22 @@ def _nothing_to_reach(environment: Environment, request: MoveRequest) -> Problem
         return Problem(
             code="nothing-to-go-back-to",
             cause=f"the Cluster {request.to or environment.source_cluster}, which the traffic came from, is not there",
-            remedy="recover again: the archive has its data (python -m dr pitr, or latest)",
+            remedy=f"recover again, as the archive has its data: {_recover(environment)}",
         )
     return Problem(
         code="recovered-missing",
         cause=f"there is no Cluster {environment.namespace}/{request.to} to move the traffic to",
-        remedy="recover first: python -m dr pitr, or latest",
+        remedy=f"recover first: {_recover(environment)}",
     )
 
 
+def _recover(environment: Environment) -> str:
+    say = environment.commands
+    return f"{say.dr('latest')}, or to an earlier moment: {say.dr('pitr', '--target-time', 'TIME')}"
+
+
 def _problems_of_recovered(environment: Environment, new_cluster: ClusterSnapshot, record: Record) -> Iterator[Problem]:
-    again = f"python -m dr status --env {environment.name} shows the command to continue"
+    again = f"{environment.commands.dr('status')} shows the command to continue"
     target = new_cluster.annotations.get(TARGET_ANNOTATION)
     if target is None:
         yield Problem(
@@ -318,4 +321,5 @@ def _warnings(decision: MoveDecision, situation: TrafficSituation) -> Iterator[s
         [situation.old_cluster, situation.new_cluster],
         service=decision.environment.service,
         service_labels=situation.service_labels,
+        commands=decision.environment.commands,
     )

@@ -22,7 +22,7 @@ class MoveReport(RunSummary):
         """What can be done from here: the way back, after a switchover."""
         if self.decision.request.back:
             return []
-        return [f"python -m dr rollback --env {self.environment.name}"]
+        return [self.environment.commands.dr("rollback")]
 
     def as_json(self) -> Mapping[str, Any]:
         """The report as plain values."""

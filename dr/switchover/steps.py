@@ -24,7 +24,6 @@ from dr.switchover.manual_changes import as_they_are
 from dr.switchover.plan import MoveDecision, check_left_behind
 from dr.traffic.name_check import await_ok, await_same_address, log_in
 from dr.traffic.passwords import logins_for
-from dr.traffic.writer_model import scale_commands
 from dr.traffic.writers import check_stopped, start_writers
 
 _FENCE_SECONDS = 120
@@ -55,6 +54,7 @@ class Moving(Operation):
         self.decision = decision
         self.patience = patience
         self.smoke = ""
+        # The one way: it starts the writers of the Cluster that is left, too.
         self.way_back = (decision.way_back,) if decision.way_back else ()
         super().__init__(decision.request.operation, decision)
 
@@ -221,10 +221,13 @@ class Wake(StepOf[Moving]):
         for _ in poll(limit, stop=session.stop, what=f"{new_cluster.name} to act"):
             if self._is_awake():
                 return "; ".join([f"{new_cluster.name} acts on its own", *overridden])
+        describe = session.api.commands.kubectl(
+            "describe", "cluster", new_cluster.name, namespace=new_cluster.namespace
+        )
         raise StepFailedError(
             "still-quiet",
             f"{', '.join(self.op.decision.quiet)} of {new_cluster.name} are still as they were set for the recovery",
-            f"look: kubectl describe cluster {new_cluster.name} -n {new_cluster.namespace}; then repeat the command",
+            f"look: {describe}; then repeat the command",
         )
 
     def _is_awake(self) -> bool:
@@ -294,7 +297,7 @@ class StartWorkloads(StepOf[Moving]):
         return ", ".join(f"{one.name} {one.return_to}" for one in self.op.decision.workloads) + ", and wait"
 
     def undo(self) -> tuple[str, ...]:
-        return tuple(scale_commands(self.op.environment, self.op.decision.workloads, replicas=0))
+        return self.op.way_back
 
     def run(self) -> str:
         started = start_writers(self.op.session, self.op.decision.workloads)
@@ -322,9 +325,9 @@ class SmokeTest(StepOf[Moving]):
 
     def run(self) -> str:
         environment = self.op.environment
-        way = f"python -m dr rollback --env {environment.name} is the way back"
+        way = f"{environment.commands.dr('rollback')} is the way back"
         if self.op.decision.request.back:
-            way = f"if that is what was broken, python -m dr switchover --env {environment.name} moves on again"
+            way = f"if that is what was broken, {environment.commands.dr('switchover')} moves on again"
         try:
             self.op.smoke = await_ok(
                 environment.smoke_test_url or "",

@@ -5,7 +5,6 @@ that no Deployment of ours names. A HorizontalPodAutoscaler lets a target of 0 r
 (Kubernetes docs, "Implicit maintenance-mode deactivation"). Pure.
 """
 
-import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,14 +26,13 @@ def with_counts(
             yield replace(workload, return_to=count)
 
 
-def scale_commands(
-    environment: Environment, workloads: Sequence[Workload], *, replicas: int | None = None
-) -> list[str]:
-    """The commands that scale the workloads to ``replicas``, or to the counts to return to."""
-    kubectl = f"kubectl --context {shlex.quote(environment.kubernetes.context)}"
+def scale_commands(environment: Environment, workloads: Sequence[Workload]) -> list[str]:
+    """The commands that scale the workloads to the counts to return to."""
+    namespace = environment.workloads.namespace
     return [
-        f"{kubectl} scale deployment/{workload.name} -n {environment.workloads.namespace} "
-        f"--replicas={workload.return_to if replicas is None else replicas}"
+        environment.commands.kubectl(
+            "scale", f"deployment/{workload.name}", f"--replicas={workload.return_to}", namespace=namespace
+        )
         for workload in workloads
     ]
 

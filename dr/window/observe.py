@@ -78,7 +78,7 @@ def _end(api: KubernetesApi, cluster: ClusterSnapshot, opened: OpenArchive | Non
 
 
 def _serving(environment: Environment) -> tuple[KubernetesApi, ClusterSnapshot] | None:
-    api, namespace = KubernetesApi(environment.kubernetes), environment.namespace
+    api, namespace = KubernetesApi(environment.kubernetes, environment.commands), environment.namespace
     name = cluster_behind(external_name(api, namespace, environment.service) or "", namespace)
     cluster = find_cluster(api, namespace, name) if name else None
     return (api, cluster) if cluster and cluster.server_name else None

@@ -10,7 +10,7 @@ from dr.archive.contents import Archive
 from dr.archive.databases import several
 from dr.archive.window import Hole, Window, holes, unusable, windows
 from dr.archive.window import missing as missing_in
-from dr.cli.console import out
+from dr.cli.console import out, print_whole
 from dr.core.text import exact_moment_of, mebibytes_of
 from dr.core.wal_names import is_segment, lsn
 from dr.window.report import WindowReport, meaning
@@ -64,7 +64,7 @@ def _print_window(window: Window) -> None:
     grid.add_row("to", Text(until, style="bold green"), fact)
     told = f", only with {window.options}" if window.options else ""
     out.print(Text(f"  Recoverable on timeline {window.timeline}{told}"), soft_wrap=True)
-    out.print(Padding(grid, (0, 0, 0, 4)))
+    print_whole(Padding(grid, (0, 0, 0, 4)))
 
 
 def _why_nothing(archive: Archive) -> str:
@@ -112,7 +112,7 @@ def _print_backups(archive: Archive) -> None:
             str(backup.timeline),
             f"{lsn(backup.begin_lsn)} {lsn(backup.end_lsn)}",
         )
-    out.print(Padding(table, (0, 0, 0, 2)))
+    print_whole(Padding(table, (0, 0, 0, 2)))
 
 
 def _print_wal(archive: Archive) -> None:

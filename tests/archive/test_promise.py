@@ -13,7 +13,7 @@ from dr.core.target import ImmediateTarget, LsnTarget, NameTarget, RecoveryTarge
 from dr.postgres.psql import Psql
 from dr.recovery.verify import VerificationResult, judge, verify_end
 from tests.support.archives import SEGMENT, archive, backup, switch, wal
-from tests.support.builders import NOW, TARGET, TARGET_TIME, a_record, a_recovered
+from tests.support.builders import NOW, TARGET, TARGET_TIME, a_record, a_recovered, an_environment
 
 MIB = 2**20
 SEALED = Promise(timeline=1, lsn=0x7000158, segment_size=SEGMENT, why="up to which the source's WAL was sealed")
@@ -103,9 +103,10 @@ def test_an_end_short_of_it_fails_with_both_positions_and_the_segment_that_was_n
     assert "LSN 0/7000158 of timeline 1, up to which the source's WAL was sealed" in finding.value
     assert "from WAL segment 000000010000000000000004 on" in finding.value
     with pytest.raises(VerificationError) as failed:
-        judge([VerificationResult(name="users", value="1", passed=True), finding])
+        judge([VerificationResult(name="users", value="1", passed=True), finding], an_environment().commands)
     assert failed.value.code == "recovery-ended-early"
     assert "do not move traffic" in failed.value.remedy
+    assert "python -m dr window --env prod shows" in failed.value.remedy
 
 
 def test_a_recovery_that_never_came_to_the_timeline_fails() -> None:

@@ -10,6 +10,7 @@ from dr.before_drop.drops import CatalogView, Ending, as_drop, candidates, doubt
 from dr.before_drop.heap_page import CatalogRow, classes
 from dr.core.target import written
 from dr.postgres.table_name import TableName
+from tests.support.builders import an_environment
 from tests.support.pages import CHANGES, COMMITS, DATABASE, PAGE, PAGE_NUMBER, PUBLIC
 
 READ = [read_commit(line, number=number) for number, line in enumerate(COMMITS, start=10)]
@@ -121,19 +122,19 @@ def test_candidates_are_the_commits_that_deleted_files_and_rows_of_the_catalog()
 
 def test_a_candidate_comes_with_its_command_and_the_word_that_it_is_not_certain() -> None:
     table = TableName("public", "probe")
-    problem = drop_unknown("prod", table, WAL.first_segment, candidates(WAL, DATABASE)[:1])
+    problem = drop_unknown(an_environment().commands, table, WAL.first_segment, candidates(WAL, DATABASE)[:1])
     assert problem.code == "drop-uncertain"
     assert "not certain" in problem.remedy
     assert (
         "python -m dr pitr --env prod --target-lsn 0/92EB7C0 --exclusive --expect-table public.probe" in problem.remedy
     )
-    assert drop_unknown("prod", table, WAL.first_segment, ()).code == "drop-unknown"
+    assert drop_unknown(an_environment().commands, table, WAL.first_segment, ()).code == "drop-unknown"
 
 
 @pytest.mark.parametrize("count", [2, 12])
 def test_several_candidates_are_listed_newest_first_up_to_eight(count: int) -> None:
     (commit,) = (commit for commit in WAL.commits if commit.xid == 1039)
     found = [replace(commit, xid=xid) for xid in range(count)]
-    remedy = drop_unknown("prod", TableName("public", "probe"), "0", found).remedy
+    remedy = drop_unknown(an_environment().commands, TableName("public", "probe"), "0", found).remedy
     assert remedy.count("--target-lsn") == min(count, 8)
     assert ("and 4 earlier ones" in remedy) is (count == 12)

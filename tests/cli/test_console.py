@@ -7,8 +7,9 @@ from threading import Event
 from typing import Any
 
 import pytest
+from rich.text import Text
 
-from dr.cli.console import error_as_json, show_error, show_plan
+from dr.cli.console import err, error_as_json, out, show_error, show_plan
 from dr.cli.progress import describe, reporter_for
 from dr.cli.signals import interrupt_on_sigterm, stopping
 from dr.cnpg.cluster import Archiving
@@ -88,6 +89,44 @@ def test_a_stopped_operation_as_json() -> None:
 def test_a_plans_undo_commands_are_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
     show_plan(Plan(operation="pitr", environment="prod", facts={"Target": "x"}, steps=(a_step("one", LONG),)))
     assert f"  {LONG}" in capsys.readouterr().out.splitlines()
+
+
+def _on_a_terminal(monkeypatch: pytest.MonkeyPatch, *, width: int) -> None:
+    for console in (out, err):
+        monkeypatch.setattr(console, "_force_terminal", True)
+        monkeypatch.setattr(console, "no_color", True)
+        monkeypatch.setattr(console, "_width", width)
+        monkeypatch.setattr(console, "_height", 50)
+
+
+def _plain(text: str) -> list[str]:
+    return Text.from_ansi(text).plain.splitlines()
+
+
+def test_an_error_on_a_terminal_breaks_between_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """O13."""
+    _on_a_terminal(monkeypatch, width=40)
+    cause = "the recovered cluster is not healthy within twenty minutes, and its pod waits for a volume"
+    show_error(RecoveryError("recovery-timeout", cause, f"see what it waits for: {LONG}"))
+    lines = _plain(capsys.readouterr().err)
+    assert " ".join(line.strip() for line in lines[:3]) == f"recovery: {cause}"
+    assert f"  do: see what it waits for: {LONG}" in lines, "a command that is broken over lines cannot be pasted"
+
+
+def test_no_name_is_cut_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """O13. `status` cut the recovered Cluster's name."""
+    _on_a_terminal(monkeypatch, width=40)
+    name = "postgres-prod-recovered-with-a-long-name"
+    show_status(_status(clusters=(a_source(), as_seen(a_recovered(name)))))
+    show_plan(Recovery(a_decision()).plan)
+    said = "\n".join(_plain(capsys.readouterr().out))
+    assert name in said
+    assert RECOVERED_HOST.partition(".")[0].removesuffix("-rw") in said
+    assert "\N{HORIZONTAL ELLIPSIS}" not in said
 
 
 def _moved(*, back: bool = False, smoke: str = "200 {}") -> MoveReport:

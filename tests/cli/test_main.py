@@ -261,14 +261,39 @@ def test_nothing_was_changed_is_said_only_where_no_change_was_begun(
     assert ("Nothing was changed" in err) is not begun
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("stauts", "status"), ("pitt", "pitr"), ("roll-back", "rollback")])
+def test_a_misspelt_command_is_answered_with_the_one_that_is_meant(
+    capsys: pytest.CaptureFixture[str], typed: str, meant: str
+) -> None:
+    """O11."""
+    assert run([typed, "--env", "prod"]) == 2
+    assert f"Did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_what_is_spelt_like_no_command_gets_no_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["xyzzy"]) == 2
+    assert "Did you mean" not in capsys.readouterr().err
+
+
+def test_without_an_input_nothing_is_agreed_to(place: Path, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """O13. With stdin closed (`<&-`) there was a traceback."""
+    monkeypatch.setattr(sys, "stdin", None)
+    assert _pitr(place) == 2
+    assert nothing_changed(wire)
+
+
 def test_a_switchover_that_is_refused_after_its_recovery_says_that_it_was_done(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """O1."""
 
     class Told:
-        def as_json(self) -> dict[str, str]:
-            return {"cluster": "postgres-prod-recovered", "journal": "/state/journal/prod.jsonl"}
+        def as_json(self) -> dict[str, object]:
+            return {
+                "cluster": "postgres-prod-recovered",
+                "journal": "/state/journal/prod.jsonl",
+                "next": ["python -m dr switchover --env prod"],
+            }
 
     def move(**_: object) -> None:
         raise DeclinedError("declined", "not agreed to", "do")

@@ -181,7 +181,7 @@ def _one_by_one(count: int, **wal_of_store: Any) -> list[str]:
 def test_that_the_plugin_fetches_one_after_the_other_is_told_with_what_helps() -> None:
     (told,) = _one_by_one(WORTH_SEGMENTS)
     assert f"fetch {WORTH_SEGMENTS} WAL segments" in told
-    assert 'patch objectstore prod-store -n data --type=merge -p \'{"spec":' in told
+    assert '-n data patch objectstore prod-store --type=merge -p \'{"spec":' in told
     assert _one_by_one(WORTH_SEGMENTS, compression="gzip") == [told]
 
 

@@ -28,7 +28,7 @@ def test_the_applications_database_is_asked_where_none_is_named(
     assert commands[0][commands[0].index("-d") + 1] == asked
 
 
-@pytest.mark.parametrize("opened", [psql_of, programs_of, lambda _, cluster: primary_of(cluster)])
+@pytest.mark.parametrize("opened", [psql_of, programs_of, primary_of])
 def test_no_pod_is_guessed_where_there_is_no_primary(api: KubernetesApi, opened: object) -> None:
     """`primary or f"{name}-1"`: a standby would have been asked, or nobody."""
     assert callable(opened)

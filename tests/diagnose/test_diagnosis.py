@@ -85,7 +85,7 @@ def test_a_crash_loop_recovers_by_itself_and_its_last_words_are_asked_for() -> N
     (finding,) = _diagnose(kubernetes=_kubernetes(pods=(pod,))).findings
     assert finding.row.key == "pod-crash"
     assert "CrashLoopBackOff, restarted 7 times, its container ended with 137 (OOMKilled)" in finding.seen
-    assert finding.command == "kubectl --context acme-prod logs api-1 -n prod --all-containers --previous"
+    assert finding.command == "kubectl --context acme-prod -n prod logs api-1 --all-containers --previous"
     assert "automatically" in finding.row.recovers
 
 
@@ -100,7 +100,7 @@ def test_a_container_that_has_just_been_started_again_is_told_and_an_old_restart
 def test_an_image_that_cannot_be_had_does_not_mend_itself() -> None:
     pod = replace(POD, ready=False, waiting="ImagePullBackOff")
     (finding,) = _diagnose(kubernetes=_kubernetes(pods=(pod,))).findings
-    assert finding.command.endswith("describe pod api-1 -n prod")
+    assert finding.command.endswith("-n prod describe pod api-1")
     assert "does not recover without help" in finding.unless
 
 
@@ -242,7 +242,7 @@ def test_a_database_that_archives_nothing_is_told_with_its_reason() -> None:
     cluster = replace(a_source(), archiving=Archiving(working=False, message="exit status 4"))
     (finding,) = _diagnose(kubernetes=_kubernetes(clusters=ClustersSeen(found=(cluster,)))).findings
     assert (finding.row.key, finding.seen) == ("archive", "postgres-prod archives no WAL: exit status 4")
-    assert finding.command == "kubectl --context acme-prod logs postgres-prod-1 -n data"
+    assert finding.command == "kubectl --context acme-prod -n data logs postgres-prod-1"
 
 
 def test_a_database_before_another_ones_archive_never_recovers() -> None:

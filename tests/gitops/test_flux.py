@@ -20,8 +20,8 @@ def test_what_flux_manages_is_named_with_the_commands_that_suspend_it() -> None:
     )
     assert warning == (
         "Flux manages Cluster postgres-prod, Deployment api, Service prod-postgres and puts back what is changed. "
-        "Unless it is suspended already: flux suspend helmrelease database -n data; "
-        "flux suspend kustomization shop -n flux-system. Resume it when Git says what the cluster has."
+        "Unless it is suspended already: flux -n data suspend helmrelease database; "
+        "flux -n flux-system suspend kustomization shop. Resume it when Git says what the cluster has."
     )
 
 

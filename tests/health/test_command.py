@@ -210,7 +210,7 @@ def test_a_warning_is_1_and_names_itself_first(place: Path, wire: Wire, capsys: 
     first, check, remedy = capsys.readouterr().out.splitlines()
     assert first == "DR WARNING - prod: schedule"
     assert check.startswith("  warning  prod schedule: ScheduledBackup postgres-prod is suspended")
-    assert remedy.lstrip().startswith("do: kubectl patch scheduledbackup postgres-prod")
+    assert " -n data patch scheduledbackup postgres-prod" in remedy
 
 
 def test_what_is_critical_is_2(place: Path, wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:
@@ -271,7 +271,7 @@ def test_a_service_without_a_cluster_is_critical(place: Path, wire: Wire, capsys
     told = _json(capsys, place)
     assert _states(told)["cluster"] == "critical"
     (environment,) = told["environments"]
-    assert "python -m dr latest --env prod" in environment["checks"][0]["remedy"]
+    assert f"python -m dr latest --env prod --config-dir {place} recovers" in environment["checks"][0]["remedy"]
 
 
 def test_an_unfinished_operation_is_told(place: Path, wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:

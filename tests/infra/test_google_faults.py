@@ -2,6 +2,7 @@
 
 import pytest
 
+from dr.core.commands import ANY_RUN, CommandLines
 from dr.infra.google import classify_fault
 
 SAID = [
@@ -34,28 +35,27 @@ WAITS = {"already-exists", "not-known-yet", "operation-under-way", "google-busy"
 
 @pytest.mark.parametrize(("said", "code"), SAID)
 def test_each_refusal_is_known_by_its_words_and_whether_waiting_helps(said: str, code: str) -> None:
-    fault = classify_fault(
-        f"Diagnostics:\n  gcp:container:Cluster (cluster):\n    error: 1 error occurred:\n    * {said}\n"
-    )
+    told = f"Diagnostics:\n  gcp:container:Cluster (cluster):\n    error: 1 error occurred:\n    * {said}\n"
+    fault = classify_fault(told, CommandLines(environment="prod"))
     assert fault is not None
     assert (fault.code, fault.waits) == (code, code in WAITS)
     assert fault.said.endswith(said[-40:].replace("  ", " "))
-    assert "dr resume" in fault.remedy or "dr diagnose" in fault.remedy
+    assert "dr resume --env prod" in fault.remedy
 
 
 def test_what_cannot_be_waited_for_is_not_hidden_by_what_can() -> None:
     quota, busy = SAID[0][0], SAID[12][0]
     for text in (f"{quota}\n{busy}", f"{busy}\n{quota}"):
-        fault = classify_fault(text)
+        fault = classify_fault(text, ANY_RUN)
         assert fault is not None
         assert fault.code == "quota-exceeded"
 
 
 def test_of_lines_that_were_joined_only_the_one_that_tells_it_is_told() -> None:
-    fault = classify_fault(f"Pulumi failed: Diagnostics: / error: {SAID[0][0]} / Resources: / + 3 created")
+    fault = classify_fault(f"Pulumi failed: Diagnostics: / error: {SAID[0][0]} / Resources: / + 3 created", ANY_RUN)
     assert fault is not None
     assert fault.said == f"error: {SAID[0][0]}".replace("  ", " ")
 
 
 def test_anything_else_is_not_explained_away() -> None:
-    assert classify_fault("error: program exited with non-zero exit code: 1") is None
+    assert classify_fault("error: program exited with non-zero exit code: 1", ANY_RUN) is None

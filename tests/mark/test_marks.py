@@ -33,6 +33,11 @@ MARK = Mark(
     made_by="ann@ops-1",
     archived=True,
 )
+SAY = an_environment().commands
+
+
+def _known(*marks: Mark) -> Marks:
+    return Marks(environment="prod", commands=SAY, serving="postgres-prod", marks=marks)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 64, "ø" * 32, "a\nb", "tab\t", "\x7f"])
@@ -50,8 +55,8 @@ def test_any_other_name_is_taken(name: str) -> None:
 def test_the_command_comes_back_to_it_and_names_the_cluster_only_where_another_serves() -> None:
     spaced = MARK.model_copy(update={"name": "before 42"})
     command = "python -m dr pitr --env prod --target-name 'before 42' --backup-id 20260427T030000"
-    assert spaced.command("prod", serving="postgres-prod") == command
-    assert spaced.command("prod", serving="postgres-prod-recovered") == f"{command} --source postgres-prod"
+    assert spaced.command(SAY, serving="postgres-prod") == command
+    assert spaced.command(SAY, serving="postgres-prod-recovered") == f"{command} --source postgres-prod"
 
 
 def test_the_newest_are_kept() -> None:
@@ -66,20 +71,20 @@ def test_the_newest_are_kept() -> None:
 def test_everything_that_speaks_against_a_mark_is_told_at_once() -> None:
     failing = replace(a_source(), archiving=Archiving(working=False, message="no bucket"))
     empty = replace(CATALOGUE, backups=())
-    found = problems_of_mark("before-42", (MARK,), "postgres-prod", failing, empty)
+    found = problems_of_mark("before-42", _known(MARK), failing, empty)
     assert [problem.code for problem in found] == ["mark-exists", "no-backup", "archiving-failing"]
     dead = replace(a_source(), primary=None)
     for source in (None, dead):
-        codes = [problem.code for problem in problems_of_mark("new", (MARK,), "postgres-prod", source, CATALOGUE)]
+        codes = [problem.code for problem in problems_of_mark("new", _known(MARK), source, CATALOGUE)]
         assert codes == ["mark-without-primary"]
     without = replace(a_source(), store=None)
-    assert [p.code for p in problems_of_mark("new", (), "postgres-prod", without, None)] == ["no-object-store"]
-    assert list(problems_of_mark("new", (MARK,), "postgres-prod", a_source(), CATALOGUE)) == []
+    assert [p.code for p in problems_of_mark("new", _known(), without, None)] == ["no-object-store"]
+    assert list(problems_of_mark("new", _known(MARK), a_source(), CATALOGUE)) == []
 
 
 def test_a_mark_that_was_not_archived_may_be_made_again() -> None:
     unfinished = MARK.model_copy(update={"archived": False})
-    assert list(problems_of_mark("before-42", (unfinished,), "postgres-prod", a_source(), CATALOGUE)) == []
+    assert list(problems_of_mark("before-42", _known(unfinished), a_source(), CATALOGUE)) == []
 
 
 @dataclass
@@ -147,7 +152,7 @@ def test_a_mark_that_does_not_reach_the_archive_is_remembered_and_finished_by_th
         operation.make_mark(seat.session, "before 42")
     assert stopped.value.code == "wal-not-archived"
     assert stopped.value.stopped is not None
-    assert stopped.value.stopped.go_on == "python -m dr mark 'before 42' --env prod"
+    assert stopped.value.stopped.go_on == "python -m dr mark --env prod 'before 42'"
     assert [mark.archived for mark in operation.list_marks(seat.session).marks] == [False]
     # WHEN it is given again
     ran = in_pods(monkeypatch, _answer)
@@ -165,7 +170,7 @@ def test_a_name_is_used_once(seat: _Seat) -> None:
 
 
 def test_the_marks_as_values_have_their_commands() -> None:
-    document = Marks(environment="prod", serving="postgres-prod", marks=(MARK,)).as_json()
+    document = Marks(environment="prod", commands=SAY, serving="postgres-prod", marks=(MARK,)).as_json()
     (mark,) = document["marks"]
-    assert mark["command"] == MARK.command("prod", serving="postgres-prod")
+    assert mark["command"] == MARK.command(SAY, serving="postgres-prod")
     assert (mark["lsn"], mark["made"], mark["archived"]) == ("0/3000158", "2026-04-27T12:00:00Z", True)

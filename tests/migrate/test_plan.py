@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
+from dr.core.commands import ANY_RUN, CommandLines
 from dr.core.errors import RefusedError
 from dr.gitops.manifests import ManifestFile
 from dr.migrate.plan import PluginMigration, migrate
 from lab.data import content
 from lab.data.environments import ENVIRONMENTS
+from tests.support.builders import an_environment
 from tests.support.manifests import diff
 
 PLUGIN = "barman-cloud.cloudnative-pg.io"
@@ -47,7 +49,7 @@ spec:
 def run(*texts: str, **more: str) -> PluginMigration:
     files = [ManifestFile(path=f"db/{number}.yaml", text=text) for number, text in enumerate(texts)]
     files += [ManifestFile(path=path.replace("_", "."), text=text) for path, text in more.items()]
-    return migrate(files, cluster="postgres-prod", namespace="data", environment="prod")
+    return migrate(files, cluster="postgres-prod", namespace="data", commands=an_environment().commands)
 
 
 def written(*texts: str, **more: str) -> dict[str, str]:
@@ -163,7 +165,7 @@ def test_both_archivers_at_once_are_never_written() -> None:
         values = content.values_of(environment)
         paths = content.files_of(environment, "postgres")
         files = [ManifestFile(path=path.name, text=Template(path.read_text()).substitute(values)) for path in paths]
-        found = migrate(files, cluster=environment.cluster, namespace="data", environment=environment.name)
+        found = migrate(files, cluster=environment.cluster, namespace="data", commands=ANY_RUN)
         after = {file.path: yaml.safe_load(file.text) for file in found.files}
         assert set(after) == {"backup.yaml", "cluster.yaml", "objectstore.yaml"}
         assert "barmanObjectStore" not in str(after["cluster.yaml"])
@@ -180,7 +182,7 @@ def test_the_labs_own_manifests_become_those_that_the_lab_has_for_the_plugin() -
         for by_plugin in (False, True)
     }
     files = [ManifestFile(path=path, text=text) for path, text in texts[False].items()]
-    found = migrate(files, cluster=dev.cluster, namespace="data", environment="dev")
+    found = migrate(files, cluster=dev.cluster, namespace="data", commands=CommandLines(environment="dev"))
     made = {file.path: yaml.safe_load(file.text) for file in found.files}
     wanted = {path: yaml.safe_load(text) for path, text in texts[True].items()}
     assert made["objectstore.yaml"] == wanted["objectstore.yaml"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dr.before_drop.drops import source_silent
+from dr.core.commands import ANY_RUN
 from dr.core.errors import RefusedError, RequestError
 from dr.core.target import TimeTarget
 from dr.extract import observe as extract
@@ -113,11 +114,11 @@ def test_every_option_takes_the_same_names(
     """TableName: ``--before-drop größe`` was taken, and ``--table größe`` was refused."""
 
     def find(*_: object) -> None:
-        raise RefusedError([source_silent("prod", "postgres-prod", "no search here")])
+        raise RefusedError([source_silent(ANY_RUN, "postgres-prod", "no search here")])
 
     monkeypatch.setattr(recovery, "find_drop", find)
     monkeypatch.setattr(extract, "find_drop", find)
-    expected = source_silent("", "", "").code if valid else "table-name-malformed"
+    expected = source_silent(ANY_RUN, "", "").code if valid else "table-name-malformed"
     assert _said(place, capsys, *way, text) == expected
 
 

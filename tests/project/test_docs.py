@@ -8,6 +8,7 @@ from types import ModuleType
 import click
 import pytest
 
+from dr.engine.command import MINIMUM
 from dr.main import cli
 from tests.support.documentation import MADE, PAGES, ROOT, commands
 
@@ -29,6 +30,11 @@ def anchors(path: Path) -> set[str]:
     """The anchors that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_oldest_pulumi_is_said() -> None:
+    """O11."""
+    assert f"{MINIMUM.major}.{MINIMUM.minor} or newer" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=shown)

@@ -173,7 +173,7 @@ class Day:
                 root=("argocd", "root"),
             ),
             records=self.records,
-            lease=RebuildLease(f"file://{self.folder}/state", "prod"),
+            lease=RebuildLease(f"file://{self.folder}/state", an_environment().commands),
             holder=a_holder(),
             connect=self._session,
             inner=lambda session, operation: (SimpleNamespace(), SimpleNamespace()),  # type: ignore[arg-type, return-value]
@@ -337,7 +337,7 @@ def test_while_it_waits_for_the_operator_it_tells_how_far_argo_cd_is(day: Day, m
 
 
 def test_a_second_operator_is_kept_out(day: Day) -> None:
-    lease = RebuildLease(f"file://{day.folder}/state", "prod")
+    lease = RebuildLease(f"file://{day.folder}/state", an_environment().commands)
     assert lease.write("bob@ops-2:8", NOW, timedelta(seconds=15), over=None)
     assert day.failed(RefusedError).code == "another-operator"
     assert day.calls == []
@@ -352,7 +352,7 @@ def test_a_stop_is_kept_as_such_and_the_lease_is_given_back(day: Day) -> None:
     record = day.records.read()
     assert record is not None
     assert record.operations[-1].outcome is Outcome.INTERRUPTED
-    seen = RebuildLease(f"file://{day.folder}/state", "prod").read()
+    seen = RebuildLease(f"file://{day.folder}/state", an_environment().commands).read()
     assert seen is not None
     assert seen.holder == ""
 

@@ -12,7 +12,7 @@ from google.cloud import storage
 
 from dr.core.errors import AccessError
 from dr.rebuild.store import RebuildLease, RebuildRecords, open_text_store
-from tests.support.builders import NOW, an_entry
+from tests.support.builders import NOW, an_entry, an_environment
 
 LEASE_SECONDS = timedelta(seconds=15)
 
@@ -124,7 +124,7 @@ def test_a_record_that_is_not_understood_is_not_taken_for_none(backend: str) -> 
 
 
 def test_a_lease_is_held_renewed_and_given_back(backend: str) -> None:
-    lease = RebuildLease(backend, "prod")
+    lease = RebuildLease(backend, an_environment().commands)
     assert lease.read() is None
     assert lease.write("ann@ops-1:7", NOW, LEASE_SECONDS, over=None)
     seen = lease.read()
@@ -141,6 +141,6 @@ def test_a_lease_is_held_renewed_and_given_back(backend: str) -> None:
 
 def test_a_lease_that_is_not_understood_is_held_by_nobody(backend: str) -> None:
     open_text_store(backend, "postgres-dr-prod.rebuild-lease.json").write("?", over=None)
-    seen = RebuildLease(backend, "prod").read()
+    seen = RebuildLease(backend, an_environment().commands).read()
     assert seen is not None
     assert (seen.holder, seen.expired(NOW)) == ("", True)

@@ -167,11 +167,11 @@ def test_no_marks_are_an_empty_list(place: Path, capsys: pytest.CaptureFixture[s
 
 def test_marks_are_shown_with_the_way_back(capsys: pytest.CaptureFixture[str]) -> None:
     unfinished = MARK.model_copy(update={"name": "half", "archived": False, "made": NOW})
-    show_mark(Marks(environment="prod", serving="postgres-prod", marks=(MARK,)))
-    show_marks(Marks(environment="prod", serving="other", marks=(MARK, unfinished)))
-    show_marks(Marks(environment="prod", serving="other", marks=()))
+    show_mark(Marks(environment="prod", commands=an_environment().commands, serving="postgres-prod", marks=(MARK,)))
+    show_marks(Marks(environment="prod", commands=an_environment().commands, serving="other", marks=(MARK, unfinished)))
+    show_marks(Marks(environment="prod", commands=an_environment().commands, serving="other", marks=()))
     said = capsys.readouterr().out
     assert said.count("python -m dr pitr --env prod --target-name before-42 --backup-id 20260427T030000") == 2
     assert "--source postgres-prod" in said
     assert said.count("not archived") == 1
-    assert "python -m dr mark NAME" in said
+    assert "python -m dr mark --env prod NAME" in said

@@ -118,7 +118,7 @@ def test_what_flux_manages_is_warned_of() -> None:
     workloads = {"api": replace(a_workload("api"), labels=labels), "worker": a_workload("worker")}
     (warning,) = a_decision(a_situation(workloads=workloads, service_labels=labels)).warnings
     assert "Flux manages Deployment api, Service prod-postgres and" in warning
-    assert "flux suspend kustomization shop -n flux-system" in warning
+    assert "flux --context acme-prod -n flux-system suspend kustomization shop" in warning
 
 
 def test_a_new_recovery_archives_to_a_folder_of_its_name() -> None:
@@ -181,8 +181,8 @@ def test_the_plan_shows_what_the_operator_has_to_recognise() -> None:
 def test_undoing_starts_the_writers_with_the_counts_seen() -> None:
     workloads = {"api": a_workload("api", 3), "worker": a_workload("worker", 1)}
     assert _undo(a_decision(a_situation(workloads=workloads)), "stop-writers") == (
-        "kubectl --context acme-prod scale deployment/api -n prod --replicas=3",
-        "kubectl --context acme-prod scale deployment/worker -n prod --replicas=1",
+        "kubectl --context acme-prod -n prod scale deployment/api --replicas=3",
+        "kubectl --context acme-prod -n prod scale deployment/worker --replicas=1",
     )
 
 

@@ -55,7 +55,7 @@ def test_a_context_with_a_space_is_quoted() -> None:
 
 def test_the_first_command_points_the_service_at_the_recovered_cluster() -> None:
     parts = shlex.split(_report().by_hand[0])
-    assert parts[3:8] == ["patch", "service", "prod-postgres", "-n", "data"]
+    assert parts[3:8] == ["-n", "data", "patch", "service", "prod-postgres"]
     assert json.loads(parts[parts.index("-p") + 1]) == {
         "spec": {"externalName": "postgres-prod-recovered-rw.data.svc.cluster.local"}
     }
@@ -63,7 +63,7 @@ def test_the_first_command_points_the_service_at_the_recovered_cluster() -> None
 
 def test_then_the_writers_are_started_and_awaited() -> None:
     commands = _report().by_hand[1:-1]
-    assert [shlex.split(command)[3] for command in commands] == ["scale", "scale", "rollout", "rollout"]
+    assert [shlex.split(command)[5] for command in commands] == ["scale", "scale", "rollout", "rollout"]
     assert all("--replicas=3" in command for command in commands[:2])
 
 

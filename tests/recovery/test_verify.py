@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dr.archive.seal import seal_wal
+from dr.core.commands import ANY_RUN
 from dr.core.errors import AccessError, StepFailedError, VerificationError
 from dr.postgres.psql import Psql
 from dr.recovery.verify import VerificationResult, judge, verify_database, verify_last_commit
@@ -141,13 +142,16 @@ def test_without_a_replayed_transaction_there_is_nothing_to_judge() -> None:
 
 
 def test_findings_that_passed_or_cannot_be_judged_raise_nothing() -> None:
-    judge([VerificationResult(name="a", value="1", passed=True), VerificationResult(name="b", value="2", passed=None)])
+    judge(
+        [VerificationResult(name="a", value="1", passed=True), VerificationResult(name="b", value="2", passed=None)],
+        ANY_RUN,
+    )
 
 
 def test_every_finding_that_failed_is_told() -> None:
     findings = [VerificationResult(name=name, value="0", passed=False) for name in ("users", "archiving")]
     with pytest.raises(VerificationError) as failed:
-        judge(findings)
+        judge(findings, ANY_RUN)
     assert failed.value.exit_code == 8
     assert "users is 0; archiving is 0" in failed.value.cause
     assert "do not move traffic" in failed.value.remedy
@@ -166,7 +170,7 @@ def test_a_query_that_postgresql_refuses_is_a_finding_and_the_others_are_still_a
         VerificationResult(name="out of recovery", value="yes", passed=True),
     ]
     with pytest.raises(VerificationError):
-        judge(findings)
+        judge(findings, ANY_RUN)
 
 
 def test_a_database_that_does_not_answer_is_no_finding() -> None:

@@ -53,5 +53,5 @@ def test_a_cluster_of_which_nothing_comes_is_told_with_where_the_operator_says_w
     monkeypatch.setattr(wait, "_NOTHING_SECONDS", -1)
     told = _timed_out(api, SETTING_UP)
     assert "nothing was created for it" in told
-    assert "logs -n cnpg-system -l app.kubernetes.io/name=cloudnative-pg" in told
+    assert "-n cnpg-system logs -l app.kubernetes.io/name=cloudnative-pg" in told
     assert "nothing was created" not in _timed_out(api, SETTING_UP, POD)

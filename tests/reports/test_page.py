@@ -41,7 +41,7 @@ def an_evil_report() -> ReportDocument:
         user=EVIL,
         command=EVIL,
         outcome="failed",
-        failed=Failed(code="drill-failed", cause=EVIL, step="verify"),
+        failed=Failed(code="drill-failed", cause=EVIL, step="verify", remedy=EVIL, undo=(EVIL,)),
         findings=(FindingLine(name=EVIL, value=EVIL, passed=False),),
         versions={EVIL: EVIL},
         links=(Link(what=EVIL, where="javascript:alert(1)//"), Link(what="x", where=EVIL)),
@@ -54,6 +54,16 @@ def test_the_page_says_all_that_the_report_has() -> None:
         assert said in words
     for said in ("WAL replay", "56%", "Restoring the base backup", "not possible: no manifest", "17.6", "as it is"):
         assert said in words
+
+
+def test_a_failure_is_shown_with_what_helps_and_the_way_back() -> None:
+    """O13."""
+    failed = Failed(code="api-unreachable", cause="the wire is cut", step="verify", remedy="look", undo=("a & b", "c"))
+    report = a_report(outcome="failed", failed=failed)
+    words = _Reader(page(report)).words
+    assert "What to do: look" in words
+    assert "To take it back:" in words
+    assert "a & b\nc" in words
 
 
 def test_the_page_needs_nothing_else_and_runs_nothing() -> None:

@@ -10,8 +10,8 @@ import pytest
 from jinja2 import UndefinedError
 
 from dr.cnpg.progress import Stage
-from dr.core.errors import AccessError, DrError, InterruptedOperationError
-from dr.core.plan import Phase, Plan
+from dr.core.errors import AccessError, DrError, InterruptedOperationError, Stopped
+from dr.core.plan import Phase, Plan, StepTaken
 from dr.recovery.verify import loss_by_target
 from dr.reports.document import ReportDocument
 from dr.reports.phases import StageReached
@@ -121,6 +121,8 @@ def test_a_report_is_kept_beside_the_journal_and_says_all(bench: _Bench) -> None
 def test_a_failure_leaves_a_report_too_without_an_rto(bench: _Bench) -> None:
     recover(bench)
     error = AccessError("api-unreachable", "the wire is cut", "fix it")
+    begun = StepTaken(key="verify", title="Verify", undo=("kubectl delete cluster x",))
+    error.stopped = Stopped(at=begun, done=(begun,), go_on="", journal="")
     bench.fail("verify", 2, error)
     report = bench.keep(error=error)
     assert report.outcome == "failed"
@@ -130,6 +132,8 @@ def test_a_failure_leaves_a_report_too_without_an_rto(bench: _Bench) -> None:
         "the wire is cut",
         "verify",
     )
+    # AND what helps, and the way back: O13
+    assert (report.failed.remedy, report.failed.undo) == ("fix it", ("kubectl delete cluster x",))
     assert report.rto is None
     assert report.steps[-1].seconds is None
     # AND yet what was measured by then is there

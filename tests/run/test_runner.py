@@ -1,6 +1,7 @@
 """Applying a plan step by step: what is told and written down, and what is known when one fails."""
 
 import json
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -124,6 +125,12 @@ def test_every_event_is_a_line_of_the_journal(bench: _Bench) -> None:
     assert [(line["event"], line["step"]) for line in bench.journal] == [("step-started", "one"), ("step-done", "one")]
     assert all(line["at"] == NOW.isoformat() and line["environment"] == "prod" for line in bench.journal)
     assert bench.journal[1]["fact"] == "a"
+
+
+def test_the_journal_is_its_owners_alone(bench: _Bench) -> None:
+    """O11."""
+    bench.run(one(bench.doing("a")))
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (bench.path, bench.path.parent)] == [0o600, 0o700]
 
 
 def test_a_later_run_adds_to_the_journal(bench: _Bench) -> None:

@@ -69,7 +69,7 @@ def test_what_was_done_and_where_it_stopped_is_told(
     wire.on(RECORD, config_map_of(a_record().with_operation(entry)))
     told = _json(place, capsys)
     assert told["operations"][-1]["cause"] == "still serving"
-    assert told["next"][0]["command"] == "python -m dr resume --env prod"
+    assert told["next"][0]["command"] == f"python -m dr resume --env prod --config-dir {place}"
 
 
 def test_who_is_at_work_is_told(place: Path, wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +100,10 @@ def test_in_prose_it_ends_with_the_next_command(place: Path, wire: Wire, capsys:
     wire.on(RECORD, config_map_of(a_record(a_recovered()).with_verified("postgres-prod-recovered", 7)))
     assert _status(place) == 0
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    assert lines[lines.index("Next") + 1] == "python -m dr switchover --env prod   # to move the traffic"
+    assert (
+        lines[lines.index("Next") + 1]
+        == f"python -m dr switchover --env prod --config-dir {place}   # to move the traffic"
+    )
 
 
 def test_an_api_server_that_refuses_is_no_access(place: Path, wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,7 +82,7 @@ def test_the_recorded_command_is_told_and_its_plan_shown(
     _stopped(wire, an_entry(), outcome)
     assert _resume(moving) == 2, "without a terminal nobody can agree"
     said = capsys.readouterr()
-    assert "Continuing: python -m dr switchover --env prod" in said.out
+    assert f"Continuing: python -m dr switchover --env prod --config-dir {moving}\n" in said.out
     assert "Plan: switchover on prod" in said.out
     assert RECOVERED_HOST in said.out
     assert "add --yes" in said.err
@@ -148,7 +148,8 @@ def test_the_folder_may_come_from_the_variable(
 def test_the_command_that_is_told_can_be_pasted(moving: Path, wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:
     _stopped(wire, an_entry("pitr", go_on=PITR))
     _resume(moving)
-    assert f"Continuing: {PITR}" in capsys.readouterr().out.splitlines()
+    here = PITR.replace("--env prod", f"--env prod --config-dir {moving}")
+    assert f"Continuing: {here}" in capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,6 @@ def test_the_command_that_is_told_can_be_pasted(moving: Path, wire: Wire, capsys
         f"{PITR} --confirm again",
         f"{PITR} --override cluster-last=postgres-prod",
         f"{PITR} --take-over",
-        f"{PITR} --config-dir /tmp/theirs",
         f"{PITR} --context theirs",
         f"{PITR} --dry-run",
         f"{PITR} --env other",
@@ -186,10 +186,16 @@ def test_what_this_tool_would_not_have_written_is_not_done(
     assert nothing_changed(wire)
 
 
+def test_the_folder_of_who_gave_the_command_is_not_taken() -> None:
+    """E18, O5. A command is written down as it was printed; the configuration is that of the run that continues."""
+    entry = an_entry("rollback", go_on="python -m dr rollback --env prod --config-dir /tmp/theirs --hibernate-old")
+    assert words_of(entry, an_environment().commands) == ["rollback", "--env=prod", "--hibernate-old"]
+
+
 def test_an_option_cannot_hide_in_another_ones_value() -> None:
     """E18."""
     entry = an_entry("finalize", go_on="python -m dr finalize --env prod --branch --yes")
-    assert words_of(entry, "prod") == ["finalize", "--env=prod", "--branch=--yes"]
+    assert words_of(entry, an_environment().commands) == ["finalize", "--env=prod", "--branch=--yes"]
 
 
 def test_every_option_that_is_resumed_is_one_of_its_command() -> None:
@@ -214,4 +220,4 @@ def test_every_option_that_is_resumed_is_one_of_its_command() -> None:
     ],
 )
 def test_what_an_operation_writes_down_is_understood(operation: str, go_on: str) -> None:
-    assert words_of(an_entry(operation, go_on=go_on), "prod")[0] == operation
+    assert words_of(an_entry(operation, go_on=go_on), an_environment().commands)[0] == operation

@@ -115,6 +115,7 @@ def stored(*sizes: int) -> Mapping[str, int]:
 def a_snapshot(**changes: Any) -> HealthSnapshot:
     """Everything in order."""
     good = HealthSnapshot(
+        commands=an_environment().commands,
         seen_at=SEEN_AT,
         serving=a_serving(),
         database=a_database(),

@@ -1,6 +1,5 @@
 """From a request and a situation to a switchover or a rollback."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -206,7 +205,7 @@ def test_what_flux_manages_is_warned_of() -> None:
         a_traffic_situation(commits_left_behind=SOME, workloads=workloads, service_labels=labels)
     ).warnings
     assert "Flux manages Deployment api, Service prod-postgres and" in warning
-    assert "flux suspend kustomization shop -n flux-system" in warning
+    assert "flux --context acme-prod -n flux-system suspend kustomization shop" in warning
 
 
 def _manager(**automated: Any) -> Manager:
@@ -305,10 +304,11 @@ def test_what_was_not_announced_stops_the_move_with_the_way_on_and_the_way_back(
     assert stopped.value.remedy.endswith("python -m dr rollback --env prod")
 
 
-def test_the_workloads_are_stopped_by_hand_with_the_environments_context() -> None:
-    commands = _undo(a_move(environment=an_environment(kubernetes={"context": "acme prod; true"})), "start-workloads")
-    assert [shlex.split(command)[:3] for command in commands] == [["kubectl", "--context", "acme prod; true"]] * 2
-    assert all(command.endswith("--replicas=0") for command in commands)
+def test_there_is_one_way_back() -> None:
+    """O5. With the rollback stood `kubectl scale --replicas=0` of both writers: who did all of it had an outage."""
+    again = "python -m dr switchover --env prod --recovered-name postgres-prod-recovered"
+    for move, way in ((a_move(), "python -m dr rollback --env prod"), (a_move(_moved(), back=True), again)):
+        assert {command for step in Move(move).plan.steps for command in step.undo()} == {way}
 
 
 @pytest.mark.parametrize(
