@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def monitor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Monitor]:
-    def declared(environment: Any, *, preview: bool) -> Declaration:
+    def declared(environment: Any, *, preview: bool, announce: object) -> Declaration:
         assert (environment.name, preview) == ("prod", False)
         return Declaration(clusters=(a_recovered(),))
 

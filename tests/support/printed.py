@@ -23,6 +23,7 @@ _KUBECTL = {
     ("patch",): ("--type=", "-p="),
     ("rollout", "status"): ("--timeout=",),
     ("scale",): ("--replicas=",),
+    ("version",): (),
 }
 """What is used of kubectl: its commands, and their options; one with a value ends with ``=``."""
 
