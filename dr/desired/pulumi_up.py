@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 from dr.cnpg.clusters import list_clusters
 from dr.cnpg.fencing import fence, unfence
-from dr.cnpg.recovered import app_secret_name, ca_secret_name
+from dr.cnpg.recovered import app_secret_name
 from dr.core.errors import Problem, RefusedError
 from dr.core.history import OperationEntry, Outcome
 from dr.desired.state import DesiredStateDiff, asked_for, read_desired
-from dr.kube import workloads
 from dr.recovery import run as recovery
 from dr.recovery.plan import RecoveryDecision
 from dr.recovery.run import RecoveryOptions
+from dr.recovery.steps import copy_secrets
 from dr.run.lease import held
 from dr.run.record import Record
 from dr.run.session import Session
@@ -103,16 +103,10 @@ def _make(session: Session, decision: RecoveryDecision | None) -> list[str]:
     """Remember the recovery, and keep the password for it."""
     if decision is None:
         return []
-    cluster, source = decision.cluster, decision.source
-    name = app_secret_name(cluster.name)
+    cluster = decision.cluster
     _change(session, lambda record: record.with_recovery(cluster))
-    workloads.copy_credentials(
-        session.api, source.namespace, source=source.app_secret, name=name, in_use=decision.begun
-    )
-    if decision.keeps_authority:
-        own, copy = ca_secret_name(source.name), ca_secret_name(cluster.name)
-        workloads.copy_authority(session.api, source.namespace, source=own, name=copy, in_use=decision.begun)
-    return [f"Cluster {cluster.name} declared, its password in Secret {name}"]
+    copy_secrets(session.api, decision)
+    return [f"Cluster {cluster.name} declared, its password in Secret {app_secret_name(cluster.name)}"]
 
 
 def _move(session: Session, decision: MoveDecision | None) -> list[str]:
@@ -122,7 +116,7 @@ def _move(session: Session, decision: MoveDecision | None) -> list[str]:
     old, new_cluster, back = decision.fence, decision.new_cluster, decision.request.back
     limit, stop, done = session.environment.timeouts.recovery.total_seconds(), session.stop, []
     if not back:
-        _change(session, lambda record: record.leaving(decision.before, towards=decision.host))
+        _change(session, lambda record: record.leaving(decision.comes_from, towards=decision.host))
     if old is not None:
         name = old.name
         _change(session, lambda record: record.with_fenced(name, fenced=True))

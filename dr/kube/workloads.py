@@ -216,7 +216,7 @@ def copy_credentials(api: KubernetesApi, namespace: str, *, source: str, name: s
             f"the Secret {namespace}/{source} has no {' and no '.join(missing)}",
             "add what is missing, and repeat the command",
         )
-    there = copied_credentials(api, namespace, source=source, name=name)
+    there = _copied(api, namespace, data, name=name, keys=_CREDENTIALS)
     if problem := problem_of_copy(there, namespace, source=source, name=name, in_use=in_use, commands=api.commands):
         raise StepFailedError(problem.code, problem.cause, problem.remedy)
     if there is CopiedSecret.SAME:

@@ -18,6 +18,7 @@ from dr.core.errors import AccessError
 from dr.core.plan import RECOVER, Phase, StepOf
 from dr.guard.check import judge as judge_by_guard
 from dr.kube import workloads
+from dr.kube.api import KubernetesApi
 from dr.postgres.psql import Psql
 from dr.recovery.plan import RecoveryDecision
 from dr.recovery.sealing import seal_source
@@ -125,6 +126,20 @@ class SealWal(StepOf[Recovering]):
         return f"{sealed.segment} archived"
 
 
+def copy_secrets(api: KubernetesApi, decision: RecoveryDecision) -> str:
+    """Copy the owner's password for the new Cluster, and the CA where the source's is kept; returns what was done, in
+    words. Raises what :func:`dr.kube.workloads.copy_credentials` raises.
+    """
+    source, cluster, in_use = decision.source, decision.cluster, decision.begun
+    name = app_secret_name(cluster.name)
+    done = workloads.copy_credentials(api, source.namespace, source=source.app_secret, name=name, in_use=in_use)
+    if not decision.keeps_authority:
+        return f"Secret {name} {done}"
+    own, copy = ca_secret_name(source.name), ca_secret_name(cluster.name)
+    same = workloads.copy_authority(api, source.namespace, source=own, name=copy, in_use=in_use)
+    return f"Secret {name} {done}, Secret {copy} {same}"
+
+
 class KeepPassword(StepOf[Recovering]):
     key, title, phase = "credentials", "Keep the password", Phase.PREPARATION
     done_when = "the Secret is there"
@@ -147,14 +162,7 @@ class KeepPassword(StepOf[Recovering]):
         return (self.op.environment.commands.kubectl("delete", "secret", *names, namespace=namespace),)
 
     def run(self) -> str:
-        source, name, authority = self.op.decision.source, self._name, self._authority
-        api, in_use = self.op.session.api, self.op.decision.begun
-        done = workloads.copy_credentials(api, source.namespace, source=source.app_secret, name=name, in_use=in_use)
-        if not authority:
-            return f"Secret {name} {done}"
-        own = ca_secret_name(source.name)
-        same = workloads.copy_authority(api, source.namespace, source=own, name=authority, in_use=in_use)
-        return f"Secret {name} {done}, Secret {authority} {same}"
+        return copy_secrets(self.op.session.api, self.op.decision)
 
 
 class ClearAway(StepOf[Recovering]):

@@ -88,6 +88,18 @@ def test_a_cutover_keeps_the_old_cluster_still_first_and_is_remembered_for_the_w
     assert (again.moved, again.declaration.external_name) == (None, RECOVERED_HOST)
 
 
+def test_after_a_move_by_hand_the_way_back_leads_to_the_cluster_that_was_left(
+    api: KubernetesApi, wire: FakeEnvironment
+) -> None:
+    """E8. As by ``dr switchover``: where the Service was moved by other hands, that is not where a rollback goes."""
+    wire.remember(a_record(a_recovered()).with_verified("postgres-prod-recovered", 7))
+    wire.points_to("page.example.org")
+    asked = session(api, targetTime=TIME, cutover=True)
+    apply(asked, decide(asked))
+    assert wire.did == ["postgres-prod fenced", "postgres-prod-recovered let go"]
+    assert wire.record.came_from == (SOURCE_HOST,)
+
+
 def test_a_stop_while_the_old_cluster_still_serves_lets_no_other_write(
     api: KubernetesApi, wire: FakeEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
