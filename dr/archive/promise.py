@@ -24,6 +24,8 @@ archived is not replayed. As a rule a record has at most 32 pages of 8 KiB, and 
 
 END_OF_WAL = "end of the WAL"
 """The finding of a recovery without a target: how far it came, against how far it had to."""
+NOT_COMPARED = "not compared: how far its recovery had to reach is not known"
+"""What is said of a recovered Cluster in place of "verified", for people."""
 
 
 class Promise(BaseModel):

@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 
 from dr.archive.contents import BaseBackup
+from dr.archive.promise import NOT_COMPARED
 from dr.archive.reader import read_archives
 from dr.archive.usable_archives import UsableArchive, usable_archives
 from dr.cnpg.clusters import find_cluster
@@ -37,7 +38,6 @@ CloudNativePG's worker for 10 minutes, while the application answers already.
 """
 _NOT_YET = {"api-unreachable", "token-expired", "forbidden", "api-error"}
 """How a control plane answers that has just been made, or whose IAM is not known everywhere yet."""
-_NOT_COMPARED = "; not compared: how far its recovery had to reach is not known"
 
 
 class Rebuilding(Operation):
@@ -239,7 +239,7 @@ class Recover(RebuildStep):
         report = recovery.Recovery(decided).run(self.op.tools_of(session, "latest"))
         self.op.served = decided.cluster.name
         self.op.stage.report_data.found_all(report.findings)
-        told = "" if report.compared else _NOT_COMPARED
+        told = "" if report.compared else f"; {NOT_COMPARED}"
         return f"{decided.cluster.name} from {self.op.source.server_name} in {report.seconds:.1f} s{told}"
 
     def _check_base(self, base: BaseBackup) -> None:
@@ -270,7 +270,7 @@ class Recover(RebuildStep):
     @staticmethod
     def _not_compared(session: Session, name: str) -> str:
         record = session.records.read()
-        return "" if record is None or record.is_compared(name) else _NOT_COMPARED
+        return "" if record is None or record.is_compared(name) else f"; {NOT_COMPARED}"
 
     def _verify_restored(self, session: Session, found: DatabaseFound) -> str:
         cluster = found.cluster

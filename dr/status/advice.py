@@ -133,7 +133,7 @@ class Status:
                     "serves": cluster.name == self.serving,
                     "recoveredTo": cluster.annotations.get(TARGET_ANNOTATION),
                     "verified": self.record is not None and cluster.name in self.record.verified,
-                    "compared": self.record is None or self.record.is_compared(cluster.name),
+                    "compared": self.record is not None and self.record.is_compared(cluster.name),
                     "fenced": self.record is not None and cluster.name in self.record.fenced,
                 }
                 for cluster in self.clusters

@@ -3,11 +3,10 @@
 from rich.table import Table
 from rich.text import Text
 
+from dr.archive.promise import NOT_COMPARED
 from dr.cli.console import out, print_whole
 from dr.core.text import moment_of
 from dr.status.advice import Status
-
-_NOT_COMPARED = "not compared: how far its recovery had to reach is not known"
 
 
 def show_status(status: Status) -> None:
@@ -22,7 +21,7 @@ def show_status(status: Status) -> None:
             *(["fenced"] if cluster["fenced"] else []),
             *([f"recovered to {cluster['recoveredTo']}"] if cluster["recoveredTo"] else []),
             *(["verified"] if cluster["verified"] and cluster["compared"] else []),
-            *([_NOT_COMPARED] if cluster["verified"] and not cluster["compared"] else []),
+            *([NOT_COMPARED] if cluster["verified"] and not cluster["compared"] else []),
             *(["archiving fails"] if cluster["archiving"] is False else []),
         ]
         good = Text("✔", style="green") if cluster["healthy"] else Text("✘", style="red")

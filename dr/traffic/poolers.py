@@ -8,10 +8,12 @@ the server back: with ``poolMode: session``, the default, until the client leave
 import csv
 from collections import Counter
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from dr.core.errors import AccessError
 from dr.core.waiting import poll
+from dr.kube.api import KubernetesApi
 from dr.kube.pod_exec import GONE, PodExec
 from dr.postgres.clients import Client, named
 from dr.run.session import Session
@@ -27,25 +29,27 @@ _CONSOLE = ("psql", "-X", "--csv", "-c")
 @dataclass(frozen=True, kw_only=True)
 class PauseSeen:
     """How far the pause of the Pooler has come. ``clients`` are those that still have a connection to the server;
-    ``connections`` how many there are, idle ones and those of nobody included; ``active`` the pods whose PgBouncer is
-    not paused; ``unasked`` why one could not be asked, empty where all were.
+    ``connections`` how many there are, idle ones and those of nobody included; ``answered`` how many PgBouncers were
+    asked; ``active`` the pods whose PgBouncer is not paused; ``unasked`` why one could not be asked, empty where all
+    were.
     """
 
     pooler: str
     clients: tuple[Client, ...] = ()
     connections: int = 0
+    answered: int = 0
     active: tuple[str, ...] = ()
     unasked: str = ""
 
     @property
     def paused(self) -> bool:
-        """Whether each PgBouncer was seen to be paused, with no connection to the server."""
+        """Whether each PgBouncer that runs was seen to be paused, with no connection to the server."""
         return not (self.connections or self.active or self.unasked)
 
     def __str__(self) -> str:
         """For people."""
         if self.paused:
-            return f"{self.pooler} is paused"
+            return f"{self.pooler} is paused" if self.answered else f"{self.pooler} has no PgBouncer that runs"
         if self.unasked:
             return f"whether {self.pooler} is paused could not be asked ({self.unasked})"
         if self.active:
@@ -60,14 +64,20 @@ def await_paused(session: Session, poolers: Collection[BackgroundWriter], *, lim
     """
     seen: tuple[PauseSeen, ...] = ()
     for _ in poll(limit, stop=session.stop, what=f"{', '.join(map(str, poolers))} to be paused", every=1):
-        seen = tuple(_look(session, pooler) for pooler in poolers)
+        seen = tuple(_look(session.api, pooler) for pooler in poolers)
         if all(one.paused for one in seen):
-            break
-    return seen
+            return seen
+    pods: Mapping[str, str] = {}
+    with suppress(AccessError):  # an address is a name, too
+        pods = pod_names(session, {session.environment.workloads.namespace, *(one.namespace for one in poolers)})
+    return tuple(
+        replace(one, clients=tuple(replace(client, pod=pods.get(client.address, "")) for client in one.clients))
+        for one in seen
+    )
 
 
-def _look(session: Session, pooler: BackgroundWriter) -> PauseSeen:
-    api, namespace = session.api, pooler.namespace
+def _look(api: KubernetesApi, pooler: BackgroundWriter) -> PauseSeen:
+    namespace = pooler.namespace
     selector = f"cnpg.io/poolerName={pooler.name}"
     what = f"list the pods {selector} in {namespace}"
     pods = api.ask(what, api.core.list_namespaced_pod, namespace, label_selector=selector).items
@@ -78,13 +88,14 @@ def _look(session: Session, pooler: BackgroundWriter) -> PauseSeen:
             # In this order: one that is paused opens no connection any more.
             state = {row["key"]: row["value"] for row in _show(exec_in, pod, "STATE")}
             connections = len(_show(exec_in, pod, "SERVERS"))
-            clients = _linked(_show(exec_in, pod, "CLIENTS"), session, namespace) if connections else ()
+            clients = _linked(_show(exec_in, pod, "CLIENTS")) if connections else ()
         except AccessError as error:
             if error.code not in GONE:
                 found = replace(found, unasked=error.cause)
             continue
         found = replace(
             found,
+            answered=found.answered + 1,
             active=found.active if state.get("paused") == "yes" else (*found.active, pod),
             connections=found.connections + connections,
             clients=(*found.clients, *clients),
@@ -103,9 +114,8 @@ def _show(pod: PodExec, name: str, what: str) -> list[dict[str, str]]:
     return rows
 
 
-def _linked(rows: Collection[Mapping[str, str]], session: Session, namespace: str) -> tuple[Client, ...]:
+def _linked(rows: Collection[Mapping[str, str]]) -> tuple[Client, ...]:
     """Those of ``SHOW CLIENTS`` that have a connection to the server."""
-    pods = pod_names(session, {namespace, session.environment.workloads.namespace})
     alike = Counter(
         (row["database"], row["user"], row.get("application_name") or "", row["addr"])
         for row in rows
@@ -119,7 +129,6 @@ def _linked(rows: Collection[Mapping[str, str]], session: Session, namespace: st
             address=address,
             kind="client backend",
             count=count,
-            pod=pods.get(address, ""),
         )
         for (database, role, application, address), count in sorted(alike.items())
     )

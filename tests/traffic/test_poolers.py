@@ -113,7 +113,8 @@ def test_one_that_could_not_be_asked_is_not_paused(
 
 def test_a_pod_that_is_gone_has_no_connection(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     in_pods(monkeypatch, _pgbouncer(STATE=AccessError("not-found", "gone", "look")))
-    assert _seen(session).paused
+    seen = _seen(session)
+    assert (seen.paused, str(seen)) == (True, "Pooler data/pool has no PgBouncer that runs")
 
 
 def test_it_is_looked_at_once_the_workloads_that_use_it_are_stopped() -> None:
