@@ -16,7 +16,7 @@ _CONNECT_SECONDS, _READ_SECONDS = 3, 10
 _POOL = 20
 """Connections that are kept; more are opened than this where an archive of many base backups is read."""
 _ABSENT = {"NoSuchKey", "404", "NoSuchVersion"}
-_NOT_SET = {"NoSuchLifecycleConfiguration", "ObjectLockConfigurationNotFoundError"}
+_NOT_SET = "NoSuchLifecycleConfiguration"
 _KEYS = {
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
@@ -112,21 +112,20 @@ class S3Store:
 
     def facts(self) -> BucketFacts:
         """As in the port. Raises AccessError ``bucket-settings-unknown`` where the store has no such question."""
-        client, bucket = self._once, {"Bucket": self._place.bucket}
         with self._explained():
             # Of us-east-1 there is no constraint, and EU is an old name (S3's API reference, GetBucketLocation).
-            region = client.get_bucket_location(**bucket).get("LocationConstraint") or "us-east-1"
-            rules = self._set(client.get_bucket_lifecycle_configuration, **bucket).get("Rules") or ()
+            region = self._once.get_bucket_location(Bucket=self._place.bucket).get("LocationConstraint") or "us-east-1"
+            rules = self._lifecycle().get("Rules") or ()
         return BucketFacts(location="eu-west-1" if region == "EU" else region, deletes=tuple(delete_rules(rules)))
 
-    def _set(self, call: Any, **bucket: str) -> Mapping[str, Any]:
-        """What a bucket's setting is, empty where it is not set."""
+    def _lifecycle(self) -> Mapping[str, Any]:
+        """The bucket's lifecycle configuration, empty where it has none."""
         from botocore.exceptions import ClientError
 
         try:
-            found: Mapping[str, Any] = call(**bucket)
+            found: Mapping[str, Any] = self._once.get_bucket_lifecycle_configuration(Bucket=self._place.bucket)
         except ClientError as error:
-            if _code(error) in _NOT_SET:
+            if _code(error) == _NOT_SET:
                 return {}
             raise
         return found

@@ -98,8 +98,6 @@ def derive_scratch_cluster(
     spec: dict[str, Any] = {key: value for key, value in manifest["spec"].items() if key not in _NOT_FOR_SCRATCH}
     # Without a Secret CloudNativePG makes one for the owner, which is deleted with the Cluster.
     del spec["bootstrap"]["recovery"]["secret"]
-    # It connects to nobody: only where it comes from is left.
-    spec["externalClusters"] = spec["externalClusters"][:1]
     postgresql = {key: value for key, value in spec.get("postgresql", {}).items() if key not in {"synchronous", "ldap"}}
     libraries = postgresql.get("shared_preload_libraries") or ()
     quiet = dict(NO_SUBSCRIPTIONS)
@@ -109,6 +107,7 @@ def derive_scratch_cluster(
         postgresql["shared_preload_libraries"] = [one for one in libraries if one not in _WORKERS_ALONE]
     postgresql |= {"parameters": {**(postgresql.get("parameters") or {}), **quiet}, "pg_hba": list(_ONLY_WE)}
     manifest["spec"] = spec | {
+        # It connects to nobody: only where it comes from is left.
         "externalClusters": spec["externalClusters"][:1],
         "description": f"{source.name} as it was at {target or 'the end of its WAL'}, {purpose.why}; not for use",
         "instances": 1,
