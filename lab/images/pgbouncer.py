@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lab.cache_keys import content_key, publish_file
 from lab.images.archive import ImageConfig, write_image
-from lab.images.postgres import apt_settings
+from lab.images.postgres import apt_settings, sources
 from lab.node import containerd
 from lab.paths import Cache, State
 from lab.shell import run
@@ -21,7 +21,6 @@ from lab.steps import Task
 
 TAG = "lab.local/pgbouncer:1"
 _DEBIAN = "trixie"
-_MIRROR = f"deb http://deb.debian.org/debian {_DEBIAN} main"
 _USER, _GROUP = 998, 996
 """Those that CNPG runs a Pooler's pods as (`pkg/specs/pgbouncer/deployments.go`)."""
 _CONFIG = ImageConfig(user=f"{_USER}:{_GROUP}")
@@ -39,7 +38,7 @@ def have(where: State, cache: Cache, task: Task) -> None:
     Raises:
         LabError: a package could not be fetched or installed, or containerd refused the image.
     """
-    key = content_key(_MIRROR, _HOOK, _CONFIG.document("any"), os.uname().machine)
+    key = content_key(_DEBIAN, _HOOK, _CONFIG.document("any"), os.uname().machine)
     archive = cache.images / f"pgbouncer-{key}.tar"
 
     def make(target: Path) -> None:
@@ -50,7 +49,8 @@ def have(where: State, cache: Cache, task: Task) -> None:
                 [
                     *("mmdebstrap", "--mode=root", "--variant=essential", "--format=tar", "--include=pgbouncer"),
                     *(f"--aptopt={line}" for line in apt_settings()),
-                    *("--skip=cleanup/reproducible", f"--customize-hook={_HOOK}", _DEBIAN, layer, _MIRROR),
+                    *("--skip=cleanup/reproducible", f"--customize-hook={_HOOK}", _DEBIAN, layer),
+                    *sources(_DEBIAN),
                 ],
                 what="making the PgBouncer image from Debian packages",
                 remedy="check that apt can reach its mirror (`apt-get update`)",

@@ -131,7 +131,7 @@ def _make_root(layer: Path, wheels: Path, scratch: Path, task: Task) -> None:
             f"--customize-hook=copy-in {wheels} /",
             f"--customize-hook={_AFTER_PACKAGES}",
             *(versions.DEBIAN, layer),
-            *_sources(),
+            *sources(versions.DEBIAN),
         ],
         what="making the PostgreSQL image from Debian packages",
         remedy="check that apt can reach its mirror (`apt-get update`)",
@@ -149,8 +149,8 @@ def apt_settings() -> list[str]:
     return [line for line in dumped.splitlines() if line.startswith(wanted)]
 
 
-def _sources() -> list[str]:
-    """The Debian mirrors of this machine, if it uses the image's release. With none, mmdebstrap takes Debian's own."""
+def sources(wanted: str) -> list[str]:
+    """The Debian mirrors of this machine, if it uses the release `wanted`. With none, mmdebstrap takes Debian's own."""
     listed = output(
         ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Identifier: Packages"],
         what="reading apt's sources",
@@ -159,5 +159,5 @@ def _sources() -> list[str]:
     return [
         f"deb {uri} {release} {component}"
         for uri, release, component in (line.split() for line in sorted(set(listed.splitlines())))
-        if release.split("-")[0] == versions.DEBIAN and component == "main" and "debian" in uri
+        if release.split("-")[0] == wanted and component == "main" and "debian" in uri
     ]

@@ -84,7 +84,7 @@ class CliRunner:
         return self.finish(self.start(*arguments, variables=variables))
 
     def move(self, *arguments: str) -> Outcome:
-        """A move of the traffic that is agreed to beforehand, and once more with its final number where workloads have
+        """A move of the traffic that is agreed to in advance, and once more with its final number where workloads have
         added to what stays behind.
         """
         outcome = self.dr(*arguments)

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    return install(build_wheel(tmp_path_factory.mktemp("wheel")), tmp_path_factory.mktemp("installed") / "venv")
+    return install(
+        build_wheel(tmp_path_factory.mktemp("wheel")), tmp_path_factory.mktemp("installed") / "venv", with_pip=True
+    )
 
 
 def test_dr_and_pulumi_see_the_same_without_a_checkout(dev: CliRunner, installed: Installed, tmp_path: Path) -> None:

@@ -88,6 +88,6 @@ def test_a_session_through_a_paused_pooler_is_named_and_all_that_it_wrote_is_kep
     again = runner.dr("switchover", "--env", "dev", "--yes")
     assert again.code == 0, again
     # AND all that was acknowledged is where it was left
-    back = runner.dr("rollback", "--env", "dev", "--yes")
+    back = runner.move("rollback", "--env", "dev", "--yes")
     assert back.code == 0, back
     assert client.missing(runner, runner.source) == []

@@ -42,7 +42,7 @@ def test_a_service_that_was_patched_by_hand_is_no_reason_to_leave_the_old_databa
     # AND the way back leads to where the application was before all this, and says what stays
     plan = runner.dr("rollback", "--env", "dev", "--dry-run").document["plan"]
     assert (announced_in([plan], "Left behind") or 0) >= 1
-    back = runner.dr("rollback", "--env", "dev", "--yes")
+    back = runner.move("rollback", "--env", "dev", "--yes")
     assert back.code == 0, back
     assert "postgres-dev-rw" in runner.external_names()
     assert runner.psql(runner.source, f"SELECT count(*) FROM jobs WHERE id = {late}") == "1"

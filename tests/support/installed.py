@@ -61,9 +61,11 @@ class Installed:
         )
 
 
-def install(wheel: Path, folder: Path, *extras: str) -> Installed:
-    """A virtual environment in ``folder`` that has the wheel and what it needs with ``extras``."""
-    venv.create(folder, with_pip=False)
+def install(wheel: Path, folder: Path, *extras: str, with_pip: bool = False) -> Installed:
+    """A virtual environment in ``folder`` that has the wheel and what it needs with ``extras``; pip is what the engine
+    asks for the packages of a program.
+    """
+    venv.create(folder, with_pip=with_pip)
     (packages,) = folder.glob("lib/python3*/site-packages")
     _pip("--python", str(folder / "bin" / "python"), "install", "--no-deps", "--no-index", "--quiet", str(wheel))
     (metadata,) = packages.glob("postgres_dr-*.dist-info")
