@@ -1,1 +1,1 @@
-"""A drill: the recovery of a disaster, tried beforehand."""
+"""A drill: the recovery of a disaster, tried in advance."""

@@ -1,4 +1,4 @@
-"""A drill, decided: the recovery that a disaster would need, tried beforehand into a scratch Cluster. Pure.
+"""A drill, decided: the recovery that a disaster would need, tried in advance into a scratch Cluster. Pure.
 
 It is as honest as a drill can be: the source is not asked to help. Nothing is sealed first, so what a recovery to the
 end of the WAL has lost is what a disaster at that moment would have lost.

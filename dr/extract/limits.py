@@ -30,7 +30,7 @@ def hold_room(request: ExtractRequest, facts: TableFacts, rooms: Rooms, *, live:
     """Raise VerificationError ``no-room-for-table`` where the load may fill a file system: it writes the table twice,
     as what is rewritten is there until the end, and its WAL once, which stays until it is archived.
 
-    How it is spread over several tablespaces is not known beforehand: each of them has to have the room for all.
+    How it is spread over several tablespaces is not known in advance: each of them has to have the room for all.
     """
     needed: dict[str, int] = {room.device: 2 * facts.size for room in rooms.data.values()}
     needed[rooms.wal.device] = needed.get(rooms.wal.device, 0) + facts.size

@@ -1,7 +1,7 @@
 """How many transactions were committed after a moment: what a recovery to that moment will not have.
 
 Read from the WAL itself, with PostgreSQL's own ``pg_waldump`` in the primary's pod, as the times of commits are nowhere
-else unless ``track_commit_timestamp`` was on beforehand.
+else unless ``track_commit_timestamp`` was on before.
 """
 
 from datetime import UTC, datetime

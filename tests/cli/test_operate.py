@@ -99,7 +99,7 @@ def test_who_does_not_agree_to_what_has_grown_is_told_where_things_stand(monkeyp
     [("more-left-behind", True, True), ("more-left-behind", True, False), ("login-failed", False, True)],
 )
 def test_all_else_stops_there(monkeypatch: pytest.MonkeyPatch, code: str, yes: bool, terminal: bool) -> None:
-    """An agreement that was given beforehand is none to a number that nobody had seen."""
+    """An agreement that was given in advance is none to a number that nobody had seen."""
     bench = _Bench(monkeypatch, code)
     monkeypatch.setattr(sys, "stdin", _Terminal("postgres-prod\npostgres-prod\n") if terminal else io.StringIO())
     with pytest.raises(VerificationError):
